@@ -1,0 +1,27 @@
+/**
+ * The bounds that hold for any input. Input beyond a bound is refused with a `limit` error that names it.
+ * Sizes are in bytes.
+ */
+export interface Limits {
+  /** One manifest, index or config document. */
+  readonly maxDocumentSize: number;
+  /** All uncompressed layers of one image together; also what a sparse file may expand to. */
+  readonly maxImageSize: number;
+  /** Layers of one image. */
+  readonly maxLayers: number;
+  /** Tar entries of one image. */
+  readonly maxEntries: number;
+  /** PAX and GNU long-name records of one tar entry. */
+  readonly maxHeaderSize: number;
+  /** One path or link target. */
+  readonly maxPathLength: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  maxDocumentSize: 4 * 1024 ** 2,
+  maxImageSize: 64 * 1024 ** 3,
+  maxLayers: 512,
+  maxEntries: 1_000_000,
+  maxHeaderSize: 1024 ** 2,
+  maxPathLength: 4096,
+};
