@@ -1,0 +1,107 @@
+import type { Alignments } from '../alignment.ts';
+
+/** A growing list of alignments in columns; see `Alignments` for their meaning. */
+export class Draft {
+  count = 0;
+  target = new Float64Array(256);
+  source = new Float64Array(256);
+  length = new Float64Array(256);
+  exact = new Uint8Array(256);
+
+  push(target: number, source: number, length: number, exact: number): void {
+    if (length <= 0) return;
+    if (this.count === this.exact.length) this.#grow();
+    const i = this.count++;
+    this.target[i] = target;
+    this.source[i] = source;
+    this.length[i] = length;
+    this.exact[i] = exact;
+  }
+
+  append(other: Alignments): void {
+    for (let i = 0; i < other.count; i++) {
+      this.push(other.target[i]!, other.source[i]!, other.length[i]!, other.exact[i]!);
+    }
+  }
+
+  /** The items as they stand, without the spare room. */
+  view(): Alignments {
+    const n = this.count;
+    return {
+      count: n,
+      target: this.target.subarray(0, n),
+      source: this.source.subarray(0, n),
+      length: this.length.subarray(0, n),
+      exact: this.exact.subarray(0, n),
+    };
+  }
+
+  #grow(): void {
+    const room = this.exact.length * 2;
+    this.target = widened(this.target, new Float64Array(room));
+    this.source = widened(this.source, new Float64Array(room));
+    this.length = widened(this.length, new Float64Array(room));
+    this.exact = widened(this.exact, new Uint8Array(room));
+  }
+}
+
+function widened<T extends Float64Array | Uint8Array>(old: T, wide: T): T {
+  wide.set(old);
+  return wide;
+}
+
+/**
+ * Orders alignments by target, cuts what overlaps there (the earlier item wins) and joins neighbours that
+ * lie at the same distance and are equally exact.
+ */
+export function tidied(items: Alignments): Alignments {
+  const order = new Uint32Array(items.count);
+  for (let i = 0; i < order.length; i++) order[i] = i;
+  order.sort((a, b) => items.target[a]! - items.target[b]! || a - b);
+  const out = new Draft();
+  let end = 0;
+  for (const i of order) {
+    const cut = Math.max(0, end - items.target[i]!);
+    const target = items.target[i]! + cut;
+    const source = items.source[i]! + cut;
+    const length = items.length[i]! - cut;
+    if (length <= 0) continue;
+    const last = out.count - 1;
+    const joins =
+      last >= 0 &&
+      end === target &&
+      source === out.source[last]! + out.length[last]! &&
+      out.exact[last] === items.exact[i];
+    if (joins) out.length[last]! += length;
+    else out.push(target, source, length, items.exact[i]!);
+    end = target + length;
+  }
+  return out.view();
+}
+
+/** What of the alignments copies from the allowed source ranges: [start, end, start, end, …], ascending. */
+export function clipped(items: Alignments, allowed: Float64Array): Alignments {
+  const out = new Draft();
+  for (let i = 0; i < items.count; i++) {
+    const source = items.source[i]!;
+    const end = source + items.length[i]!;
+    for (let k = firstEndingAfter(allowed, source); k < allowed.length && allowed[k]! < end; k += 2) {
+      const from = Math.max(source, allowed[k]!);
+      const to = Math.min(end, allowed[k + 1]!);
+      out.push(items.target[i]! + from - source, from, to - from, items.exact[i]!);
+    }
+  }
+  return out.view();
+}
+
+/** Index in `ranges` of the first range that ends behind `offset`. */
+export function firstEndingAfter(ranges: Float64Array, offset: number): number {
+  let low = 0;
+  let high = ranges.length / 2;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranges[2 * middle + 1]! > offset) high = middle;
+    else low = middle + 1;
+  }
+  return 2 * low;
+}
