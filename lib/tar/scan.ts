@@ -1,0 +1,103 @@
+import { Buffer } from 'node:buffer';
+import type { TarEvent } from './entry.ts';
+import { refuseLimit } from './header.ts';
+import { createEntryReader, refuseTruncated, type ScanOptions, type TarInput } from './reader.ts';
+
+/** The bytes of a tar in pieces of any size. */
+export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/**
+ * Reads a tar: each entry, then its stored content in pieces, which are views of the chunks given. Reads the
+ * chunks to their end, also what stands behind the end of the tar, which is ignored as container engines do.
+ *
+ * @throws PanamaxError `bad-input` for a damaged or truncated tar, `limit` for one beyond `limits`; errors of
+ *   `chunks` pass through
+ */
+export async function* scanTar(chunks: Chunks, options: ScanOptions): AsyncGenerator<TarEvent, void, void> {
+  const { where } = options;
+  const input = chunkInput(chunks, options);
+  try {
+    const nextEntry = createEntryReader(input, options);
+    for (let entry = await nextEntry(); entry; entry = await nextEntry()) {
+      yield { kind: 'entry', entry };
+      const bodyEnd = entry.bodyOffset + entry.bodySize;
+      for (let at = entry.bodyOffset; at < entry.end; at = input.position()) {
+        const data = await input.piece((at < bodyEnd ? bodyEnd : entry.end) - at);
+        if (data.length === 0) {
+          refuseTruncated({ where, ...entry }, entry.end - entry.bodyOffset, at - entry.bodyOffset);
+        }
+        if (at < bodyEnd) yield { kind: 'data', entry, data };
+      }
+    }
+    while ((await input.piece(Infinity)).length > 0);
+  } finally {
+    await input.close();
+  }
+}
+
+interface ChunkInput extends TarInput {
+  /** What is at hand of the next `max` bytes, at least one; none where the input ends. */
+  piece(max: number): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+function chunkInput(chunks: Chunks, { limits, where }: ScanOptions): ChunkInput {
+  const iterator =
+    Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
+  let chunk = NO_BYTES;
+  let used = 0;
+  let position = 0;
+  let received = 0;
+  let done = false;
+
+  /** Gets a chunk that is not empty; false where there is none. */
+  async function refill(): Promise<boolean> {
+    while (!done) {
+      const next = await iterator.next();
+      if (next.done) {
+        done = true;
+        break;
+      }
+      const { buffer, byteOffset, byteLength } = next.value;
+      chunk = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+      used = 0;
+      received += byteLength;
+      if (received > limits.maxImageSize) {
+        const place = { where, offset: position, path: '' };
+        refuseLimit(place, 'tar is over maxImageSize', limits.maxImageSize, received);
+      }
+      if (byteLength > 0) return true;
+    }
+    return false;
+  }
+
+  function cut(size: number): Buffer {
+    const piece = chunk.subarray(used, used + size);
+    used += size;
+    position += size;
+    return piece;
+  }
+
+  async function gather(size: number): Promise<Buffer> {
+    const whole = Buffer.allocUnsafe(size);
+    let filled = 0;
+    while (filled < size && (used < chunk.length || (await refill()))) {
+      filled += cut(Math.min(size - filled, chunk.length - used)).copy(whole, filled);
+    }
+    return whole.subarray(0, filled);
+  }
+
+  return {
+    position: () => position,
+    take: (size) => (chunk.length - used >= size ? cut(size) : gather(size)),
+    async piece(max) {
+      if (used === chunk.length && !(await refill())) return NO_BYTES;
+      return cut(Math.min(max, chunk.length - used));
+    },
+    async close() {
+      if (!done) await iterator.return?.();
+    },
+  };
+}
