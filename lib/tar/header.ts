@@ -131,21 +131,24 @@ function isNumeric(block: Buffer, at: number, end: number): boolean {
 /** The sum of the block's bytes, the checksum field counted as spaces; some old tars summed signed bytes. */
 function checkSum(block: Buffer, place: Place): void {
   const found = parseNumber(block, 148, 8, 'checksum', place);
-  let sum = 8 * 0x20;
-  let negatives = 0;
-  for (let i = 0; i < BLOCK_SIZE; i++) {
-    if (i === 148) i = 156;
-    sum += block[i]!;
-    negatives += block[i]! >> 7;
-  }
-  if (found !== sum && found !== sum - 256 * negatives) {
+  const spaces = 8 * 0x20;
+  const sum = sumBytes(block, 0, 148) + spaces + sumBytes(block, 156, BLOCK_SIZE);
+  if (found === sum) return;
+  const highBytes = block.filter((byte, at) => byte > 0x7f && (at < 148 || at >= 156)).length;
+  if (found !== sum - 256 * highBytes) {
     refuse(place, 'tar header has a wrong checksum', { expected: sum, found });
   }
 }
 
+function sumBytes(block: Buffer, start: number, end: number): number {
+  let sum = 0;
+  for (let i = start; i < end; i++) sum += block[i]!;
+  return sum;
+}
+
 /** Whether a block has nothing in it: two of them end a tar. */
 export function isZeroBlock(block: Buffer): boolean {
-  return block.every((byte) => byte === 0);
+  return block[0] === 0 && block.every((byte) => byte === 0);
 }
 
 function isBlank(byte: number): boolean {
