@@ -1,0 +1,71 @@
+import { pipeline, Readable } from 'node:stream';
+import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
+import { PanamaxError, toPanamaxError } from '../errors.ts';
+
+const CHUNK_SIZE = 256 * 1024;
+
+/**
+ * Decompresses a layer: plain tar, gzip (RFC 1952, of one or more members) or zstd (RFC 8878), told apart by
+ * their first bytes as container engines do, because media types are often wrong in archives.
+ *
+ * @throws PanamaxError `bad-input` for a damaged or truncated stream
+ */
+export async function* decompressed(
+  chunks: AsyncIterable<Uint8Array>,
+  where: string,
+): AsyncGenerator<Uint8Array, void, void> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const head: Uint8Array[] = [];
+  let size = 0;
+  while (size < 4) {
+    const next = await iterator.next();
+    if (next.done) break;
+    head.push(next.value);
+    size += next.value.length;
+  }
+  const rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => iterator };
+  const whole = prepended(head, rest);
+  const codec = codecFor(Buffer.concat(head));
+  if (!codec) {
+    yield* whole;
+    return;
+  }
+  let failure: unknown;
+  const output = pipeline(Readable.from(whole), codec, (error) => {
+    failure = error;
+  });
+  try {
+    yield* output as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    const cause = failure ?? error;
+    const code = (cause as NodeJS.ErrnoException).code ?? '';
+    if (code.startsWith('Z_') || code.startsWith('ZSTD_') || code === 'ERR_ZLIB_INITIALIZATION_FAILED') {
+      throw new PanamaxError('bad-input', `damaged compressed layer: ${(cause as Error).message}`, { where });
+    }
+    throw toPanamaxError(cause, where);
+  }
+}
+
+export type Compression = 'none' | 'gzip' | 'zstd';
+
+/** Tells by the first four bytes of a stream. */
+export function compressionOf(head: Uint8Array): Compression {
+  const hex = Buffer.from(head.subarray(0, 4)).toString('hex');
+  if (hex.startsWith('1f8b')) return 'gzip';
+  // a zstd frame, or a skippable one in front of it
+  return hex === '28b52ffd' || /^5.2a4d18$/.test(hex) ? 'zstd' : 'none';
+}
+
+function codecFor(head: Uint8Array): Gunzip | ZstdDecompress | undefined {
+  const compression = compressionOf(head);
+  if (compression === 'gzip') return createGunzip({ chunkSize: CHUNK_SIZE });
+  return compression === 'zstd' ? createZstdDecompress({ chunkSize: CHUNK_SIZE }) : undefined;
+}
+
+async function* prepended(
+  head: readonly Uint8Array[],
+  rest: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, void> {
+  yield* head;
+  yield* rest;
+}
