@@ -67,7 +67,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
     const name = parents.pop();
     if (name === undefined) {
       if (entry.type !== 'directory') refuse('root is not a directory', { found: entry.type, where });
-      root.node = nodeOf(entry, undefined);
+      root.node = nodeOf<Content>(entry);
       return;
     }
     const top = parents[0];
@@ -86,7 +86,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   ): void {
     const old = children.get(name);
     if (entry.type === 'directory' && old?.children) {
-      old.node = nodeOf(entry, undefined);
+      old.node = nodeOf<Content>(entry);
       old.layer = layer;
       return;
     }
@@ -181,7 +181,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   };
 }
 
-function nodeOf<Content>(entry: TarEntry, content: Content | undefined): RootfsNode<Content> {
+function nodeOf<Content>(entry: TarEntry, content?: Content): RootfsNode<Content> {
   const { type, size, linkPath, mode, uid, gid, mtime, devMajor, devMinor, xattrs } = entry;
   if (type === 'hardlink') throw new TypeError('a hardlink has no node of its own');
   return { type, size, linkPath, mode, uid, gid, mtime, devMajor, devMinor, xattrs, content };
