@@ -1,0 +1,72 @@
+import type { RandomAccess } from './randomaccess.ts';
+
+const ROOM = 2 ** 15;
+/** Copies of at least this size are read straight to where they belong. */
+const LONG = 2 ** 16;
+/** Copies in the source nearer to each other than this share one read, which is at most EXTENT long. */
+const GAP = 2 ** 14;
+const EXTENT = 2 ** 20;
+/** A byte loop beats `Uint8Array.set` up to here. */
+const SHORT = 64;
+
+/**
+ * Copies from the source, collected and then done in the order of the source: instructions jump about there,
+ * and one read per instruction would be slow.
+ */
+export class SourceCopies {
+  /** Address * ROOM + index, which sorts by address; addresses are below 2^33. */
+  readonly #keys = new Float64Array(ROOM);
+  readonly #targets = new Uint32Array(ROOM);
+  readonly #lengths = new Uint32Array(ROOM);
+  readonly #extent = new Uint8Array(EXTENT);
+  #count = 0;
+
+  /** Whether the next opcode, which may stand for two copies, could be one too many. */
+  get nearlyFull(): boolean {
+    return this.#count > ROOM - 2;
+  }
+
+  /** `address` is an offset in the source segment. */
+  add(address: number, target: number, length: number): void {
+    const index = this.#count++;
+    this.#keys[index] = address * ROOM + index;
+    this.#targets[index] = target;
+    this.#lengths[index] = length;
+  }
+
+  /** Does the copies into `window` and forgets them. */
+  async run(source: RandomAccess, segmentOffset: number, window: Uint8Array): Promise<void> {
+    const keys = this.#keys.subarray(0, this.#count).sort();
+    this.#count = 0;
+    for (let first = 0; first < keys.length; ) {
+      const start = Math.floor(keys[first]! / ROOM);
+      const index = keys[first]! % ROOM;
+      const target = this.#targets[index]!;
+      const length = this.#lengths[index]!;
+      if (length >= LONG) {
+        await source.read(window.subarray(target, target + length), segmentOffset + start);
+        first++;
+        continue;
+      }
+      let end = start + length;
+      let last = first + 1;
+      for (; last < keys.length; last++) {
+        const address = Math.floor(keys[last]! / ROOM);
+        const length = this.#lengths[keys[last]! % ROOM]!;
+        if (length >= LONG || address > end + GAP || address + length > start + EXTENT) break;
+        end = Math.max(end, address + length);
+      }
+      await source.read(this.#extent.subarray(0, end - start), segmentOffset + start);
+      for (; first < last; first++) this.#copy(keys[first]!, start, window);
+    }
+  }
+
+  #copy(key: number, extentStart: number, window: Uint8Array): void {
+    const index = key % ROOM;
+    const from = Math.floor(key / ROOM) - extentStart;
+    const target = this.#targets[index]!;
+    const length = this.#lengths[index]!;
+    if (length > SHORT) window.set(this.#extent.subarray(from, from + length), target);
+    else for (let i = 0; i < length; i++) window[target + i] = this.#extent[from + i]!;
+  }
+}
