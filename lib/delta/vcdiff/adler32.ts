@@ -8,12 +8,16 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 /** Adler-32 (RFC 1950, section 8.2), which xdelta3 puts on every window. */
 export function adler32(data: Uint8Array): number {
   const head = LITTLE_ENDIAN ? Math.min((4 - (data.byteOffset & 3)) & 3, data.length) : data.length;
-  const words = new Int32Array(data.buffer, LITTLE_ENDIAN ? data.byteOffset + head : 0, (data.length - head) >>> 2);
+  const words = new Int32Array(
+    data.buffer,
+    LITTLE_ENDIAN ? data.byteOffset + head : 0,
+    (data.length - head) >>> 2,
+  );
   const whole = words.length - (words.length % LANE_WORDS);
   let a = 1;
   let b = 0;
   [a, b] = addBytes(a, b, data, 0, head);
-  for (let at = 0; at < whole; ) {
+  for (let at = 0; at < whole;) {
     for (const end = Math.min(at + BLOCK_WORDS, whole); at < end; at += LANE_WORDS) {
       // Two lanes of 16 bits: bytes 0 and 2 of each word in `even`, 1 and 3 in `odd`; `…Sums` add up the
       // lanes as they were before each word, which is how often each byte counts in the second sum.

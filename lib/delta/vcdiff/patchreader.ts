@@ -39,7 +39,7 @@ export class PatchReader implements ByteSource {
   /** The next `size` bytes, in memory of their own. */
   async take(size: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(size);
-    for (let done = 0; done < size; ) {
+    for (let done = 0; done < size;) {
       if ((await this.fill(1)) === 0) throw endsEarly();
       const part = this.#piece.subarray(this.#at, this.#at + size - done);
       bytes.set(part, done);

@@ -15,7 +15,7 @@ export async function fileAccess(file: FileHandle): Promise<RandomAccess> {
   return {
     size,
     async read(into, position) {
-      for (let done = 0; done < into.length; ) {
+      for (let done = 0; done < into.length;) {
         const { bytesRead } = await file.read(into, done, into.length - done, position + done);
         if (bytesRead === 0) {
           throw new PanamaxError('io', 'a file became shorter while it was read', {

@@ -31,7 +31,12 @@ export class Section implements ByteSource {
     return new Section(new Uint8Array(Math.min(size, SLICE)), 0, size, decompressor);
   }
 
-  private constructor(slice: Uint8Array, end: number, behind: number, decompressor: Decompressor | undefined) {
+  private constructor(
+    slice: Uint8Array,
+    end: number,
+    behind: number,
+    decompressor: Decompressor | undefined,
+  ) {
     this.#slice = slice;
     this.#end = end;
     this.#behind = behind;

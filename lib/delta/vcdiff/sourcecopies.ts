@@ -38,7 +38,7 @@ export class SourceCopies {
   async run(source: RandomAccess, segmentOffset: number, window: Uint8Array): Promise<void> {
     const keys = this.#keys.subarray(0, this.#count).sort();
     this.#count = 0;
-    for (let first = 0; first < keys.length; ) {
+    for (let first = 0; first < keys.length;) {
       const start = Math.floor(keys[first]! / ROOM);
       const index = keys[first]! % ROOM;
       const target = this.#targets[index]!;

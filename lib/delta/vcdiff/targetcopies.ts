@@ -32,7 +32,7 @@ export class TargetCopies {
 function copyForward(window: Uint8Array, from: number, to: number, length: number): void {
   const distance = to - from;
   // What is there repeats every `distance` bytes, so each round can copy twice as much.
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const size = Math.min(distance + done, length - done);
     window.copyWithin(to + done, from, from + size);
     done += size;

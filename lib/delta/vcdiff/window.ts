@@ -33,7 +33,10 @@ export function readWindowHeader(from: ByteSource): WindowHeader {
   const indicator = from.byte();
   if (indicator & ~(VCD_SOURCE | VCD_TARGET | VCD_ADLER32)) throw unknownBits('window', indicator);
   if (indicator & VCD_TARGET) {
-    throw new PanamaxError('bad-patch', 'windows that copy from earlier windows (VCD_TARGET) are not supported');
+    throw new PanamaxError(
+      'bad-patch',
+      'windows that copy from earlier windows (VCD_TARGET) are not supported',
+    );
   }
   const hasSource = (indicator & VCD_SOURCE) !== 0;
   const segmentSize = hasSource ? readInteger(from) : 0;
@@ -73,7 +76,8 @@ export function writeWindowHeader(window: WindowHeader): Uint8Array {
   }
   at = writeInteger(out, at, encodingLength(targetSize, sizes, adler32 !== undefined));
   at = writeInteger(out, at, targetSize);
-  out[at++] = Number(compressed.data) | (Number(compressed.instructions) << 1) | (Number(compressed.addresses) << 2);
+  out[at++] =
+    Number(compressed.data) | (Number(compressed.instructions) << 1) | (Number(compressed.addresses) << 2);
   for (const name of SECTIONS) at = writeInteger(out, at, sizes[name]);
   if (adler32 !== undefined) {
     new DataView(out.buffer).setUint32(at, adler32);

@@ -76,7 +76,12 @@ export class WindowDecoder {
     }
   }
 
-  async #section(name: SectionName, header: WindowHeader, reader: PatchReader, max: number): Promise<Section> {
+  async #section(
+    name: SectionName,
+    header: WindowHeader,
+    reader: PatchReader,
+    max: number,
+  ): Promise<Section> {
     const stored = header.sizes[name];
     const maxStored = SECTION_FACTOR * this.#maxWindowSize;
     if (stored > maxStored) throw tooLarge('a section', maxStored, stored);

@@ -1,0 +1,48 @@
+import { addOpcode, CODE_TABLE, copyOpcode, MODE_HERE } from './codetable.ts';
+import type { Cut } from './cut.ts';
+import type { Instructions } from './instructions.ts';
+import { writeInteger } from './integer.ts';
+
+/** The three sections of a window, before secondary compression. */
+export interface Sections {
+  readonly data: Uint8Array;
+  readonly instructions: Uint8Array;
+  readonly addresses: Uint8Array;
+}
+
+/** An opcode and a size of up to 2^28 bytes; an address of 32 bits. */
+const MAX_INSTRUCTION = 1 + 4;
+const MAX_ADDRESS_SIZE = 5;
+
+/** Writes instructions in the words of RFC 3284. */
+export function writeSections(cut: Cut, window: Uint8Array, plan: Instructions): Sections {
+  const data = new Uint8Array(window.length);
+  const instructions = new Uint8Array(plan.count * MAX_INSTRUCTION);
+  const addresses = new Uint8Array(plan.count * MAX_ADDRESS_SIZE);
+  let dataEnd = 0;
+  let instructionsEnd = 0;
+  let addressesEnd = 0;
+  let at = 0;
+  for (let i = 0; i < plan.count; i++) {
+    const size = plan.sizes[i]!;
+    const source = plan.sources[i]!;
+    let opcode: number;
+    if (source < 0) {
+      opcode = addOpcode(size);
+      data.set(window.subarray(at, at + size), dataEnd);
+      dataEnd += size;
+    } else {
+      opcode = copyOpcode(MODE_HERE, size);
+      const address = source - cut.segmentOffset;
+      addressesEnd = writeInteger(addresses, addressesEnd, cut.segmentSize + at - address);
+    }
+    instructions[instructionsEnd++] = opcode;
+    if (CODE_TABLE.size1[opcode] === 0) instructionsEnd = writeInteger(instructions, instructionsEnd, size);
+    at += size;
+  }
+  return {
+    data: data.subarray(0, dataEnd),
+    instructions: instructions.subarray(0, instructionsEnd),
+    addresses: addresses.subarray(0, addressesEnd),
+  };
+}
