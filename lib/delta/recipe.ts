@@ -1,0 +1,70 @@
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { PanamaxError } from '../errors.ts';
+import { asArray, asRecord, asSize, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
+import { parseImageRecord, type ImageRecord } from '../oci/record.ts';
+
+const RECIPE_VERSION = 1;
+const MAX_RECIPE_SIZE = 16 * 1024 ** 2;
+
+/** What a site needs beyond the bytes to rebuild a target; travels inside the patch (docs/formats.md). */
+export interface Recipe {
+  readonly source: SourceRecord;
+  readonly target: ImageRecord;
+}
+
+/** The image a patch is made from. Any image with these diffIDs has the same layer stream. */
+export interface SourceRecord {
+  readonly manifest: Digest;
+  /** The image ID. */
+  readonly config: Digest;
+  readonly layers: readonly { readonly diffID: Digest; readonly size: number }[];
+}
+
+export function sourceRecord({ manifest, config, layers }: ImageRecord): SourceRecord {
+  return { manifest, config, layers: layers.map(({ diffID, size }) => ({ diffID, size })) };
+}
+
+/** base64url over zstd over JSON: `xdelta3` takes a header apart at each `/`. */
+export function serializeRecipe(recipe: Recipe): string {
+  const document = JSON.stringify({ version: RECIPE_VERSION, ...recipe });
+  return zstdCompressSync(document).toString('base64url');
+}
+
+/** @throws PanamaxError `bad-patch` */
+export function parseRecipe(text: string, where: string): Recipe {
+  try {
+    const bytes = zstdDecompressSync(Buffer.from(text, 'base64url'), { maxOutputLength: MAX_RECIPE_SIZE });
+    const record = asRecord(parseDocument(bytes, where), where);
+    if (record['version'] !== RECIPE_VERSION) {
+      throw new PanamaxError('bad-patch', 'unknown recipe version', {
+        expected: RECIPE_VERSION,
+        found: JSON.stringify(record['version']),
+        where,
+      });
+    }
+    return {
+      source: parseSource(record['source'], where),
+      target: parseImageRecord(record['target'], where),
+    };
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-patch') throw error;
+    throw new PanamaxError('bad-patch', `patch without a recipe of panamax: ${(error as Error).message}`, {
+      where,
+    });
+  }
+}
+
+function parseSource(value: unknown, where: string): SourceRecord {
+  const record = asRecord(value, `${where} source`);
+  return {
+    manifest: parseDigest(record['manifest'], `${where} source manifest`),
+    config: parseDigest(record['config'], `${where} source config`),
+    layers: asArray(record['layers'], `${where} source layers`).map((item) => {
+      const layer = asRecord(item, `${where} source layer`);
+      return {
+        diffID: parseDigest(layer['diffID'], `${where} source layer`),
+        size: asSize(layer['size'], `${where} source layer`),
+      };
+    }),
+  };
+}

@@ -1,0 +1,79 @@
+import { createWriteStream } from 'node:fs';
+import { finished, pipeline } from 'node:stream/promises';
+import { pack, type Pack } from 'tar-stream';
+import { digestOf, hexOf } from './descriptor.ts';
+import { layoutIndex, LAYOUT_MARKER, plainManifest } from './layoutwriter.ts';
+import { replaceFile } from '../file.ts';
+import type { ImageRecord } from './record.ts';
+import type { Destination, RebuiltLayer } from './writer.ts';
+
+/** Writes an OCI layout as a tar. */
+export async function writeArchive(
+  image: ImageRecord,
+  layers: AsyncIterable<RebuiltLayer>,
+  { path, name }: Destination,
+): Promise<void> {
+  await writeTar(path, async (tar) => {
+    const seen = new Set<string>();
+    for await (const layer of layers) await addLayer(tar, blobName(layer.diffID), layer, seen);
+    const manifest = plainManifest(image);
+    addBytes(tar, blobName(image.config), Buffer.from(image.configDocument));
+    addBytes(tar, blobName(digestOf(manifest)), manifest);
+    addBytes(tar, 'index.json', layoutIndex(manifest, name));
+    addBytes(tar, 'oci-layout', LAYOUT_MARKER);
+  });
+}
+
+/** Writes what `docker load` takes (moby image-spec v1.2): manifest.json, the config, a tar for each layer. */
+export async function writeDockerArchive(
+  image: ImageRecord,
+  layers: AsyncIterable<RebuiltLayer>,
+  { path, name }: Destination,
+): Promise<void> {
+  await writeTar(path, async (tar) => {
+    const seen = new Set<string>();
+    for await (const layer of layers) await addLayer(tar, `${hexOf(layer.diffID)}.tar`, layer, seen);
+    const config = `${hexOf(image.config)}.json`;
+    addBytes(tar, config, Buffer.from(image.configDocument));
+    const entry = {
+      Config: config,
+      RepoTags: name === undefined ? [] : [name],
+      Layers: image.layers.map(({ diffID }) => `${hexOf(diffID)}.tar`),
+    };
+    addBytes(tar, 'manifest.json', Buffer.from(JSON.stringify([entry])));
+  });
+}
+
+const blobName = (digest: `sha256:${string}`) => `blobs/sha256/${hexOf(digest)}`;
+
+/** The same image gives the same archive. */
+const FIXED = { mtime: new Date(0), mode: 0o644, uid: 0, gid: 0 };
+
+async function writeTar(path: string, fill: (tar: Pack) => Promise<void>): Promise<void> {
+  await replaceFile(path, async (part) => {
+    const tar = pack();
+    const written = pipeline(tar, createWriteStream(part));
+    try {
+      await Promise.all([fill(tar).then(() => tar.finalize()), written]);
+    } catch (error) {
+      tar.destroy();
+      await written.catch(() => {});
+      throw error;
+    }
+  });
+}
+
+function addBytes(tar: Pack, name: string, bytes: Buffer): void {
+  tar.entry({ ...FIXED, name }, bytes);
+}
+
+async function addLayer(tar: Pack, name: string, layer: RebuiltLayer, seen: Set<string>): Promise<void> {
+  if (seen.has(name)) {
+    for await (const _ of layer.tar);
+    return;
+  }
+  seen.add(name);
+  const entry = tar.entry({ ...FIXED, name, size: layer.size });
+  const done = finished(entry);
+  await Promise.all([pipeline(layer.tar, entry), done]);
+}

@@ -1,0 +1,20 @@
+import { pipeline } from 'node:stream/promises';
+import { createWriteStream } from 'node:fs';
+import { replaceFile } from '../file.ts';
+import type { Destination, RebuiltLayer } from './writer.ts';
+import type { ImageRecord } from './record.ts';
+
+/** Writes the bare layer stream: what `xdelta3 -d` makes. */
+export async function writeStream(
+  _image: ImageRecord,
+  layers: AsyncIterable<RebuiltLayer>,
+  { path }: Destination,
+): Promise<void> {
+  await replaceFile(path, async (part) => {
+    await pipeline(concatenated(layers), createWriteStream(part));
+  });
+}
+
+async function* concatenated(layers: AsyncIterable<RebuiltLayer>) {
+  for await (const layer of layers) yield* layer.tar;
+}

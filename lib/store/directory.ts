@@ -1,0 +1,114 @@
+import { createReadStream, type Dirent } from 'node:fs';
+import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { flush, ownName, sweepDead } from '../file.ts';
+import { MAX_DOCUMENT_SIZE, type Store } from './store.ts';
+
+const TEMPORARY = '.tmp';
+const KEY = /^(?!.*(^|\/)\.)[\w.@=-]+(\/[\w.@=-]+)*$/;
+
+/**
+ * A store in a directory, made where it is missing. Objects are written beside, flushed to disk and renamed.
+ * What writers that were killed left behind is swept at the next start.
+ *
+ * @throws PanamaxError `io` or `not-found` where the directory cannot be used
+ */
+export async function openDirectoryStore(directory: string): Promise<Store> {
+  const temporary = join(directory, TEMPORARY);
+  const pathOf = (key: string) => {
+    if (!KEY.test(key)) throw new PanamaxError('internal', 'not a store key', { found: key });
+    return join(directory, key);
+  };
+  await inStore(directory, async () => {
+    await mkdir(temporary, { recursive: true });
+    await sweepDead(temporary);
+  });
+
+  async function write(key: string, fill: (path: string) => Promise<void>): Promise<void> {
+    const path = pathOf(key);
+    const part = join(temporary, ownName());
+    await inStore(`${directory}/${key}`, async () => {
+      try {
+        await fill(part);
+        await flush(part);
+        await mkdir(dirname(path), { recursive: true });
+        await rename(part, path);
+        await flush(dirname(path));
+      } finally {
+        await rm(part, { force: true });
+      }
+    });
+  }
+
+  return {
+    where: directory,
+    async get(key) {
+      const path = pathOf(key);
+      return inStore(path, async () => {
+        const info = await statFile(path);
+        if (!info) return undefined;
+        if (info.size > MAX_DOCUMENT_SIZE) {
+          throw new PanamaxError('limit', 'document is too large', {
+            expected: `at most ${MAX_DOCUMENT_SIZE} bytes`,
+            found: info.size,
+            where: path,
+          });
+        }
+        return readFile(path);
+      });
+    },
+    async open(key) {
+      const path = pathOf(key);
+      if (!(await statFile(path))) throw new PanamaxError('not-found', 'no such object', { where: path });
+      return createReadStream(path, { highWaterMark: 256 * 1024 });
+    },
+    stat: (key) => statFile(pathOf(key)),
+    put: (key, bytes) =>
+      write(key, async (path) => {
+        await using file = await open(path, 'wx');
+        await file.writeFile(bytes);
+      }),
+    putFile: (key, source) => write(key, (path) => copyFile(source, path)),
+    remove: (key) => inStore(directory, () => rm(pathOf(key), { force: true })),
+    async *list(prefix) {
+      yield* keysBelow(directory, prefix.replace(/\/$/, ''));
+    },
+  };
+}
+
+async function inStore<T>(where: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw toPanamaxError(error, `store ${where}`);
+  }
+}
+
+async function statFile(path: string): Promise<{ size: number } | undefined> {
+  try {
+    const info = await stat(path);
+    return info.isFile() ? { size: info.size } : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw toPanamaxError(error, path);
+  }
+}
+
+async function* keysBelow(root: string, below: string): AsyncGenerator<string> {
+  let items: Dirent[];
+  try {
+    items = await readdir(join(root, below), { withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw toPanamaxError(error, `store ${root}/${below}`);
+  }
+  // as object stores list: a directory's keys all start with its name and a slash
+  const named = items.map((item) => ({ item, key: item.isDirectory() ? `${item.name}/` : item.name }));
+  named.sort((a, b) => (a.key < b.key ? -1 : 1));
+  for (const { item } of named) {
+    const key = below ? `${below}/${item.name}` : item.name;
+    if (item.isDirectory()) yield* keysBelow(root, key);
+    else if (item.isFile()) yield key;
+  }
+}

@@ -1,0 +1,26 @@
+import { hexOf, type Digest } from '../oci/descriptor.ts';
+
+/** Where each artefact lives in the store (docs/formats.md). */
+
+export const SIGNATURE_VERSION = 1;
+
+const named = (digest: Digest) => `sha256-${hexOf(digest)}`;
+
+export type PatchFormat = 'xdelta' | 'oci-delta';
+
+const PATCH_SUFFIX: Readonly<Record<PatchFormat, string>> = {
+  xdelta: 'xdelta',
+  'oci-delta': 'oci-delta.tar',
+};
+
+export const keys = {
+  signature: (manifest: Digest) => `signatures/v${SIGNATURE_VERSION}/${named(manifest)}.json.zst`,
+  pairing: (target: Digest, scope: string) => `pairings/${named(target)}/${scope}.json`,
+  patches: (target: Digest) => `patches/${named(target)}/`,
+  descriptor: (target: Digest, source: Digest, format: PatchFormat) =>
+    `patches/${named(target)}/${named(source)}.${format}.json`,
+  patch: (target: Digest, source: Digest, format: PatchFormat) =>
+    `patches/${named(target)}/${named(source)}.${PATCH_SUFFIX[format]}`,
+  index: (target: Digest) => `index/${named(target)}.json`,
+  run: (id: string, name: string) => `runs/${id}/${name}`,
+};
