@@ -40,11 +40,12 @@ const AUFS_LINKS = '.wh..wh.plnk';
 /**
  * Flattens the layers of an image into the root filesystem that a container engine makes of them (OCI image
  * specification, layer.md, "Applying Changesets"). Entries are applied one by one, as `umoci unpack` does:
- * symlinked parents are followed within the root, missing ones are made, a whiteout hides only what lower
- * layers left, and a hardlink takes its target as it is at that moment, metadata included.
+ * symlinked parents are followed within the root, parents that are missing or no directories are made, a
+ * whiteout hides only what lower layers left, and a hardlink takes its target as it is at that moment,
+ * metadata included.
  *
- * @throws PanamaxError `bad-input` for what no engine applies: paths out of the root or through files,
- *   hardlinks to nothing or to a directory, loops of symlinks, whiteouts of '.' and '..'; `limit`
+ * @throws PanamaxError `bad-input` for what engines refuse: paths out of the root, hardlinks to nothing or to
+ *   a directory, loops of symlinks, whiteouts of '.' and '..', a root that is not a directory; `limit`
  */
 export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   type Node = RootfsNode<Content>;
@@ -137,15 +138,16 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   function makeDirectories(route: Route<Node>, where: string): Children<Node> {
     let children = rootChildren;
     for (const [i, name] of route.names.entries()) {
-      let link = route.links[i];
-      if (!link) {
+      const link = route.links[i];
+      if (link?.children) {
+        link.layer = layer;
+        children = link.children;
+      } else {
         countName(where);
-        link = { node: impliedDirectory(), children: new Map(), layer };
-        children.set(name, link);
+        const made: Children<Node> = new Map();
+        children.set(name, { node: impliedDirectory(), children: made, layer });
+        children = made;
       }
-      if (!link.children) refuse('path leads through what is not a directory', { found: name, where });
-      link.layer = layer;
-      children = link.children;
     }
     return children;
   }
