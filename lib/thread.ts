@@ -44,9 +44,9 @@ export async function runThread<Input, Result>(
   }
 }
 
-/** URL of a module beside the caller's, as source or as built. */
+/** URL of a module, as source or as built: `name` relative to the caller's `import.meta.url`, no extension. */
 export function threadModule(name: string, base: string): URL {
-  return new URL(`./${name}${base.endsWith('.ts') ? '.ts' : '.js'}`, base);
+  return new URL(`${name}${base.endsWith('.ts') ? '.ts' : '.js'}`, base);
 }
 
 function revived({ kind, message, facts }: Failure): PanamaxError {

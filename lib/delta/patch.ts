@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
 import { PanamaxError } from '../errors.ts';
 import { streamSize, type ImageRecord } from '../oci/record.ts';
 import { verifyStream } from '../oci/writer.ts';
 import type { Digest } from '../oci/descriptor.ts';
 import type { Effort, LayerStream } from './alignment.ts';
+import { matchStreams } from './match.ts';
 import { parseRecipe, serializeRecipe, sourceRecord, type Recipe } from './recipe.ts';
 import { decodeVcdiff } from './vcdiff/decode.ts';
 import { readVcdiffHeader } from './vcdiff/header.ts';
+import { encodeVcdiff } from './vcdiff/encode.ts';
 import { fileAccess } from './vcdiff/randomaccess.ts';
-import { encodeWithXdelta3 } from './xdelta3.ts';
 
 /** An image and its layer stream on scratch. */
 export interface UnpackedImage {
@@ -36,9 +38,24 @@ export interface PatchFile {
 export async function createPatch(task: PatchTask): Promise<PatchFile> {
   const { source, target, path } = task;
   const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
-  await encodeWithXdelta3(source.stream.path, target.stream.path, path, serializeRecipe(recipe));
+  await encode(task, serializeRecipe(recipe));
   await verifyStream(target.record, applyPatch(path, source.stream.path, recipe, task.signal));
   return { size: (await stat(path)).size, digest: await digestOfFile(path) };
+}
+
+async function encode({ source, target, path, effort, signal }: PatchTask, appHeader: string): Promise<void> {
+  const options = { effort, ...(signal ? { signal } : {}) };
+  const alignments = await matchStreams(source.stream, target.stream, options);
+  await using sourceFile = await open(source.stream.path);
+  await using targetFile = await open(target.stream.path);
+  const patch = encodeVcdiff({
+    ...(signal ? { signal } : {}),
+    source: await fileAccess(sourceFile),
+    target: await fileAccess(targetFile),
+    alignments,
+    appHeader: Buffer.from(appHeader),
+  });
+  await pipeline(patch, createWriteStream(path, { flags: 'wx' }));
 }
 
 /** Reads what a patch says of itself. @throws PanamaxError `bad-patch` */

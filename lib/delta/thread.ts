@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import type { Digest, Platform } from '../oci/descriptor.ts';
+import type { Platform } from '../oci/descriptor.ts';
 import { openImage } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
-import type { ImageRecord } from '../oci/record.ts';
+import { imageRecord, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
 import { serveThread } from '../threadmain.ts';
 import type { Effort } from './alignment.ts';
@@ -24,10 +24,14 @@ export interface DeltaTask {
 export interface DeltaSide {
   readonly reference: string;
   readonly platform?: Platform;
-  readonly record: ImageRecord;
+  /** As the image's signature has it; read from the image where there is none. */
+  readonly record?: ImageRecord;
 }
 
-export interface DeltaResult extends PatchFile {
+export interface DeltaResult {
+  readonly source: ImageRecord;
+  readonly target: ImageRecord;
+  readonly patch: PatchFile;
   /** What matching, coding and verifying took. */
   readonly encodeSeconds: number;
 }
@@ -38,22 +42,20 @@ serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   const started = performance.now();
   const path = join(task.scratch, 'patch');
   const patch = await createPatch({ source, target, path, effort: task.effort });
-  return { ...patch, encodeSeconds: (performance.now() - started) / 1000 };
+  const encodeSeconds = (performance.now() - started) / 1000;
+  return { source: source.record, target: target.record, patch, encodeSeconds };
 });
 
 async function unpack(side: DeltaSide, path: string, limits: Limits): Promise<UnpackedImage> {
   const { reference, record } = side;
   const image = await openImage(await parseReference(reference), { ...side, limits });
-  checkSame('manifest', record.manifest, image.manifestDigest, reference);
-  return { record, stream: await unpackImage(image, path, limits) };
-}
-
-/** References may be moved to another image between two stages. */
-function checkSame(what: string, expected: Digest, found: Digest, where: string): void {
-  if (expected === found) return;
-  throw new PanamaxError('bad-input', `the image has changed since it was read: ${what}`, {
-    expected,
-    found,
-    where,
-  });
+  if (record && record.manifest !== image.manifestDigest) {
+    throw new PanamaxError('bad-input', 'the image has changed since its signature was made', {
+      expected: record.manifest,
+      found: image.manifestDigest,
+      where: reference,
+    });
+  }
+  const { stream, sizes } = await unpackImage(image, path, limits);
+  return { stream, record: record ?? imageRecord(image, sizes) };
 }

@@ -1,61 +1,70 @@
 import { open, type FileHandle } from 'node:fs/promises';
-import { PanamaxError } from '../errors.ts';
 import type { LayerStream } from '../delta/alignment.ts';
+import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import type { Image } from './image.ts';
+import type { Image, Layer } from './image.ts';
+import { createPullMeter } from './pullmeter.ts';
+import type { LayerSizes } from './record.ts';
+
+/** A layer stream on its way to a file. */
+export interface Spool {
+  readonly file: FileHandle;
+  /** Of the layers that have passed. */
+  readonly sizes: LayerSizes[];
+  /** Writes a layer's tar behind what is there and passes it on; who reads to the end has it verified. */
+  add(layer: Layer): AsyncGenerator<Uint8Array, void, void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
 
 /**
- * Writes an image's layer stream to a file: its uncompressed layers, bottom first, each verified against its
+ * Opens a new file for an image's layer stream: its uncompressed layers, bottom first, each verified against its
  * diffID. The caller removes the file, also after an error.
  *
  * @throws PanamaxError `bad-input`, `limit` over `maxImageSize`, `io`
  */
+export async function openSpool(image: Image, path: string, limits: Limits): Promise<Spool> {
+  const file = await open(path, 'wx+');
+  const sizes: LayerSizes[] = [];
+  let total = 0;
+  return {
+    file,
+    sizes,
+    async *add(layer) {
+      const start = total;
+      const meter = createPullMeter(layer);
+      for await (const chunk of layer.tar()) {
+        total += chunk.length;
+        if (total > limits.maxImageSize) {
+          throw new PanamaxError('limit', 'image is over maxImageSize', {
+            expected: `at most ${limits.maxImageSize} bytes uncompressed`,
+            found: 'more',
+            where: image.reference,
+          });
+        }
+        await Promise.all([writeAll(file, chunk), meter.write(chunk)]);
+        yield chunk;
+      }
+      sizes.push({ size: total - start, pullSize: await meter.size() });
+    },
+    [Symbol.asyncDispose]: () => file.close(),
+  };
+}
+
+/** Writes an image's layer stream to a new file. @throws PanamaxError as `openSpool` and its `add` do */
 export async function unpackImage(
   image: Image,
   path: string,
   limits: Limits,
   signal?: AbortSignal,
-): Promise<LayerStream> {
-  const file = await open(path, 'wx');
-  const layerSizes: number[] = [];
-  try {
-    let written = 0;
-    for (const layer of image.layers) {
-      const start = written;
-      for await (const chunk of bounded(layer.tar(), limits.maxImageSize - start, limits, image.reference)) {
-        signal?.throwIfAborted();
-        await writeAll(file, chunk);
-        written += chunk.length;
-      }
-      layerSizes.push(written - start);
-    }
-  } finally {
-    await file.close();
+): Promise<{ stream: LayerStream; sizes: readonly LayerSizes[] }> {
+  await using spool = await openSpool(image, path, limits);
+  for (const layer of image.layers) {
+    for await (const _ of spool.add(layer)) signal?.throwIfAborted();
   }
-  return { path, layerSizes };
+  return { stream: { path, layerSizes: spool.sizes.map(({ size }) => size) }, sizes: spool.sizes };
 }
 
-/** Passes chunks on as long as they stay within what is left of `maxImageSize`. */
-export async function* bounded(
-  chunks: AsyncIterable<Uint8Array>,
-  left: number,
-  limits: Limits,
-  where: string,
-): AsyncGenerator<Uint8Array, void, void> {
-  for await (const chunk of chunks) {
-    left -= chunk.length;
-    if (left < 0) {
-      throw new PanamaxError('limit', 'image is over maxImageSize', {
-        expected: `at most ${limits.maxImageSize} bytes uncompressed`,
-        found: 'more',
-        where,
-      });
-    }
-    yield chunk;
-  }
-}
-
-export async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
   for (let done = 0; done < chunk.length;) {
     done += (await file.write(chunk, done)).bytesWritten;
   }

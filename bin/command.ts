@@ -1,0 +1,131 @@
+import { parseArgs, type ParseArgsOptionDescriptor } from 'node:util';
+import { PanamaxError } from '../lib/errors.ts';
+import { DEFAULT_LIMITS, type Limits } from '../lib/limits.ts';
+import type { Platform } from '../lib/oci/descriptor.ts';
+import { parsePlatformOption } from '../lib/oci/platform.ts';
+import { parseSize } from './format.ts';
+
+/** An option as `--help` shows it. */
+export interface Option extends ParseArgsOptionDescriptor {
+  /** Names the value, for options that take one. */
+  readonly value?: string;
+  readonly help: string;
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+export interface Command {
+  readonly summary: string;
+  /** What follows the command's name. */
+  readonly usage: string;
+  readonly options: Options;
+  run(args: Arguments, signal: AbortSignal): Promise<void>;
+}
+
+/** A command line, taken apart. */
+export interface Arguments {
+  readonly operands: readonly string[];
+  flag(name: string): boolean;
+  text(name: string): string | undefined;
+  list(name: string): readonly string[];
+  /** A whole number from 1. @throws PanamaxError `usage` */
+  count(name: string): number;
+  readonly platform: { readonly platform?: Platform };
+  readonly limits: Limits;
+}
+
+/** Options that every command has. */
+export const COMMON: Options = {
+  json: { type: 'boolean', help: 'print the result as JSON on standard output' },
+  platform: { type: 'string', value: 'OS/ARCH', help: 'which image of an index (default: this machine)' },
+  'max-image-size': {
+    type: 'string',
+    value: 'SIZE',
+    help: 'refuse larger images, uncompressed',
+    default: '64G',
+  },
+  scratch: {
+    type: 'string',
+    value: 'DIR',
+    help: 'where uncompressed layers are kept meanwhile (default: TMPDIR)',
+  },
+  help: { type: 'boolean', short: 'h', help: 'print this' },
+};
+
+/** @throws PanamaxError `usage` */
+export function parseArguments(argv: readonly string[], options: Options): Arguments {
+  const config = Object.fromEntries(
+    Object.entries(options).map(([name, { type, short, multiple, default: preset }]) => [
+      name,
+      {
+        type,
+        ...(short === undefined ? {} : { short }),
+        ...(multiple === undefined ? {} : { multiple }),
+        ...(preset === undefined ? {} : { default: preset }),
+      },
+    ]),
+  );
+  const { values, operands, lists } = parse(argv, config);
+  const text = (name: string) => {
+    const value = values[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+  const platform = text('platform');
+  return {
+    operands,
+    flag: (name) => values[name] === true,
+    text,
+    list: (name) => lists.get(name) ?? [],
+    count(name) {
+      const number = Number(text(name));
+      if (Number.isSafeInteger(number) && number >= 1) return number;
+      throw new PanamaxError('usage', `--${name}`, {
+        expected: 'a whole number from 1',
+        found: text(name) ?? '',
+      });
+    },
+    platform: platform === undefined ? {} : { platform: parsePlatformOption(platform) },
+    limits: { ...DEFAULT_LIMITS, maxImageSize: parseSize(text('max-image-size') ?? '', '--max-image-size') },
+  };
+}
+
+/** What follows a repeatable option up to the next option is more of it: `--sources A B` is two sources. */
+function parse(argv: readonly string[], options: Record<string, ParseArgsOptionDescriptor>) {
+  try {
+    const config = { args: [...argv], options, allowPositionals: true, strict: true, tokens: true } as const;
+    const { values, tokens } = parseArgs(config);
+    const operands: string[] = [];
+    const lists = new Map<string, string[]>();
+    let into = operands;
+    for (const token of tokens) {
+      if (token.kind === 'positional') {
+        into.push(token.value);
+        continue;
+      }
+      into = operands;
+      if (token.kind === 'option' && options[token.name]?.multiple) {
+        into = lists.get(token.name) ?? [];
+        lists.set(token.name, into);
+        if (token.value !== undefined) into.push(token.value);
+      }
+    }
+    return { values, operands, lists };
+  } catch (error) {
+    throw new PanamaxError('usage', (error as Error).message);
+  }
+}
+
+export function formatHelp(name: string, { summary, usage, options }: Command): string {
+  const rows = Object.entries(options).map(([option, { short, value, help, default: preset }]) => {
+    const names = `${short ? `-${short}, ` : ''}--${option}${value ? ` ${value}` : ''}`;
+    return `  ${names.padEnd(28)} ${help}${preset === undefined ? '' : ` (default: ${String(preset)})`}`;
+  });
+  return `${summary}\n\nUsage: panamax ${name} ${usage}\n\n${rows.join('\n')}\n`;
+}
+
+/** @throws PanamaxError `usage` */
+export function operandCount(args: Arguments, least: number, most: number, usage: string): void {
+  const { length } = args.operands;
+  if (length >= least && length <= most) return;
+  throw new PanamaxError('usage', 'wrong number of operands', { expected: usage, found: length });
+}

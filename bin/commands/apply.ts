@@ -1,0 +1,50 @@
+import { stat } from 'node:fs/promises';
+import { PanamaxError } from '../../lib/errors.ts';
+import { applyPatchFile } from '../../lib/delta/apply.ts';
+import { formatReference } from '../../lib/oci/reference.ts';
+import { parseDestination } from '../../lib/oci/writer.ts';
+import { createScratch } from '../../lib/scratch.ts';
+import { COMMON, operandCount, type Command } from '../command.ts';
+import { printResult, scratchParent } from '../session.ts';
+
+const USAGE = 'PATCH --source IMAGE --output IMAGE [options]';
+
+export const applyCommand: Command = {
+  summary: "Rebuilds a patch's target image from its source image.",
+  usage: USAGE,
+  options: {
+    source: { type: 'string', short: 's', value: 'IMAGE', help: 'the image that is there, or stream:FILE' },
+    output: {
+      type: 'string',
+      short: 'o',
+      value: 'IMAGE',
+      help: 'oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG] or stream:FILE',
+    },
+    ...COMMON,
+  },
+  async run(args, signal) {
+    operandCount(args, 1, 1, USAGE);
+    const [patch] = args.operands;
+    const source = args.text('source');
+    const output = args.text('output');
+    if (source === undefined || output === undefined) {
+      throw new PanamaxError('usage', 'source or output is missing', { expected: USAGE });
+    }
+    const destination = parseDestination(output);
+    const { size } = await stat(patch!).catch(() => {
+      throw new PanamaxError('not-found', 'no such patch', { found: patch! });
+    });
+    await using scratch = await createScratch(scratchParent(args));
+    const { target } = await applyPatchFile(
+      { patch: patch!, source, destination, ...args.platform },
+      { scratch: scratch.path, limits: args.limits, signal },
+    );
+    printResult(
+      args,
+      { image: target.config, platform: target.platform, output, patchSize: size },
+      destination.transport === 'stream'
+        ? `${destination.path}: layer stream of image ${target.config}`
+        : `${formatReference({ ...destination, transport: destination.transport })}: image ${target.config}`,
+    );
+  },
+};

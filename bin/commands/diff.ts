@@ -1,0 +1,57 @@
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
+import { PanamaxError } from '../../lib/errors.ts';
+import { replaceFile } from '../../lib/file.ts';
+import { pullSize } from '../../lib/oci/record.ts';
+import { createScratch } from '../../lib/scratch.ts';
+import { runThread, threadModule } from '../../lib/thread.ts';
+import { COMMON, operandCount, type Command } from '../command.ts';
+import { EFFORT_OPTION, parseEffort } from '../effort.ts';
+import { formatShare, formatSize } from '../format.ts';
+import { printResult, scratchParent } from '../session.ts';
+
+const USAGE = 'OLD NEW -o FILE [options]';
+
+export const diffCommand: Command = {
+  summary: 'Makes the patch that turns image OLD into image NEW.',
+  usage: USAGE,
+  options: {
+    output: { type: 'string', short: 'o', value: 'FILE', help: 'the patch' },
+    ...EFFORT_OPTION,
+    ...COMMON,
+  },
+  async run(args, signal) {
+    operandCount(args, 2, 2, USAGE);
+    const output = args.text('output');
+    if (output === undefined) throw new PanamaxError('usage', 'no output', { expected: USAGE });
+    const [old, target] = args.operands;
+    await using scratch = await createScratch(scratchParent(args));
+    const result = await runThread<DeltaTask, DeltaResult>(
+      threadModule('../../lib/delta/thread', import.meta.url),
+      {
+        source: { reference: old!, ...args.platform },
+        target: { reference: target!, ...args.platform },
+        effort: parseEffort(args),
+        limits: args.limits,
+        scratch: scratch.path,
+      },
+      signal,
+    );
+    await replaceFile(output, (part) => copyFile(join(scratch.path, 'patch'), part));
+    const { patch, encodeSeconds } = result;
+    const pull = pullSize(result.target, result.source);
+    printResult(
+      args,
+      {
+        ...patch,
+        pullSize: pull,
+        encodeSeconds,
+        source: result.source.manifest,
+        target: result.target.manifest,
+      },
+      `${output}: ${formatSize(patch.size)}, ${formatShare(patch.size, pull)} of the ${formatSize(pull)} that a pull moves, ` +
+        `in ${encodeSeconds.toFixed(1)} s`,
+    );
+  },
+};

@@ -1,0 +1,46 @@
+import { PanamaxError } from '../lib/errors.ts';
+
+const UNITS = ['', 'K', 'M', 'G', 'T'];
+
+/** Bytes with a unit of 1024: `512`, `64K`, `1.5G`. @throws PanamaxError `usage` */
+export function parseSize(text: string, option: string): number {
+  const match = /^(\d+(?:\.\d+)?)([KMGT]?)i?B?$/i.exec(text);
+  const size = match ? Number(match[1]) * 1024 ** UNITS.indexOf(match[2]!.toUpperCase()) : Number.NaN;
+  if (Number.isSafeInteger(Math.round(size)) && size >= 1) return Math.round(size);
+  throw new PanamaxError('usage', option, { expected: 'a size such as 512M or 64G', found: text });
+}
+
+/** Decimal megabytes and the like, as registries and docker print sizes. */
+export function formatSize(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  const units = ['kB', 'MB', 'GB', 'TB'];
+  let value = bytes / 1000;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0)} ${units[unit]}`;
+}
+
+export function formatShare(part: number, whole: number): string {
+  if (whole === 0) return '-';
+  const percent = (100 * part) / whole;
+  return `${percent.toFixed(percent < 10 ? 2 : 1)} %`;
+}
+
+/** Columns of text: the first `left` columns to the left, the others, figures, to the right. */
+export function formatTable(rows: readonly (readonly string[])[], left: number): string {
+  const widths = rows.reduce<number[]>(
+    (widest, row) => row.map((cell, i) => Math.max(widest[i] ?? 0, cell.length)),
+    [],
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (i < left ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env node
+import { EXIT_CODES, printable, toPanamaxError } from '../lib/errors.ts';
+import { formatHelp, parseArguments, type Command } from './command.ts';
+import { applyCommand } from './commands/apply.ts';
+import { backfillCommand } from './commands/backfill.ts';
+import { diffCommand } from './commands/diff.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { rankCommand } from './commands/rank.ts';
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  backfill: backfillCommand,
+  diff: diffCommand,
+  apply: applyCommand,
+  rank: rankCommand,
+  inspect: inspectCommand,
+};
+
+const HELP = `panamax ships container images as small patches instead of full pulls.
+
+Usage: panamax COMMAND [options]
+
+${Object.entries(COMMANDS)
+  .map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`)
+  .join('\n')}
+
+IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG] or a path.
+Exit codes: ${Object.entries(EXIT_CODES)
+  .map(([kind, code]) => `${code} ${kind}`)
+  .join(', ')}; 0 all well.
+`;
+
+async function main([name, ...argv]: readonly string[]): Promise<void> {
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(HELP);
+    process.exitCode = name === undefined ? EXIT_CODES.usage : 0;
+    return;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) {
+    process.stderr.write(`panamax: unknown command ${printable(name)}\n\n${HELP}`);
+    process.exitCode = EXIT_CODES.usage;
+    return;
+  }
+  const stop = new AbortController();
+  // the first signal lets what was begun be put away, the second ends the process
+  for (const event of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(event, () => {
+      stop.abort();
+      process.once(event, () => process.exit(EXIT_CODES.interrupted));
+    });
+  }
+  try {
+    const args = parseArguments(argv, command.options);
+    if (args.flag('help')) process.stdout.write(formatHelp(name, command));
+    else await command.run(args, stop.signal);
+  } catch (error) {
+    const { kind, message, stack, cause } = toPanamaxError(error);
+    process.stderr.write(`panamax ${name}: ${message}\n`);
+    if (kind === 'internal') process.stderr.write(`${cause instanceof Error ? cause.stack : stack}\n`);
+    process.exitCode = EXIT_CODES[kind];
+  }
+}
+
+await main(process.argv.slice(2));

@@ -1,0 +1,24 @@
+import type { OnProgress, Stage } from '../producers/backfill.ts';
+
+const BAR_WIDTH = 24;
+
+/**
+ * Shows how a run goes on, on standard error: a bar per stage that redraws itself on a terminal, a line per item
+ * elsewhere.
+ */
+export function createProgress(stream: NodeJS.WriteStream = process.stderr): OnProgress {
+  const done = new Map<Stage, number>();
+  return (stage, { total, item, status }) => {
+    const count = (done.get(stage) ?? 0) + (item === undefined ? 0 : 1);
+    done.set(stage, count);
+    if (total === 0) return;
+    if (!stream.isTTY) {
+      if (item !== undefined) stream.write(`${stage} ${count}/${total} ${status} ${item}\n`);
+      return;
+    }
+    const filled = Math.round((BAR_WIDTH * count) / total);
+    const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}`;
+    const line = `${stage.padEnd(9)} ${bar} ${count}/${total} ${item ?? ''}`;
+    stream.write(`\r\x1b[K${line.slice(0, (stream.columns || 80) - 1)}${count === total ? '\n' : ''}`);
+  };
+}

@@ -1,0 +1,38 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLog } from '../lib/log.ts';
+import type { StageContext } from '../lib/run/context.ts';
+import { createScratch } from '../lib/scratch.ts';
+import { openDirectoryStore } from '../lib/store/directory.ts';
+import type { Arguments, Options } from './command.ts';
+
+export const STORE_OPTION: Options = {
+  store: {
+    type: 'string',
+    value: 'DIR',
+    help: 'where signatures and patches are kept',
+    default: 'panamax-store',
+  },
+  'log-level': { type: 'string', value: 'LEVEL', help: 'structured log on standard error', default: 'warn' },
+};
+
+export function scratchParent(args: Arguments): string {
+  return args.text('scratch') ?? join(tmpdir(), 'panamax');
+}
+
+/** Opens what stage handlers need, and removes the scratch directory in the end, however it ends. */
+export async function withContext<Result>(
+  args: Arguments,
+  signal: AbortSignal,
+  action: (context: StageContext) => Promise<Result>,
+): Promise<Result> {
+  const store = await openDirectoryStore(args.text('store')!);
+  await using scratch = await createScratch(scratchParent(args));
+  const log = createLog(args.text('log-level') ?? 'warn');
+  return await action({ store, log, signal, limits: args.limits, scratch: scratch.path });
+}
+
+/** Results go to standard output, as JSON or for people. */
+export function printResult(args: Arguments, result: object, text: string): void {
+  process.stdout.write(args.flag('json') ? `${JSON.stringify(result, null, 2)}\n` : `${text}\n`);
+}

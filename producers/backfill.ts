@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import type { Effort } from '../lib/delta/alignment.ts';
+import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
+import type { Digest, Platform } from '../lib/oci/descriptor.ts';
+import type { Candidate } from '../lib/pairing/ranking.ts';
+import type { StageContext } from '../lib/run/context.ts';
+import { runPool } from '../lib/run/pool.ts';
+import type { Failed, ImageOutcome, PairOutcome, RunReport } from '../lib/run/report.ts';
+import { keys, type PatchFormat } from '../lib/store/layout.ts';
+import { deltaStage } from '../workers/delta.ts';
+import { pairingStage } from '../workers/pairing.ts';
+import { signatureStage } from '../workers/signature.ts';
+
+export interface BackfillPlan {
+  /** References of the images that sites want. */
+  readonly targets: readonly string[];
+  /** References of the images that sites have. */
+  readonly sources: readonly string[];
+  readonly platform?: Platform;
+  /** How many of the best sources get a patch, for each target. */
+  readonly top: number;
+  readonly format: PatchFormat;
+  readonly effort: Effort;
+  readonly concurrency: number;
+}
+
+export type Stage = 'signature' | 'pairing' | 'delta';
+
+/** Told when work is known and when an item of it is over. */
+export type OnProgress = (stage: Stage, progress: { total: number; item?: string; status?: string }) => void;
+
+/**
+ * The whole job in this process: signatures of all images, a ranking for each target, patches from its best
+ * sources. An item that fails is reported and holds up only what needs it. The store alone decides what is left
+ * to do, so a second start continues where the first one stopped.
+ *
+ * @throws PanamaxError `interrupted` after an abort, when everything begun has been put away
+ */
+export async function backfill(
+  plan: BackfillPlan,
+  context: StageContext,
+  onProgress: OnProgress = () => {},
+): Promise<RunReport> {
+  const { signal, store } = context;
+  const started = new Date();
+  const id = `${started.toISOString().replace(/[:.]/g, '-')}-${randomBytes(3).toString('hex')}`;
+  await store.put(keys.run(id, 'run.json'), asDocument({ id, started, ...plan }));
+
+  async function stage<Item, Result extends { status: string }>(
+    name: Stage,
+    items: readonly Item[],
+    label: (item: Item) => string,
+    task: (item: Item) => Promise<Result>,
+  ): Promise<(Result | Failed)[]> {
+    onProgress(name, { total: items.length });
+    const run = async (item: Item): Promise<Result | Failed> => {
+      const outcome = await task(item).catch(failed);
+      onProgress(name, { total: items.length, item: label(item), status: outcome.status });
+      return outcome;
+    };
+    const settled = await runPool(items, plan.concurrency, run, signal);
+    if (signal.aborted) throw interrupted(signal);
+    return settled.map((result) => (result.status === 'fulfilled' ? result.value : failed(result.reason)));
+  }
+
+  const references = [...new Set([...plan.targets, ...plan.sources])];
+  const platform = plan.platform ? { platform: plan.platform } : {};
+  const signatures = await stage(
+    'signature',
+    references,
+    (reference) => reference,
+    (reference) => signatureStage({ reference, ...platform }, context),
+  );
+  const images: ImageOutcome[] = references.map((reference, i) => ({ reference, ...signatures[i]! }));
+  const manifests = new Map(
+    images.flatMap((image) =>
+      image.status === 'failed' ? [] : [[image.reference, image.manifest] as const],
+    ),
+  );
+  const referenceOf = new Map([...manifests].reverse().map(([reference, manifest]) => [manifest, reference]));
+  const readable = (list: readonly string[]) => [...new Set(list.flatMap((r) => manifests.get(r) ?? []))];
+
+  const targets = readable(plan.targets);
+  const sources = readable(plan.sources);
+  const rankings = await stage(
+    'pairing',
+    targets,
+    (target) => referenceOf.get(target)!,
+    (target) => pairingStage({ target, sources }, context),
+  );
+
+  const failedRankings: ImageOutcome[] = [];
+  const pairs: { target: Digest; candidate: Candidate }[] = [];
+  for (const [i, ranking] of rankings.entries()) {
+    const target = targets[i]!;
+    if (ranking.status === 'failed') failedRankings.push({ reference: referenceOf.get(target)!, ...ranking });
+    else pairs.push(...ranking.candidates.slice(0, plan.top).map((candidate) => ({ target, candidate })));
+  }
+  const image = (manifest: Digest) => ({ manifest, reference: referenceOf.get(manifest)!, ...platform });
+  const deltas = await stage(
+    'delta',
+    pairs,
+    ({ target, candidate }) => `${referenceOf.get(target)!} from ${referenceOf.get(candidate.source)!}`,
+    ({ target, candidate }) =>
+      deltaStage(
+        {
+          source: image(candidate.source),
+          target: image(target),
+          format: plan.format,
+          effort: plan.effort,
+          predictedPatchSize: candidate.predictedPatchSize,
+        },
+        context,
+      ),
+  );
+  const outcomes: PairOutcome[] = pairs.map(({ target, candidate }, i) => ({
+    target: referenceOf.get(target)!,
+    source: referenceOf.get(candidate.source)!,
+    candidate,
+    ...deltas[i]!,
+  }));
+  const report: RunReport = {
+    id,
+    started: started.toISOString(),
+    finished: new Date().toISOString(),
+    images: [...images, ...failedRankings],
+    pairs: outcomes,
+  };
+  await store.put(keys.run(id, 'report.json'), asDocument(report));
+  return report;
+}
+
+function failed(reason: unknown): Failed {
+  const { kind, message } = toPanamaxError(reason);
+  return { status: 'failed', error: { kind, message } };
+}
+
+function interrupted(signal: AbortSignal): PanamaxError {
+  return new PanamaxError('interrupted', 'stopped; start again to continue', {}, { cause: signal.reason });
+}
+
+function asDocument(value: object): Buffer {
+  return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+}

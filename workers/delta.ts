@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Effort } from '../lib/delta/alignment.ts';
+import { parseDescriptor, serializeDescriptor, type PatchDescriptor } from '../lib/delta/descriptor.ts';
+import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
+import { PanamaxError } from '../lib/errors.ts';
+import type { Digest, Platform } from '../lib/oci/descriptor.ts';
+import { pullSize } from '../lib/oci/record.ts';
+import type { Outcome, StageContext } from '../lib/run/context.ts';
+import { writeIndex } from '../lib/store/targetindex.ts';
+import { keys, type PatchFormat } from '../lib/store/layout.ts';
+import type { Store } from '../lib/store/store.ts';
+import { runThread, threadModule } from '../lib/thread.ts';
+import { loadSignature } from './signature.ts';
+
+export interface DeltaInput {
+  readonly source: DeltaImage;
+  readonly target: DeltaImage;
+  readonly format: PatchFormat;
+  readonly effort: Effort;
+  readonly predictedPatchSize: number;
+}
+
+export interface DeltaImage {
+  readonly manifest: Digest;
+  readonly reference: string;
+  readonly platform?: Platform;
+}
+
+export interface DeltaOutput {
+  readonly descriptor: PatchDescriptor;
+  /** What matching, coding and verifying took; undefined where it was done before. */
+  readonly encodeSeconds?: number;
+}
+
+/**
+ * Makes the patch of a pair, applies it, and publishes it: patch, then descriptor, then index, so that whatever
+ * is named is there. Where a pull moves no more, that is what is recorded.
+ */
+export async function deltaStage(input: DeltaInput, context: StageContext): Promise<Outcome<DeltaOutput>> {
+  const { store, limits, signal } = context;
+  const { format, effort } = input;
+  const target = (await loadSignature(store, input.target.manifest)).image;
+  const descriptorKey = keys.descriptor(target.manifest, input.source.manifest, format);
+  const known = await findPublished(store, descriptorKey);
+  if (known) {
+    await writeIndex(store, target);
+    return { status: 'skipped', descriptor: known };
+  }
+  const source = (await loadSignature(store, input.source.manifest)).image;
+  const scratch = join(context.scratch, randomUUID());
+  await mkdir(scratch);
+  try {
+    const module = threadModule('../lib/delta/thread', import.meta.url);
+    const { encodeSeconds, patch } = await runThread<DeltaTask, DeltaResult>(
+      module,
+      {
+        source: { ...input.source, record: source },
+        target: { ...input.target, record: target },
+        effort,
+        limits,
+        scratch,
+      },
+      signal,
+    );
+    const pull = pullSize(target, source);
+    const descriptor: PatchDescriptor = {
+      format,
+      source: { manifest: source.manifest, config: source.config },
+      target: { manifest: target.manifest, config: target.config },
+      ...(patch.size < pull ? { patch } : {}),
+      sizes: { predicted: input.predictedPatchSize, actual: patch.size, pull },
+    };
+    if (descriptor.patch) {
+      await store.putFile(keys.patch(target.manifest, source.manifest, format), join(scratch, 'patch'));
+    }
+    await store.put(descriptorKey, serializeDescriptor(descriptor));
+    await writeIndex(store, target);
+    context.log.info(
+      { stage: 'delta', ...descriptor },
+      descriptor.patch ? 'patch published' : 'pull is as good',
+    );
+    return { status: 'done', descriptor, encodeSeconds };
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** The descriptor of a pair that is done: readable, and its patch there with the right size. */
+async function findPublished(store: Store, key: string): Promise<PatchDescriptor | undefined> {
+  const bytes = await store.get(key);
+  if (!bytes) return undefined;
+  try {
+    const descriptor = parseDescriptor(bytes, `${store.where} ${key}`);
+    const { patch, source, target, format } = descriptor;
+    if (!patch) return descriptor;
+    const stored = await store.stat(keys.patch(target.manifest, source.manifest, format));
+    return stored?.size === patch.size ? descriptor : undefined;
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  }
+}

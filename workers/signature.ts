@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { PanamaxError } from '../lib/errors.ts';
+import type { Digest, Platform } from '../lib/oci/descriptor.ts';
+import { openImage } from '../lib/oci/image.ts';
+import { parseReference } from '../lib/oci/reference.ts';
+import type { Outcome, StageContext } from '../lib/run/context.ts';
+import { parseSignature, type Signature } from '../lib/signature/signature.ts';
+import type { SignatureResult, SignatureTask } from '../lib/signature/thread.ts';
+import { keys } from '../lib/store/layout.ts';
+import type { Store } from '../lib/store/store.ts';
+import { runThread, threadModule } from '../lib/thread.ts';
+
+export interface SignatureInput {
+  readonly reference: string;
+  readonly platform?: Platform;
+}
+
+export interface SignatureOutput {
+  readonly manifest: Digest;
+}
+
+/** Reads an image and stores its signature. */
+export async function signatureStage(
+  input: SignatureInput,
+  context: StageContext,
+): Promise<Outcome<SignatureOutput>> {
+  const { store, limits, signal } = context;
+  const image = await openImage(await parseReference(input.reference), { ...input, limits });
+  const manifest = image.manifestDigest;
+  if (await hasSignature(store, manifest)) return { status: 'skipped', manifest };
+  const module = threadModule('../lib/signature/thread', import.meta.url);
+  const scratchPath = join(context.scratch, randomUUID());
+  const result = await runThread<SignatureTask, SignatureResult>(
+    module,
+    { ...input, limits, scratchPath },
+    signal,
+  );
+  await store.put(keys.signature(result.manifest), result.bytes);
+  context.log.info(
+    { stage: 'signature', image: input.reference, manifest: result.manifest },
+    'signature stored',
+  );
+  return { status: 'done', manifest: result.manifest };
+}
+
+async function hasSignature(store: Store, manifest: Digest): Promise<boolean> {
+  try {
+    return (await findSignature(store, manifest)) !== undefined;
+  } catch (error) {
+    // a damaged one is made anew
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return false;
+    throw error;
+  }
+}
+
+async function findSignature(store: Store, manifest: Digest): Promise<Signature | undefined> {
+  const key = keys.signature(manifest);
+  const bytes = await store.get(key);
+  return bytes && parseSignature(bytes, `${store.where} ${key}`);
+}
+
+/** @throws PanamaxError `not-found`, `bad-input` */
+export async function loadSignature(store: Store, manifest: Digest): Promise<Signature> {
+  const signature = await findSignature(store, manifest);
+  if (signature) return signature;
+  throw new PanamaxError('not-found', 'no signature', { expected: manifest, where: store.where });
+}
