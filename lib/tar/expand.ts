@@ -25,7 +25,7 @@ export function createExpander(
 
   return {
     push(data) {
-      for (let used = 0; used < data.length; ) {
+      for (let used = 0; used < data.length;) {
         const { offset, size } = sparse[run]!;
         if (usedOfRun === size) {
           run++;

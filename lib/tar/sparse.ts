@@ -61,7 +61,7 @@ function oldRuns(block: Buffer, at: number, count: number, place: Place): number
 export function paxSparseFormat({ values, sparseNumbers }: PaxRecords): '0.x' | '1.0' | undefined {
   const major = values.get('GNU.sparse.major') ?? '0';
   if (major === '1' && values.get('GNU.sparse.minor') === '0') return '1.0';
-  const hasMap = sparseNumbers.length > 0 || values.has('GNU.sparse.map');
+  const hasMap = sparseNumbers.length > 0 || Boolean(values.get('GNU.sparse.map'));
   return major === '0' && hasMap ? '0.x' : undefined;
 }
 

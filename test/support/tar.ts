@@ -200,6 +200,16 @@ export function writeNumber(header: Buffer, at: number, width: number, value: nu
   header[at]! |= 0x80;
 }
 
+/** For `edit`: writes a number into a header field. */
+export function setNumber(at: number, width: number, value: number): (header: Buffer) => void {
+  return (header) => writeNumber(header, at, width, value);
+}
+
+/** For `edit`: writes bytes into a header. */
+export function setText(at: number, text: ByteString): (header: Buffer) => void {
+  return (header) => void header.write(text, at, 'latin1');
+}
+
 /** Zero bytes up to the next block. */
 export function padded(body: Uint8Array): Buffer {
   return Buffer.concat([body, Buffer.alloc((BLOCK - (body.length % BLOCK)) % BLOCK)]);
@@ -210,8 +220,8 @@ export function latin1(text: ByteString): Buffer {
 }
 
 function splitPath(path: ByteString): [prefix: ByteString, name: ByteString] {
-  const slash = path.lastIndexOf('/', path.length - 2);
-  return slash > 0 && slash <= 155 ? [path.slice(0, slash), path.slice(slash + 1)] : ['', path];
+  const slash = path.slice(0, -1).lastIndexOf('/', 155);
+  return slash > 0 ? [path.slice(0, slash), path.slice(slash + 1)] : ['', path];
 }
 
 function sparseRecords(format: SparseFormat, path: ByteString, runs: readonly SparseRun[], size: number) {
