@@ -19,7 +19,7 @@ export class Instructions {
   copy(size: number, source: number): void {
     const last = this.count - 1;
     const joins =
-      last >= 0 && this.sources[last] !== -1 && this.sources[last]! + this.sizes[last]! === source;
+      last >= 0 && this.sources[last] !== -1 && source === this.sources[last]! + this.sizes[last]!;
     if (joins) this.sizes[last]! += size;
     else this.#push(size, source);
   }

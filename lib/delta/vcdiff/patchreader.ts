@@ -37,7 +37,7 @@ export class PatchReader implements ByteSource {
   }
 
   /** The next `size` bytes, in memory of their own. */
-  async take(size: number): Promise<Uint8Array> {
+  async take(size: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(size);
     for (let done = 0; done < size;) {
       if ((await this.fill(1)) === 0) throw endsEarly();

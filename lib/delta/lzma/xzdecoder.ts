@@ -1,0 +1,152 @@
+import { crc32 } from 'node:zlib';
+import { PanamaxError } from '../../errors.ts';
+import { LzmaDecoder } from './decoder.ts';
+import { decodeProperties } from './model.ts';
+import { BLOCK_HEADER_SIZE, dictionarySize, LZMA2_FILTER, STREAM_HEADER_SIZE, STREAM_MAGIC } from './xz.ts';
+
+/** What may come next where no chunk is open. */
+type Expected = 'stream header' | 'block header' | 'first chunk' | 'chunk';
+
+/**
+ * Decodes one .xz stream (the .xz file format, version 1.1) with one LZMA2 filter and no check, as xdelta3
+ * writes it: in sections that each end with a chunk. The stream stays open; its end is never looked for.
+ * All that is wrong with it is `bad-patch`, but for a dictionary that is too large: `limit`.
+ */
+export class XzDecoder {
+  readonly #maxDictionary: number;
+  #expected: Expected = 'stream header';
+  #decoder: LzmaDecoder | undefined;
+  #needsProperties = true;
+  #input: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  #at = 0;
+  /** Bytes that the open chunk still has to give, and whether they are compressed. */
+  #chunkLeft = 0;
+  #chunkCompressed = false;
+
+  constructor(maxDictionary: number) {
+    this.#maxDictionary = maxDictionary;
+  }
+
+  /** Hands over the next section; the one before has to be finished. */
+  open(section: Uint8Array<ArrayBuffer>): void {
+    this.#input = section;
+    this.#at = 0;
+  }
+
+  /** Fills target[start, end) with the bytes that come next. */
+  read(target: Uint8Array, start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      while (this.#chunkLeft === 0) this.#next();
+      const decoder = this.#decoder!;
+      const from = decoder.position;
+      const size = Math.min(end - at, this.#chunkLeft, decoder.dictionary.length - from);
+      if (this.#chunkCompressed) decoder.decode(from + size);
+      else decoder.store(this.#take(size));
+      target.set(decoder.dictionary.subarray(from, from + size), at);
+      at += size;
+      this.#chunkLeft -= size;
+      if (this.#chunkLeft === 0 && this.#chunkCompressed && !decoder.sound) throw damaged('an LZMA chunk');
+    }
+  }
+
+  /** Throws unless the section was used to its last byte. */
+  finish(): void {
+    if (this.#at < this.#input.length || this.#chunkLeft > 0) throw damaged('the end of a section');
+  }
+
+  #next(): void {
+    switch (this.#expected) {
+      case 'stream header':
+        this.#streamHeader();
+        this.#expected = 'block header';
+        break;
+      case 'block header':
+        this.#blockHeader();
+        this.#expected = 'first chunk';
+        break;
+      case 'first chunk':
+      case 'chunk':
+        this.#chunkHeader(this.#expected === 'first chunk');
+        this.#expected = 'chunk';
+    }
+  }
+
+  #streamHeader(): void {
+    const header = this.#take(STREAM_HEADER_SIZE);
+    const magic = STREAM_MAGIC.every((byte, i) => header[i] === byte);
+    if (!magic || uint32(header, 8) !== crc32(header.subarray(6, 8))) throw damaged('the stream header');
+    if (header[6] !== 0 || header[7] !== 0) throw damaged('the stream flags, which have to name no check');
+  }
+
+  #blockHeader(): void {
+    const header = this.#take(BLOCK_HEADER_SIZE);
+    const body = header.subarray(0, -4);
+    if (uint32(header, body.length) !== crc32(body)) throw damaged('a block header');
+    const expected = [BLOCK_HEADER_SIZE / 4 - 1, 0, LZMA2_FILTER, 1, body[4], 0, 0, 0];
+    const size = dictionarySize(body[4]!);
+    if (size === undefined || !expected.every((byte, i) => body[i] === byte)) {
+      throw damaged('a block header, which has to name LZMA2 alone and no sizes');
+    }
+    if (size > this.#maxDictionary) {
+      throw new PanamaxError('limit', 'the LZMA dictionary is too large', {
+        expected: `at most ${this.#maxDictionary}`,
+        found: size,
+      });
+    }
+    this.#decoder = new LzmaDecoder(size);
+  }
+
+  /** LZMA2 (section 5.3.1 names it; liblzma's lzma2_decoder.c says what the control byte means). */
+  #chunkHeader(isFirst: boolean): void {
+    const decoder = this.#decoder!;
+    const control = this.#take(1)[0]!;
+    if (control === 0) throw damaged('LZMA2, which ends before the section does');
+    const resetsDictionary = control >= 0xe0 || control === 1;
+    if (isFirst && !resetsDictionary) throw damaged('the first chunk');
+    if (resetsDictionary) {
+      decoder.resetDictionary();
+      this.#needsProperties = true;
+    }
+    this.#chunkCompressed = control >= 0x80;
+    if (!this.#chunkCompressed) {
+      if (control > 2) throw damaged('a control byte');
+      this.#chunkLeft = uint16(this.#take(2), 0) + 1;
+      return;
+    }
+    const sizes = this.#take(4);
+    this.#chunkLeft = ((control & 0x1f) << 16) + uint16(sizes, 0) + 1;
+    const compressedSize = uint16(sizes, 2) + 1;
+    if (control >= 0xc0) {
+      const properties = decodeProperties(this.#take(1)[0]!);
+      if (properties === undefined) throw damaged('the LZMA properties');
+      decoder.resetState(properties);
+      this.#needsProperties = false;
+    } else if (this.#needsProperties) {
+      throw damaged('a chunk that lacks properties');
+    } else if (control >= 0xa0) {
+      decoder.resetState();
+    }
+    if (compressedSize < 5) throw damaged('the size of a chunk');
+    decoder.startChunk(this.#take(compressedSize));
+  }
+
+  #take(size: number): Uint8Array<ArrayBuffer> {
+    const bytes = this.#input.subarray(this.#at, this.#at + size);
+    if (bytes.length < size) throw new PanamaxError('bad-patch', 'a section of LZMA ends early');
+    this.#at += size;
+    return bytes;
+  }
+}
+
+function uint16(bytes: Uint8Array, at: number): number {
+  return bytes[at]! * 256 + bytes[at + 1]!;
+}
+
+function uint32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+}
+
+function damaged(what: string): PanamaxError {
+  return new PanamaxError('bad-patch', `damaged LZMA: ${what}`);
+}
