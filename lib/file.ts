@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -16,6 +16,21 @@ export async function replaceFile(path: string, fill: (part: string) => Promise<
     await flush(dirname(path));
   } finally {
     await rm(part, { force: true });
+  }
+}
+
+/**
+ * Writes pieces to a new file, each before the next is asked for: they may be views of a buffer that is used
+ * again.
+ */
+export async function writeChunks(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  await using file = await open(path, 'wx');
+  for await (const chunk of chunks) await writeAll(file, chunk);
+}
+
+export async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let done = 0; done < chunk.length;) {
+    done += (await file.write(chunk, done)).bytesWritten;
   }
 }
 

@@ -75,5 +75,15 @@ async function addLayer(tar: Pack, name: string, layer: RebuiltLayer, seen: Set<
   seen.add(name);
   const entry = tar.entry({ ...FIXED, name, size: layer.size });
   const done = finished(entry);
-  await Promise.all([pipeline(layer.tar, entry), done]);
+  await Promise.all([pipeline(copied(layer.tar), entry), done]);
+}
+
+const COPY_SIZE = 64 * 1024;
+
+/** The packer holds on to pieces after it took them, and the layer's are views of a buffer that is used again. */
+async function* copied(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at += COPY_SIZE)
+      yield Buffer.from(chunk.subarray(at, at + COPY_SIZE));
+  }
 }

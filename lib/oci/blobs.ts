@@ -15,7 +15,7 @@ export interface BlobSource {
   open(digest: Digest): Promise<AsyncIterable<Uint8Array>>;
 }
 
-const READ_SIZE = 256 * 1024;
+const READ_SIZE = 131072;
 
 /** Blobs of an OCI layout directory (OCI image-spec, image-layout.md). */
 export function directoryBlobs(directory: string): BlobSource {

@@ -2,7 +2,7 @@ import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 
-const CHUNK_SIZE = 256 * 1024;
+const CHUNK_SIZE = 131072;
 
 /**
  * Decompresses a layer: plain tar, gzip (RFC 1952, of one or more members) or zstd (RFC 8878), told apart by

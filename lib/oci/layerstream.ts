@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import type { LayerStream } from '../delta/alignment.ts';
 import { PanamaxError } from '../errors.ts';
+import { writeAll } from '../file.ts';
 import type { Limits } from '../limits.ts';
 import type { Image, Layer } from './image.ts';
 import { createPullMeter } from './pullmeter.ts';
@@ -62,10 +63,4 @@ export async function unpackImage(
     for await (const _ of spool.add(layer)) signal?.throwIfAborted();
   }
   return { stream: { path, layerSizes: spool.sizes.map(({ size }) => size) }, sizes: spool.sizes };
-}
-
-async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let done = 0; done < chunk.length;) {
-    done += (await file.write(chunk, done)).bytesWritten;
-  }
 }

@@ -1,10 +1,8 @@
-import { createWriteStream } from 'node:fs';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { digestOf, hexOf, type Descriptor, type Digest } from './descriptor.ts';
 import { MEDIA_TYPES, parseIndex } from './manifest.ts';
-import { replaceFile } from '../file.ts';
+import { replaceFile, writeChunks } from '../file.ts';
 import type { ImageRecord } from './record.ts';
 import type { Destination, RebuiltLayer } from './writer.ts';
 
@@ -69,7 +67,7 @@ export async function writeLayout(
     return join(blobs, hexOf(digest));
   };
   for await (const layer of layers) {
-    await replaceFile(await blobPath(layer.diffID), (part) => pipeline(layer.tar, createWriteStream(part)));
+    await replaceFile(await blobPath(layer.diffID), (part) => writeChunks(part, layer.tar));
   }
   await writeBytes(await blobPath(image.config), Buffer.from(image.configDocument));
   const manifest = plainManifest(image);

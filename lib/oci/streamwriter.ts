@@ -1,6 +1,4 @@
-import { pipeline } from 'node:stream/promises';
-import { createWriteStream } from 'node:fs';
-import { replaceFile } from '../file.ts';
+import { replaceFile, writeChunks } from '../file.ts';
 import type { Destination, RebuiltLayer } from './writer.ts';
 import type { ImageRecord } from './record.ts';
 
@@ -10,9 +8,7 @@ export async function writeStream(
   layers: AsyncIterable<RebuiltLayer>,
   { path }: Destination,
 ): Promise<void> {
-  await replaceFile(path, async (part) => {
-    await pipeline(concatenated(layers), createWriteStream(part));
-  });
+  await replaceFile(path, (part) => writeChunks(part, concatenated(layers)));
 }
 
 async function* concatenated(layers: AsyncIterable<RebuiltLayer>) {

@@ -14,7 +14,10 @@ export interface Destination {
   readonly name?: string;
 }
 
-/** A layer as it is rebuilt: `tar` fails before its end where it is not what `diffID` says. */
+/**
+ * A layer as it is rebuilt. `tar` fails before its end where it is not what `diffID` says; a piece of it is valid
+ * until the next is asked for.
+ */
 export interface RebuiltLayer extends LayerRecord {
   readonly tar: AsyncIterable<Uint8Array>;
 }
@@ -57,12 +60,7 @@ export async function writeImage(
   stream: AsyncIterable<Uint8Array>,
   destination: Destination,
 ): Promise<void> {
-  await WRITERS[destination.transport](image, splitLayers(image, copied(stream)), destination);
-}
-
-/** Decoders reuse their buffers, and writers may still hold a piece while the next is made. */
-async function* copied(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
-  for await (const piece of stream) yield Buffer.from(piece);
+  await WRITERS[destination.transport](image, splitLayers(image, stream), destination);
 }
 
 /** Reads a stream to its end. @throws PanamaxError `bad-patch` where it is not the image's layer stream */
