@@ -1,12 +1,13 @@
 import { pipeline, Readable } from 'node:stream';
-import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { splitFrames } from './zstdframes.ts';
 
 const CHUNK_SIZE = 131072;
 
 /**
- * Decompresses a layer: plain tar, gzip (RFC 1952, of one or more members) or zstd (RFC 8878), told apart by
- * their first bytes as container engines do, because media types are often wrong in archives.
+ * Decompresses a layer: plain tar, gzip (RFC 1952) or zstd (RFC 8878), of any number of members or frames, told
+ * apart by their first bytes as container engines do, because media types are often wrong in archives.
  *
  * @throws PanamaxError `bad-input` for a damaged or truncated stream
  */
@@ -25,13 +26,17 @@ export async function* decompressed(
   }
   const rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => iterator };
   const whole = prepended(head, rest);
-  const codec = codecFor(Buffer.concat(head));
-  if (!codec) {
+  const compression = compressionOf(Buffer.concat(head));
+  if (compression === 'none') {
     yield* whole;
     return;
   }
+  const [input, codec] =
+    compression === 'gzip'
+      ? [whole, createGunzip({ chunkSize: CHUNK_SIZE })]
+      : [splitFrames(whole, where), createZstdDecompress({ chunkSize: CHUNK_SIZE })];
   let failure: unknown;
-  const output = pipeline(Readable.from(whole), codec, (error) => {
+  const output = pipeline(Readable.from(input), codec, (error) => {
     failure = error;
   });
   try {
@@ -54,12 +59,6 @@ export function compressionOf(head: Uint8Array): Compression {
   if (hex.startsWith('1f8b')) return 'gzip';
   // a zstd frame, or a skippable one in front of it
   return hex === '28b52ffd' || /^5.2a4d18$/.test(hex) ? 'zstd' : 'none';
-}
-
-function codecFor(head: Uint8Array): Gunzip | ZstdDecompress | undefined {
-  const compression = compressionOf(head);
-  if (compression === 'gzip') return createGunzip({ chunkSize: CHUNK_SIZE });
-  return compression === 'zstd' ? createZstdDecompress({ chunkSize: CHUNK_SIZE }) : undefined;
 }
 
 async function* prepended(
