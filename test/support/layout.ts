@@ -1,6 +1,6 @@
 /** Wraps layer tars as an OCI image layout directory (image-spec, image-layout.md) with one image in it. */
 import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 
@@ -12,7 +12,11 @@ export interface LayoutOptions {
   /** For all layers, or one by one. Default gzip. */
   readonly compression?: LayerCompression | readonly LayerCompression[];
   readonly architecture?: string;
-  /** Merged into the image's config document. */
+  /** The layers as stored, where `compression` can't make them so. */
+  readonly blobs?: readonly Uint8Array[];
+  /** Merged into the image's manifest; undefined takes a key away. */
+  readonly manifest?: Readonly<Record<string, unknown>>;
+  /** Merged into the image's config document; undefined takes a key away. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
@@ -51,7 +55,7 @@ export async function writeLayout(
     const method = typeof compression === 'string' ? compression : (compression[i] ?? 'gzip');
     layerDescriptors.push({
       mediaType: `${MEDIA_TYPE}.layer.v1.tar${method === 'none' ? '' : `+${method}`}`,
-      ...(await writeBlob(compress(layer, method))),
+      ...(await writeBlob(options.blobs?.[i] ?? compress(layer, method))),
     });
   }
   const config = await writeDocument({
@@ -67,25 +71,56 @@ export async function writeLayout(
     mediaType: `${MEDIA_TYPE}.manifest.v1+json`,
     config: { mediaType: `${MEDIA_TYPE}.config.v1+json`, ...config },
     layers: layerDescriptors,
+    ...options.manifest,
   });
-  const index = {
-    schemaVersion: 2,
-    manifests: [
-      {
-        mediaType: `${MEDIA_TYPE}.manifest.v1+json`,
-        ...manifest,
-        annotations: { 'org.opencontainers.image.ref.name': tag },
-      },
-    ],
-  };
-  await writeFile(join(directory, 'index.json'), JSON.stringify(index));
   await writeFile(join(directory, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
+  await writeIndex(directory, [await indexEntry(directory, manifest.digest, { tag })]);
   return {
     manifestDigest: manifest.digest,
     configDigest: config.digest,
     diffIDs,
     layerDigests: layerDescriptors.map((layer) => layer.digest),
   };
+}
+
+export interface IndexEntry {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly [key: string]: unknown;
+}
+
+/** Describes a manifest, or an index where `kind` says so, that is a blob of the layout. */
+export async function indexEntry(
+  directory: string,
+  digest: string,
+  { tag, platform, kind = 'manifest' }: { tag?: string; platform?: object; kind?: 'manifest' | 'index' } = {},
+): Promise<IndexEntry> {
+  const { size } = await stat(blobPath(directory, digest));
+  return {
+    mediaType: `${MEDIA_TYPE}.${kind}.v1+json`,
+    digest,
+    size,
+    ...(platform && { platform }),
+    ...(tag !== undefined && { annotations: { 'org.opencontainers.image.ref.name': tag } }),
+  };
+}
+
+/** Writes a layout's index.json, or, under a digest that it returns, an index as a blob. */
+export async function writeIndex(
+  directory: string,
+  manifests: readonly IndexEntry[],
+  { blob = false } = {},
+): Promise<string> {
+  const index = Buffer.from(
+    JSON.stringify({ schemaVersion: 2, mediaType: `${MEDIA_TYPE}.index.v1+json`, manifests }),
+  );
+  await writeFile(blob ? blobPath(directory, digestOf(index)) : join(directory, 'index.json'), index);
+  return digestOf(index);
+}
+
+export function blobPath(directory: string, digest: string): string {
+  return join(directory, 'blobs', 'sha256', digest.slice('sha256:'.length));
 }
 
 export function compress(bytes: Uint8Array, method: LayerCompression): Uint8Array {

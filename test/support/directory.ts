@@ -1,0 +1,24 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { digestOf } from './layout.ts';
+
+/** An empty directory, removed after the test. */
+export async function temporaryDirectory(t: Pick<TestContext, 'after'>): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'panamax-test-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Every path below a directory, sorted; of files with the digest of their content. None where it is missing. */
+export async function snapshot(directory: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  const items = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
+  for (const item of items) {
+    const path = join(item.parentPath, item.name);
+    const name = path.slice(directory.length + 1);
+    found[name] = item.isFile() ? digestOf(await readFile(path)) : 'directory';
+  }
+  return Object.fromEntries(Object.entries(found).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}

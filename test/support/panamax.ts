@@ -1,0 +1,42 @@
+/** Runs the panamax command in a process of its own. */
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { EXIT_CODES, type ErrorKind } from '../../lib/errors.ts';
+
+const MAIN = fileURLToPath(new URL('../../bin/panamax.ts', import.meta.url));
+
+export interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Starts it as the leader of a process group. */
+export function startPanamax(args: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
+  return spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+}
+
+export async function panamax(...args: readonly string[]): Promise<Result> {
+  const child = startPanamax(args);
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: child.exitCode, stdout, stderr };
+}
+
+/** Runs a command that has to succeed, and reads its JSON. */
+export async function panamaxJson<Document>(...args: readonly string[]): Promise<Document> {
+  const { code, stdout, stderr } = await panamax(...args, '--json');
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout) as Document;
+}
+
+/** Runs a command that has to fail with the exit code of `kind` and one message that says `what`. */
+export async function panamaxFails(kind: ErrorKind, what: RegExp, ...args: readonly string[]): Promise<void> {
+  const { code, stdout, stderr } = await panamax(...args);
+  assert.equal(code, EXIT_CODES[kind], stderr || stdout);
+  assert.match(stderr, what);
+  assert.doesNotMatch(stderr, /^\s+at /m, 'a stack trace');
+}

@@ -1,0 +1,42 @@
+/** Small images in successive releases: a base layer and an application layer over it. */
+import { writeLayout, type Layout, type LayoutOptions } from './layout.ts';
+import { createRandom } from './random.ts';
+import { writeTar, type TarFixture } from './tar.ts';
+
+/** Files of the base and of the application. */
+const BASE_FILES = 24;
+const APP_FILES = 12;
+
+/**
+ * Layers of a release. Releases of a family share most content; each has other mtimes everywhere, a few files
+ * changed in places and one that only it has, so that no layer digest is shared.
+ */
+export function releaseLayers(family: number, release: number): Buffer[] {
+  return [
+    writeTar([{ path: 'usr/' }, ...files(family, release, 'usr/base', BASE_FILES)]),
+    writeTar([
+      { path: 'srv/', mtime: release },
+      ...files(family, release, 'srv/app', APP_FILES),
+      { path: 'srv/release', content: createRandom(family * 1009 + release).text(3000), mtime: release },
+    ]),
+  ];
+}
+
+function files(family: number, release: number, prefix: string, count: number): TarFixture[] {
+  return Array.from({ length: count }, (_, i) => {
+    const random = createRandom(family * 7919 + prefix.length * 101 + i);
+    const content = Buffer.from(random.text(500 + random.below(9000)));
+    // every fifth file gets another number in each release, as a version string would
+    if (i % 5 === 0) content.write(String(release).padStart(6, '0'), random.below(content.length - 6));
+    return { path: `${prefix}-${i}`, content, mtime: release };
+  });
+}
+
+export async function writeRelease(
+  directory: string,
+  family: number,
+  release: number,
+  options?: LayoutOptions,
+): Promise<Layout> {
+  return writeLayout(directory, releaseLayers(family, release), options);
+}
