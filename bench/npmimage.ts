@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { createHash } from 'node:crypto';
@@ -71,7 +72,7 @@ async function buildLayer(
   const tar = pack();
   await Promise.all([
     reinstall(tarball, tar, mtime),
-    pipeline(tar, tee(diff), createGzip(), tee(layer), createWriteStream(path)),
+    pipeline(Readable.from(tar), tee(diff), createGzip(), tee(layer), createWriteStream(path)),
   ]);
   const digest: Digest = `sha256:${layer.digest('hex')}`;
   await rename(path, join(blobs, hexOf(digest)));

@@ -19,7 +19,7 @@ export interface BackfillPlan {
   readonly platform?: Platform;
   /** How many of the best sources get a patch, for each target. */
   readonly top: number;
-  readonly format: PatchFormat;
+  readonly formats: readonly PatchFormat[];
   readonly effort: Effort;
   readonly concurrency: number;
 }
@@ -106,7 +106,7 @@ export async function backfill(
         {
           source: image(candidate.source),
           target: image(target),
-          format: plan.format,
+          formats: plan.formats,
           effort: plan.effort,
           predictedPatchSize: candidate.predictedPatchSize,
         },

@@ -6,7 +6,7 @@ import { parseDescriptor, serializeDescriptor, type PatchDescriptor } from '../l
 import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
-import { pullSize } from '../lib/oci/record.ts';
+import { pullSize, type ImageRecord } from '../lib/oci/record.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import { writeIndex } from '../lib/store/targetindex.ts';
 import { keys, type PatchFormat } from '../lib/store/layout.ts';
@@ -17,7 +17,7 @@ import { loadSignature } from './signature.ts';
 export interface DeltaInput {
   readonly source: DeltaImage;
   readonly target: DeltaImage;
-  readonly format: PatchFormat;
+  readonly formats: readonly PatchFormat[];
   readonly effort: Effort;
   readonly predictedPatchSize: number;
 }
@@ -29,59 +29,76 @@ export interface DeltaImage {
 }
 
 export interface DeltaOutput {
+  /** One for each format. */
+  readonly patches: readonly PatchOutcome[];
+}
+
+export interface PatchOutcome {
   readonly descriptor: PatchDescriptor;
   /** What matching, coding and verifying took; undefined where it was done before. */
   readonly encodeSeconds?: number;
 }
 
 /**
- * Makes the patch of a pair, applies it, and publishes it: patch, then descriptor, then index, so that whatever
- * is named is there. Where a pull moves no more, that is what is recorded.
+ * Makes the patches of a pair, applies and publishes them: patch, then descriptor, then index, so that whatever is
+ * named is there. Where a pull moves no more, that is what is recorded.
  */
 export async function deltaStage(input: DeltaInput, context: StageContext): Promise<Outcome<DeltaOutput>> {
-  const { store, limits, signal } = context;
-  const { format, effort } = input;
+  const { store } = context;
   const target = (await loadSignature(store, input.target.manifest)).image;
-  const descriptorKey = keys.descriptor(target.manifest, input.source.manifest, format);
-  const known = await findPublished(store, descriptorKey);
-  if (known) {
-    await writeIndex(store, target);
-    return { status: 'skipped', descriptor: known };
+  const known: PatchOutcome[] = [];
+  const missing: PatchFormat[] = [];
+  for (const format of input.formats) {
+    const key = keys.descriptor(target.manifest, input.source.manifest, format);
+    const descriptor = await findPublished(store, key);
+    if (descriptor) known.push({ descriptor });
+    else missing.push(format);
   }
+  const made = missing.length > 0 ? await makePatches(input, target, missing, context) : [];
+  await writeIndex(store, target);
+  return { status: made.length > 0 ? 'done' : 'skipped', patches: [...known, ...made] };
+}
+
+async function makePatches(
+  input: DeltaInput,
+  target: ImageRecord,
+  formats: readonly PatchFormat[],
+  context: StageContext,
+): Promise<PatchOutcome[]> {
+  const { store, limits, signal, log } = context;
   const source = (await loadSignature(store, input.source.manifest)).image;
   const scratch = join(context.scratch, randomUUID());
   await mkdir(scratch);
   try {
     const module = threadModule('../lib/delta/thread', import.meta.url);
-    const { encodeSeconds, patch } = await runThread<DeltaTask, DeltaResult>(
-      module,
-      {
-        source: { ...input.source, record: source },
-        target: { ...input.target, record: target },
-        effort,
-        limits,
-        scratch,
-      },
-      signal,
-    );
-    const pull = pullSize(target, source);
-    const descriptor: PatchDescriptor = {
-      format,
-      source: { manifest: source.manifest, config: source.config },
-      target: { manifest: target.manifest, config: target.config },
-      ...(patch.size < pull ? { patch } : {}),
-      sizes: { predicted: input.predictedPatchSize, actual: patch.size, pull },
+    const task: DeltaTask = {
+      source: { ...input.source, record: source },
+      target: { ...input.target, record: target },
+      formats,
+      effort: input.effort,
+      limits,
+      scratch,
     };
-    if (descriptor.patch) {
-      await store.putFile(keys.patch(target.manifest, source.manifest, format), join(scratch, 'patch'));
+    const { patches } = await runThread<DeltaTask, DeltaResult>(module, task, signal);
+    const pull = pullSize(target, source);
+    const outcomes: PatchOutcome[] = [];
+    for (const { format, path, size, digest, encodeSeconds } of patches) {
+      const descriptor: PatchDescriptor = {
+        format,
+        source: { manifest: source.manifest, config: source.config },
+        target: { manifest: target.manifest, config: target.config },
+        ...(size < pull ? { patch: { size, digest } } : {}),
+        sizes: { predicted: input.predictedPatchSize, actual: size, pull },
+      };
+      if (descriptor.patch) await store.putFile(keys.patch(target.manifest, source.manifest, format), path);
+      await store.put(
+        keys.descriptor(target.manifest, source.manifest, format),
+        serializeDescriptor(descriptor),
+      );
+      log.info({ stage: 'delta', ...descriptor }, descriptor.patch ? 'patch published' : 'pull is as good');
+      outcomes.push({ descriptor, encodeSeconds });
     }
-    await store.put(descriptorKey, serializeDescriptor(descriptor));
-    await writeIndex(store, target);
-    context.log.info(
-      { stage: 'delta', ...descriptor },
-      descriptor.patch ? 'patch published' : 'pull is as good',
-    );
-    return { status: 'done', descriptor, encodeSeconds };
+    return outcomes;
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

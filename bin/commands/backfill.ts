@@ -4,7 +4,7 @@ import { backfill } from '../../producers/backfill.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
 import { createProgress } from '../progress.ts';
-import { EFFORT_OPTION, parseEffort } from '../effort.ts';
+import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
 import { printResult, STORE_OPTION, withContext } from '../session.ts';
 
 const USAGE = 'IMAGE... [--sources IMAGE...] [options]';
@@ -22,7 +22,7 @@ export const backfillCommand: Command = {
     },
     top: { type: 'string', value: 'K', help: 'patches per target, from the K best sources', default: '1' },
     concurrency: { type: 'string', short: 'j', value: 'N', help: 'images or pairs at a time', default: '2' },
-    ...EFFORT_OPTION,
+    ...DELTA_OPTIONS,
     ...STORE_OPTION,
     ...COMMON,
   },
@@ -34,10 +34,10 @@ export const backfillCommand: Command = {
       sources: sources.length > 0 ? sources : args.operands,
       ...args.platform,
       top: args.count('top'),
-      format: 'xdelta',
+      formats: parseFormats(args),
       effort: parseEffort(args),
       concurrency: args.count('concurrency'),
-    } as const;
+    };
     const report = await withContext(args, signal, (context) => backfill(plan, context, createProgress()));
     printResult(args, report, formatReport(report));
     const failures = failuresOf(report);
@@ -49,18 +49,20 @@ export const backfillCommand: Command = {
 };
 
 function formatReport(report: RunReport): string {
-  const rows = report.pairs.map((pair) => [pair.target, pair.source, ...figures(pair)]);
-  return formatTable([['TARGET', 'SOURCE', 'PULL', 'PATCH', 'RATIO', 'TIME', 'RESULT'], ...rows], 2);
+  const head = ['TARGET', 'SOURCE', 'FORMAT', 'PULL', 'PATCH', 'RATIO', 'TIME', 'RESULT'];
+  return formatTable([head, ...report.pairs.flatMap(rowsOf)], 3);
 }
 
-function figures(pair: PairOutcome): string[] {
-  if (pair.status === 'failed') return ['-', '-', '-', '-', 'failed'];
-  const { sizes, patch } = pair.descriptor;
-  return [
+function rowsOf(pair: PairOutcome): string[][] {
+  if (pair.status === 'failed') return [[pair.target, pair.source, '-', '-', '-', '-', '-', 'failed']];
+  return pair.patches.map(({ descriptor: { format, sizes, patch }, encodeSeconds }) => [
+    pair.target,
+    pair.source,
+    format,
     formatSize(sizes.pull),
     formatSize(sizes.actual),
     formatShare(sizes.actual, sizes.pull),
-    pair.encodeSeconds === undefined ? '-' : `${pair.encodeSeconds.toFixed(1)} s`,
-    `${patch ? 'patch' : 'pull'}${pair.status === 'skipped' ? ' (kept)' : ''}`,
-  ];
+    encodeSeconds === undefined ? '-' : `${encodeSeconds.toFixed(1)} s`,
+    `${patch ? 'patch' : 'pull'}${encodeSeconds === undefined ? ' (kept)' : ''}`,
+  ]);
 }

@@ -1,5 +1,4 @@
 import { copyFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { replaceFile } from '../../lib/file.ts';
@@ -7,7 +6,7 @@ import { pullSize } from '../../lib/oci/record.ts';
 import { createScratch } from '../../lib/scratch.ts';
 import { runThread, threadModule } from '../../lib/thread.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
-import { EFFORT_OPTION, parseEffort } from '../effort.ts';
+import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
 import { formatShare, formatSize } from '../format.ts';
 import { printResult, scratchParent } from '../session.ts';
 
@@ -18,13 +17,16 @@ export const diffCommand: Command = {
   usage: USAGE,
   options: {
     output: { type: 'string', short: 'o', value: 'FILE', help: 'the patch' },
-    ...EFFORT_OPTION,
+    ...DELTA_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {
     operandCount(args, 2, 2, USAGE);
     const output = args.text('output');
     if (output === undefined) throw new PanamaxError('usage', 'no output', { expected: USAGE });
+    const formats = parseFormats(args);
+    if (formats.length > 1)
+      throw new PanamaxError('usage', 'one file holds one format', { found: '--format both' });
     const [old, target] = args.operands;
     await using scratch = await createScratch(scratchParent(args));
     const result = await runThread<DeltaTask, DeltaResult>(
@@ -32,26 +34,21 @@ export const diffCommand: Command = {
       {
         source: { reference: old!, ...args.platform },
         target: { reference: target!, ...args.platform },
+        formats,
         effort: parseEffort(args),
         limits: args.limits,
         scratch: scratch.path,
       },
       signal,
     );
-    await replaceFile(output, (part) => copyFile(join(scratch.path, 'patch'), part));
-    const { patch, encodeSeconds } = result;
+    const { path, ...patch } = result.patches[0]!;
+    await replaceFile(output, (part) => copyFile(path, part));
     const pull = pullSize(result.target, result.source);
     printResult(
       args,
-      {
-        ...patch,
-        pullSize: pull,
-        encodeSeconds,
-        source: result.source.manifest,
-        target: result.target.manifest,
-      },
+      { ...patch, pullSize: pull, source: result.source.manifest, target: result.target.manifest },
       `${output}: ${formatSize(patch.size)}, ${formatShare(patch.size, pull)} of the ${formatSize(pull)} that a pull moves, ` +
-        `in ${encodeSeconds.toFixed(1)} s`,
+        `in ${patch.encodeSeconds.toFixed(1)} s`,
     );
   },
 };

@@ -6,6 +6,7 @@ import { PanamaxError } from '../errors.ts';
 import { streamSize, type ImageRecord } from '../oci/record.ts';
 import { verifyStream } from '../oci/writer.ts';
 import type { Digest } from '../oci/descriptor.ts';
+import type { PatchFormat } from '../store/layout.ts';
 import type { Effort, LayerStream } from './alignment.ts';
 import { matchStreams } from './match.ts';
 import { parseRecipe, serializeRecipe, sourceRecord, type Recipe } from './recipe.ts';
@@ -23,6 +24,7 @@ export interface UnpackedImage {
 export interface PatchTask {
   readonly source: UnpackedImage;
   readonly target: UnpackedImage;
+  readonly format: PatchFormat;
   /** The file to write. */
   readonly path: string;
   readonly effort: Effort;

@@ -7,6 +7,7 @@ import { unpackImage } from '../oci/layerstream.ts';
 import { imageRecord, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
 import { serveThread } from '../threadmain.ts';
+import type { PatchFormat } from '../store/layout.ts';
 import type { Effort } from './alignment.ts';
 import { createPatch, type PatchFile, type UnpackedImage } from './patch.ts';
 
@@ -15,9 +16,10 @@ import { createPatch, type PatchFile, type UnpackedImage } from './patch.ts';
 export interface DeltaTask {
   readonly source: DeltaSide;
   readonly target: DeltaSide;
+  readonly formats: readonly PatchFormat[];
   readonly effort: Effort;
   readonly limits: Limits;
-  /** An empty directory of the task's own; the patch will be `patch` in it. */
+  /** An empty directory of the task's own; the patches will be in it. */
   readonly scratch: string;
 }
 
@@ -31,7 +33,14 @@ export interface DeltaSide {
 export interface DeltaResult {
   readonly source: ImageRecord;
   readonly target: ImageRecord;
-  readonly patch: PatchFile;
+  /** One for each format asked for. */
+  readonly patches: readonly CreatedPatch[];
+}
+
+export interface CreatedPatch extends PatchFile {
+  readonly format: PatchFormat;
+  /** The file. */
+  readonly path: string;
   /** What matching, coding and verifying took. */
   readonly encodeSeconds: number;
 }
@@ -39,11 +48,14 @@ export interface DeltaResult {
 serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   const source = await unpack(task.source, join(task.scratch, 'source'), task.limits);
   const target = await unpack(task.target, join(task.scratch, 'target'), task.limits);
-  const started = performance.now();
-  const path = join(task.scratch, 'patch');
-  const patch = await createPatch({ source, target, path, effort: task.effort });
-  const encodeSeconds = (performance.now() - started) / 1000;
-  return { source: source.record, target: target.record, patch, encodeSeconds };
+  const patches: CreatedPatch[] = [];
+  for (const format of task.formats) {
+    const started = performance.now();
+    const path = join(task.scratch, `patch.${format}`);
+    const patch = await createPatch({ source, target, format, path, effort: task.effort });
+    patches.push({ ...patch, format, path, encodeSeconds: (performance.now() - started) / 1000 });
+  }
+  return { source: source.record, target: target.record, patches };
 });
 
 async function unpack(side: DeltaSide, path: string, limits: Limits): Promise<UnpackedImage> {

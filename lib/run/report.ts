@@ -28,8 +28,7 @@ export type PairOutcome = {
 } & (
   | {
       readonly status: 'done' | 'skipped';
-      readonly descriptor: PatchDescriptor;
-      readonly encodeSeconds?: number;
+      readonly patches: readonly { readonly descriptor: PatchDescriptor; readonly encodeSeconds?: number }[];
     }
   | Failed
 );

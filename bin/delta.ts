@@ -1,0 +1,25 @@
+import type { Effort } from '../lib/delta/alignment.ts';
+import { PanamaxError } from '../lib/errors.ts';
+import type { PatchFormat } from '../lib/store/layout.ts';
+import type { Arguments, Options } from './command.ts';
+
+/** How patches are made. */
+export const DELTA_OPTIONS: Options = {
+  format: { type: 'string', value: 'FORMAT', help: 'xdelta, oci-delta or both', default: 'xdelta' },
+  effort: { type: 'string', value: 'LEVEL', help: 'fast, default or best', default: 'default' },
+};
+
+/** @throws PanamaxError `usage` */
+export function parseFormats(args: Arguments): PatchFormat[] {
+  const text = args.text('format');
+  if (text === 'both') return ['xdelta', 'oci-delta'];
+  if (text === 'xdelta' || text === 'oci-delta') return [text];
+  throw new PanamaxError('usage', '--format', { expected: 'xdelta, oci-delta or both', found: text ?? '' });
+}
+
+/** @throws PanamaxError `usage` */
+export function parseEffort(args: Arguments): Effort {
+  const text = args.text('effort');
+  if (text === 'fast' || text === 'default' || text === 'best') return text;
+  throw new PanamaxError('usage', '--effort', { expected: 'fast, default or best', found: text ?? '' });
+}
