@@ -4,6 +4,7 @@ import { posix } from 'node:path';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { scanTarFile } from '../tar/file.ts';
+import { checkDocumentSize } from './descriptor.ts';
 
 /** A tar on disk whose entries are read by name, at random. */
 export interface Archive {
@@ -70,13 +71,7 @@ export async function openArchive(path: string, limits: Limits): Promise<Archive
     open: (name) => read(get(name)),
     async readDocument(name) {
       const file = get(name);
-      if (file.size > limits.maxDocumentSize) {
-        throw new PanamaxError('limit', 'document is over maxDocumentSize', {
-          expected: `at most ${limits.maxDocumentSize} bytes`,
-          found: file.size,
-          where: `${path} ${name}`,
-        });
-      }
+      checkDocumentSize(file.size, limits, `${path} ${name}`);
       const pieces: Uint8Array[] = [];
       for await (const piece of read(file)) pieces.push(piece);
       return Buffer.concat(pieces);

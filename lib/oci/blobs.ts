@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Archive } from './archive.ts';
-import { hexOf, type Descriptor, type Digest } from './descriptor.ts';
+import { checkDocumentSize, hexOf, type Descriptor, type Digest } from './descriptor.ts';
 
 /** Where the bytes of blobs come from: a layout directory, an archive, later a registry. */
 export interface BlobSource {
@@ -103,13 +103,7 @@ export async function readDocument(
   limits: Limits,
 ): Promise<Buffer> {
   const where = `${source.where} ${descriptor.digest}`;
-  if (descriptor.size > limits.maxDocumentSize) {
-    throw new PanamaxError('limit', 'document is over maxDocumentSize', {
-      expected: `at most ${limits.maxDocumentSize} bytes`,
-      found: descriptor.size,
-      where,
-    });
-  }
+  checkDocumentSize(descriptor.size, limits, where);
   const pieces: Uint8Array[] = [];
   for await (const piece of verified(await source.open(descriptor.digest), descriptor, where)) {
     pieces.push(piece);

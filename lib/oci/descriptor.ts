@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { PanamaxError } from '../errors.ts';
+import type { Limits } from '../limits.ts';
 
 /** `sha256:` and 64 lower-case hex digits (OCI image-spec, descriptor.md; the only algorithm taken). */
 export type Digest = `sha256:${string}`;
@@ -72,6 +73,16 @@ function isStringMap(value: unknown): value is Record<string, string> {
     !Array.isArray(value) &&
     Object.values(value).every((v) => typeof v === 'string')
   );
+}
+
+/** @throws PanamaxError `limit`, for a document that is not to be read */
+export function checkDocumentSize(size: number, { maxDocumentSize }: Limits, where: string): void {
+  if (size <= maxDocumentSize) return;
+  throw new PanamaxError('limit', 'document is over maxDocumentSize', {
+    expected: `at most ${maxDocumentSize} bytes`,
+    found: size,
+    where,
+  });
 }
 
 /**

@@ -1,4 +1,5 @@
 import { PanamaxError } from '../errors.ts';
+import type { Limits } from '../limits.ts';
 import type { Archive } from './archive.ts';
 import { missing, type BlobSource } from './blobs.ts';
 import { compressionOf, decompressed } from './decompress.ts';
@@ -74,6 +75,7 @@ export async function dockerManifest(
   archive: Archive,
   image: DockerImage,
   configBytes: Buffer,
+  limits: Limits,
 ): Promise<{ manifestBytes: Buffer; blobs: BlobSource }> {
   const where = `${archive.path} ${image.config}`;
   const rootfs = asRecord(asRecord(parseDocument(configBytes, where), where)['rootfs'], `${where} rootfs`);
@@ -92,7 +94,7 @@ export async function dockerManifest(
   for (const [i, digest] of diffIDs.entries()) {
     const name = image.layers[i]!;
     const size = (await isCompressed(archive.open(name)))
-      ? await lengthOf(openLayer(name))
+      ? await lengthOf(openLayer(name), limits, `${archive.path} ${name}`)
       : archive.size(name);
     layers.push({ mediaType: `${MEDIA_TYPES.dockerLayer}.gzip`, size, digest });
   }
@@ -121,8 +123,21 @@ async function isCompressed(chunks: AsyncIterable<Uint8Array>): Promise<boolean>
   return false;
 }
 
-async function lengthOf(chunks: AsyncIterable<Uint8Array>): Promise<number> {
+async function lengthOf(
+  chunks: AsyncIterable<Uint8Array>,
+  { maxImageSize }: Limits,
+  where: string,
+): Promise<number> {
   let length = 0;
-  for await (const chunk of chunks) length += chunk.length;
+  for await (const chunk of chunks) {
+    length += chunk.length;
+    if (length > maxImageSize) {
+      throw new PanamaxError('limit', 'layer is over maxImageSize', {
+        expected: `at most ${maxImageSize} bytes uncompressed`,
+        found: 'more',
+        where,
+      });
+    }
+  }
   return length;
 }

@@ -5,7 +5,14 @@ import type { Limits } from '../limits.ts';
 import { openArchive, type Archive } from './archive.ts';
 import { archiveBlobs, directoryBlobs, readDocument, verified, type BlobSource } from './blobs.ts';
 import { decompressed } from './decompress.ts';
-import { digestOf, parseDocument, type Descriptor, type Digest, type Platform } from './descriptor.ts';
+import {
+  checkDocumentSize,
+  digestOf,
+  parseDocument,
+  type Descriptor,
+  type Digest,
+  type Platform,
+} from './descriptor.ts';
 import { chooseDockerImage, dockerManifest } from './dockerarchive.ts';
 import { isIndex, parseConfig, parseIndex, parseManifest, type Manifest } from './manifest.ts';
 import { choosePlatform, machinePlatform } from './platform.ts';
@@ -56,8 +63,7 @@ export async function openImage(reference: Reference, options: ImageOptions): Pr
   if (!info) throw new PanamaxError('not-found', 'no such image', { found: formatReference(reference) });
   if (transport === 'oci') {
     if (!info.isDirectory()) throw new PanamaxError('bad-input', 'not a directory', { where: path });
-    const index = await readFile(join(path, 'index.json')).catch(() => undefined);
-    if (!index) throw new PanamaxError('bad-input', 'not an OCI layout: no index.json', { where: path });
+    const index = await readIndexFile(path, options.limits);
     return openFromIndex(directoryBlobs(path), index, name, reference, options);
   }
   if (!info.isFile()) throw new PanamaxError('bad-input', 'not a regular file', { where: path });
@@ -73,6 +79,19 @@ export async function openImage(reference: Reference, options: ImageOptions): Pr
     expected: 'index.json or manifest.json',
     where: path,
   });
+}
+
+async function readIndexFile(directory: string, limits: Limits): Promise<Buffer> {
+  const path = join(directory, 'index.json');
+  const info = await stat(path).catch(() => undefined);
+  if (!info?.isFile()) {
+    throw new PanamaxError('bad-input', 'not an OCI layout', {
+      expected: 'a file index.json',
+      where: directory,
+    });
+  }
+  checkDocumentSize(info.size, limits, path);
+  return readFile(path);
 }
 
 async function openFromIndex(
@@ -167,7 +186,7 @@ async function openDockerArchive(
       if (image?.configDigest === configDigest) return image;
     }
   }
-  const { manifestBytes, blobs } = await dockerManifest(archive, entry, configBytes);
+  const { manifestBytes, blobs } = await dockerManifest(archive, entry, configBytes, options.limits);
   return imageOf(blobs, digestOf(manifestBytes), manifestBytes, reference, options);
 }
 
