@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createLog } from '../lib/log.ts';
 import type { StageContext } from '../lib/run/context.ts';
 import { createScratch } from '../lib/scratch.ts';
-import { openDirectoryStore } from '../lib/store/directory.ts';
+import { openStore } from '../lib/store/open.ts';
 import type { Arguments, Options } from './command.ts';
 
 export const STORE_OPTION: Options = {
@@ -26,7 +26,7 @@ export async function withContext<Result>(
   signal: AbortSignal,
   action: (context: StageContext) => Promise<Result>,
 ): Promise<Result> {
-  const store = await openDirectoryStore(args.text('store')!);
+  const store = await openStore(args.text('store')!);
   await using scratch = await createScratch(scratchParent(args));
   const log = createLog(args.text('log-level') ?? 'warn');
   return await action({ store, log, signal, limits: args.limits, scratch: scratch.path });
