@@ -9,25 +9,21 @@
  * - what is below AUFS's own directories (/.wh..wh.plnk and so on) it keeps.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { PanamaxError } from '../lib/errors.ts';
 import type { EntryType } from '../lib/tar/entry.ts';
-import { writeLayout } from './support/layout.ts';
 import { missing, notRoot } from './support/programs.ts';
 import { scan, type Scanned } from './support/scan.ts';
 import { writeEntry, writeTar, type SparseFormat, type TarFixture, type TarFormat } from './support/tar.ts';
-import { readTree, treeOf, type TreeItem } from './support/tree.ts';
+import { treeOf, type TreeItem } from './support/tree.ts';
+import { unpack } from './support/umoci.ts';
 
 /** Few names, so that entries meet: one is no UTF-8, one takes extension headers. */
 const name = fc.constantFrom('a', 'b', 'c', 'a-b', 'caf\xe9', 'long'.repeat(30));
 const cleanPath = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => names.join('/'));
 const path = fc
-  .tuple(fc.constantFrom('', '', '', './', '/', '//', 'x/../', './/./'), cleanPath)
+  .tuple(fc.constantFrom('', '', '', './', '/', '//', 'a/../', './/./'), cleanPath)
   .map(([prefix, path]) => prefix + path);
 const symlinkTarget = fc.oneof(
   cleanPath,
@@ -110,7 +106,6 @@ test(
   'random layers give the tree that umoci unpacks',
   { skip: missing('umoci', 'tar') || notRoot() },
   async () => {
-    process.umask(0o022);
     const counts = { offered: 0, used: 0 };
     await fc.assert(
       fc.asyncProperty(stack, async (candidates) => {
@@ -119,7 +114,7 @@ test(
         counts.used += fixtures.flat().length;
         assert.deepEqual(treeOf(scanned), await unpack(fixtures.map(writeTar)));
       }),
-      { numRuns: 200, seed: 2 },
+      { numRuns: 120, seed: 2 },
     );
     assert.ok(counts.used > counts.offered / 2, JSON.stringify(counts));
   },
@@ -162,17 +157,4 @@ function attempt(layers: readonly Scanned[][]): TreeItem[] | undefined {
 function givesWay(before: readonly TreeItem[], after: readonly TreeItem[]): boolean {
   const files = before.filter(({ type }) => type !== 'directory').map(({ path }) => `${path}/`);
   return after.some(({ path }) => files.some((file) => path.startsWith(file)));
-}
-
-async function unpack(layers: readonly Buffer[]): Promise<TreeItem[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'panamax-rootfs-'));
-  try {
-    const layout = join(directory, 'layout');
-    const rootfs = join(directory, 'rootfs');
-    await writeLayout(layout, layers, { compression: 'none' });
-    execFileSync('umoci', ['raw', 'unpack', '--image', `${layout}:latest`, rootfs], { stdio: 'pipe' });
-    return await readTree(rootfs);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
 }

@@ -113,7 +113,6 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
       if (directory) hideBelow(directory);
       return;
     }
-    if (whiteout.startsWith(AUFS)) return;
     const name = whiteout.slice(WHITEOUT.length);
     if (['', '.', '..'].includes(name)) refuse('whiteout of no name', { where });
     const link = directory?.children?.get(name);
