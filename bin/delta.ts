@@ -1,4 +1,4 @@
-import type { Effort } from '../lib/delta/alignment.ts';
+import { EFFORTS, type Effort } from '../lib/delta/alignment.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { PatchFormat } from '../lib/store/layout.ts';
 import type { Arguments, Options } from './command.ts';
@@ -20,6 +20,7 @@ export function parseFormats(args: Arguments): PatchFormat[] {
 /** @throws PanamaxError `usage` */
 export function parseEffort(args: Arguments): Effort {
   const text = args.text('effort');
-  if (text === 'fast' || text === 'default' || text === 'best') return text;
-  throw new PanamaxError('usage', '--effort', { expected: 'fast, default or best', found: text ?? '' });
+  const effort = EFFORTS.find((known) => known === text);
+  if (effort) return effort;
+  throw new PanamaxError('usage', '--effort', { expected: EFFORTS.join(' or '), found: text ?? '' });
 }

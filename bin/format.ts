@@ -1,4 +1,4 @@
-import { PanamaxError } from '../lib/errors.ts';
+import { PanamaxError, printable } from '../lib/errors.ts';
 
 const UNITS = ['', 'K', 'M', 'G', 'T'];
 
@@ -30,7 +30,8 @@ export function formatShare(part: number, whole: number): string {
 }
 
 /** Columns of text: the first `left` columns to the left, the others, figures, to the right. */
-export function formatTable(rows: readonly (readonly string[])[], left: number): string {
+export function formatTable(table: readonly (readonly string[])[], left: number): string {
+  const rows = table.map((row) => row.map(printable));
   const widths = rows.reduce<number[]>(
     (widest, row) => row.map((cell, i) => Math.max(widest[i] ?? 0, cell.length)),
     [],

@@ -1,4 +1,4 @@
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createLog } from '../lib/log.ts';
 import type { StageContext } from '../lib/run/context.ts';
@@ -17,7 +17,7 @@ export const STORE_OPTION: Options = {
 };
 
 export function scratchParent(args: Arguments): string {
-  return args.text('scratch') ?? join(tmpdir(), 'panamax');
+  return args.text('scratch') ?? join(tmpdir(), `panamax-${userInfo().username}`);
 }
 
 /** Opens what stage handlers need, and removes the scratch directory in the end, however it ends. */

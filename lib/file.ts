@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -42,25 +43,35 @@ export async function flush(path: string): Promise<void> {
 
 /** A new name that tells which process on which machine it belongs to. */
 export function ownName(): string {
-  return `${hostname()}.${process.pid}.${randomBytes(6).toString('hex')}`;
+  return `${hostname()}.${process.pid}-${startOf(process.pid) ?? 0}.${randomBytes(6).toString('hex')}`;
 }
 
 /** Removes what processes of this machine that are no longer alive left under names of `ownName`. */
 export async function sweepDead(directory: string): Promise<void> {
   const prefix = `${hostname()}.`;
   for (const name of await readdir(directory)) {
-    if (!name.startsWith(prefix)) continue;
-    const pid = Number(name.slice(prefix.length).split('.')[0]);
-    if (Number.isInteger(pid) && !isAlive(pid))
-      await rm(join(directory, name), { recursive: true, force: true });
+    const [pid, start] = name.startsWith(prefix) ? name.slice(prefix.length).split(/[-.]/) : [];
+    if (pid === undefined || isRunning(Number(pid), Number(start))) continue;
+    await rm(join(directory, name), { recursive: true, force: true });
   }
 }
 
-function isAlive(pid: number): boolean {
+/** A number may have gone to another process since: in a container that restarts, to the same as before. */
+function isRunning(pid: number, start: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  return (startOf(pid) ?? start) === start;
+}
+
+/** When a process started, in clock ticks since boot (proc(5), stat, field 22); undefined where there is no /proc. */
+function startOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  } catch {
+    return undefined;
   }
 }

@@ -12,10 +12,10 @@ export interface Scratch {
  * were killed left there is swept first.
  */
 export async function createScratch(parent: string): Promise<Scratch> {
-  await mkdir(parent, { recursive: true });
+  await mkdir(parent, { recursive: true, mode: 0o700 });
   await sweepDead(parent);
   const path = join(parent, ownName());
-  await mkdir(path);
+  await mkdir(path, { mode: 0o700 });
   return {
     path,
     [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 3 }),

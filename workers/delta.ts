@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Effort } from '../lib/delta/alignment.ts';
+import { EFFORTS, type Effort } from '../lib/delta/alignment.ts';
 import { parseDescriptor, serializeDescriptor, type PatchDescriptor } from '../lib/delta/descriptor.ts';
 import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
 import { PanamaxError } from '../lib/errors.ts';
+import { verified } from '../lib/oci/blobs.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
 import { pullSize, type ImageRecord } from '../lib/oci/record.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
@@ -49,8 +50,7 @@ export async function deltaStage(input: DeltaInput, context: StageContext): Prom
   const known: PatchOutcome[] = [];
   const missing: PatchFormat[] = [];
   for (const format of input.formats) {
-    const key = keys.descriptor(target.manifest, input.source.manifest, format);
-    const descriptor = await findPublished(store, key);
+    const descriptor = await findPublished(input, format, store);
     if (descriptor) known.push({ descriptor });
     else missing.push(format);
   }
@@ -85,6 +85,7 @@ async function makePatches(
     for (const { format, path, size, digest, encodeSeconds } of patches) {
       const descriptor: PatchDescriptor = {
         format,
+        effort: input.effort,
         source: { manifest: source.manifest, config: source.config },
         target: { manifest: target.manifest, config: target.config },
         ...(size < pull ? { patch: { size, digest } } : {}),
@@ -104,18 +105,32 @@ async function makePatches(
   }
 }
 
-/** The descriptor of a pair that is done: readable, and its patch there with the right size. */
-async function findPublished(store: Store, key: string): Promise<PatchDescriptor | undefined> {
+/** The descriptor of a pair that is done: of this pair, made with no less effort, its patch there and sound. */
+async function findPublished(
+  { source, target, effort }: DeltaInput,
+  format: PatchFormat,
+  store: Store,
+): Promise<PatchDescriptor | undefined> {
+  const key = keys.descriptor(target.manifest, source.manifest, format);
   const bytes = await store.get(key);
   if (!bytes) return undefined;
   try {
     const descriptor = parseDescriptor(bytes, `${store.where} ${key}`);
-    const { patch, source, target, format } = descriptor;
+    const isOfPair =
+      descriptor.format === format &&
+      descriptor.source.manifest === source.manifest &&
+      descriptor.target.manifest === target.manifest &&
+      EFFORTS.indexOf(descriptor.effort) >= EFFORTS.indexOf(effort);
+    if (!isOfPair) return undefined;
+    const { patch } = descriptor;
     if (!patch) return descriptor;
-    const stored = await store.stat(keys.patch(target.manifest, source.manifest, format));
-    return stored?.size === patch.size ? descriptor : undefined;
+    const patchKey = keys.patch(target.manifest, source.manifest, format);
+    for await (const _ of verified(await store.open(patchKey), patch, `${store.where} ${patchKey}`));
+    return descriptor;
   } catch (error) {
-    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    // damaged or gone: it is made anew
+    if (error instanceof PanamaxError && (error.kind === 'bad-input' || error.kind === 'not-found'))
+      return undefined;
     throw error;
   }
 }

@@ -4,12 +4,14 @@ import {
   parseRanking,
   rankCandidates,
   scopeOf,
+  serializeRanking,
   type Candidate,
   type Ranking,
 } from '../lib/pairing/ranking.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import { keys } from '../lib/store/layout.ts';
+import type { Store } from '../lib/store/store.ts';
 import { loadSignature } from './signature.ts';
 
 export interface PairingInput {
@@ -22,14 +24,8 @@ export interface PairingInput {
 export async function pairingStage(input: PairingInput, context: StageContext): Promise<Outcome<Ranking>> {
   const { store, signal } = context;
   const key = keys.pairing(input.target, scopeOf(input.sources));
-  const stored = await store.get(key);
-  if (stored) {
-    try {
-      return { status: 'skipped', ...parseRanking(stored, `${store.where} ${key}`) };
-    } catch (error) {
-      if (!(error instanceof PanamaxError && error.kind === 'bad-input')) throw error;
-    }
-  }
+  const stored = await findRanking(input, key, store);
+  if (stored) return { status: 'skipped', ...stored };
   const target = await loadSignature(store, input.target);
   const candidates: Candidate[] = [];
   for (const manifest of input.sources) {
@@ -38,10 +34,27 @@ export async function pairingStage(input: PairingInput, context: StageContext): 
     candidates.push(compareImages(target, await loadSignature(store, manifest)));
   }
   const ranking = rankCandidates(input.target, candidates);
-  await store.put(key, Buffer.from(`${JSON.stringify(ranking, null, 2)}\n`));
+  await store.put(key, serializeRanking(ranking));
   context.log.info(
     { stage: 'pairing', target: input.target, candidates: candidates.length },
     'ranking stored',
   );
   return { status: 'done', ...ranking };
+}
+
+/** A stored ranking that is sound and of this very question. */
+async function findRanking(input: PairingInput, key: string, store: Store): Promise<Ranking | undefined> {
+  const bytes = await store.get(key);
+  if (!bytes) return undefined;
+  try {
+    const ranking = parseRanking(bytes, `${store.where} ${key}`);
+    const ranked = new Set(ranking.candidates.map((candidate) => candidate.source));
+    const wanted = new Set(input.sources.filter((source) => source !== input.target));
+    return ranking.target === input.target && ranked.symmetricDifference(wanted).size === 0
+      ? ranking
+      : undefined;
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  }
 }

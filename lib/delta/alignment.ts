@@ -22,4 +22,6 @@ export interface LayerStream {
   readonly layerSizes: readonly number[];
 }
 
-export type Effort = 'fast' | 'default' | 'best';
+/** From the least work to the most. */
+export const EFFORTS = ['fast', 'default', 'best'] as const;
+export type Effort = (typeof EFFORTS)[number];

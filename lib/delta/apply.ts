@@ -5,8 +5,7 @@ import type { Limits } from '../limits.ts';
 import type { Platform } from '../oci/descriptor.ts';
 import { openImage } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
-import { parsePlatformOption } from '../oci/platform.ts';
-import { streamSize } from '../oci/record.ts';
+import { platformOf, streamSize } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
 import { writeImage, type Destination } from '../oci/writer.ts';
 import { applyPatch, checkSource, readPatch } from './patch.ts';
@@ -66,8 +65,9 @@ async function sourceStream(recipe: Recipe, path: string): Promise<string> {
 
 async function sourceImage(recipe: Recipe, task: ApplyTask, context: ApplyContext): Promise<string> {
   const { limits, signal } = context;
-  const platform = task.platform ?? parsePlatformOption(recipe.target.platform);
-  const image = await openImage(await parseReference(task.source), { limits, platform });
+  // an index with several platforms at the source holds the target's, too
+  const platform = task.platform ?? platformOf(recipe.target);
+  const image = await openImage(await parseReference(task.source), { limits, ...(platform && { platform }) });
   const diffIDs = image.layers.map((layer) => layer.diffID);
   checkSource(recipe, diffIDs, task.source);
   const path = join(context.scratch, 'source');

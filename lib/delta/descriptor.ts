@@ -1,10 +1,13 @@
 import { asRecord, asSize, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
 import type { PatchFormat } from '../store/layout.ts';
+import { EFFORTS, type Effort } from './alignment.ts';
 
 /** What the store says of one pair: a patch, or that a pull is as good (docs/formats.md). */
 export interface PatchDescriptor {
   readonly format: PatchFormat;
+  /** How much work went into it. */
+  readonly effort: Effort;
   readonly source: ImageName;
   readonly target: ImageName;
   /** Undefined where a pull moves no more than the patch would: then there is none. */
@@ -34,17 +37,19 @@ export function serializeDescriptor(descriptor: PatchDescriptor): Buffer {
 /** @throws PanamaxError `bad-input` */
 export function parseDescriptor(bytes: Uint8Array, where: string): PatchDescriptor {
   const record = asRecord(parseDocument(bytes, where), where);
-  const { version, format } = record;
-  if (version !== DESCRIPTOR_VERSION || (format !== 'xdelta' && format !== 'oci-delta')) {
+  const { version, format, effort } = record;
+  const isKnown = version === DESCRIPTOR_VERSION && (format === 'xdelta' || format === 'oci-delta');
+  if (!isKnown || !EFFORTS.includes(effort as Effort)) {
     throw new PanamaxError('bad-input', 'unknown kind of descriptor', {
-      expected: `version ${DESCRIPTOR_VERSION}, format xdelta or oci-delta`,
-      found: JSON.stringify({ version, format }),
+      expected: `version ${DESCRIPTOR_VERSION}, format xdelta or oci-delta, effort ${EFFORTS.join(' or ')}`,
+      found: JSON.stringify({ version, format, effort }),
       where,
     });
   }
   const sizes = asRecord(record['sizes'], `${where} sizes`);
   return {
     format,
+    effort: effort as Effort,
     source: parseName(record['source'], `${where} source`),
     target: parseName(record['target'], `${where} target`),
     ...(record['patch'] === undefined ? {} : { patch: parsePatch(record['patch'], `${where} patch`) }),

@@ -37,11 +37,16 @@ export async function writeDockerArchive(
     addBytes(tar, config, Buffer.from(image.configDocument));
     const entry = {
       Config: config,
-      RepoTags: name === undefined ? [] : [name],
+      RepoTags: name === undefined ? [] : [tagged(name)],
       Layers: image.layers.map(({ diffID }) => `${hexOf(diffID)}.tar`),
     };
     addBytes(tar, 'manifest.json', Buffer.from(JSON.stringify([entry])));
   });
+}
+
+/** Engines take no name without a tag. */
+function tagged(name: string): string {
+  return /:[^/]*$/.test(name) ? name : `${name}:latest`;
 }
 
 const blobName = (digest: `sha256:${string}`) => `blobs/sha256/${hexOf(digest)}`;

@@ -15,7 +15,7 @@ import {
 } from './descriptor.ts';
 import { chooseDockerImage, dockerManifest } from './dockerarchive.ts';
 import { isIndex, parseConfig, parseIndex, parseManifest, type Manifest } from './manifest.ts';
-import { choosePlatform, machinePlatform } from './platform.ts';
+import { checkPlatform, choosePlatform, machinePlatform } from './platform.ts';
 import { formatReference, type Reference } from './reference.ts';
 
 /** An immutable view of one image for one platform. */
@@ -111,7 +111,7 @@ async function openFromIndex(
     });
   }
   const names = new Set(namesOf(named));
-  if (name === undefined && names.size > 1) {
+  if (name === undefined && names.size > 1 && new Set(named.map((m) => m.digest)).size > 1) {
     throw new PanamaxError('usage', 'several images; name one', {
       expected: `${reference.path}:TAG`,
       found: [...names].join(', '),
@@ -201,6 +201,7 @@ async function imageOf(
   const manifest = parseManifest(manifestBytes, options.limits, where);
   const configBytes = await readDocument(blobs, manifest.config, options.limits);
   const config = parseConfig(configBytes, manifest, `${blobs.where} ${manifest.config.digest}`);
+  if (options.platform) checkPlatform(config.platform, options.platform, blobs.where);
   return {
     reference: formatReference(reference),
     manifestDigest,

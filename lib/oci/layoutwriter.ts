@@ -1,8 +1,8 @@
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { digestOf, hexOf, type Descriptor, type Digest } from './descriptor.ts';
-import { MEDIA_TYPES, parseIndex } from './manifest.ts';
-import { replaceFile, writeChunks } from '../file.ts';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { flush, ownName, writeChunks } from '../file.ts';
+import { asArray, asRecord, digestOf, hexOf, parseDocument, type Descriptor } from './descriptor.ts';
+import { MEDIA_TYPES } from './manifest.ts';
 import type { ImageRecord } from './record.ts';
 import type { Destination, RebuiltLayer } from './writer.ts';
 
@@ -29,11 +29,11 @@ export function plainManifest(image: ImageRecord): Buffer {
   );
 }
 
-/** The index.json of a layout, with what it names already but for the same tag. */
+/** The index.json of a layout. `others` are the items it has already; one of the same tag makes room. */
 export function layoutIndex(
   manifest: Buffer,
   tag: string | undefined,
-  others: readonly Descriptor[] = [],
+  others: readonly unknown[] = [],
 ): Buffer {
   const name = tag ?? DEFAULT_TAG;
   const descriptor: Descriptor = {
@@ -42,43 +42,63 @@ export function layoutIndex(
     size: manifest.length,
     annotations: { [REF_NAME]: name },
   };
-  const kept = others.filter((other) => other.annotations?.[REF_NAME] !== name);
+  const kept = others.filter((other) => nameOf(other) !== name);
   return Buffer.from(
     JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPES.ociIndex, manifests: [...kept, descriptor] }),
   );
 }
 
+function nameOf(item: unknown): unknown {
+  return (item as { annotations?: Record<string, unknown> }).annotations?.[REF_NAME];
+}
+
 export const LAYOUT_MARKER = Buffer.from(JSON.stringify({ imageLayoutVersion: '1.0.0' }));
 
 /**
- * Writes into an OCI layout directory, made where it is missing; other images in it stay. The index that names
- * the image comes last.
+ * Writes into an OCI layout directory, made where it is missing; other images in it stay. All is written beside
+ * it first: a new layout appears in one step, in one that is there the index that names the image changes last.
  */
 export async function writeLayout(
   image: ImageRecord,
   layers: AsyncIterable<RebuiltLayer>,
   { path, name }: Destination,
 ): Promise<void> {
-  const blobs = join(path, 'blobs', 'sha256');
-  let made = false;
-  const blobPath = async (digest: Digest) => {
-    if (!made) await mkdir(blobs, { recursive: true });
-    made = true;
-    return join(blobs, hexOf(digest));
-  };
-  for await (const layer of layers) {
-    await replaceFile(await blobPath(layer.diffID), (part) => writeChunks(part, layer.tar));
+  const part = `${path.replace(/\/+$/, '')}.${ownName()}.part`;
+  const blobs = join(part, 'blobs', 'sha256');
+  try {
+    await mkdir(blobs, { recursive: true });
+    for await (const layer of layers) {
+      const blob = join(blobs, hexOf(layer.diffID));
+      // a layer may stand in an image twice
+      await rm(blob, { force: true });
+      await writeChunks(blob, layer.tar);
+    }
+    const manifest = plainManifest(image);
+    await writeFile(join(blobs, hexOf(image.config)), image.configDocument);
+    await writeFile(join(blobs, hexOf(digestOf(manifest))), manifest);
+    await writeFile(join(part, 'oci-layout'), LAYOUT_MARKER);
+    await writeFile(join(part, 'index.json'), layoutIndex(manifest, name, await itemsOf(path)));
+    for (const blob of await readdir(blobs)) await flush(join(blobs, blob));
+    if (await stat(path).catch(() => undefined)) await moveInto(part, path);
+    else await rename(part, path);
+    await flush(dirname(path));
+  } finally {
+    await rm(part, { recursive: true, force: true });
   }
-  await writeBytes(await blobPath(image.config), Buffer.from(image.configDocument));
-  const manifest = plainManifest(image);
-  await writeBytes(await blobPath(digestOf(manifest)), manifest);
-  const indexPath = join(path, 'index.json');
-  const exists = await stat(indexPath).catch(() => undefined);
-  const others = exists ? parseIndex(await readFile(indexPath), indexPath) : [];
-  await writeBytes(join(path, 'oci-layout'), LAYOUT_MARKER);
-  await writeBytes(indexPath, layoutIndex(manifest, name, others));
 }
 
-async function writeBytes(path: string, bytes: Buffer): Promise<void> {
-  await replaceFile(path, (part) => writeFile(part, bytes, { flag: 'wx' }));
+/** What the index.json of a layout lists; fields that are not known stay as they are. */
+async function itemsOf(layout: string): Promise<readonly unknown[]> {
+  const path = join(layout, 'index.json');
+  if (!(await stat(path).catch(() => undefined))) return [];
+  const index = asRecord(parseDocument(await readFile(path), path), path);
+  return asArray(index['manifests'], `${path} manifests`);
+}
+
+async function moveInto(part: string, layout: string): Promise<void> {
+  await mkdir(join(layout, 'blobs', 'sha256'), { recursive: true });
+  for (const blob of await readdir(join(part, 'blobs', 'sha256'))) {
+    await rename(join(part, 'blobs', 'sha256', blob), join(layout, 'blobs', 'sha256', blob));
+  }
+  for (const file of ['oci-layout', 'index.json']) await rename(join(part, file), join(layout, file));
 }

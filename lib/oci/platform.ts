@@ -23,6 +23,16 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
   return [os, architecture, variant].filter(Boolean).join('/');
 }
 
+/** What an image without an index is for has to be what was asked for. @throws PanamaxError `not-found` */
+export function checkPlatform(platform: Platform, wanted: Platform, where: string): void {
+  if (platform.os === wanted.os && platform.architecture === wanted.architecture) return;
+  throw new PanamaxError('not-found', 'no image for this platform', {
+    expected: formatPlatform(wanted),
+    found: formatPlatform(platform),
+    where,
+  });
+}
+
 /**
  * The manifest of an index that fits a platform. An index with one manifest needs no choice, as long as it
  * says no other platform. Attestations (platform unknown/unknown) are no images.

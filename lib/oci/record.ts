@@ -1,6 +1,17 @@
-import { asArray, asRecord, asSize, asString, digestOf, parseDigest, type Digest } from './descriptor.ts';
+import {
+  asArray,
+  asRecord,
+  asSize,
+  asString,
+  digestOf,
+  parseDigest,
+  type Digest,
+  type Platform,
+} from './descriptor.ts';
 import type { Image } from './image.ts';
+import { parseConfig, parseManifest } from './manifest.ts';
 import { formatPlatform } from './platform.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import { PanamaxError } from '../errors.ts';
 
 /**
@@ -69,24 +80,41 @@ export function parseImageRecord(value: unknown, where: string): ImageRecord {
   };
   const [manifest, manifestDocument] = document('manifest', 'manifestDocument');
   const [config, configDocument] = document('config', 'configDocument');
-  return {
-    manifest,
-    manifestDocument,
-    config,
-    configDocument,
-    platform: asString(record['platform'], `${where} platform`),
-    layers: asArray(record['layers'], `${where} layers`).map((item, i) => {
-      const at = `${where} layers[${i}]`;
-      const layer = asRecord(item, at);
-      return {
-        diffID: parseDigest(layer['diffID'], at),
-        size: asSize(layer['size'], `${at} size`),
-        digest: parseDigest(layer['digest'], at),
-        mediaType: asString(layer['mediaType'], `${at} mediaType`),
-        pullSize: asSize(layer['pullSize'], `${at} pullSize`),
-      };
-    }),
+  const parsedManifest = parseManifest(Buffer.from(manifestDocument), DEFAULT_LIMITS, `${where} manifest`);
+  const { platform, diffIDs } = parseConfig(Buffer.from(configDocument), parsedManifest, `${where} config`);
+  const layers = asArray(record['layers'], `${where} layers`).map((item, i) => {
+    const at = `${where} layers[${i}]`;
+    const layer = asRecord(item, at);
+    return {
+      diffID: parseDigest(layer['diffID'], at),
+      size: asSize(layer['size'], `${at} size`),
+      digest: parseDigest(layer['digest'], at),
+      mediaType: asString(layer['mediaType'], `${at} mediaType`),
+      pullSize: asSize(layer['pullSize'], `${at} pullSize`),
+    };
+  });
+  // the documents are the image: what is said of it beside them has to agree with them
+  const agree = (what: string, expected: readonly string[], found: readonly string[]) => {
+    if (expected.join() === found.join()) return;
+    throw new PanamaxError('bad-input', `${what} of the record and of its documents differ`, {
+      expected: expected.join(' ') || 'none',
+      found: found.join(' ') || 'none',
+      where,
+    });
   };
+  agree('config', [parsedManifest.config.digest], [config]);
+  agree('platform', [formatPlatform(platform)], [asString(record['platform'], `${where} platform`)]);
+  agree(
+    'diffIDs',
+    diffIDs,
+    layers.map((layer) => layer.diffID),
+  );
+  agree(
+    'layers',
+    parsedManifest.layers.map((layer) => layer.digest),
+    layers.map((layer) => layer.digest),
+  );
+  return { manifest, manifestDocument, config, configDocument, platform: formatPlatform(platform), layers };
 }
 
 /** Bytes of an image's layer stream. */
@@ -103,4 +131,11 @@ export function pullSize(target: ImageRecord, resident?: ImageRecord): number {
     have.add(layer.diffID);
   }
   return sum;
+}
+
+/** Undefined where the image's config says no architecture. */
+export function platformOf({ platform }: Pick<ImageRecord, 'platform'>): Platform | undefined {
+  const [os, architecture, variant] = platform.split('/');
+  if (!os || !architecture) return undefined;
+  return variant ? { os, architecture, variant } : { os, architecture };
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { PanamaxError } from '../errors.ts';
 import { writeArchive, writeDockerArchive } from './archivewriter.ts';
 import type { Digest } from './descriptor.ts';
@@ -91,12 +91,10 @@ async function* splitLayers(
       rest = rest.subarray(piece.length);
       left -= piece.length;
       hash.update(piece);
-      if (left === 0) {
-        const found = `sha256:${hash.digest('hex')}`;
-        if (found !== diffID) throw notTheTarget(diffID, found, 'a layer');
-      }
+      if (left === 0) checkDigest(hash, diffID);
       yield piece;
     }
+    if (size === 0) checkDigest(hash, diffID);
   }
 
   try {
@@ -108,6 +106,11 @@ async function* splitLayers(
   } finally {
     await iterator.return?.();
   }
+}
+
+function checkDigest(hash: Hash, diffID: Digest): void {
+  const found = `sha256:${hash.digest('hex')}`;
+  if (found !== diffID) throw notTheTarget(diffID, found, 'a layer');
 }
 
 function notTheTarget(expected: string, found: string, where: string): PanamaxError {

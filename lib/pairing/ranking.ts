@@ -1,3 +1,4 @@
+import { PanamaxError } from '../errors.ts';
 import {
   asArray,
   asRecord,
@@ -35,6 +36,9 @@ export interface Ranking {
   /** Best first. */
   readonly candidates: readonly Candidate[];
 }
+
+/** Of the formula, too: rankings of another version are made anew. */
+export const RANKING_VERSION = 1;
 
 /** What remains of a changed file's compressed size: measured over the corpus, rebuilt and upgraded packages. */
 const CHANGED_SHARE = 0.25;
@@ -109,9 +113,20 @@ export function scopeOf(sources: readonly Digest[]): string {
   return digestOf(sources.toSorted().join('\n')).slice('sha256:'.length, 'sha256:'.length + 16);
 }
 
-/** @throws PanamaxError `bad-input` */
+export function serializeRanking(ranking: Ranking): Buffer {
+  return Buffer.from(`${JSON.stringify({ version: RANKING_VERSION, ...ranking }, null, 2)}\n`);
+}
+
+/** @throws PanamaxError `bad-input` for a damaged document or one of another version */
 export function parseRanking(bytes: Uint8Array, where: string): Ranking {
   const record = asRecord(parseDocument(bytes, where), where);
+  if (record['version'] !== RANKING_VERSION) {
+    throw new PanamaxError('bad-input', 'unknown ranking version', {
+      expected: RANKING_VERSION,
+      found: JSON.stringify(record['version']),
+      where,
+    });
+  }
   return {
     target: parseDigest(record['target'], `${where} target`),
     candidates: asArray(record['candidates'], `${where} candidates`).map((value, i) => {

@@ -32,7 +32,7 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
       try {
         await fill(part);
         await flush(part);
-        await mkdir(dirname(path), { recursive: true });
+        await makeDirectory(dirname(path));
         await rename(part, path);
         await flush(dirname(path));
       } finally {
@@ -93,6 +93,13 @@ async function statFile(path: string): Promise<{ size: number } | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw toPanamaxError(error, path);
   }
+}
+
+/** A new directory's name is in its parent: that has to reach the disk as well. */
+async function makeDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return;
+  for (let made = path; made.length >= first.length; made = dirname(made)) await flush(dirname(made));
 }
 
 async function* keysBelow(root: string, below: string): AsyncGenerator<string> {

@@ -1,4 +1,5 @@
 import { parseDescriptor, type PatchDescriptor } from '../delta/descriptor.ts';
+import { PanamaxError } from '../errors.ts';
 import type { Digest } from '../oci/descriptor.ts';
 import { pullSize, type ImageRecord } from '../oci/record.ts';
 import { keys } from './layout.ts';
@@ -27,9 +28,20 @@ async function readPairs(store: Store, target: Digest): Promise<PatchDescriptor[
   for await (const key of store.list(keys.patches(target))) {
     if (!key.endsWith('.json')) continue;
     const bytes = await store.get(key);
-    if (bytes) pairs.push(parseDescriptor(bytes, `${store.where} ${key}`));
+    const pair = bytes && readPair(bytes, `${store.where} ${key}`);
+    if (pair) pairs.push(pair);
   }
   return pairs.toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
+}
+
+/** A damaged descriptor hides its own pair only; the pair's next job makes it anew. */
+function readPair(bytes: Uint8Array, where: string): PatchDescriptor | undefined {
+  try {
+    return parseDescriptor(bytes, where);
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  }
 }
 
 function order({ sizes, source, format }: PatchDescriptor): string {
