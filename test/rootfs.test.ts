@@ -44,9 +44,9 @@ const CASES: Case[] = [
     name: 'an opaque directory hides lower content only, wherever its mark stands',
     layers: [
       [file('d/a', '1'), file('d/e/b', '2'), file('x', '3')],
-      [file('d/c', '4'), file('d/.wh..wh..opq'), file('d/e/g', '5')],
+      [file('d/c', '4'), file('d/e/g', '5'), file('d/.wh..wh..opq'), file('d/h', '6')],
     ],
-    tree: ['d/', 'd/c 4', 'd/e/', 'd/e/g 5', 'x 3'],
+    tree: ['d/', 'd/c 4', 'd/e/', 'd/e/g 5', 'd/h 6', 'x 3'],
   },
   {
     name: 'an opaque root',
@@ -57,9 +57,16 @@ const CASES: Case[] = [
     tree: ['k 1'],
   },
   {
-    name: 'a mark in a layer does not hide what a later layer adds',
-    layers: [[file('d/a')], [file('d/.wh..wh..opq')], [file('d/a', '1')], [file('d/b', '2')]],
-    tree: ['d/', 'd/a 1', 'd/b 2'],
+    name: 'each layer has opaque directories of its own',
+    layers: [
+      [file('d/a')],
+      [file('d/.wh..wh..opq')],
+      [file('d/a', '1')],
+      [file('d/b', '2')],
+      [file('d/.wh..wh..opq'), file('d/c', '3')],
+      [file('d/e', '4')],
+    ],
+    tree: ['d/', 'd/c 3', 'd/e 4'],
   },
   {
     name: 'a file replaces a directory and back, also within a layer',

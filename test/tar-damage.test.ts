@@ -63,6 +63,7 @@ describe('damaged and hostile tars', () => {
     ['negative size', edited(setNumber(124, 12, -1)), /negative size/],
     ['huge size', edited(setText(124, `\x80${'\x7f'.repeat(11)}`)), /2\^53/],
     ['end beyond 2^53', edited(setNumber(124, 12, Number.MAX_SAFE_INTEGER - 1)), /2\^53/],
+    ['huge time', edited(setText(136, `\x80${'\x7f'.repeat(11)}`)), /mtime beyond 2\^53/],
     ['size that is no number', edited(setText(124, '12x')), /malformed size/],
     ['size with digits apart', edited(setText(124, '12 34')), /malformed size/],
     ['negative uid', edited(setNumber(108, 8, -2)), /impossible uid/],

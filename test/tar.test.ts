@@ -191,6 +191,16 @@ describe('entries', () => {
     assert.equal((await scanOne({ path: 'p', format: 'gnu', edit })).entry.path, 'some/prefix/p');
     const atime = setNumber(345, 12, 1_700_000_000);
     assert.equal((await scanOne({ path: 'p', format: 'gnu', edit: atime })).entry.path, 'p');
+    // star has atime and ctime behind a shorter prefix.
+    const star = setText(345, `${'x'.repeat(131)}00000000000\0`.padEnd(163, '\0') + 'tar\0');
+    assert.equal((await scanOne({ path: 'p', edit: star })).entry.path, `${'x'.repeat(131)}/p`);
+  });
+
+  test('numbers between spaces and NULs', async () => {
+    for (const field of ['    755 ', '755\0    ', '000755 \0', '\0 755\0\0 ', '00000755']) {
+      assert.equal((await scanOne({ path: 'p', edit: setText(100, field) })).entry.mode, 0o755, field);
+    }
+    assert.equal((await scanOne({ path: 'p', edit: setText(100, '\0'.repeat(8)) })).entry.mode, 0);
   });
 });
 

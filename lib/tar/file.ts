@@ -65,7 +65,7 @@ function fileInput(file: FileHandle, range: TarRange): FileInput {
   }
 
   async function take(size: number): Promise<Buffer> {
-    if (position < windowStart || position + size > windowStart + windowSize) await refill(size);
+    if (position + size > windowStart + windowSize) await refill(size);
     const at = position - windowStart;
     const bytes = window.subarray(at, Math.min(at + size, windowSize));
     position += bytes.length;
