@@ -1,0 +1,90 @@
+import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { PanamaxError } from '../lib/errors.ts';
+
+/** What a program took, threads and children of it included. */
+export interface Usage {
+  readonly wallSeconds: number;
+  /** User and system time together. */
+  readonly cpuSeconds: number;
+  /** Largest resident set of any one process, in bytes. */
+  readonly peakMemory: number;
+}
+
+/** A program and its arguments. */
+export type CommandLine = readonly [program: string, ...args: string[]];
+
+/** Measures programs by GNU time: Node has resource usage of itself and of all children together only. */
+export type Measure = (command: CommandLine, signal?: AbortSignal) => Promise<Usage>;
+
+const MAX_COMPLAINT = 4096;
+
+/**
+ * @param usageFile is overwritten by each measurement
+ * @param env further environment of what is measured
+ * @throws PanamaxError `not-found` without GNU time; what it returns throws `internal` where a program fails
+ */
+export function createMeasure(usageFile: string, env: Readonly<Record<string, string>> = {}): Measure {
+  const time = findProgram('time');
+  if (time === undefined) {
+    throw new PanamaxError('not-found', 'no program to measure with', {
+      expected: 'GNU time in PATH (Debian package time)',
+    });
+  }
+  return async ([program, ...args], signal) => {
+    const path = findProgram(program) ?? program;
+    const format = ['--quiet', '--format=%e %U %S %M', `--output=${usageFile}`];
+    await rm(usageFile, { force: true });
+    await run([time, ...format, path, ...args], { ...process.env, ...env }, signal);
+    const [wall, user, system, kibibytes] = (await readFile(usageFile, 'utf8')).trim().split(' ').map(Number);
+    return {
+      wallSeconds: wall!,
+      cpuSeconds: Math.round((user! + system!) * 100) / 100,
+      peakMemory: kibibytes! * 1024,
+    };
+  };
+}
+
+/** Runs a program to its end; on abort it is stopped with all its children, thus the group of its own. */
+async function run(
+  [program, ...args]: CommandLine,
+  env: NodeJS.ProcessEnv,
+  signal?: AbortSignal,
+): Promise<void> {
+  signal?.throwIfAborted();
+  const child = spawn(program, args, { env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+  const stop = () => child.pid !== undefined && process.kill(-child.pid, 'SIGTERM');
+  signal?.addEventListener('abort', stop, { once: true });
+  let complaint = '';
+  child.stderr.on('data', (piece: Buffer) => (complaint = (complaint + piece).slice(-MAX_COMPLAINT)));
+  try {
+    const status = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    signal?.throwIfAborted();
+    if (status === 0) return;
+    throw new PanamaxError('internal', `exit status ${status}`, { found: complaint.trim() || 'no message' });
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+/** Looks in PATH, and where `go install` puts programs. */
+export function findProgram(name: string): string | undefined {
+  const goPath = process.env['GOPATH'] ?? join(homedir(), 'go');
+  const directories = [...(process.env['PATH'] ?? '').split(delimiter), join(goPath, 'bin')];
+  return directories.map((directory) => resolve(directory, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

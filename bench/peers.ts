@@ -1,0 +1,100 @@
+import type { Contestant } from './contestant.ts';
+import type { CommandLine } from './measure.ts';
+
+/** What all others are compared with. */
+export const BASELINE = 'xdelta3-lzma';
+
+/** bsdiff needs 17 bytes of memory per byte of source, and minutes: larger sources are passed over. */
+const MAX_BSDIFF_SOURCE = 100e6;
+
+function xdelta3(tool: string, options: readonly string[]): Contestant {
+  return {
+    tool,
+    program: 'xdelta3',
+    encode: ({ source, target }, patch) => [
+      'xdelta3',
+      '-e',
+      '-f',
+      ...options,
+      '-s',
+      source.stream.path,
+      target.stream.path,
+      patch,
+    ],
+    apply: ({ source }, patch, output) => xdelta3Decode(source.stream.path, patch, output),
+  };
+}
+
+/** As a site would do it, with nothing but the files named. */
+export function xdelta3Decode(source: string, patch: string, output: string): CommandLine {
+  return ['xdelta3', '-d', '-f', '-s', source, patch, output];
+}
+
+/** Other people's programs, on layer streams unless said otherwise. */
+export const PEERS: readonly Contestant[] = [
+  xdelta3(BASELINE, ['-9', '-S', 'lzma', '-B', '1000000000']),
+  xdelta3('xdelta3', []),
+  {
+    tool: 'zstd',
+    program: 'zstd',
+    encode: ({ source, target }, patch) => [
+      'zstd',
+      '-q',
+      '-f',
+      '-19',
+      '--long=31',
+      `--patch-from=${source.stream.path}`,
+      target.stream.path,
+      '-o',
+      patch,
+    ],
+    apply: ({ source }, patch, output) => [
+      'zstd',
+      '-q',
+      '-f',
+      '-d',
+      '--long=31',
+      `--patch-from=${source.stream.path}`,
+      patch,
+      '-o',
+      output,
+    ],
+  },
+  {
+    tool: 'bsdiff',
+    program: 'bsdiff',
+    passesOver({ source }) {
+      const size = source.stream.layerSizes.reduce((sum, layer) => sum + layer, 0);
+      return size > MAX_BSDIFF_SOURCE ? `source over ${MAX_BSDIFF_SOURCE / 1e6} MB` : undefined;
+    },
+    encode: ({ source, target }, patch) => ['bsdiff', source.stream.path, target.stream.path, patch],
+    apply: ({ source }, patch, output) => ['bspatch', source.stream.path, output, patch],
+  },
+  {
+    tool: 'hdiffz',
+    program: 'hdiffz',
+    encode: ({ source, target }, patch) => [
+      'hdiffz',
+      '-m-6',
+      '-SD',
+      '-c-zstd-21-24',
+      '-f',
+      source.stream.path,
+      target.stream.path,
+      patch,
+    ],
+    apply: ({ source }, patch, output) => ['hpatchz', '-f', source.stream.path, patch, output],
+  },
+  {
+    // on the images as a registry has them; applies to unpacked files, which nobody else needs
+    tool: 'oci-delta',
+    program: 'oci-delta',
+    encode: ({ source, target }, patch) => [
+      'oci-delta',
+      'create',
+      `oci:${source.layout}`,
+      `oci:${target.layout}`,
+      `oci-archive:${patch}`,
+    ],
+  },
+];
