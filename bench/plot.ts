@@ -12,13 +12,14 @@ import {
   type Results,
 } from './results.ts';
 
-const WIDTH = 1100;
+const WIDTH = 1160;
 const LEFT = 220;
 const RIGHT = 220;
 const TOP = 124;
 const ROW = 50;
 const BOTTOM = 34;
-const LEGEND_STEP = 27;
+const LEGEND_WIDTH = 188;
+const LEGEND_HEIGHT = 27;
 
 /** Of Okabe and Ito: told apart by the colour-blind too. */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8a6d3b'];
@@ -84,9 +85,10 @@ export function drawPlot(results: Results): string {
   ].join('\n');
 }
 
-/** A colour for each tool, a shape for each effort. */
+/** A colour for each tool, the strongest for panamax; a shape for each effort. */
 function stylesOf(contenders: readonly Contender[]): Style[] {
-  const tools = [...new Set(contenders.map(({ tool }) => tool))];
+  const panamax = contenders.filter(({ effort }) => effort !== undefined);
+  const tools = [...new Set([...panamax, ...contenders].map(({ tool }) => tool))];
   return contenders.map((contender) => {
     const { tool, effort } = contender;
     return {
@@ -157,9 +159,9 @@ function row(pair: PairResult, index: number): string[] {
 function legend(styles: readonly Style[]): string[] {
   const lines = [styles.filter(({ panamax }) => panamax), styles.filter(({ panamax }) => !panamax)];
   return lines.flatMap((line, i) => {
-    const y = TOP - 52 + i * LEGEND_STEP;
+    const y = TOP - 52 + i * LEGEND_HEIGHT;
     return line.flatMap((style, j) => {
-      const x = 24 + j * 168;
+      const x = 24 + j * LEGEND_WIDTH;
       return [mark(style, x, y, style.name), label(x + 13, y + 4.5, style.name, '')];
     });
   });
