@@ -44,8 +44,8 @@ export class PanamaxError extends Error {
 
   constructor(kind: ErrorKind, what: string, facts: ErrorFacts = {}, options?: ErrorOptions) {
     const parts = [
-      facts.expected === undefined ? '' : `expected ${facts.expected}`,
-      facts.found === undefined ? '' : `found ${facts.found}`,
+      facts.expected === undefined ? '' : `expected ${printable(String(facts.expected))}`,
+      facts.found === undefined ? '' : `found ${printable(String(facts.found))}`,
       facts.where === undefined ? '' : `in ${printable(facts.where)}`,
     ].filter(Boolean);
     super(parts.length ? `${what}: ${parts.join(', ')}` : what, options);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { PanamaxError } from '../errors.ts';
+import { PanamaxError, printable } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 
 /** `sha256:` and 64 lower-case hex digits (OCI image-spec, descriptor.md; the only algorithm taken). */
@@ -93,7 +93,9 @@ export function parseDocument(bytes: Uint8Array, where: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (error) {
-    throw new PanamaxError('bad-input', `not a JSON document: ${(error as Error).message}`, { where });
+    throw new PanamaxError('bad-input', `not a JSON document: ${printable((error as Error).message)}`, {
+      where,
+    });
   }
 }
 
