@@ -3,18 +3,32 @@
  * measured. Unlike the command it leaves the flush to disk to the system, as other programs do.
  */
 import { open } from 'node:fs/promises';
-import { applyPatch, readPatch } from '../lib/delta/patch.ts';
+import { rebuildLayers } from '../lib/delta/ocidelta/rebuild.ts';
+import { openRebuildSource } from '../lib/delta/ocidelta/source.ts';
+import { openPatch } from '../lib/delta/patch.ts';
+import { applyXdelta } from '../lib/delta/xdelta.ts';
 import { writeAll } from '../lib/file.ts';
+import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { verifyStream } from '../lib/oci/writer.ts';
+import { readUnpacked } from './unpacked.ts';
 
-const [source, patch, output] = process.argv.slice(2);
+const [sourcePath, patchPath, output] = process.argv.slice(2);
 
-const recipe = await readPatch(patch!);
+const limits = DEFAULT_LIMITS;
+const patch = await openPatch(patchPath!, limits);
 await using file = await open(output!, 'w');
-await verifyStream(recipe.target, written());
+if (patch.format === 'xdelta') {
+  await verifyStream(patch.recipe.target, written(applyXdelta(patchPath!, sourcePath!, patch.recipe)));
+} else {
+  const { stream, record } = await readUnpacked(sourcePath!);
+  await using source = await openRebuildSource(stream, record.layers, limits);
+  for await (const { tar } of rebuildLayers(patch.delta, source, { maxSize: limits.maxImageSize })) {
+    for await (const _ of written(tar));
+  }
+}
 
-async function* written() {
-  for await (const piece of applyPatch(patch!, source!, recipe)) {
+async function* written(pieces: AsyncIterable<Uint8Array>) {
+  for await (const piece of pieces) {
     await writeAll(file, piece);
     yield piece;
   }

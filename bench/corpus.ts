@@ -81,13 +81,13 @@ export async function openCorpus(
   };
 }
 
-/** The image's record goes as JSON beside its layer stream. */
+/** The image's record and where its layout is go as JSON beside its layer stream. */
 async function unpack(layout: string, path: string): Promise<CorpusImage> {
   const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
   const { stream, sizes } = await unpackImage(image, path, DEFAULT_LIMITS);
   const record = imageRecord(image, sizes);
-  await writeFile(`${path}.json`, JSON.stringify(record));
-  return { layout, record, stream };
+  await writeFile(`${path}.json`, JSON.stringify({ ...record, layout }));
+  return { layout, record, stream, layers: image.layers };
 }
 
 /** Has the page cache hold both layer streams, so that nobody's time depends on who was measured before. */

@@ -35,7 +35,7 @@ export const applyCommand: Command = {
       throw new PanamaxError('not-found', 'no such patch', { found: patch! });
     });
     await using scratch = await createScratch(scratchParent(args));
-    const { target } = await applyPatchFile(
+    const target = await applyPatchFile(
       { patch: patch!, source, destination, ...args.platform },
       { scratch: scratch.path, limits: args.limits, signal },
     );

@@ -1,15 +1,16 @@
-import { open, stat } from 'node:fs/promises';
-import { readPatch } from '../../lib/delta/patch.ts';
+import { stat } from 'node:fs/promises';
+import { readOciDelta, type OciDelta } from '../../lib/delta/ocidelta/read.ts';
+import { formatOf, openPatch } from '../../lib/delta/patch.ts';
+import type { Recipe } from '../../lib/delta/recipe.ts';
+import type { Limits } from '../../lib/limits.ts';
 import { openImage } from '../../lib/oci/image.ts';
 import { formatPlatform } from '../../lib/oci/platform.ts';
-import { pullSize, streamSize } from '../../lib/oci/record.ts';
 import { parseReference } from '../../lib/oci/reference.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { printResult } from '../session.ts';
 
 const USAGE = 'IMAGE|PATCH [options]';
-const VCDIFF_MAGIC = 'd6c3c4';
 
 export const inspectCommand: Command = {
   summary: 'Tells what an image or a patch is.',
@@ -18,40 +19,57 @@ export const inspectCommand: Command = {
   async run(args) {
     operandCount(args, 1, 1, USAGE);
     const [operand] = args.operands;
-    await ((await isPatch(operand!)) ? inspectPatch(args, operand!) : inspectImage(args, operand!));
+    await ((await isPatch(operand!, args.limits))
+      ? inspectPatch(args, operand!)
+      : inspectImage(args, operand!));
   },
 };
 
-async function isPatch(path: string): Promise<boolean> {
-  const info = await stat(path).catch(() => undefined);
+/** A file with a manifest.json or an index of images is an image; an oci-delta is an archive with neither. */
+async function isPatch(operand: string, limits: Limits): Promise<boolean> {
+  const info = await stat(operand).catch(() => undefined);
   if (!info?.isFile()) return false;
-  await using file = await open(path);
-  const { buffer } = await file.read(Buffer.alloc(3), 0, 3, 0);
-  return buffer.toString('hex') === VCDIFF_MAGIC;
+  const format = await formatOf(operand);
+  if (format !== 'oci-delta') return format === 'xdelta';
+  const isDelta = async () => Boolean(await readOciDelta(operand, limits));
+  return isDelta().catch(() => false);
 }
 
 async function inspectPatch(args: Arguments, path: string): Promise<void> {
-  const { source, target } = await readPatch(path);
+  const patch = await openPatch(path, args.limits);
   const { size } = await stat(path);
+  const { format } = patch;
+  const { source, target } = patch.format === 'xdelta' ? patch.recipe : patch.delta;
+  const layers = patch.format === 'xdelta' ? patch.recipe.target.layers : patch.delta.layers;
   printResult(
     args,
-    { kind: 'patch', format: 'xdelta', size, source, target },
+    { kind: 'patch', format, size, source, target: { ...documentsOf(target), layers } },
     formatTable(
       [
-        ['format', 'xdelta'],
+        ['format', format],
         ['size', formatSize(size)],
-        ['source', `image ${source.config}, manifest ${source.manifest}`],
-        ['target', `image ${target.config}, manifest ${target.manifest}`],
+        ['source', named(source)],
+        ['target', named(target)],
         ['platform', target.platform],
-        [
-          'target size',
-          `${formatSize(streamSize(target))} uncompressed, ${formatSize(pullSize(target))} to pull`,
-        ],
-        ...target.layers.map(({ diffID, size }, i) => [`layer ${i}`, `${diffID} ${formatSize(size)}`]),
+        ...layers.map((layer, i) => [`layer ${i}`, `${layer.diffID} ${describeLayer(layer)}`]),
       ],
       2,
     ),
   );
+}
+
+function named({ config, manifest }: { config: string; manifest?: string }): string {
+  return `image ${config}, manifest ${manifest ?? 'not said'}`;
+}
+
+function documentsOf(target: Recipe['target'] | OciDelta['target']): object {
+  const { manifest, config, platform } = target;
+  const manifestDocument = String(target.manifestDocument);
+  return { manifest, manifestDocument, config, configDocument: String(target.configDocument), platform };
+}
+
+function describeLayer(layer: Recipe['target']['layers'][number] | OciDelta['layers'][number]): string {
+  return 'size' in layer ? formatSize(layer.size) : layer.kind;
 }
 
 async function inspectImage(args: Arguments, operand: string): Promise<void> {

@@ -1,15 +1,21 @@
-import { stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../errors.ts';
+import { writeAll } from '../file.ts';
 import type { Limits } from '../limits.ts';
-import type { Platform } from '../oci/descriptor.ts';
-import { openImage } from '../oci/image.ts';
+import type { Digest, Platform } from '../oci/descriptor.ts';
+import { openImage, type Image } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
-import { platformOf, streamSize } from '../oci/record.ts';
+import { platformOf, recordOf, streamSize, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
 import { writeImage, type Destination } from '../oci/writer.ts';
-import { applyPatch, checkSource, readPatch } from './patch.ts';
+import type { OciDelta } from './ocidelta/read.ts';
+import { rebuildLayers } from './ocidelta/rebuild.ts';
+import { openRebuildSource } from './ocidelta/source.ts';
+import { openPatch } from './patch.ts';
 import type { Recipe } from './recipe.ts';
+import { applyXdelta } from './xdelta.ts';
 
 export interface ApplyTask {
   /** Path of the patch. */
@@ -22,7 +28,7 @@ export interface ApplyTask {
 }
 
 export interface ApplyContext {
-  /** A directory for the source's layer stream. */
+  /** A directory for layer streams. */
   readonly scratch: string;
   readonly limits: Limits;
   readonly signal: AbortSignal;
@@ -34,43 +40,98 @@ export interface ApplyContext {
  *
  * @throws PanamaxError `wrong-source`, `bad-patch`, `bad-input`, `limit`, `io`
  */
-export async function applyPatchFile(task: ApplyTask, context: ApplyContext): Promise<Recipe> {
-  const { limits, signal } = context;
-  const recipe = await readPatch(task.patch);
-  if (streamSize(recipe.target) > limits.maxImageSize) {
-    throw new PanamaxError('limit', 'target is over maxImageSize', {
-      expected: `at most ${limits.maxImageSize} bytes uncompressed`,
-      found: streamSize(recipe.target),
-      where: task.patch,
-    });
+export async function applyPatchFile(task: ApplyTask, context: ApplyContext): Promise<ImageRecord> {
+  const patch = await openPatch(task.patch, context.limits);
+  if (patch.format === 'xdelta') {
+    const { target } = patch.recipe;
+    checkSize(streamSize(target), context.limits, task.patch);
+    const source = await xdeltaSource(patch.recipe, task, context);
+    await writeImage(target, applyXdelta(task.patch, source, patch.recipe, context.signal), task.destination);
+    return target;
   }
-  const source = task.source.startsWith('stream:')
-    ? await sourceStream(recipe, task.source.slice('stream:'.length))
-    : await sourceImage(recipe, task, context);
-  await writeImage(recipe.target, applyPatch(task.patch, source, recipe, signal), task.destination);
-  return recipe;
+  const { path, record } = await rebuildOnScratch(patch.delta, task, context);
+  await writeImage(record, createReadStream(path, { highWaterMark: 128 * 1024 }), task.destination);
+  return record;
 }
 
-/** A bare layer stream has no manifest: its size tells gross errors at once, the patch's checksums the others. */
-async function sourceStream(recipe: Recipe, path: string): Promise<string> {
-  const expected = recipe.source.layers.reduce((sum, layer) => sum + layer.size, 0);
-  const { size } = await stat(path);
-  if (size === expected) return path;
-  throw new PanamaxError('wrong-source', `not the layer stream of image ${recipe.source.config}`, {
-    expected: `${expected} bytes`,
-    found: `${size} bytes`,
-    where: path,
+/** The layer stream of the source, which has to have the very layers that the patch was made from. */
+async function xdeltaSource(recipe: Recipe, task: ApplyTask, context: ApplyContext): Promise<string> {
+  const { source, target } = recipe;
+  if (task.source.startsWith('stream:')) {
+    // a bare stream has no manifest: its size tells gross errors at once, the patch's checksums the others
+    const path = task.source.slice('stream:'.length);
+    const expected = source.layers.reduce((sum, layer) => sum + layer.size, 0);
+    const { size } = await stat(path);
+    if (size !== expected) throw wrongSource(source.config, `${expected} bytes`, `${size} bytes`, path);
+    return path;
+  }
+  const image = await openSource(task, platformOf(target), context.limits);
+  const expected = source.layers.map((layer) => layer.diffID);
+  const found = image.layers.map((layer) => layer.diffID);
+  const at = Array.from({ length: Math.max(expected.length, found.length) }).findIndex(
+    (_, i) => expected[i] !== found[i],
+  );
+  if (at >= 0) {
+    throw wrongSource(
+      source.config,
+      `layer ${at} ${expected[at] ?? 'none'}`,
+      found[at] ?? 'none',
+      task.source,
+    );
+  }
+  const path = join(context.scratch, 'source');
+  await unpackImage(image, path, context.limits, context.signal);
+  return path;
+}
+
+/** An oci-delta does not say how large its layers are, so they are rebuilt before an image is written of them. */
+async function rebuildOnScratch(
+  delta: OciDelta,
+  task: ApplyTask,
+  { limits, scratch, signal }: ApplyContext,
+): Promise<{ path: string; record: ImageRecord }> {
+  if (task.source.startsWith('stream:')) {
+    throw new PanamaxError('usage', 'an oci-delta needs the source as an image', { found: task.source });
+  }
+  const image = await openSource(task, platformOf(delta.target), limits);
+  if (image.configDigest !== delta.source.config) {
+    throw wrongSource(delta.source.config, delta.source.config, image.configDigest, task.source);
+  }
+  const { stream } = await unpackImage(image, join(scratch, 'source'), limits, signal);
+  await using source = await openRebuildSource(stream, image.layers, limits);
+  const path = join(scratch, 'target');
+  const sizes: number[] = [];
+  await using file = await open(path, 'wx');
+  for await (const { tar } of rebuildLayers(delta, source, { maxSize: limits.maxImageSize, signal })) {
+    let size = 0;
+    for await (const piece of tar) {
+      await writeAll(file, piece);
+      size += piece.length;
+    }
+    sizes.push(size);
+  }
+  return { path, record: recordOf(delta.target, sizes) };
+}
+
+/** An index with several platforms at the source holds the target's, too. */
+async function openSource(task: ApplyTask, target: Platform | undefined, limits: Limits): Promise<Image> {
+  const platform = task.platform ?? target;
+  return openImage(await parseReference(task.source), { limits, ...(platform && { platform }) });
+}
+
+function checkSize(size: number, limits: Limits, where: string): void {
+  if (size <= limits.maxImageSize) return;
+  throw new PanamaxError('limit', 'target is over maxImageSize', {
+    expected: `at most ${limits.maxImageSize} bytes uncompressed`,
+    found: size,
+    where,
   });
 }
 
-async function sourceImage(recipe: Recipe, task: ApplyTask, context: ApplyContext): Promise<string> {
-  const { limits, signal } = context;
-  // an index with several platforms at the source holds the target's, too
-  const platform = task.platform ?? platformOf(recipe.target);
-  const image = await openImage(await parseReference(task.source), { limits, ...(platform && { platform }) });
-  const diffIDs = image.layers.map((layer) => layer.diffID);
-  checkSource(recipe, diffIDs, task.source);
-  const path = join(context.scratch, 'source');
-  await unpackImage(image, path, limits, signal);
-  return path;
+function wrongSource(config: Digest, expected: string, found: string, where: string): PanamaxError {
+  return new PanamaxError('wrong-source', `not the source of this patch, which is image ${config}`, {
+    expected,
+    found,
+    where,
+  });
 }

@@ -1,24 +1,26 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import { PanamaxError } from '../errors.ts';
-import { streamSize, type ImageRecord } from '../oci/record.ts';
-import { verifyStream } from '../oci/writer.ts';
+import type { Limits } from '../limits.ts';
 import type { Digest } from '../oci/descriptor.ts';
+import type { Layer } from '../oci/image.ts';
+import type { ImageRecord } from '../oci/record.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import type { Effort, LayerStream } from './alignment.ts';
-import { matchStreams } from './match.ts';
-import { parseRecipe, serializeRecipe, sourceRecord, type Recipe } from './recipe.ts';
-import { decodeVcdiff } from './vcdiff/decode.ts';
-import { readVcdiffHeader } from './vcdiff/header.ts';
-import { encodeVcdiff } from './vcdiff/encode.ts';
-import { fileAccess } from './vcdiff/randomaccess.ts';
+import { encodeOciDelta } from './ocidelta/encode.ts';
+import { readOciDelta, type OciDelta } from './ocidelta/read.ts';
+import { rebuildLayers } from './ocidelta/rebuild.ts';
+import { openRebuildSource } from './ocidelta/source.ts';
+import type { Recipe } from './recipe.ts';
+import { createXdelta, readXdelta } from './xdelta.ts';
 
 /** An image and its layer stream on scratch. */
 export interface UnpackedImage {
   readonly record: ImageRecord;
   readonly stream: LayerStream;
+  /** Bottom first. */
+  readonly layers: readonly Pick<Layer, 'blob'>[];
 }
 
 export interface PatchTask {
@@ -27,7 +29,10 @@ export interface PatchTask {
   readonly format: PatchFormat;
   /** The file to write. */
   readonly path: string;
+  /** A directory for parts of the patch. */
+  readonly scratch: string;
   readonly effort: Effort;
+  readonly limits: Limits;
   readonly signal?: AbortSignal;
 }
 
@@ -36,69 +41,44 @@ export interface PatchFile {
   readonly digest: Digest;
 }
 
-/** Writes an `xdelta` patch and applies it: what comes out has the target's diffIDs, or this throws. */
+/** Writes a patch and applies it: what comes out has the target's diffIDs, or this throws. */
 export async function createPatch(task: PatchTask): Promise<PatchFile> {
-  const { source, target, path } = task;
-  const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
-  await encode(task, serializeRecipe(recipe));
-  await verifyStream(target.record, applyPatch(path, source.stream.path, recipe, task.signal));
-  return { size: (await stat(path)).size, digest: await digestOfFile(path) };
+  await (task.format === 'xdelta' ? createXdelta(task) : createOciDelta(task));
+  return { size: (await stat(task.path)).size, digest: await digestOfFile(task.path) };
 }
 
-async function encode({ source, target, path, effort, signal }: PatchTask, appHeader: string): Promise<void> {
-  const options = { effort, ...(signal ? { signal } : {}) };
-  const alignments = await matchStreams(source.stream, target.stream, options);
-  await using sourceFile = await open(source.stream.path);
-  await using targetFile = await open(target.stream.path);
-  const patch = encodeVcdiff({
-    ...(signal ? { signal } : {}),
-    source: await fileAccess(sourceFile),
-    target: await fileAccess(targetFile),
-    alignments,
-    appHeader: Buffer.from(appHeader),
-  });
-  await pipeline(patch, createWriteStream(path, { flags: 'wx' }));
+async function createOciDelta(task: PatchTask): Promise<void> {
+  const { source, target, limits, signal } = task;
+  await encodeOciDelta({ ...task, openBlob: (layer) => target.layers[layer]!.blob() });
+  const delta = await readOciDelta(task.path, limits);
+  await using rebuildSource = await openRebuildSource(source.stream, source.record.layers, limits);
+  const options = { maxSize: limits.maxImageSize, ...(signal && { signal }) };
+  for await (const { tar } of rebuildLayers(delta, rebuildSource, options)) {
+    for await (const _ of tar);
+  }
 }
 
-/** Reads what a patch says of itself. @throws PanamaxError `bad-patch` */
-export async function readPatch(path: string): Promise<Recipe> {
-  const header = await readVcdiffHeader(createReadStream(path));
-  if (!header.appHeader) throw new PanamaxError('bad-patch', 'patch without a recipe', { where: path });
-  return parseRecipe(Buffer.from(header.appHeader).toString('latin1'), path);
+/** What a patch says of itself. */
+export type Patch =
+  | { readonly format: 'xdelta'; readonly path: string; readonly recipe: Recipe }
+  | { readonly format: 'oci-delta'; readonly path: string; readonly delta: OciDelta };
+
+/** @throws PanamaxError `bad-patch` for a damaged patch, or a file that is none; `not-found` */
+export async function openPatch(path: string, limits: Limits): Promise<Patch> {
+  const format = await formatOf(path);
+  if (format === 'xdelta') return { format, path, recipe: await readXdelta(path) };
+  if (format === 'oci-delta') return { format, path, delta: await readOciDelta(path, limits) };
+  throw new PanamaxError('bad-patch', 'not a patch', { expected: 'VCDIFF or an OCI archive', where: path });
 }
 
-/**
- * Yields the target's layer stream, not yet verified but for the patch's own checksums. Each piece is valid only
- * until the next is asked for.
- *
- * @param source path of the source's layer stream
- */
-export async function* applyPatch(
-  path: string,
-  source: string,
-  recipe: Recipe,
-  signal?: AbortSignal,
-): AsyncGenerator<Uint8Array, void, void> {
-  await using file = await open(source);
-  const options = { maxTargetSize: streamSize(recipe.target), ...(signal ? { signal } : {}) };
-  yield* decodeVcdiff(createReadStream(path, { highWaterMark: 256 * 1024 }), await fileAccess(file), options);
-}
-
-/** The source has to have the very layers that the patch was made from. @throws PanamaxError `wrong-source` */
-export function checkSource(recipe: Recipe, diffIDs: readonly Digest[], where: string): void {
-  const expected = recipe.source.layers.map((layer) => layer.diffID);
-  const wrong = expected.findIndex((diffID, i) => diffIDs[i] !== diffID);
-  if (wrong < 0 && diffIDs.length === expected.length) return;
-  const at = wrong < 0 ? expected.length : wrong;
-  throw new PanamaxError(
-    'wrong-source',
-    `not the source of this patch, which is image ${recipe.source.config}`,
-    {
-      expected: `layer ${at} ${expected[at] ?? 'none'}`,
-      found: diffIDs[at] ?? 'none',
-      where,
-    },
-  );
+/** Told by the first bytes; undefined for what is neither VCDIFF nor a tar. @throws PanamaxError `not-found` */
+export async function formatOf(path: string): Promise<PatchFormat | undefined> {
+  const info = await stat(path).catch(() => undefined);
+  if (!info?.isFile()) throw new PanamaxError('not-found', 'no such patch', { found: path });
+  await using file = await open(path);
+  const { buffer } = await file.read(Buffer.alloc(512), 0, 512, 0);
+  if (buffer.toString('hex', 0, 3) === 'd6c3c4') return 'xdelta';
+  return buffer.toString('latin1', 257, 262) === 'ustar' ? 'oci-delta' : undefined;
 }
 
 async function digestOfFile(path: string): Promise<Digest> {

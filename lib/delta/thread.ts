@@ -52,7 +52,8 @@ serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   for (const format of task.formats) {
     const started = performance.now();
     const path = join(task.scratch, `patch.${format}`);
-    const patch = await createPatch({ source, target, format, path, effort: task.effort });
+    const { effort, limits, scratch } = task;
+    const patch = await createPatch({ source, target, format, path, scratch, effort, limits });
     patches.push({ ...patch, format, path, encodeSeconds: (performance.now() - started) / 1000 });
   }
   return { source: source.record, target: target.record, patches };
@@ -69,5 +70,5 @@ async function unpack(side: DeltaSide, path: string, limits: Limits): Promise<Un
     });
   }
   const { stream, sizes } = await unpackImage(image, path, limits);
-  return { stream, record: record ?? imageRecord(image, sizes) };
+  return { stream, record: record ?? imageRecord(image, sizes), layers: image.layers };
 }

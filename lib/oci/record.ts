@@ -133,6 +133,35 @@ export function pullSize(target: ImageRecord, resident?: ImageRecord): number {
   return sum;
 }
 
+/** The record of an image that is known by its documents and the uncompressed sizes of its layers. */
+export function recordOf(
+  image: {
+    readonly manifest: Digest;
+    readonly manifestDocument: Buffer;
+    readonly config: Digest;
+    readonly configDocument: Buffer;
+  },
+  sizes: readonly number[],
+): ImageRecord {
+  const { manifest: digest, manifestDocument, config: configDigest, configDocument } = image;
+  const manifest = parseManifest(manifestDocument, DEFAULT_LIMITS, digest);
+  const config = parseConfig(configDocument, manifest, configDigest);
+  return {
+    manifest: digest,
+    manifestDocument: manifestDocument.toString('utf8'),
+    config: configDigest,
+    configDocument: configDocument.toString('utf8'),
+    platform: formatPlatform(config.platform),
+    layers: manifest.layers.map((layer, i) => ({
+      diffID: config.diffIDs[i]!,
+      size: sizes[i]!,
+      digest: layer.digest,
+      mediaType: layer.mediaType,
+      pullSize: layer.size,
+    })),
+  };
+}
+
 /** Undefined where the image's config says no architecture. */
 export function platformOf({ platform }: Pick<ImageRecord, 'platform'>): Platform | undefined {
   const [os, architecture, variant] = platform.split('/');

@@ -1,0 +1,59 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { PanamaxError } from '../errors.ts';
+import { writeChunks } from '../file.ts';
+import { streamSize } from '../oci/record.ts';
+import { verifyStream } from '../oci/writer.ts';
+import { matchStreams } from './match.ts';
+import type { PatchTask } from './patch.ts';
+import { parseRecipe, serializeRecipe, sourceRecord, type Recipe } from './recipe.ts';
+import { decodeVcdiff } from './vcdiff/decode.ts';
+import { encodeVcdiff } from './vcdiff/encode.ts';
+import { readVcdiffHeader } from './vcdiff/header.ts';
+import { fileAccess } from './vcdiff/randomaccess.ts';
+
+/** The `xdelta` format: VCDIFF from layer stream to layer stream, the recipe in its application header. */
+
+const READ_SIZE = 256 * 1024;
+
+/** Writes a patch and applies it: what comes out has the target's diffIDs, or this throws. */
+export async function createXdelta({ source, target, path, effort, signal }: PatchTask): Promise<void> {
+  const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
+  const abort = signal && { signal };
+  const alignments = await matchStreams(source.stream, target.stream, { effort, ...abort });
+  await using sourceFile = await open(source.stream.path);
+  await using targetFile = await open(target.stream.path);
+  const patch = encodeVcdiff({
+    source: await fileAccess(sourceFile),
+    target: await fileAccess(targetFile),
+    alignments,
+    appHeader: Buffer.from(serializeRecipe(recipe)),
+    ...abort,
+  });
+  await writeChunks(path, patch);
+  await verifyStream(target.record, applyXdelta(path, source.stream.path, recipe, signal));
+}
+
+/** Reads what a patch says of itself. @throws PanamaxError `bad-patch` */
+export async function readXdelta(path: string): Promise<Recipe> {
+  const { appHeader } = await readVcdiffHeader(createReadStream(path));
+  if (!appHeader) throw new PanamaxError('bad-patch', 'patch without a recipe', { where: path });
+  return parseRecipe(Buffer.from(appHeader).toString('latin1'), path);
+}
+
+/**
+ * Yields the target's layer stream, not yet verified but for the patch's own checksums. Each piece is valid only
+ * until the next is asked for.
+ *
+ * @param source path of the source's layer stream
+ */
+export async function* applyXdelta(
+  path: string,
+  source: string,
+  recipe: Recipe,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  await using file = await open(source);
+  const options = { maxTargetSize: streamSize(recipe.target), ...(signal && { signal }) };
+  yield* decodeVcdiff(createReadStream(path, { highWaterMark: READ_SIZE }), await fileAccess(file), options);
+}
