@@ -325,6 +325,20 @@ describe('limits hold for all layers together', () => {
     });
   }
 
+  test('metadata of all layers together', async () => {
+    const layers = Array.from({ length: 9 }, (_, i) => [symlink(`f${i}`, 'x'.repeat(300))]);
+    await assert.rejects(apply(layers, { maxEntries: 10 }), refusal('limit', /metadata for maxEntries/));
+    assert.equal((await apply(layers, { maxEntries: 11 })).length, 10);
+  });
+
+  test('paths together, where symlinks make them long', async () => {
+    const files = Array.from({ length: 20 }, (_, i) => file(`s/${i}`));
+    const layers = [[symlink('s', `${'x'.repeat(200)}/${'y'.repeat(200)}`), ...files]];
+    const tooLong = { kind: 'limit', message: /too long together for maxEntries/ };
+    await assert.rejects(apply(layers, { maxEntries: 23 }), tooLong);
+    assert.equal((await apply(layers, { maxEntries: 40 })).length, 24);
+  });
+
   test('an image of long chains of symlinks is refused in good time', async () => {
     const links = Array.from({ length: 39 }, (_, i) => symlink(`l${i}`, `${'./'.repeat(2000)}l${i + 1}`));
     const entries = [...links, ...Array.from({ length: 60 }, (_, i) => file(`l0/f${i}`))];

@@ -176,6 +176,25 @@ describe('limits', () => {
     assert.equal((await scan([writeTar([{ path: LONG }])], { maxPathLength: LONG.length })).length, 1);
   });
 
+  test('a long name of NULs is refused in good time', async () => {
+    const name = Buffer.concat([Buffer.alloc(1_000_000), latin1('x')]);
+    const tar = Buffer.concat([writeSpecial('L', name), writeTar([{ path: 'x' }])]);
+    await assert.rejects(scan([tar]), refusal('bad-input', /NUL in its name/));
+  });
+
+  test('metadata together', async () => {
+    const long = Array.from({ length: 10 }, () => ({ path: LONG }));
+    const withXattrs = [{ path: 'x', xattrs: { 'user.x': 'x'.repeat(3000) } }];
+    for (const entries of [
+      long.map((entry) => ({ ...entry, type: 'symlink' as const, linkPath: LONG })),
+      withXattrs,
+    ]) {
+      const limits = { maxEntries: 10 };
+      await assert.rejects(scan([writeTar(entries)], limits), refusal('limit', /metadata for maxEntries/));
+    }
+    assert.equal((await scan([writeTar(long)], { maxEntries: 10 })).length, 10);
+  });
+
   test('an endless stream behind the end of the tar is bounded, too', async () => {
     await assert.rejects(scan(endlessChunks(), { maxImageSize: 1 << 20 }), refusal('limit', /maxImageSize/));
   });

@@ -1,6 +1,7 @@
 import { PanamaxError, type ErrorFacts } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { ByteString, EntryType, TarEntry } from '../tar/entry.ts';
+import { metadataBudget, metadataSize } from '../tar/reader.ts';
 import { cleanPath, createResolver, type Link, type Route } from './path.ts';
 
 /** An inode of the flattened image. Paths that share one node are hardlinks of each other. */
@@ -55,14 +56,18 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   const resolve = createResolver(root, limits);
   let layer = 0;
   let layerName = '';
+  const budget = metadataBudget(limits);
   let names = 0;
   let expanded = 0;
+  let metadata = 0;
 
   function add(entry: TarEntry, content?: Content): void {
     const where = `${layerName} at offset ${entry.offset}, entry ${entry.path}`;
     countName(where);
     expanded += entry.size;
-    if (expanded > limits.maxImageSize) refuseLimit('maxImageSize', limits.maxImageSize, where);
+    if (expanded > limits.maxImageSize) refuseLimit('image is over maxImageSize', limits.maxImageSize, where);
+    metadata += metadataSize(entry);
+    if (metadata > budget) refuseLimit('image has too much metadata for maxEntries', budget, where);
 
     const parents = cleanPath(entry.path, where);
     const name = parents.pop();
@@ -156,7 +161,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   }
 
   function countName(where: string): void {
-    if (++names > limits.maxEntries) refuseLimit('maxEntries', limits.maxEntries, where);
+    if (++names > limits.maxEntries) refuseLimit('image is over maxEntries', limits.maxEntries, where);
   }
 
   return {
@@ -169,10 +174,14 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
     nodes() {
       rootChildren.delete(AUFS_LINKS);
       const items: RootfsItem<Content>[] = [{ path: '', node: root.node }];
+      let pathBytes = 0;
       const directories = [{ prefix: '', children: rootChildren }];
       for (const { prefix, children } of directories) {
         for (const [name, link] of children) {
           const path = prefix + name;
+          pathBytes += path.length;
+          if (pathBytes > budget)
+            refuseLimit('paths are too long together for maxEntries', budget, layerName);
           items.push({ path, node: link.node });
           if (link.children) directories.push({ prefix: `${path}/`, children: link.children });
         }
@@ -209,6 +218,6 @@ function refuse(what: string, facts: ErrorFacts): never {
   throw new PanamaxError('bad-input', what, facts);
 }
 
-function refuseLimit(name: string, limit: number, where: string): never {
-  throw new PanamaxError('limit', `image is over ${name}`, { expected: `at most ${limit}`, where });
+function refuseLimit(what: string, limit: number, where: string): never {
+  throw new PanamaxError('limit', what, { expected: `at most ${limit}`, where });
 }

@@ -57,6 +57,8 @@ const TYPES: ReadonlyMap<string, EntryType> = new Map([
 ]);
 
 const EXTENSION_FLAGS = 'xgLK';
+/** Bytes. Real images have some 80; a few kilobytes of zeros can hold gigabytes of long names. */
+const MAX_MEAN_METADATA = 256;
 const NO_PAX: PaxRecords = { values: new Map(), sparseNumbers: [] };
 
 /**
@@ -70,8 +72,10 @@ export function createEntryReader(
   options: ScanOptions,
 ): () => Promise<TarEntry | undefined> {
   const { limits, where } = options;
+  const budget = metadataBudget(limits);
   let entries = 0;
   let expanded = 0;
+  let metadata = 0;
 
   return async () => {
     const place: Place = { where, offset: input.position(), path: '' };
@@ -98,8 +102,22 @@ export function createEntryReader(
     if (expanded > limits.maxImageSize) {
       refuseLimit(place, 'tar expands to more than maxImageSize', limits.maxImageSize, expanded);
     }
+    metadata += metadataSize(entry);
+    if (metadata > budget) refuseLimit(place, 'tar has too much metadata for maxEntries', budget, metadata);
     return entry;
   };
+}
+
+/** Bytes of names, xattrs and sparse maps that all entries of an image together may bring into memory. */
+export function metadataBudget(limits: Limits): number {
+  return limits.maxEntries * MAX_MEAN_METADATA;
+}
+
+/** What an entry takes of that budget. */
+export function metadataSize({ path, linkPath, xattrs, sparse = [] }: TarEntry): number {
+  let size = path.length + linkPath.length + 16 * sparse.length;
+  for (const [name, value] of xattrs) size += name.length + value.length;
+  return size;
 }
 
 /** A lone zero block is the end only where the input ends, too. */
@@ -123,7 +141,9 @@ function applyExtension(extensions: Extensions, flag: string, body: Buffer, plac
 
 /** GNU ends the name by a NUL. */
 function longName(body: Buffer): ByteString {
-  return body.toString('latin1').replace(/\0+$/, '');
+  let end = body.length;
+  while (end > 0 && body[end - 1] === 0) end--;
+  return body.toString('latin1', 0, end);
 }
 
 async function readEntry(
