@@ -84,8 +84,8 @@ export async function openCorpus(
 /** The image's record and where its layout is go as JSON beside its layer stream. */
 async function unpack(layout: string, path: string): Promise<CorpusImage> {
   const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
-  const { stream, sizes } = await unpackImage(image, path, DEFAULT_LIMITS);
-  const record = imageRecord(image, sizes);
+  const stream = await unpackImage(image, path, DEFAULT_LIMITS);
+  const record = imageRecord(image, stream.layerSizes);
   await writeFile(`${path}.json`, JSON.stringify({ ...record, layout }));
   return { layout, record, stream, layers: image.layers };
 }

@@ -94,7 +94,10 @@ async function reinstall(tarball: string, tar: Pack, mtime: Date): Promise<void>
     for await (const entry of entries) {
       const { name: path, size, mode } = entry.header;
       const target = path.replace(/^[^/]+/, `app/node_modules/${name}`);
-      await pipeline(entry, tar.entry({ name: target, size: size ?? 0, mode: mode ?? 0o644, mtime, type: 'file' }));
+      await pipeline(
+        entry,
+        tar.entry({ name: target, size: size ?? 0, mode: mode ?? 0o644, mtime, type: 'file' }),
+      );
     }
     tar.finalize();
   })();

@@ -7,7 +7,7 @@ import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
 import { openImage, type Image } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
-import { platformOf, recordOf, streamSize, type ImageRecord } from '../oci/record.ts';
+import { imageRecord, platformOf, streamSize, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
 import { writeImage, type Destination } from '../oci/writer.ts';
 import type { OciDelta } from './ocidelta/read.ts';
@@ -97,7 +97,7 @@ async function rebuildOnScratch(
   if (image.configDigest !== delta.source.config) {
     throw wrongSource(delta.source.config, delta.source.config, image.configDigest, task.source);
   }
-  const { stream } = await unpackImage(image, join(scratch, 'source'), limits, signal);
+  const stream = await unpackImage(image, join(scratch, 'source'), limits, signal);
   await using source = await openRebuildSource(stream, image.layers, limits);
   const path = join(scratch, 'target');
   const sizes: number[] = [];
@@ -110,7 +110,14 @@ async function rebuildOnScratch(
     }
     sizes.push(size);
   }
-  return { path, record: recordOf(delta.target, sizes) };
+  const { manifest, manifestDocument, config, configDocument } = delta.target;
+  const documents = {
+    manifestDigest: manifest,
+    manifestBytes: manifestDocument,
+    configDigest: config,
+    configBytes: configDocument,
+  };
+  return { path, record: imageRecord(documents, sizes) };
 }
 
 /** An index with several platforms at the source holds the target's, too. */

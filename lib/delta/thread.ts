@@ -4,6 +4,7 @@ import type { Limits } from '../limits.ts';
 import type { Platform } from '../oci/descriptor.ts';
 import { openImage } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
+import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
 import { serveThread } from '../threadmain.ts';
@@ -69,6 +70,8 @@ async function unpack(side: DeltaSide, path: string, limits: Limits): Promise<Un
       where: reference,
     });
   }
-  const { stream, sizes } = await unpackImage(image, path, limits);
-  return { stream, record: record ?? imageRecord(image, sizes), layers: image.layers };
+  const stream = await unpackImage(image, path, limits);
+  const { layers } = image;
+  if (record) return { stream, record, layers };
+  return { stream, record: imageRecord(image, stream.layerSizes, await measurePullSizes(image)), layers };
 }

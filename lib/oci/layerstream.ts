@@ -4,14 +4,12 @@ import { PanamaxError } from '../errors.ts';
 import { writeAll } from '../file.ts';
 import type { Limits } from '../limits.ts';
 import type { Image, Layer } from './image.ts';
-import { createPullMeter } from './pullmeter.ts';
-import type { LayerSizes } from './record.ts';
 
 /** A layer stream on its way to a file. */
 export interface Spool {
   readonly file: FileHandle;
-  /** Of the layers that have passed. */
-  readonly sizes: LayerSizes[];
+  /** Of the layers that have passed, in bytes. */
+  readonly layerSizes: number[];
   /** Writes a layer's tar behind what is there and passes it on; who reads to the end has it verified. */
   add(layer: Layer): AsyncGenerator<Uint8Array, void, void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -25,14 +23,13 @@ export interface Spool {
  */
 export async function openSpool(image: Image, path: string, limits: Limits): Promise<Spool> {
   const file = await open(path, 'wx+');
-  const sizes: LayerSizes[] = [];
+  const layerSizes: number[] = [];
   let total = 0;
   return {
     file,
-    sizes,
+    layerSizes,
     async *add(layer) {
       const start = total;
-      const meter = createPullMeter(layer);
       for await (const chunk of layer.tar()) {
         total += chunk.length;
         if (total > limits.maxImageSize) {
@@ -42,10 +39,10 @@ export async function openSpool(image: Image, path: string, limits: Limits): Pro
             where: image.reference,
           });
         }
-        await Promise.all([writeAll(file, chunk), meter.write(chunk)]);
+        await writeAll(file, chunk);
         yield chunk;
       }
-      sizes.push({ size: total - start, pullSize: await meter.size() });
+      layerSizes.push(total - start);
     },
     [Symbol.asyncDispose]: () => file.close(),
   };
@@ -57,10 +54,10 @@ export async function unpackImage(
   path: string,
   limits: Limits,
   signal?: AbortSignal,
-): Promise<{ stream: LayerStream; sizes: readonly LayerSizes[] }> {
+): Promise<LayerStream> {
   await using spool = await openSpool(image, path, limits);
   for (const layer of image.layers) {
     for await (const _ of spool.add(layer)) signal?.throwIfAborted();
   }
-  return { stream: { path, layerSizes: spool.sizes.map(({ size }) => size) }, sizes: spool.sizes };
+  return { path, layerSizes: spool.layerSizes };
 }

@@ -44,24 +44,33 @@ export interface LayerRecord {
   readonly pullSize: number;
 }
 
-export function imageRecord(image: Image, sizes: readonly LayerSizes[]): ImageRecord {
+/**
+ * @param sizes of the layers uncompressed, in bytes
+ * @param pullSizes by default those of the manifest
+ */
+export function imageRecord(
+  image: Pick<Image, 'manifestDigest' | 'manifestBytes' | 'configDigest' | 'configBytes'>,
+  sizes: readonly number[],
+  pullSizes?: readonly number[],
+): ImageRecord {
+  const { manifestDigest, manifestBytes, configDigest, configBytes } = image;
+  const manifest = parseManifest(manifestBytes, DEFAULT_LIMITS, manifestDigest);
+  const { platform, diffIDs } = parseConfig(configBytes, manifest, configDigest);
   return {
-    manifest: image.manifestDigest,
-    manifestDocument: image.manifestBytes.toString('utf8'),
-    config: image.configDigest,
-    configDocument: image.configBytes.toString('utf8'),
-    platform: formatPlatform(image.platform),
-    layers: image.layers.map(({ descriptor, diffID }, i) => ({
-      diffID,
-      size: sizes[i]!.size,
-      digest: descriptor.digest,
-      mediaType: descriptor.mediaType,
-      pullSize: sizes[i]!.pullSize,
+    manifest: manifestDigest,
+    manifestDocument: manifestBytes.toString('utf8'),
+    config: configDigest,
+    configDocument: configBytes.toString('utf8'),
+    platform: formatPlatform(platform),
+    layers: manifest.layers.map(({ digest, mediaType, size }, i) => ({
+      diffID: diffIDs[i]!,
+      size: sizes[i]!,
+      digest,
+      mediaType,
+      pullSize: pullSizes?.[i] ?? size,
     })),
   };
 }
-
-export type LayerSizes = Pick<LayerRecord, 'size' | 'pullSize'>;
 
 /** @throws PanamaxError `bad-input`, also where a document is not what its digest says */
 export function parseImageRecord(value: unknown, where: string): ImageRecord {
@@ -131,35 +140,6 @@ export function pullSize(target: ImageRecord, resident?: ImageRecord): number {
     have.add(layer.diffID);
   }
   return sum;
-}
-
-/** The record of an image that is known by its documents and the uncompressed sizes of its layers. */
-export function recordOf(
-  image: {
-    readonly manifest: Digest;
-    readonly manifestDocument: Buffer;
-    readonly config: Digest;
-    readonly configDocument: Buffer;
-  },
-  sizes: readonly number[],
-): ImageRecord {
-  const { manifest: digest, manifestDocument, config: configDigest, configDocument } = image;
-  const manifest = parseManifest(manifestDocument, DEFAULT_LIMITS, digest);
-  const config = parseConfig(configDocument, manifest, configDigest);
-  return {
-    manifest: digest,
-    manifestDocument: manifestDocument.toString('utf8'),
-    config: configDigest,
-    configDocument: configDocument.toString('utf8'),
-    platform: formatPlatform(config.platform),
-    layers: manifest.layers.map((layer, i) => ({
-      diffID: config.diffIDs[i]!,
-      size: sizes[i]!,
-      digest: layer.digest,
-      mediaType: layer.mediaType,
-      pullSize: layer.size,
-    })),
-  };
 }
 
 /** Undefined where the image's config says no architecture. */

@@ -3,6 +3,7 @@ import { rm, type FileHandle } from 'node:fs/promises';
 import type { Limits } from '../limits.ts';
 import type { Image } from '../oci/image.ts';
 import { openSpool } from '../oci/layerstream.ts';
+import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord } from '../oci/record.ts';
 import { createRootfs, type RootfsItem } from '../oci/rootfs.ts';
 import type { TarEntry } from '../tar/entry.ts';
@@ -30,12 +31,25 @@ export async function computeSignature(
   scratchPath: string,
   limits: Limits,
 ): Promise<Signature> {
+  const [read, pullSizes] = await Promise.all([
+    readImage(image, scratchPath, limits),
+    measurePullSizes(image),
+  ]);
+  const { layerSizes, ...content } = read;
+  return { image: imageRecord(image, layerSizes, pullSizes), ...content };
+}
+
+async function readImage(
+  image: Image,
+  scratchPath: string,
+  limits: Limits,
+): Promise<Omit<Signature, 'image'> & { layerSizes: readonly number[] }> {
   try {
     await using spool = await openSpool(image, scratchPath, limits);
     const rootfs = createRootfs<StoredContent>(limits);
     for (const layer of image.layers) {
       const where = `${image.reference} layer ${layer.descriptor.digest}`;
-      const start = spool.sizes.reduce((sum, { size }) => sum + size, 0);
+      const start = spool.layerSizes.reduce((sum, size) => sum + size, 0);
       rootfs.beginLayer(where);
       for await (const { entry, content } of readEntries(spool.add(layer), start, { limits, where })) {
         rootfs.add(entry, content);
@@ -46,7 +60,7 @@ export async function computeSignature(
     let contentSize = 0;
     for (const node of inodes) contentSize += node.size;
     return {
-      image: imageRecord(image, spool.sizes),
+      layerSizes: spool.layerSizes,
       contentDigest: contentDigest(items),
       contentSize,
       tlsh: await tlshOf(items, spool.file),
