@@ -75,6 +75,13 @@ const IO_CODES = new Set([
   'EMFILE',
   'ENFILE',
   'EFBIG',
+  'EXDEV',
+  'EEXIST',
+  'EISDIR',
+  'ENOTEMPTY',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'EBUSY',
 ]);
 
 /** Turns whatever was thrown into a `PanamaxError`; system errors keep their code in the message. */

@@ -55,15 +55,17 @@ function nameOf(item: unknown): unknown {
 export const LAYOUT_MARKER = Buffer.from(JSON.stringify({ imageLayoutVersion: '1.0.0' }));
 
 /**
- * Writes into an OCI layout directory, made where it is missing; other images in it stay. All is written beside
- * it first: a new layout appears in one step, in one that is there the index that names the image changes last.
+ * Writes into an OCI layout directory, made where it is missing; other images in it stay. A new layout is written
+ * beside and appears in one step; in one that is there, which may be a disk of its own, all is written under
+ * another name first, and the index that names the image changes last.
  */
 export async function writeLayout(
   image: ImageRecord,
   layers: AsyncIterable<RebuiltLayer>,
   { path, name }: Destination,
 ): Promise<void> {
-  const part = `${path.replace(/\/+$/, '')}.${ownName()}.part`;
+  const exists = (await stat(path).catch(() => undefined)) !== undefined;
+  const part = exists ? join(path, `.${ownName()}.part`) : `${path.replace(/\/+$/, '')}.${ownName()}.part`;
   const blobs = join(part, 'blobs', 'sha256');
   try {
     await mkdir(blobs, { recursive: true });
@@ -79,9 +81,9 @@ export async function writeLayout(
     await writeFile(join(part, 'oci-layout'), LAYOUT_MARKER);
     await writeFile(join(part, 'index.json'), layoutIndex(manifest, name, await itemsOf(path)));
     for (const blob of await readdir(blobs)) await flush(join(blobs, blob));
-    if (await stat(path).catch(() => undefined)) await moveInto(part, path);
+    if (exists) await moveInto(part, path);
     else await rename(part, path);
-    await flush(dirname(path));
+    await flush(exists ? path : dirname(path));
   } finally {
     await rm(part, { recursive: true, force: true });
   }

@@ -1,0 +1,48 @@
+/** Makes patches in a thread, as the command does, and applies them. */
+import { mkdtemp, rename, rm } from 'node:fs/promises';
+import { applyPatchFile } from '../../lib/delta/apply.ts';
+import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
+import { DEFAULT_LIMITS } from '../../lib/limits.ts';
+import type { ImageRecord } from '../../lib/oci/record.ts';
+import { parseDestination } from '../../lib/oci/writer.ts';
+import type { PatchFormat } from '../../lib/store/layout.ts';
+import { runThread, threadModule } from '../../lib/thread.ts';
+
+const limits = DEFAULT_LIMITS;
+const module = threadModule('../../lib/delta/thread', import.meta.url);
+
+/** Writes the patch that turns one image into another to the file `path`; scratch files go beside it. */
+export async function makePatch(
+  source: string,
+  target: string,
+  path: string,
+  format: PatchFormat = 'xdelta',
+): Promise<void> {
+  const scratch = await mkdtemp(`${path}-scratch-`);
+  try {
+    const task = { source: { reference: source }, target: { reference: target } };
+    const { patches } = await runThread<DeltaTask, DeltaResult>(module, {
+      ...task,
+      formats: [format],
+      effort: 'fast',
+      limits,
+      scratch,
+    });
+    await rename(patches[0]!.path, path);
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
+
+/** Applies a patch; scratch files go beside it. */
+export async function applyPatch(patch: string, source: string, output: string): Promise<ImageRecord> {
+  const scratch = await mkdtemp(`${patch}-scratch-`);
+  try {
+    return await applyPatchFile(
+      { patch, source, destination: parseDestination(output) },
+      { scratch, limits, signal: new AbortController().signal },
+    );
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
