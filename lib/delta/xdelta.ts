@@ -31,7 +31,8 @@ export async function createXdelta({ source, target, path, effort, signal }: Pat
     ...abort,
   });
   await writeChunks(path, patch);
-  await verifyStream(target.record, applyXdelta(path, source.stream.path, recipe, signal));
+  const written = await readXdelta(path);
+  await verifyStream(written.target, applyXdelta(path, source.stream.path, written, signal));
 }
 
 /** Reads what a patch says of itself. @throws PanamaxError `bad-patch` */
