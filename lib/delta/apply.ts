@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -58,11 +59,8 @@ export async function applyPatchFile(task: ApplyTask, context: ApplyContext): Pr
 async function xdeltaSource(recipe: Recipe, task: ApplyTask, context: ApplyContext): Promise<string> {
   const { source, target } = recipe;
   if (task.source.startsWith('stream:')) {
-    // a bare stream has no manifest: its size tells gross errors at once, the patch's checksums the others
     const path = task.source.slice('stream:'.length);
-    const expected = source.layers.reduce((sum, layer) => sum + layer.size, 0);
-    const { size } = await stat(path);
-    if (size !== expected) throw wrongSource(source.config, `${expected} bytes`, `${size} bytes`, path);
+    await checkStream(recipe, path, context.signal);
     return path;
   }
   const image = await openSource(task, platformOf(target), context.limits);
@@ -82,6 +80,26 @@ async function xdeltaSource(recipe: Recipe, task: ApplyTask, context: ApplyConte
   const path = join(context.scratch, 'source');
   await unpackImage(image, path, context.limits, context.signal);
   return path;
+}
+
+/** A bare layer stream has no manifest: its layers are hashed where the patch's source has them. */
+async function checkStream({ source }: Recipe, path: string, signal: AbortSignal): Promise<void> {
+  const expected = source.layers.reduce((sum, layer) => sum + layer.size, 0);
+  const { size } = await stat(path);
+  if (size !== expected) throw wrongSource(source.config, `${expected} bytes`, `${size} bytes`, path);
+  let start = 0;
+  for (const layer of source.layers) {
+    const end = start + layer.size;
+    const hash = createHash('sha256');
+    const pieces = layer.size > 0 ? createReadStream(path, { start, end: end - 1 }) : [];
+    for await (const piece of pieces) {
+      signal.throwIfAborted();
+      hash.update(piece as Buffer);
+    }
+    const found = `sha256:${hash.digest('hex')}`;
+    if (found !== layer.diffID) throw wrongSource(source.config, `layer ${layer.diffID}`, found, path);
+    start = end;
+  }
 }
 
 /** An oci-delta does not say how large its layers are, so they are rebuilt before an image is written of them. */
