@@ -133,7 +133,7 @@ describe('a damaged patch', () => {
     if (kind === 'insert') {
       return Buffer.concat([copy.subarray(0, place), createRandom(at).bytes(bits), copy.subarray(place)]);
     }
-    if (kind === 'zeros') return copy.fill(0, place, place + bits);
+    if (kind === 'zeros') return copy.fill(0, place, Math.min(place + bits, copy.length));
     copy[place]! ^= bits;
     return copy;
   }
