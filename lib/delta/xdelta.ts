@@ -28,6 +28,7 @@ export async function createXdelta({ source, target, path, effort, signal }: Pat
     target: await fileAccess(targetFile),
     alignments,
     appHeader: Buffer.from(serializeRecipe(recipe)),
+    effort,
     ...abort,
   });
   await writeChunks(path, patch);

@@ -1,0 +1,132 @@
+const ROW_BITS = 4;
+const ROW = 1 << ROW_BITS;
+const HASH3_BITS = 16;
+const MULTIPLIER = 0x9e3779b1 | 0;
+const POSITION_BITS = 24;
+const POSITION_MASK = (1 << POSITION_BITS) - 1;
+
+/** Bytes that have to stand at a position before it can be entered. */
+export const MIN_HASHED = 4;
+export const MAX_MATCHES = ROW + 2;
+
+/**
+ * Finds where the bytes at a position stood before: for each length the nearest place.
+ *
+ * Of each hash of four bytes the last 16 positions are kept in one row, which is one cache line: per entry 24
+ * bits of the position and 8 more bits of the hash, which rule out most of what would not match (the layout is
+ * that of zstd's row-based match finder). Of hashes of two and three bytes only the last position is kept.
+ * Entries may be stale: every candidate is compared.
+ */
+export class MatchFinder {
+  readonly lengths = new Uint16Array(MAX_MATCHES);
+  /** Distance minus one, as LZMA counts it. */
+  readonly distances = new Uint32Array(MAX_MATCHES);
+  readonly #buffer: Uint8Array;
+  readonly #window: number;
+  readonly #rows: Int32Array;
+  readonly #heads: Uint8Array;
+  readonly #rowCountBits: number;
+  readonly #last2 = new Int32Array(1 << 16);
+  readonly #last3 = new Int32Array(1 << HASH3_BITS);
+  /** The first position that has not been entered. */
+  #next = 0;
+  #count = 0;
+  #longest = 0;
+
+  /**
+   * @param buffer where positions point to; contents may move down by multiples of 16 MiB
+   * @param window farthest distance of a match in bytes, below 16 MiB
+   * @param rowCountBits logarithm of the number of rows, which take 64 bytes each
+   */
+  constructor(buffer: Uint8Array, window: number, rowCountBits: number) {
+    this.#buffer = buffer;
+    this.#window = window;
+    this.#rows = new Int32Array(1 << (rowCountBits + ROW_BITS));
+    this.#heads = new Uint8Array(1 << rowCountBits);
+    this.#rowCountBits = rowCountBits;
+  }
+
+  /** Enters the positions before `end` that have not been entered; to be called with what stands there known. */
+  enterUntil(end: number): void {
+    while (this.#next < end) this.#insert(this.#next++);
+  }
+
+  /** Follows a move of the buffer's contents by `distance`, a multiple of 16 MiB, towards its start. */
+  moved(distance: number): void {
+    this.#next -= distance;
+  }
+
+  #insert(at: number): void {
+    const buffer = this.#buffer;
+    const two = buffer[at]! | (buffer[at + 1]! << 8);
+    const three = two | (buffer[at + 2]! << 16);
+    const hash = Math.imul(three | (buffer[at + 3]! << 24), MULTIPLIER);
+    this.#last2[two] = at;
+    this.#last3[hash3(three)] = at;
+    this.#enter(at, hash);
+  }
+
+  /**
+   * Enters the positions up to `at` and returns how many matches there are of two to `max` bytes; the longer
+   * ones have the larger distances. At least four bytes have to stand at `at`.
+   */
+  find(at: number, max: number): number {
+    this.enterUntil(at);
+    this.#next = at + 1;
+    const buffer = this.#buffer;
+    const farthest = Math.min(at, this.#window);
+    const two = buffer[at]! | (buffer[at + 1]! << 8);
+    const three = two | (buffer[at + 2]! << 16);
+    const hash = Math.imul(three | (buffer[at + 3]! << 24), MULTIPLIER);
+    this.#count = 0;
+    this.#longest = 1;
+
+    const distance2 = (at - this.#last2[two]!) & POSITION_MASK;
+    this.#last2[two] = at;
+    if (distance2 > 0 && distance2 <= farthest) this.#compare(at, distance2, max);
+
+    const slot3 = hash3(three);
+    const distance3 = (at - this.#last3[slot3]!) & POSITION_MASK;
+    this.#last3[slot3] = at;
+    if (distance3 > distance2 && distance3 <= farthest) this.#compare(at, distance3, max);
+
+    const row = hash >>> (32 - this.#rowCountBits);
+    const first = row << ROW_BITS;
+    const head = this.#heads[row]!;
+    const tag = (hash << this.#rowCountBits) >>> POSITION_BITS;
+    for (let i = 1; i <= ROW; i++) {
+      const entry = this.#rows[first + ((head - i) & (ROW - 1))]!;
+      if (entry >>> POSITION_BITS !== tag) continue;
+      const distance = (at - entry) & POSITION_MASK;
+      if (distance === 0 || distance > farthest) continue;
+      if (buffer[at - distance + this.#longest] !== buffer[at + this.#longest]) continue;
+      this.#compare(at, distance, max);
+      if (this.#longest === max) break;
+    }
+    this.#enter(at, hash);
+    return this.#count;
+  }
+
+  #compare(at: number, distance: number, max: number): void {
+    const buffer = this.#buffer;
+    const from = at - distance;
+    let length = 0;
+    while (length < max && buffer[from + length] === buffer[at + length]) length++;
+    if (length <= this.#longest) return;
+    this.#longest = length;
+    this.lengths[this.#count] = length;
+    this.distances[this.#count++] = distance - 1;
+  }
+
+  #enter(at: number, hash: number): void {
+    const row = hash >>> (32 - this.#rowCountBits);
+    const slot = this.#heads[row]!;
+    this.#heads[row] = (slot + 1) & (ROW - 1);
+    const tag = (hash << this.#rowCountBits) & ~POSITION_MASK;
+    this.#rows[(row << ROW_BITS) + slot] = (at & POSITION_MASK) | tag;
+  }
+}
+
+function hash3(three: number): number {
+  return Math.imul(three, MULTIPLIER << 8) >>> (32 - HASH3_BITS);
+}

@@ -1,0 +1,88 @@
+import { HALF, PROBABILITIES, PROBABILITY_BITS } from './model.ts';
+
+const TOP = 2 ** 24;
+const TOTAL = 1 << PROBABILITY_BITS;
+const RATE = 5;
+
+/** The range coder of LZMA with its adaptive probabilities, writing into one buffer that holds a chunk. */
+export class RangeEncoder {
+  readonly probabilities = new Uint16Array(PROBABILITIES).fill(HALF);
+  readonly output: Uint8Array<ArrayBuffer>;
+  /** Bytes of output so far, of which `finish` makes up to four more. */
+  size = 0;
+  #low = 0;
+  #range = -1;
+
+  constructor(capacity: number) {
+    this.output = new Uint8Array(capacity);
+  }
+
+  start(): void {
+    // The first byte takes the last carry; the decoder expects it.
+    this.output[0] = 0;
+    this.size = 1;
+    this.#low = 0;
+    this.#range = -1;
+  }
+
+  bit(index: number, bit: number): void {
+    const p = this.probabilities[index]!;
+    const bound = Math.imul(this.#range >>> PROBABILITY_BITS, p);
+    if (bit === 0) {
+      this.#range = bound;
+      this.probabilities[index] = p + ((TOTAL - p) >>> RATE);
+    } else {
+      this.#range = (this.#range - bound) | 0;
+      this.probabilities[index] = p - (p >>> RATE);
+      this.#add(bound);
+    }
+    if (this.#range >>> 0 < TOP) this.#shift();
+  }
+
+  /** The low `count` bits of `value`, highest first, along a tree that starts at `tree`. */
+  tree(tree: number, count: number, value: number): void {
+    for (let symbol = 1, i = count - 1; i >= 0; i--) {
+      const bit = (value >>> i) & 1;
+      this.bit(tree + symbol, bit);
+      symbol = (symbol << 1) | bit;
+    }
+  }
+
+  /** The low `count` bits of `value`, lowest first. */
+  reverseTree(tree: number, count: number, value: number): void {
+    for (let symbol = 1, i = 0; i < count; i++) {
+      const bit = (value >>> i) & 1;
+      this.bit(tree + symbol, bit);
+      symbol = (symbol << 1) | bit;
+    }
+  }
+
+  /** The low `count` bits of `value`, highest first, each as likely as not. */
+  direct(value: number, count: number): void {
+    for (let i = count - 1; i >= 0; i--) {
+      this.#range >>>= 1;
+      if ((value >>> i) & 1) this.#add(this.#range);
+      if (this.#range >>> 0 < TOP) this.#shift();
+    }
+  }
+
+  finish(): void {
+    for (let i = 0; i < 4; i++) this.#shift();
+  }
+
+  #add(bound: number): void {
+    const low = (this.#low + bound) | 0;
+    if (low >>> 0 < bound >>> 0) {
+      let i = this.size - 1;
+      while (this.output[i] === 0xff) this.output[i--] = 0;
+      this.output[i]!++;
+    }
+    this.#low = low;
+  }
+
+  #shift(): void {
+    this.output[this.size++] = this.#low >>> 24;
+    this.#low <<= 8;
+    this.#range <<= 8;
+  }
+}

@@ -1,0 +1,94 @@
+import type { Effort } from '../alignment.ts';
+import { Lzma2Encoder, MAX_PIECE, MAX_WINDOW, type EncoderSettings } from '../lzma/lzma2encoder.ts';
+import { xzPrologue } from '../lzma/xz.ts';
+import { integerSize, writeInteger } from './integer.ts';
+import type { Sections } from './sections.ts';
+import { SECTIONS, type SectionName } from './window.ts';
+
+/** What is looked at to find a match, and how long a match ends the search. */
+const SETTINGS: Readonly<Record<Effort, Pick<EncoderSettings, 'rowCountBits' | 'niceLength'>>> = {
+  fast: { rowCountBits: 16, niceLength: 16 },
+  default: { rowCountBits: 18, niceLength: 32 },
+  best: { rowCountBits: 20, niceLength: 128 },
+};
+
+export interface Compressor {
+  /** Compresses the sections of windows that follow those before. */
+  compress(windows: readonly Sections[]): Sections[];
+}
+
+/**
+ * Compresses the sections of windows as xdelta3's LZMA does: one .xz stream for each kind of section, which goes on
+ * from window to window and is never finished. Windows are gathered until a kind of section has a piece's worth of
+ * bytes, for each piece starts with fresh probabilities.
+ */
+export function createCompressor(effort: Effort): Compressor {
+  const streams = Object.fromEntries(SECTIONS.map((name) => [name, createStream(name, effort)])) as Record<
+    SectionName,
+    SectionStream
+  >;
+  return {
+    compress(windows) {
+      const kinds = SECTIONS.map((name) => streams[name](windows.map((sections) => sections[name])));
+      return windows.map((_, i) => ({
+        data: kinds[0]![i]!,
+        instructions: kinds[1]![i]!,
+        addresses: kinds[2]![i]!,
+      }));
+    },
+  };
+}
+
+type SectionStream = (sections: readonly Uint8Array[]) => Uint8Array[];
+
+function createStream(name: SectionName, effort: Effort): SectionStream {
+  const properties = name === 'data' ? { lc: 3, lp: 0, pb: 0 } : { lc: 0, lp: 0, pb: 0 };
+  const encoder = new Lzma2Encoder({ properties, window: MAX_WINDOW, ...SETTINGS[effort] });
+  let prologue = xzPrologue(MAX_WINDOW);
+  return (sections) => {
+    const parts: Uint8Array[][] = sections.map(() => []);
+    for (const { bytes, cuts, owners } of piecesOf(sections)) {
+      for (const [i, part] of encoder.encode(bytes, cuts).entries())
+        parts[owners[i]!]!.push(Buffer.from(part));
+    }
+    return parts.map((chunks, i) => {
+      const { length } = sections[i]!;
+      if (length === 0) return new Uint8Array();
+      const size = new Uint8Array(integerSize(length));
+      writeInteger(size, 0, length);
+      const section = Buffer.concat([size, prologue, ...chunks]);
+      prologue = new Uint8Array();
+      return section;
+    });
+  };
+}
+
+interface Piece {
+  readonly bytes: Uint8Array;
+  /** Where in the piece a section ends. */
+  readonly cuts: readonly number[];
+  /** Which section each part between cuts belongs to. */
+  readonly owners: readonly number[];
+}
+
+/** Sections one behind the other, in pieces as the encoder takes them. */
+function* piecesOf(sections: readonly Uint8Array[]): Generator<Piece, void> {
+  let gathered: Uint8Array[] = [];
+  let cuts: number[] = [];
+  let owners: number[] = [];
+  let size = 0;
+  for (const [owner, section] of sections.entries()) {
+    for (let at = 0; at < section.length;) {
+      const part = section.subarray(at, at + MAX_PIECE - size);
+      at += part.length;
+      size += part.length;
+      gathered.push(part);
+      cuts.push(size);
+      owners.push(owner);
+      if (size < MAX_PIECE) continue;
+      yield { bytes: Buffer.concat(gathered), cuts, owners };
+      [gathered, cuts, owners, size] = [[], [], [], 0];
+    }
+  }
+  if (size > 0) yield { bytes: Buffer.concat(gathered), cuts, owners };
+}
