@@ -23,7 +23,7 @@ import {
   SPECIAL,
 } from './model.ts';
 import { slotOf } from './prices.ts';
-import { RangeEncoder } from './rangeencoder.ts';
+import type { RangeEncoder } from './rangeencoder.ts';
 
 /** State behind a literal, a match, a repeated match and a short one, by the state before. */
 export const AFTER_LITERAL = Uint8Array.of(0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 4, 5);
