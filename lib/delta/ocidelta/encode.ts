@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeAll } from '../../file.ts';
+import { writeChunks } from '../../file.ts';
 import type { Limits } from '../../limits.ts';
 import type { Digest } from '../../oci/descriptor.ts';
 import { MEDIA_TYPES, parseManifest } from '../../oci/manifest.ts';
@@ -10,7 +10,9 @@ import type { ImageRecord } from '../../oci/record.ts';
 import { listRootfsFiles } from '../../oci/rootfsfiles.ts';
 import type { Effort, LayerStream } from '../alignment.ts';
 import { matchStreams } from '../match.ts';
-import { encodeTarDiff } from '../tardiff/encode.ts';
+import { encodePart } from '../tardiff/encode.ts';
+import { MAGIC } from '../tardiff/format.ts';
+import { cutParts, type Part } from '../tardiff/parts.ts';
 import { indexSourceFiles } from '../tardiff/sourcefiles.ts';
 import { fileAccess } from '../vcdiff/randomaccess.ts';
 import { writeDeltaArchive, type StoredBlob } from './archive.ts';
@@ -23,7 +25,7 @@ export interface OciDeltaTask {
   readonly openBlob: (layer: number) => AsyncIterable<Uint8Array>;
   /** The file to write. */
   readonly path: string;
-  /** A directory for the tar-diffs, which are removed before this returns. */
+  /** A directory for parts of tar-diffs, which are removed before this returns. */
   readonly scratch: string;
   readonly effort: Effort;
   readonly limits: Limits;
@@ -35,7 +37,7 @@ export interface ImageOnDisk {
   readonly stream: LayerStream;
 }
 
-/** Layers that are compressed at the same time: each takes up to 100 MiB. */
+/** Parts of layers that are compressed at the same time: each takes up to 110 MiB. */
 const CONCURRENCY = 2;
 
 /** A layer of the target that the source lacks, as a part of the target's layer stream. */
@@ -71,19 +73,35 @@ export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
     ...(signal && { signal }),
   };
 
-  async function encodeLayer({ index, digest, start, end, whole }: NewLayer): Promise<StoredBlob> {
-    const path = join(scratch, `layer-${index}.tar-diff`);
-    const diff = await writeHashed(path, encodeTarDiff({ ...plan, start, end }));
-    if (!whole || diff.size < whole.size) {
-      return { ...diff, to: digest, mediaType: TAR_DIFF, open: () => createReadStream(path) };
-    }
-    return { ...whole, digest, to: digest, open: () => task.openBlob(index) };
+  const layers = newLayers(task);
+  const parts = layers.flatMap(({ index, start, end }) =>
+    cutParts(alignments, start, end).map((part, i) => ({
+      ...part,
+      layer: index,
+      path: join(scratch, `layer-${index}-${i}.zst`),
+    })),
+  );
+
+  async function* tarDiff(layer: number): AsyncGenerator<Uint8Array, void, void> {
+    yield MAGIC;
+    for (const part of parts) if (part.layer === layer) yield* createReadStream(part.path);
   }
 
-  const layers = newLayers(task);
+  async function chooseBlob({ index, digest, whole }: NewLayer): Promise<StoredBlob> {
+    const diff = await identityOf(tarDiff(index));
+    if (whole && whole.size <= diff.size) {
+      return { ...whole, digest, to: digest, open: () => task.openBlob(index) };
+    }
+    return { ...diff, mediaType: TAR_DIFF, to: digest, open: () => tarDiff(index) };
+  }
+
   try {
-    const blobs = await mapLargestFirst(layers, encodeLayer);
+    await forEachConcurrently(largestFirst(parts), async (part) => {
+      await writeChunks(part.path, encodePart({ ...plan, start: part.start, end: part.end }));
+    });
     const diffIDs = new Set(source.record.layers.map(({ diffID }) => diffID));
+    const blobs: StoredBlob[] = [];
+    for (const layer of layers) blobs.push(await chooseBlob(layer));
     await writeDeltaArchive(task.path, {
       source: source.record,
       targetManifest: Buffer.from(target.record.manifestDocument),
@@ -92,7 +110,7 @@ export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
       reused: target.record.layers.filter(({ diffID }) => diffIDs.has(diffID)),
     });
   } finally {
-    for (const { index } of layers) await rm(join(scratch, `layer-${index}.tar-diff`), { force: true });
+    for (const { path } of parts) await rm(path, { force: true });
   }
 }
 
@@ -117,36 +135,29 @@ function newLayers({ source, target, limits }: OciDeltaTask): NewLayer[] {
   return found;
 }
 
-/** The results in the order of the layers; the largest starts first, so that none is left alone at the end. */
-async function mapLargestFirst(
-  layers: readonly NewLayer[],
-  encode: (layer: NewLayer) => Promise<StoredBlob>,
-): Promise<StoredBlob[]> {
-  const results: StoredBlob[] = [];
-  const queue = [...layers.keys()].sort((a, b) => size(layers[a]!) - size(layers[b]!));
-  async function work(): Promise<void> {
-    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-      results[next] = await encode(layers[next]!);
-    }
-  }
-  const workers = await Promise.allSettled(Array.from({ length: CONCURRENCY }, work));
-  for (const worker of workers) if (worker.status === 'rejected') throw worker.reason;
-  return results;
+/** So that none is left alone at the end. */
+function largestFirst<Item extends Part>(parts: readonly Item[]): Item[] {
+  return parts.toSorted((a, b) => b.end - b.start - (a.end - a.start));
 }
 
-const size = ({ start, end }: NewLayer) => end - start;
+async function forEachConcurrently<Item>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
+  const queue = items.values();
+  async function drain(): Promise<void> {
+    for (const item of queue) await work(item);
+  }
+  const results = await Promise.allSettled(Array.from({ length: CONCURRENCY }, drain));
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
 
-async function writeHashed(
-  path: string,
-  pieces: AsyncIterable<Uint8Array>,
-): Promise<{ digest: Digest; size: number }> {
-  await using file = await open(path, 'wx');
+async function identityOf(pieces: AsyncIterable<Uint8Array>): Promise<{ digest: Digest; size: number }> {
   const hash = createHash('sha256');
   let size = 0;
   for await (const piece of pieces) {
     hash.update(piece);
     size += piece.length;
-    await writeAll(file, piece);
   }
   return { digest: `sha256:${hash.digest('hex')}`, size };
 }

@@ -7,27 +7,34 @@ import type { SourceFile, SourceFiles } from './sourcefiles.ts';
 
 /** Bytes read at a time, and about the size of what is yielded. */
 const PIECE_SIZE = 256 * 1024;
-/** Shorter alignments are not worth a SEEK and a COPY. */
-const MIN_RUN = 16;
+/** Shorter alignments are not worth a SEEK and a COPY: zstd mostly has seen such bytes before. */
+const MIN_RUN = 48;
 /** What an OPEN costs beyond that, after compression: its path mostly stands in the tar header before. */
 const OPEN_COST = 16;
 /** Two alignments at one distance with no more than this between them become one. */
 const MAX_BRIDGE = 64;
+/** An alignment with a larger share of differing bytes costs more than its bytes do as they are. */
+const MAX_DIFFERING = 0.22;
+/** What tells that share. In bytes from the start of the alignment. */
+const SAMPLE_SIZE = 64 * 1024;
 
-export interface LayerPlan {
+export interface PlanOptions {
   /** Layer streams. */
   readonly source: RandomAccess;
   readonly target: RandomAccess;
   readonly sourceFiles: SourceFiles;
   readonly alignments: Alignments;
-  /** The layer, as a part of the target's layer stream. */
+  /** What to build: a layer or a part of one, in the target's layer stream. */
   readonly start: number;
   readonly end: number;
 }
 
-/** Yields the operations that build one layer of the target from files of the source, in pieces. */
-export async function* planLayer(plan: LayerPlan): AsyncGenerator<Uint8Array, void, void> {
-  const { source, target, sourceFiles, alignments, start, end } = plan;
+/**
+ * Yields the operations that build a range of the target from files of the source, in pieces. They assume nothing of
+ * what came before: operations of adjoining ranges can be put one behind the other.
+ */
+export async function* planOperations(options: PlanOptions): AsyncGenerator<Uint8Array, void, void> {
+  const { source, target, sourceFiles, alignments, start, end } = options;
   const out = new OpWriter();
   const differences = new DifferenceWriter(out);
   const sourcePiece = new Uint8Array(PIECE_SIZE);
@@ -63,6 +70,17 @@ export async function* planLayer(plan: LayerPlan): AsyncGenerator<Uint8Array, vo
     }
   }
 
+  /** The share of bytes that differ at the start of an alignment. */
+  async function differing(from: number, to: number, length: number): Promise<number> {
+    const size = Math.min(length, SAMPLE_SIZE);
+    const sample = sourcePiece.subarray(0, size);
+    const other = targetPiece.subarray(0, size);
+    await Promise.all([source.read(sample, from), target.read(other, to)]);
+    let count = 0;
+    for (let i = 0; i < size; i++) if (sample[i] !== other[i]) count++;
+    return count / size;
+  }
+
   for (let i = firstEndingAfter(alignments, start); i < alignments.count; i++) {
     const skipped = Math.max(0, built - alignments.target[i]!);
     const to = alignments.target[i]! + skipped;
@@ -75,6 +93,7 @@ export async function* planLayer(plan: LayerPlan): AsyncGenerator<Uint8Array, vo
       yield* addDifferences(to);
     } else {
       if (until - to < MIN_RUN + (next === file ? 0 : OPEN_COST)) continue;
+      if (alignments.exact[i] === 0 && (await differing(from, to, until - to)) > MAX_DIFFERING) continue;
       yield* copyLiterally(to);
       differences.flush();
       if (next !== file) {
@@ -98,7 +117,7 @@ export async function* planLayer(plan: LayerPlan): AsyncGenerator<Uint8Array, vo
 }
 
 /** Index of the first alignment that ends behind a target offset. */
-function firstEndingAfter({ count, target, length }: Alignments, offset: number): number {
+export function firstEndingAfter({ count, target, length }: Alignments, offset: number): number {
   let low = 0;
   let high = count;
   while (low < high) {
