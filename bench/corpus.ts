@@ -6,6 +6,7 @@ import type { UnpackedImage } from '../lib/delta/patch.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { unpackImage } from '../lib/oci/layerstream.ts';
+import { measurePullSizes } from '../lib/oci/pullsize.ts';
 import { imageRecord } from '../lib/oci/record.ts';
 
 /** Two images of the corpus by the names of their directories. */
@@ -85,7 +86,7 @@ export async function openCorpus(
 async function unpack(layout: string, path: string): Promise<CorpusImage> {
   const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
   const stream = await unpackImage(image, path, DEFAULT_LIMITS);
-  const record = imageRecord(image, stream.layerSizes);
+  const record = imageRecord(image, stream.layerSizes, await measurePullSizes(image));
   await writeFile(`${path}.json`, JSON.stringify({ ...record, layout }));
   return { layout, record, stream, layers: image.layers };
 }

@@ -11,14 +11,13 @@ import { rehearse, runPair } from './contest.ts';
 import type { Contestant } from './contestant.ts';
 import { DEFAULT_PAIRS, openCorpus, parsePairs } from './corpus.ts';
 import { createMeasure, findProgram } from './measure.ts';
-import { EFFORTS, panamax, panamaxTool } from './panamax.ts';
+import { EFFORTS, FORMATS, panamax, panamaxTool } from './panamax.ts';
 import { PEERS } from './peers.ts';
 import { drawPlot } from './plot.ts';
 import { writeReport } from './report.ts';
 import { thisMachine, type Results } from './results.ts';
 
-const PANAMAX = (['xdelta'] as const).map((format) => ({ format, tool: panamaxTool(format) }));
-const TOOLS = [...PEERS.map(({ tool }) => tool), ...PANAMAX.map(({ tool }) => tool)];
+const TOOLS = [...PEERS.map(({ tool }) => tool), ...FORMATS.map(panamaxTool)];
 
 const HELP = `Measures panamax and other delta programs on pairs of images.
 
@@ -79,7 +78,7 @@ async function save(results: Results, out: string): Promise<void> {
 
 /** In the order of the tables. */
 function contestants(efforts: readonly Effort[]): Contestant[] {
-  return [...PEERS, ...PANAMAX.flatMap(({ format }) => efforts.map((effort) => panamax(format, effort)))];
+  return [...PEERS, ...FORMATS.flatMap((format) => efforts.map((effort) => panamax(format, effort)))];
 }
 
 function parse(argv: readonly string[]) {

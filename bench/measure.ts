@@ -36,12 +36,14 @@ export function createMeasure(usageFile: string, env: Readonly<Record<string, st
   }
   return async ([program, ...args], signal) => {
     const path = findProgram(program) ?? program;
-    const format = ['--quiet', '--format=%e %U %S %M', `--output=${usageFile}`];
+    const options = ['--quiet', '--format=%U %S %M', `--output=${usageFile}`];
     await rm(usageFile, { force: true });
-    await run([time, ...format, path, ...args], { ...process.env, ...env }, signal);
-    const [wall, user, system, kibibytes] = (await readFile(usageFile, 'utf8')).trim().split(' ').map(Number);
+    const started = performance.now();
+    await run([time, ...options, path, ...args], { ...process.env, ...env }, signal);
+    const milliseconds = Math.round(performance.now() - started);
+    const [user, system, kibibytes] = (await readFile(usageFile, 'utf8')).trim().split(' ').map(Number);
     return {
-      wallSeconds: wall!,
+      wallSeconds: milliseconds / 1000,
       cpuSeconds: Math.round((user! + system!) * 100) / 100,
       peakMemory: kibibytes! * 1024,
     };

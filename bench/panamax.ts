@@ -7,6 +7,7 @@ import { xdelta3Decode } from './peers.ts';
 const ENCODE = fileURLToPath(new URL('encode.ts', import.meta.url));
 const APPLY = fileURLToPath(new URL('apply.ts', import.meta.url));
 
+export const FORMATS: readonly PatchFormat[] = ['xdelta', 'oci-delta'];
 export const EFFORTS: readonly Effort[] = ['fast', 'default', 'best'];
 
 export function panamaxTool(format: PatchFormat): string {
@@ -29,6 +30,8 @@ export function panamax(format: PatchFormat, effort: Effort): Contestant {
       effort,
     ],
     apply: ({ source }, patch, output) => [process.execPath, APPLY, source.stream.path, patch, output],
-    stockApply: ({ source }, patch, output) => xdelta3Decode(source.stream.path, patch, output),
+    ...(format === 'xdelta' && {
+      stockApply: ({ source }, patch, output) => xdelta3Decode(source.stream.path, patch, output),
+    }),
   };
 }

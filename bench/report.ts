@@ -184,6 +184,8 @@ function formatSeconds(seconds: number): string {
   return `${seconds.toFixed(seconds < 100 ? 1 : 0)} s`;
 }
 
+/** Of times that are too short to be measured there is none. */
 function formatRatio(ratio: number): string {
+  if (!Number.isFinite(ratio)) return NONE;
   return ratio < 10 ? ratio.toFixed(3) : ratio.toFixed(1);
 }
