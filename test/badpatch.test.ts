@@ -117,6 +117,19 @@ describe('a source that is not the source of the patch', () => {
   });
 });
 
+function damaged(patch: Buffer, { kind, at, bits }: { kind: string; at: number; bits: number }): Buffer {
+  // headers are where damage does most: half of it goes there
+  const place = at % 2 === 0 ? at % patch.length : at % Math.min(patch.length, 3000);
+  const copy = Buffer.from(patch);
+  if (kind === 'cut') return copy.subarray(0, place);
+  if (kind === 'insert') {
+    return Buffer.concat([copy.subarray(0, place), createRandom(at).bytes(bits), copy.subarray(place)]);
+  }
+  if (kind === 'zeros') return copy.fill(0, place, Math.min(place + bits, copy.length));
+  copy[place]! ^= bits;
+  return copy;
+}
+
 describe('a damaged patch', () => {
   const damage = fc.oneof(
     fc.record({ kind: fc.constant('flip' as const), at: fc.nat(), bits: fc.integer({ min: 1, max: 255 }) }),
@@ -124,19 +137,6 @@ describe('a damaged patch', () => {
     fc.record({ kind: fc.constant('zeros' as const), at: fc.nat(), bits: fc.integer({ min: 1, max: 255 }) }),
     fc.record({ kind: fc.constant('insert' as const), at: fc.nat(), bits: fc.integer({ min: 1, max: 255 }) }),
   );
-
-  function damaged(patch: Buffer, { kind, at, bits }: { kind: string; at: number; bits: number }): Buffer {
-    // headers are where damage does most: half of it goes there
-    const place = at % 2 === 0 ? at % patch.length : at % Math.min(patch.length, 3000);
-    const copy = Buffer.from(patch);
-    if (kind === 'cut') return copy.subarray(0, place);
-    if (kind === 'insert') {
-      return Buffer.concat([copy.subarray(0, place), createRandom(at).bytes(bits), copy.subarray(place)]);
-    }
-    if (kind === 'zeros') return copy.fill(0, place, Math.min(place + bits, copy.length));
-    copy[place]! ^= bits;
-    return copy;
-  }
 
   for (const format of FORMATS) {
     test(`of format ${format} is refused, or all the same makes the target`, async (t) => {
@@ -165,8 +165,8 @@ describe('a damaged patch', () => {
         assert.ok((await readFile(stream)).equals(expected));
         await writeFile(stream, '');
       });
-      await fc.assert(property, { numRuns: 60 });
-      assert.ok(refused > 40, `only ${refused} refused`);
+      await fc.assert(property, { numRuns: 40 });
+      assert.ok(refused > 25, `only ${refused} refused`);
     });
   }
 

@@ -1,23 +1,22 @@
-import { createReadStream, type Dirent } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { flush, ownName, sweepDead } from '../file.ts';
-import { MAX_DOCUMENT_SIZE, type Store } from './store.ts';
+import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, type Store } from './store.ts';
 
 const TEMPORARY = '.tmp';
-const KEY = /^(?!.*(^|\/)\.)[\w.@=-]+(\/[\w.@=-]+)*$/;
 
 /**
  * A store in a directory, made where it is missing. Objects are written beside, flushed to disk and renamed.
  * What writers that were killed left behind is swept at the next start.
  *
- * @throws PanamaxError `io` or `not-found` where the directory cannot be used
+ * @throws PanamaxError `io` where the directory cannot be used
  */
 export async function openDirectoryStore(directory: string): Promise<Store> {
   const temporary = join(directory, TEMPORARY);
   const pathOf = (key: string) => {
-    if (!KEY.test(key)) throw new PanamaxError('internal', 'not a store key', { found: key });
+    checkKey(key);
     return join(directory, key);
   };
   await inStore(directory, async () => {
@@ -55,7 +54,7 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
             where: path,
           });
         }
-        return readFile(path);
+        return unlessMissing(() => readFile(path));
       });
     },
     async open(key) {
@@ -72,7 +71,8 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
     putFile: (key, source) => write(key, (path) => copyFile(source, path)),
     remove: (key) => inStore(directory, () => rm(pathOf(key), { force: true })),
     async *list(prefix) {
-      yield* keysBelow(directory, prefix.replace(/\/$/, ''));
+      checkPrefix(prefix);
+      yield* keysBelow(directory, prefix.slice(0, -1));
     },
   };
 }
@@ -81,18 +81,33 @@ async function inStore<T>(where: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {
-    throw toPanamaxError(error, `store ${where}`);
+    if (error instanceof PanamaxError) throw error;
+    const { kind, message } = toPanamaxError(error);
+    // what is missing is made: if it can't be, or is in the way, the store has failed
+    throw new PanamaxError(
+      kind === 'not-found' ? 'io' : kind,
+      message,
+      { where: `store ${where}` },
+      { cause: error },
+    );
   }
 }
 
-async function statFile(path: string): Promise<{ size: number } | undefined> {
+async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined> {
   try {
-    const info = await stat(path);
-    return info.isFile() ? { size: info.size } : undefined;
+    return await action();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw toPanamaxError(error, path);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
   }
+}
+
+function statFile(path: string): Promise<{ size: number } | undefined> {
+  return inStore(path, async () => {
+    const info = await unlessMissing(() => stat(path));
+    return info?.isFile() ? { size: info.size } : undefined;
+  });
 }
 
 /** A new directory's name is in its parent: that has to reach the disk as well. */
@@ -103,18 +118,13 @@ async function makeDirectory(path: string): Promise<void> {
 }
 
 async function* keysBelow(root: string, below: string): AsyncGenerator<string> {
-  let items: Dirent[];
-  try {
-    items = await readdir(join(root, below), { withFileTypes: true });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw toPanamaxError(error, `store ${root}/${below}`);
-  }
+  const read = () => unlessMissing(() => readdir(join(root, below), { withFileTypes: true }));
+  const items = (await inStore(`${root}/${below}`, read)) ?? [];
   // as object stores list: a directory's keys all start with its name and a slash
   const named = items.map((item) => ({ item, key: item.isDirectory() ? `${item.name}/` : item.name }));
   named.sort((a, b) => (a.key < b.key ? -1 : 1));
   for (const { item } of named) {
-    const key = below ? `${below}/${item.name}` : item.name;
+    const key = `${below}/${item.name}`;
     if (item.isDirectory()) yield* keysBelow(root, key);
     else if (item.isFile()) yield key;
   }

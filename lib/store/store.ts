@@ -1,6 +1,9 @@
+import { PanamaxError } from '../errors.ts';
+
 /**
  * Object storage as panamax needs it. Keys are `/`-separated; every object appears whole or not at all, and a
- * put over an existing key replaces it in one step.
+ * put over an existing key replaces it in one step. No key of an object is the beginning of another's path: with
+ * `a/b` there is no `a`.
  */
 export interface Store {
   /** Names the store in messages, without credentials. */
@@ -21,3 +24,16 @@ export interface Store {
 }
 
 export const MAX_DOCUMENT_SIZE = 64 * 1024 ** 2;
+
+/** Parts of letters, digits and `_.@=-`, none of which begins with a dot. */
+const KEY = /^(?!.*(^|\/)\.)[\w.@=-]+(\/[\w.@=-]+)*$/;
+
+/** Keys are made by panamax (layout.ts) of checked digests: a bad one is a defect. */
+export function checkKey(key: string): void {
+  if (!KEY.test(key)) throw new PanamaxError('internal', 'not a store key', { found: key });
+}
+
+/** As `checkKey`, for what `list` takes: a key and a slash. */
+export function checkPrefix(prefix: string): void {
+  checkKey(prefix.endsWith('/') ? prefix.slice(0, -1) : '');
+}
