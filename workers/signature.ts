@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
@@ -31,17 +32,18 @@ export async function signatureStage(
   if (await hasSignature(store, manifest)) return { status: 'skipped', manifest };
   const module = threadModule('../lib/signature/thread', import.meta.url);
   const scratchPath = join(context.scratch, randomUUID());
-  const result = await runThread<SignatureTask, SignatureResult>(
-    module,
-    { ...input, limits, scratchPath },
-    signal,
-  );
-  await store.put(keys.signature(result.manifest), result.bytes);
-  context.log.info(
-    { stage: 'signature', image: input.reference, manifest: result.manifest },
-    'signature stored',
-  );
-  return { status: 'done', manifest: result.manifest };
+  const task: SignatureTask = { ...input, limits, scratchPath };
+  try {
+    const result = await runThread<SignatureTask, SignatureResult>(module, task, signal);
+    await store.put(keys.signature(result.manifest), result.bytes);
+    context.log.info(
+      { stage: 'signature', image: input.reference, manifest: result.manifest },
+      'signature stored',
+    );
+    return { status: 'done', manifest: result.manifest };
+  } finally {
+    await rm(scratchPath, { force: true });
+  }
 }
 
 async function hasSignature(store: Store, manifest: Digest): Promise<boolean> {
@@ -57,7 +59,12 @@ async function hasSignature(store: Store, manifest: Digest): Promise<boolean> {
 async function findSignature(store: Store, manifest: Digest): Promise<Signature | undefined> {
   const key = keys.signature(manifest);
   const bytes = await store.get(key);
-  return bytes && parseSignature(bytes, `${store.where} ${key}`);
+  if (!bytes) return undefined;
+  const where = `${store.where} ${key}`;
+  const signature = parseSignature(bytes, where);
+  const found = signature.image.manifest;
+  if (found === manifest) return signature;
+  throw new PanamaxError('bad-input', 'signature of another image', { expected: manifest, found, where });
 }
 
 /** @throws PanamaxError `not-found`, `bad-input` */

@@ -1,4 +1,4 @@
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { PanamaxError } from '../errors.ts';
 import { asArray, asRecord, asSize, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
 import { parseImageRecord, type ImageRecord } from '../oci/record.ts';
@@ -24,10 +24,11 @@ export function sourceRecord({ manifest, config, layers }: ImageRecord): SourceR
   return { manifest, config, layers: layers.map(({ diffID, size }) => ({ diffID, size })) };
 }
 
-/** base64url over zstd over JSON: `xdelta3` takes a header apart at each `/`. */
+/** base64url over zstd with a checksum over JSON: `xdelta3` takes a header apart at each `/`. */
 export function serializeRecipe(recipe: Recipe): string {
   const document = JSON.stringify({ version: RECIPE_VERSION, ...recipe });
-  return zstdCompressSync(document).toString('base64url');
+  const params = { [constants.ZSTD_c_checksumFlag]: 1 };
+  return zstdCompressSync(document, { params }).toString('base64url');
 }
 
 /** @throws PanamaxError `bad-patch` */

@@ -1,4 +1,4 @@
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { PanamaxError } from '../errors.ts';
 import {
   asArray,
@@ -36,14 +36,14 @@ const KINDS: readonly string[] = [
 ] satisfies FileKind[];
 const MAX_EXPANDED = 1024 ** 3;
 
-/** As it is stored: zstd over JSON. Paths are UTF-8 where they can be, else under `path64` in base64. */
+/** As it is stored: zstd with a checksum over JSON. Paths are UTF-8 where they can be, else under `path64` in base64. */
 export function serializeSignature(signature: Signature): Buffer {
   const document = {
     version: SIGNATURE_VERSION,
     ...signature,
     files: signature.files.map(({ path, ...file }) => ({ ...writtenPath(path), ...file })),
   };
-  return zstdCompressSync(JSON.stringify(document));
+  return zstdCompressSync(JSON.stringify(document), { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
 }
 
 function writtenPath(path: string): { path: string } | { path64: string } {

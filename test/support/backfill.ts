@@ -1,0 +1,59 @@
+/** Runs the main job in this process. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { DEFAULT_LIMITS } from '../../lib/limits.ts';
+import type { RunReport } from '../../lib/run/report.ts';
+import { openDirectoryStore } from '../../lib/store/directory.ts';
+import { backfill, type BackfillPlan } from '../../producers/backfill.ts';
+import { snapshot, temporaryDirectory } from './directory.ts';
+import { writeRelease } from './releases.ts';
+
+/** Images of two families. */
+export const RELEASES = ['a1', 'a2', 'a3', 'b1', 'b2'] as const;
+
+/** Makes a directory with the images. */
+export async function makeReleases(
+  t: Pick<TestContext, 'after'>,
+  names: readonly string[] = RELEASES,
+): Promise<string> {
+  const directory = await temporaryDirectory(t);
+  for (const name of names) await writeRelease(join(directory, name), name.charCodeAt(0), Number(name[1]));
+  return directory;
+}
+
+/** Runs with a store and a scratch directory below `directory`; references are relative to it, too. */
+export async function runBackfill(
+  directory: string,
+  targets: readonly string[],
+  { store = 'store', ...plan }: Partial<BackfillPlan> & { store?: string } = {},
+): Promise<RunReport> {
+  const scratch = join(directory, 'scratch');
+  await mkdir(scratch, { recursive: true });
+  const context = {
+    store: await openDirectoryStore(join(directory, store)),
+    log: { info() {}, warn() {} },
+    signal: new AbortController().signal,
+    limits: DEFAULT_LIMITS,
+    scratch,
+  };
+  const inDirectory = (names: readonly string[]) => names.map((name) => join(directory, name));
+  return backfill(
+    {
+      top: 1,
+      formats: ['xdelta'],
+      effort: 'fast',
+      concurrency: 2,
+      ...plan,
+      targets: inDirectory(targets),
+      sources: inDirectory(plan.sources ?? targets),
+    },
+    context,
+  );
+}
+
+/** Digests of all objects but those of runs, which tell times. */
+export async function objectsOf(directory: string, store = 'store'): Promise<Record<string, string>> {
+  const all = Object.entries(await snapshot(join(directory, store)));
+  return Object.fromEntries(all.filter(([key]) => !key.startsWith('runs') && key !== '.tmp'));
+}
