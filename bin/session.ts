@@ -16,8 +16,9 @@ export const STORE_OPTION: Options = {
   'log-level': { type: 'string', value: 'LEVEL', help: 'structured log on standard error', default: 'warn' },
 };
 
+/** By default each user has a directory of their own; a number will do, for not every one has a name. */
 export function scratchParent(args: Arguments): string {
-  return args.text('scratch') ?? join(tmpdir(), `panamax-${userInfo().username}`);
+  return args.text('scratch') ?? join(tmpdir(), `panamax-${process.getuid?.() ?? userInfo().username}`);
 }
 
 /** Opens what stage handlers need, and removes the scratch directory in the end, however it ends. */
@@ -26,9 +27,9 @@ export async function withContext<Result>(
   signal: AbortSignal,
   action: (context: StageContext) => Promise<Result>,
 ): Promise<Result> {
+  const log = createLog(args.text('log-level')!);
   const store = await openStore(args.text('store')!);
   await using scratch = await createScratch(scratchParent(args));
-  const log = createLog(args.text('log-level') ?? 'warn');
   return await action({ store, log, signal, limits: args.limits, scratch: scratch.path });
 }
 

@@ -1,6 +1,12 @@
-import { destination, pino, type Logger } from 'pino';
+import { destination, levels, pino, type Logger } from 'pino';
+import { PanamaxError } from './errors.ts';
 
-/** Structured lines on standard error; standard output belongs to results. */
+const LEVELS = [...Object.keys(levels.values), 'silent'];
+
+/** Structured lines on standard error; standard output belongs to results. @throws PanamaxError `usage` */
 export function createLog(level: string): Logger {
+  if (!LEVELS.includes(level)) {
+    throw new PanamaxError('usage', '--log-level', { expected: LEVELS.join(' or '), found: level });
+  }
   return pino({ level, base: null }, destination(2));
 }

@@ -1,0 +1,157 @@
+/** Which source is best for a target, and what is said of each. */
+import assert from 'node:assert/strict';
+import { basename, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { compareImages, rankCandidates, scopeOf } from '../lib/pairing/ranking.ts';
+import type { FileRecord } from '../lib/signature/filetable.ts';
+import type { Signature } from '../lib/signature/signature.ts';
+import { makeReleases, runBackfill } from './support/backfill.ts';
+import { digestOf, writeLayout } from './support/layout.ts';
+import { panamaxFails, panamaxJson } from './support/panamax.ts';
+import { releaseLayers } from './support/releases.ts';
+
+const sha = (text: string) => digestOf(Buffer.from(text)) as `sha256:${string}`;
+
+/** A signature with these files, of a byte per letter of their content, in one layer. */
+function signature(name: string, files: Record<string, string>, tlsh: string | null = null): Signature {
+  const records = Object.entries(files).map(([path, content]): FileRecord => {
+    if (path.endsWith('/')) return { path, kind: 'directory', size: 0 };
+    return { path, kind: 'file', size: content.length, digest: sha(content) };
+  });
+  const size = 100_000;
+  const layer = {
+    diffID: sha(`${name} layer`),
+    size,
+    digest: sha(`${name} blob`),
+    mediaType: '',
+    pullSize: size / 2,
+  };
+  return {
+    image: {
+      manifest: sha(name),
+      manifestDocument: '',
+      config: sha(`${name} config`),
+      configDocument: '',
+      platform: 'linux/amd64',
+      layers: [layer],
+    },
+    contentDigest: sha(`${name} content`),
+    contentSize: 0,
+    tlsh,
+    files: records,
+  };
+}
+
+describe('a comparison', () => {
+  const target = signature('target', {
+    'etc/': '',
+    'etc/same': 'aaaa',
+    'etc/moved': 'bbbbb',
+    'etc/changed': 'cccccc',
+    'etc/was-directory': 'ddddddd',
+    'etc/new': 'eeeeeeee',
+    'etc/new-too': 'eeeeeeee',
+  });
+  const source = signature('source', {
+    'etc/same': 'aaaa',
+    'usr/other': 'bbbbb',
+    'etc/changed': 'before',
+    'etc/was-directory/': '',
+    gone: 'x',
+  });
+
+  test('counts bytes that are there, that changed, that are new', () => {
+    const { identicalBytes, changedBytes, newBytes, sharedLayerBytes, pullSize, tlshDistance } =
+      compareImages(target, source);
+    // of two new files with the same content one is new
+    assert.deepEqual(
+      { identicalBytes, changedBytes, newBytes },
+      { identicalBytes: 9 + 8, changedBytes: 6, newBytes: 7 + 8 },
+    );
+    assert.equal(sharedLayerBytes, 0);
+    assert.equal(pullSize, 50_000);
+    assert.equal(tlshDistance, null);
+  });
+
+  test('of an image with itself finds all of it', () => {
+    const { changedBytes, newBytes, sharedLayerBytes, pullSize } = compareImages(target, target);
+    assert.deepEqual([changedBytes, newBytes, sharedLayerBytes, pullSize], [0, 0, 100_000, 0]);
+  });
+});
+
+/** TLSH digests far from each other. */
+const ZEROS = '0'.repeat(70);
+const ONES = 'F'.repeat(70);
+
+describe('a ranking', () => {
+  const target = signature('target', { a: 'x'.repeat(50_000), b: 'y'.repeat(50_000) }, ZEROS);
+
+  test('has the smallest predicted patch first, ties by TLSH, then by digest', () => {
+    const half = { a: 'x'.repeat(50_000) };
+    const sources = [
+      signature('far', half, ONES),
+      signature('unknown', half, null),
+      signature('near-1', half, ZEROS),
+      signature('near-2', half, ZEROS),
+      signature('none', {}, ZEROS),
+      signature('all', { x: 'x'.repeat(50_000), y: 'y'.repeat(50_000) }, ONES),
+      target,
+    ];
+    const near = ['near-1', 'near-2'].toSorted((a, b) => (sha(a) < sha(b) ? -1 : 1));
+    const expected = ['all', ...near, 'far', 'unknown', 'none'].map(sha);
+    for (const order of [sources, sources.toReversed()]) {
+      const { candidates } = rankCandidates(
+        target.image.manifest,
+        order.map((source) => compareImages(target, source)),
+      );
+      assert.deepEqual(
+        candidates.map((candidate) => candidate.source),
+        expected,
+      );
+    }
+  });
+
+  test('is named by its set of sources', () => {
+    const [a, b] = [sha('a'), sha('b')];
+    assert.equal(scopeOf([a, b]), scopeOf([b, a]));
+    assert.notEqual(scopeOf([a, b]), scopeOf([a]));
+    assert.match(scopeOf([]), /^[0-9a-f]{16}$/);
+  });
+});
+
+test('of real images: releases of the same come first, as their patches are smaller', async (t) => {
+  const names = ['a1', 'a2', 'b1'];
+  const directory = await makeReleases(t, names);
+  // the same content, other times and layers: a rebuild
+  const rebuilt = releaseLayers('a'.charCodeAt(0), 2).toReversed();
+  await writeLayout(join(directory, 'rebuilt'), rebuilt);
+  const sources = [...names, 'rebuilt'].map((name) => join(directory, name));
+  const store = ['--store', join(directory, 'store'), '--scratch', join(directory, 'scratch')];
+  const target = join(directory, 'a2');
+  interface Ranked {
+    readonly target: string;
+    readonly candidates: readonly { reference: string; tlshDistance: number; predictedPatchSize: number }[];
+  }
+  const ranked = await panamaxJson<Ranked>('rank', target, '--sources', ...sources, ...store);
+  assert.deepEqual(
+    ranked.candidates.map(({ reference }) => basename(reference)),
+    ['rebuilt', 'a1', 'b1'],
+  );
+  assert.equal(ranked.candidates[0]!.tlshDistance, 0);
+  assert.deepEqual(await panamaxJson<Ranked>('rank', target, '-s', ...sources, ...store), ranked);
+
+  const report = await runBackfill(directory, ['a2'], { sources: [...names, 'rebuilt'], top: 3 });
+  const sizes = report.pairs.map((pair) => {
+    assert.ok(pair.status !== 'failed');
+    return pair.patches[0]!.descriptor.sizes;
+  });
+  assert.deepEqual(
+    sizes.map(({ predicted }) => predicted),
+    ranked.candidates.map(({ predictedPatchSize }) => predictedPatchSize),
+  );
+  assert.deepEqual(
+    sizes.map(({ actual }) => actual),
+    sizes.map(({ actual }) => actual).toSorted((a, b) => a - b),
+  );
+  await panamaxFails('usage', /no sources: expected TARGET --sources/, 'rank', target, ...store);
+});
