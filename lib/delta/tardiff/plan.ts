@@ -8,13 +8,13 @@ import type { SourceFile, SourceFiles } from './sourcefiles.ts';
 /** Bytes read at a time, and about the size of what is yielded. */
 const PIECE_SIZE = 256 * 1024;
 /** Shorter alignments are not worth a SEEK and a COPY: zstd mostly has seen such bytes before. */
-const MIN_RUN = 48;
+const MIN_RUN = 32;
 /** What an OPEN costs beyond that, after compression: its path mostly stands in the tar header before. */
 const OPEN_COST = 16;
 /** Two alignments at one distance with no more than this between them become one. */
 const MAX_BRIDGE = 64;
 /** An alignment with a larger share of differing bytes costs more than its bytes do as they are. */
-const MAX_DIFFERING = 0.22;
+const MAX_DIFFERING = 0.3;
 /** What tells that share. In bytes from the start of the alignment. */
 const SAMPLE_SIZE = 64 * 1024;
 
