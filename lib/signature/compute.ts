@@ -31,12 +31,15 @@ export async function computeSignature(
   scratchPath: string,
   limits: Limits,
 ): Promise<Signature> {
-  const [read, pullSizes] = await Promise.all([
+  // neither may still be at work, on scratch, when this returns
+  const [read, pullSizes] = await Promise.allSettled([
     readImage(image, scratchPath, limits),
     measurePullSizes(image),
   ]);
-  const { layerSizes, ...content } = read;
-  return { image: imageRecord(image, layerSizes, pullSizes), ...content };
+  if (read.status === 'rejected') throw read.reason;
+  if (pullSizes.status === 'rejected') throw pullSizes.reason;
+  const { layerSizes, ...content } = read.value;
+  return { image: imageRecord(image, layerSizes, pullSizes.value), ...content };
 }
 
 async function readImage(
