@@ -178,7 +178,7 @@ describe('a damaged patch', () => {
     await writeFile(patch, bytes);
     const before = await snapshot(pair.directory);
     const apply = ['apply', patch, '--source', pair.source, '--output', `oci:${pair.directory}/new`];
-    await panamaxFails('bad-patch', /^panamax apply: /, ...apply, '--scratch', `${pair.directory}-scratch`);
+    await panamaxFails('bad-patch', /^panamax apply: /, ...apply, '--scratch', await temporaryDirectory(t));
     assert.deepEqual(await snapshot(pair.directory), before);
   });
 });
