@@ -15,8 +15,8 @@ const OPEN_COST = 16;
 const MAX_BRIDGE = 64;
 /** An alignment with a larger share of differing bytes costs more than its bytes do as they are. */
 const MAX_DIFFERING = 0.3;
-/** What tells that share. In bytes from the start of the alignment. */
-const SAMPLE_SIZE = 64 * 1024;
+/** Longer ones are taken as they are: what differs in one place tells little of another. In bytes. */
+const MAX_JUDGED_SIZE = 64 * 1024;
 
 export interface PlanOptions {
   /** Layer streams. */
@@ -70,15 +70,15 @@ export async function* planOperations(options: PlanOptions): AsyncGenerator<Uint
     }
   }
 
-  /** The share of bytes that differ at the start of an alignment. */
-  async function differing(from: number, to: number, length: number): Promise<number> {
-    const size = Math.min(length, SAMPLE_SIZE);
-    const sample = sourcePiece.subarray(0, size);
-    const other = targetPiece.subarray(0, size);
-    await Promise.all([source.read(sample, from), target.read(other, to)]);
+  /** Whether a short alignment has too many differences. */
+  async function differsTooMuch(from: number, to: number, size: number): Promise<boolean> {
+    if (size > MAX_JUDGED_SIZE) return false;
+    const old = sourcePiece.subarray(0, size);
+    const fresh = targetPiece.subarray(0, size);
+    await Promise.all([source.read(old, from), target.read(fresh, to)]);
     let count = 0;
-    for (let i = 0; i < size; i++) if (sample[i] !== other[i]) count++;
-    return count / size;
+    for (let i = 0; i < size; i++) if (old[i] !== fresh[i]) count++;
+    return count > size * MAX_DIFFERING;
   }
 
   for (let i = firstEndingAfter(alignments, start); i < alignments.count; i++) {
@@ -93,7 +93,7 @@ export async function* planOperations(options: PlanOptions): AsyncGenerator<Uint
       yield* addDifferences(to);
     } else {
       if (until - to < MIN_RUN + (next === file ? 0 : OPEN_COST)) continue;
-      if (alignments.exact[i] === 0 && (await differing(from, to, until - to)) > MAX_DIFFERING) continue;
+      if (alignments.exact[i] === 0 && (await differsTooMuch(from, to, until - to))) continue;
       yield* copyLiterally(to);
       differences.flush();
       if (next !== file) {

@@ -1,0 +1,62 @@
+/** Images on disk and the parts of a tar-diff for tests: layers go in, a patch or what it builds comes out. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { matchStreams } from '../../lib/delta/match.ts';
+import type { LayerStream } from '../../lib/delta/alignment.ts';
+import { decodeTarDiff, type OpenSource } from '../../lib/delta/tardiff/decode.ts';
+import { encodeTarDiff } from '../../lib/delta/tardiff/encode.ts';
+import { openInStream } from '../../lib/delta/tardiff/sourceaccess.ts';
+import { indexSourceFiles, type SourceFiles } from '../../lib/delta/tardiff/sourcefiles.ts';
+import { memoryAccess, type RandomAccess } from '../../lib/delta/vcdiff/randomaccess.ts';
+import { DEFAULT_LIMITS } from '../../lib/limits.ts';
+import { listRootfsFiles } from '../../lib/oci/rootfsfiles.ts';
+
+export interface Stored {
+  readonly stream: LayerStream;
+  readonly bytes: Buffer;
+  readonly access: RandomAccess;
+  readonly files: SourceFiles;
+  readonly openFile: OpenSource;
+}
+
+/** Writes a layer stream and lists the files of its flattened image. */
+export async function store(directory: string, name: string, layers: readonly Uint8Array[]): Promise<Stored> {
+  const path = join(directory, name);
+  const bytes = Buffer.concat(layers);
+  await writeFile(path, bytes);
+  const stream = { path, layerSizes: layers.map((layer) => layer.length) };
+  const files = indexSourceFiles(await listRootfsFiles(stream, DEFAULT_LIMITS));
+  const access = memoryAccess(bytes);
+  return { stream, bytes, access, files, openFile: openInStream(access, files) };
+}
+
+/** A tar-diff for all of the target's layers as one. */
+export async function diff(source: Stored, target: Stored): Promise<Buffer> {
+  const alignments = await matchStreams(source.stream, target.stream, { usable: source.files.usable });
+  return collect(
+    encodeTarDiff({
+      source: source.access,
+      target: target.access,
+      sourceFiles: source.files,
+      alignments,
+      start: 0,
+      end: target.bytes.length,
+      effort: 'default',
+    }),
+  );
+}
+
+export function apply(patch: Uint8Array, openFile: OpenSource, maxSize: number): Promise<Buffer> {
+  return collect(decodeTarDiff(inPieces(patch), openFile, { maxSize, where: 'patch' }));
+}
+
+/** Pieces are valid only until the next is asked for. */
+export async function collect(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const copies: Buffer[] = [];
+  for await (const piece of pieces) copies.push(Buffer.from(piece));
+  return Buffer.concat(copies);
+}
+
+async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
+}
