@@ -1,0 +1,116 @@
+/** A TCP proxy in front of a real server, that does to connections what networks do. */
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Scope } from './daemon.ts';
+
+export type Fault =
+  /** New connections are reset, open ones too: nobody is there. */
+  | { readonly kind: 'refuse' }
+  /** Connections are taken, and nothing passes. Open ones stall as well. */
+  | { readonly kind: 'hang' }
+  /** Bytes per second, in each direction. */
+  | { readonly kind: 'slow'; readonly rate: number }
+  /**
+   * A connection is reset after so many bytes to the server (`up`) or to the client (`down`); only the next `times`
+   * connections that get so far, where that is given.
+   */
+  | { readonly kind: 'cut'; readonly direction: 'up' | 'down'; readonly after: number; times?: number };
+
+export interface Proxy {
+  readonly port: number;
+  /** Connections so far. */
+  readonly connections: number;
+  /** Connections that a `refuse` or `cut` has reset. */
+  readonly resets: number;
+  /** What happens from now on; by default all is passed on. */
+  setFault(fault?: Fault): void;
+}
+
+/** Starts a proxy on a free port; it ends with the scope. */
+export async function startProxy(scope: Scope, target: { readonly port: number }): Promise<Proxy> {
+  const state = { fault: undefined as Fault | undefined, changed: Promise.withResolvers<void>() };
+  let connections = 0;
+  let resets = 0;
+  const open = new Set<Socket>();
+
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    connections++;
+    const upstream = connect({ port: target.port, host: '127.0.0.1', allowHalfOpen: true });
+    const reset = () => {
+      resets++;
+      client.resetAndDestroy();
+    };
+    for (const socket of [client, upstream]) {
+      open.add(socket);
+      socket.on('error', () => client.resetAndDestroy());
+      socket.on('close', () => {
+        open.delete(socket);
+        client.destroy();
+        upstream.destroy();
+      });
+    }
+    if (state.fault?.kind === 'refuse') reset();
+    else {
+      relay(client, upstream, 'up', reset);
+      relay(upstream, client, 'down', reset);
+    }
+  });
+
+  function relay(from: Socket, to: Socket, direction: 'up' | 'down', reset: () => void): void {
+    let passed = 0;
+    const pass = async () => {
+      for await (const piece of from) {
+        for (let rest = piece as Buffer; rest.length > 0;) {
+          while (state.fault?.kind === 'hang') await state.changed.promise;
+          const { fault } = state;
+          let size = rest.length;
+          if (fault?.kind === 'slow') {
+            size = Math.min(size, Math.ceil(fault.rate / 20));
+            await Promise.race([delay(50), state.changed.promise]);
+          }
+          const cut = fault?.kind === 'cut' && fault.direction === direction ? fault : undefined;
+          const isCut = cut && passed + size > cut.after && cut.times !== 0;
+          // what is before the cut still goes out
+          if (isCut) size = Math.max(0, cut.after - passed);
+          if (!to.write(rest.subarray(0, size))) await Promise.race([once(to, 'drain'), once(to, 'close')]);
+          passed += size;
+          rest = rest.subarray(size);
+          if (!isCut) continue;
+          if (cut.times !== undefined) cut.times--;
+          reset();
+          return;
+        }
+      }
+      to.end();
+    };
+    pass().catch(() => to.destroy());
+  }
+
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  scope.after(async () => {
+    const closed = once(server, 'close');
+    server.close();
+    for (const socket of open) socket.destroy();
+    state.fault = undefined;
+    state.changed.resolve();
+    await closed;
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    get connections() {
+      return connections;
+    },
+    get resets() {
+      return resets;
+    },
+    setFault(next) {
+      state.fault = next && { ...next };
+      state.changed.resolve();
+      state.changed = Promise.withResolvers();
+      if (next?.kind !== 'refuse') return;
+      for (const socket of open) socket.resetAndDestroy();
+    },
+  };
+}

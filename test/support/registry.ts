@@ -1,0 +1,49 @@
+/** A real registry of its own, for a test: Debian's docker-registry, with a password where one is asked for. */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { startDaemon, type Daemon, type Scope } from './daemon.ts';
+
+export interface Registry extends Daemon {
+  /** `127.0.0.1:PORT`, as references have it. */
+  readonly host: string;
+}
+
+/** @param account asked of clients; needs `htpasswd` (apache2-utils) */
+export async function startRegistry(
+  scope: Scope,
+  account?: { readonly user: string; readonly password: string },
+): Promise<Registry> {
+  const daemon = await startDaemon(scope, {
+    command: 'docker-registry',
+    args(port, directory) {
+      const auth = account && { htpasswd: { realm: 'tests', path: join(directory, 'htpasswd') } };
+      if (account) writeFileSync(auth!.htpasswd.path, htpasswd(account.user, account.password));
+      const config = {
+        version: 0.1,
+        log: { level: 'error', accesslog: { disabled: true } },
+        storage: { filesystem: { rootdirectory: join(directory, 'data') }, delete: { enabled: true } },
+        http: { addr: `127.0.0.1:${port}` },
+        ...(auth && { auth }),
+      };
+      // JSON is YAML
+      const path = join(directory, 'config.yml');
+      writeFileSync(path, JSON.stringify(config));
+      return ['serve', path];
+    },
+    async ping(port) {
+      await (await fetch(`http://127.0.0.1:${port}/v2/`)).arrayBuffer();
+    },
+  });
+  return Object.defineProperties(
+    { host: `127.0.0.1:${daemon.port}` },
+    Object.getOwnPropertyDescriptors(daemon),
+  ) as Registry;
+}
+
+/** bcrypt is all that the registry takes. */
+function htpasswd(user: string, password: string): string {
+  const { status, stdout, error } = spawnSync('htpasswd', ['-nbB', user, password], { encoding: 'utf8' });
+  if (status !== 0) throw new Error('htpasswd failed', { cause: error });
+  return stdout;
+}
