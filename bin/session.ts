@@ -28,7 +28,7 @@ export async function withContext<Result>(
   action: (context: StageContext) => Promise<Result>,
 ): Promise<Result> {
   const log = createLog(args.text('log-level')!);
-  const store = await openStore(args.text('store')!);
+  const store = await openStore(args.text('store')!, signal);
   await using scratch = await createScratch(scratchParent(args));
   return await action({ store, log, signal, limits: args.limits, scratch: scratch.path });
 }

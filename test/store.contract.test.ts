@@ -6,10 +6,24 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ownName } from '../lib/file.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
+import { openS3Store } from '../lib/store/s3.ts';
+import { fileScope } from './support/daemon.ts';
 import { snapshot, temporaryDirectory } from './support/directory.ts';
+import { noS3, startS3, type S3Server } from './support/s3.ts';
 import { describeStore } from './support/storecontract.ts';
 
 describeStore('directory', async (t) => openDirectoryStore(join(await temporaryDirectory(t), 'store')));
+
+let server: Promise<S3Server> | undefined;
+const scope = fileScope();
+const s3 = () => (server ??= startS3(scope));
+for (const prefix of ['', 'team/images/']) {
+  const openStore = async () => {
+    const { access, makeBucket } = await s3();
+    return openS3Store(access, await makeBucket(), prefix);
+  };
+  describeStore(`S3, ${prefix ? 'below a prefix' : 'a whole bucket'}`, openStore, noS3());
+}
 
 describe('directory store', () => {
   test('is there again for who opens it', async (t) => {

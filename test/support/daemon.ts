@@ -3,12 +3,22 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { after } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { temporaryDirectory } from './directory.ts';
 import { findProgram } from './programs.ts';
 
-/** A test, or `{ after }` of node:test for all tests of a file. */
+/** How long something lives: a test, or a `fileScope`. */
 export type Scope = { after(action: () => Promise<void>): void };
+
+/** For what all tests of a file share; to be called outside of tests. */
+export function fileScope(): Scope {
+  const actions: (() => Promise<void>)[] = [];
+  after(async () => {
+    for (const action of actions.toReversed()) await action();
+  });
+  return { after: (action) => void actions.push(action) };
+}
 
 export interface Daemon {
   /** The same after a restart, as is the directory. */

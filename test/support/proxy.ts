@@ -15,7 +15,11 @@ export type Fault =
    * A connection is reset after so many bytes to the server (`up`) or to the client (`down`); only the next `times`
    * connections that get so far, where that is given.
    */
-  | { readonly kind: 'cut'; readonly direction: 'up' | 'down'; readonly after: number; times?: number };
+  | { readonly kind: 'cut'; readonly direction: 'up' | 'down'; readonly after: number; times?: number }
+  /** A byte is changed on its way to the server, behind so many others; as often as `times` says. */
+  | { readonly kind: 'corrupt'; readonly after: number; times: number }
+  /** Somebody in between answers with a page of their own, `times` times. */
+  | { readonly kind: 'answer'; readonly status: number; times: number };
 
 export interface Proxy {
   readonly port: number;
@@ -37,6 +41,7 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
   const server = createServer({ allowHalfOpen: true }, (client) => {
     connections++;
     const upstream = connect({ port: target.port, host: '127.0.0.1', allowHalfOpen: true });
+    const gone = new AbortController();
     const reset = () => {
       resets++;
       client.resetAndDestroy();
@@ -46,18 +51,29 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
       socket.on('error', () => client.resetAndDestroy());
       socket.on('close', () => {
         open.delete(socket);
+        gone.abort();
         client.destroy();
         upstream.destroy();
       });
     }
-    if (state.fault?.kind === 'refuse') reset();
-    else {
-      relay(client, upstream, 'up', reset);
-      relay(upstream, client, 'down', reset);
+    const { fault } = state;
+    if (fault?.kind === 'refuse') reset();
+    else if (fault?.kind === 'answer' && fault.times-- > 0) {
+      client.end(`HTTP/1.1 ${fault.status} Not Now\r\nConnection: close\r\n\r\n<html>not now</html>`);
+      client.resume();
+    } else {
+      relay(client, upstream, 'up', reset, gone.signal);
+      relay(upstream, client, 'down', reset, gone.signal);
     }
   });
 
-  function relay(from: Socket, to: Socket, direction: 'up' | 'down', reset: () => void): void {
+  function relay(
+    from: Socket,
+    to: Socket,
+    direction: 'up' | 'down',
+    reset: () => void,
+    gone: AbortSignal,
+  ): void {
     let passed = 0;
     const pass = async () => {
       for await (const piece of from) {
@@ -69,11 +85,13 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
             size = Math.min(size, Math.ceil(fault.rate / 20));
             await Promise.race([delay(50), state.changed.promise]);
           }
+          const at = fault?.kind === 'corrupt' && direction === 'up' ? fault.after - passed : -1;
+          if (fault?.kind === 'corrupt' && at >= 0 && at < size && fault.times-- > 0) rest[at]! ^= 1;
           const cut = fault?.kind === 'cut' && fault.direction === direction ? fault : undefined;
           const isCut = cut && passed + size > cut.after && cut.times !== 0;
           // what is before the cut still goes out
           if (isCut) size = Math.max(0, cut.after - passed);
-          if (!to.write(rest.subarray(0, size))) await Promise.race([once(to, 'drain'), once(to, 'close')]);
+          if (!to.write(rest.subarray(0, size))) await once(to, 'drain', { signal: gone });
           passed += size;
           rest = rest.subarray(size);
           if (!isCut) continue;

@@ -15,7 +15,7 @@ export interface S3Server {
   /** To look behind panamax's back. */
   readonly client: Client;
   /** Makes a new, empty bucket and returns its name. */
-  makeBucket(): Promise<string>;
+  readonly makeBucket: () => Promise<string>;
   /** Undefined for a server that was there already: it is not the tests' to stop. */
   readonly daemon: Daemon | undefined;
 }
