@@ -1,18 +1,22 @@
 /** A real Docker engine of its own, for a test. */
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
-import { promisify } from 'node:util';
+import { commandOf, type EngineUser } from './engineuser.ts';
 
 /** Runs the docker command against the engine and returns what it prints. */
 export type Docker = (...args: readonly string[]) => Promise<string>;
 
 /** Starts an engine without network; it ends with the test. */
 export async function startEngine(t: TestContext): Promise<Docker> {
+  return (await startDocker(t)).command;
+}
+
+export async function startDocker(t: Pick<TestContext, 'after'>): Promise<EngineUser> {
   const directory = await mkdtemp(join(tmpdir(), 'panamax-engine-'));
   const host = `unix://${join(directory, 'socket')}`;
   const options = {
@@ -43,5 +47,5 @@ export async function startEngine(t: TestContext): Promise<Docker> {
       .on('close', () => reject(new Error(`the engine does not start:\n${lines.join('\n')}`)));
   });
   const env = { ...process.env, DOCKER_HOST: host, DOCKER_CONFIG: directory };
-  return async (...args) => (await promisify(execFile)('docker', args, { env })).stdout.trim();
+  return { env, command: commandOf('docker', env) };
 }
