@@ -34,7 +34,9 @@ export interface Arguments {
   readonly limits: Limits;
 }
 
-/** Options that every command has. */
+const MAX_IMAGE_SIZE = '64G';
+
+/** Options that most commands have. */
 export const COMMON: Options = {
   json: { type: 'boolean', help: 'print the result as JSON on standard output' },
   platform: { type: 'string', value: 'OS/ARCH', help: 'which image of an index (default: this machine)' },
@@ -42,7 +44,7 @@ export const COMMON: Options = {
     type: 'string',
     value: 'SIZE',
     help: 'refuse larger images, uncompressed',
-    default: '64G',
+    default: MAX_IMAGE_SIZE,
   },
   scratch: {
     type: 'string',
@@ -85,7 +87,10 @@ export function parseArguments(argv: readonly string[], options: Options): Argum
       });
     },
     platform: platform === undefined ? {} : { platform: parsePlatformOption(platform) },
-    limits: { ...DEFAULT_LIMITS, maxImageSize: parseSize(text('max-image-size') ?? '', '--max-image-size') },
+    limits: {
+      ...DEFAULT_LIMITS,
+      maxImageSize: parseSize(text('max-image-size') ?? MAX_IMAGE_SIZE, '--max-image-size'),
+    },
   };
 }
 

@@ -4,11 +4,17 @@ import { formatHelp, parseArguments, type Command } from './command.ts';
 import { applyCommand } from './commands/apply.ts';
 import { backfillCommand } from './commands/backfill.ts';
 import { diffCommand } from './commands/diff.ts';
+import { enqueueCommand } from './commands/enqueue.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { rankCommand } from './commands/rank.ts';
+import { statusCommand } from './commands/status.ts';
+import { workerCommand } from './commands/worker.ts';
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   backfill: backfillCommand,
+  enqueue: enqueueCommand,
+  worker: workerCommand,
+  status: statusCommand,
   diff: diffCommand,
   apply: applyCommand,
   rank: rankCommand,

@@ -1,4 +1,6 @@
-import type { OnProgress, Stage } from '../producers/backfill.ts';
+import { STAGES, type Stage } from '../lib/run/stage.ts';
+import type { RunStatus } from '../lib/run/status.ts';
+import type { OnProgress } from '../producers/backfill.ts';
 
 const BAR_WIDTH = 24;
 
@@ -20,5 +22,21 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): OnP
     const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}`;
     const line = `${stage.padEnd(9)} ${bar} ${count}/${total} ${item ?? ''}`;
     stream.write(`\r\x1b[K${line.slice(0, (stream.columns || 80) - 1)}${count === total ? '\n' : ''}`);
+  };
+}
+
+/** Shows how a run in the queue goes on: a line whenever it has. */
+export function createRunProgress(stream: NodeJS.WriteStream = process.stderr): (status: RunStatus) => void {
+  let last = '';
+  return ({ stages, secondsLeft }) => {
+    const counts = STAGES.map((stage) => {
+      const { total, done, skipped, failed } = stages[stage];
+      return `${stage} ${done + skipped + failed}/${total ?? '-'}${failed ? ` (${failed} failed)` : ''}`;
+    });
+    const line = counts.join('  ');
+    if (line === last) return;
+    last = line;
+    const left = secondsLeft === undefined ? '' : `  about ${secondsLeft} s left`;
+    stream.write(stream.isTTY ? `\r\x1b[K${line}${left}` : `${line}${left}\n`);
   };
 }

@@ -1,30 +1,27 @@
-import { randomBytes } from 'node:crypto';
-import type { Effort } from '../lib/delta/alignment.ts';
 import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
-import type { Digest, Platform } from '../lib/oci/descriptor.ts';
+import type { Digest } from '../lib/oci/descriptor.ts';
 import type { Candidate } from '../lib/pairing/ranking.ts';
 import type { StageContext } from '../lib/run/context.ts';
+import { newRunId, type RunPlan } from '../lib/run/plan.ts';
 import { runPool } from '../lib/run/pool.ts';
-import type { Failed, ImageOutcome, PairOutcome, RunReport } from '../lib/run/report.ts';
-import { keys, type PatchFormat } from '../lib/store/layout.ts';
+import { putPlan, putReport } from '../lib/run/record.ts';
+import {
+  countStatuses,
+  type Failed,
+  type ImageOutcome,
+  type PairOutcome,
+  type RunReport,
+} from '../lib/run/report.ts';
+import type { Stage } from '../lib/run/stage.ts';
 import { deltaStage } from '../workers/delta.ts';
 import { pairingStage } from '../workers/pairing.ts';
 import { signatureStage } from '../workers/signature.ts';
 
-export interface BackfillPlan {
-  /** References of the images that sites want. */
-  readonly targets: readonly string[];
+export interface BackfillPlan extends Omit<RunPlan, 'id' | 'started' | 'residents'> {
   /** References of the images that sites have. */
   readonly sources: readonly string[];
-  readonly platform?: Platform;
-  /** How many of the best sources get a patch, for each target. */
-  readonly top: number;
-  readonly formats: readonly PatchFormat[];
-  readonly effort: Effort;
   readonly concurrency: number;
 }
-
-export type Stage = 'signature' | 'pairing' | 'delta';
 
 /** Told when work is known and when an item of it is over. */
 export type OnProgress = (stage: Stage, progress: { total: number; item?: string; status?: string }) => void;
@@ -43,8 +40,10 @@ export async function backfill(
 ): Promise<RunReport> {
   const { signal, store } = context;
   const started = new Date();
-  const id = `${started.toISOString().replace(/[:.]/g, '-')}-${randomBytes(3).toString('hex')}`;
-  await store.put(keys.run(id, 'run.json'), asDocument({ id, started, ...plan }));
+  const id = newRunId(started);
+  const { sources: residents, concurrency, ...question } = plan;
+  const asked = { id, started: started.toISOString(), ...question, residents: [{ images: residents }] };
+  await putPlan(store, asked);
 
   async function stage<Item, Result extends { status: string }>(
     name: Stage,
@@ -58,7 +57,7 @@ export async function backfill(
       onProgress(name, { total: items.length, item: label(item), status: outcome.status });
       return outcome;
     };
-    const settled = await runPool(items, plan.concurrency, run, signal);
+    const settled = await runPool(items, concurrency, run, signal);
     if (signal.aborted) throw interrupted(signal);
     return settled.map((result) => (result.status === 'fulfilled' ? result.value : failed(result.reason)));
   }
@@ -124,9 +123,10 @@ export async function backfill(
     started: started.toISOString(),
     finished: new Date().toISOString(),
     images: [...images, ...failedRankings],
+    rankings: countStatuses(rankings.map(({ status }) => status)),
     pairs: outcomes,
   };
-  await store.put(keys.run(id, 'report.json'), asDocument(report));
+  await putReport(store, report);
   return report;
 }
 
@@ -137,8 +137,4 @@ function failed(reason: unknown): Failed {
 
 function interrupted(signal: AbortSignal): PanamaxError {
   return new PanamaxError('interrupted', 'stopped; start again to continue', {}, { cause: signal.reason });
-}
-
-function asDocument(value: object): Buffer {
-  return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
 }

@@ -9,6 +9,7 @@ import { verified } from '../lib/oci/blobs.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
 import { pullSize, type ImageRecord } from '../lib/oci/record.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
+import type { PatchOutcome } from '../lib/run/report.ts';
 import { writeIndex } from '../lib/store/targetindex.ts';
 import { keys, type PatchFormat } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
@@ -32,12 +33,6 @@ export interface DeltaImage {
 export interface DeltaOutput {
   /** One for each format. */
   readonly patches: readonly PatchOutcome[];
-}
-
-export interface PatchOutcome {
-  readonly descriptor: PatchDescriptor;
-  /** What matching, coding and verifying took; undefined where it was done before. */
-  readonly encodeSeconds?: number;
 }
 
 /**

@@ -17,5 +17,13 @@ export interface Log {
   warn(fields: object, message: string): void;
 }
 
+/** A log whose every line has these fields, too. */
+export function logWith(log: Log, fields: object): Log {
+  return {
+    info: (more, message) => log.info({ ...fields, ...more }, message),
+    warn: (more, message) => log.warn({ ...fields, ...more }, message),
+  };
+}
+
 /** `skipped`: the output was there already and is sound. A failure is thrown. */
 export type Outcome<Result> = { readonly status: 'done' | 'skipped' } & Result;

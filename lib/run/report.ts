@@ -8,8 +8,18 @@ export interface RunReport {
   readonly id: string;
   readonly started: string;
   readonly finished: string;
+  /** One for each image that was read, then those whose ranking failed. */
   readonly images: readonly ImageOutcome[];
+  readonly rankings: Counts;
   readonly pairs: readonly PairOutcome[];
+}
+
+/** How items of a stage went. */
+export interface Counts {
+  readonly total: number;
+  readonly done: number;
+  readonly skipped: number;
+  readonly failed: number;
 }
 
 export interface Failed {
@@ -21,17 +31,26 @@ export type ImageOutcome = { readonly reference: string } & (
   { readonly status: 'done' | 'skipped'; readonly manifest: Digest } | Failed
 );
 
+export interface PatchOutcome {
+  readonly descriptor: PatchDescriptor;
+  /** What matching, coding and verifying took; undefined where it was done before. */
+  readonly encodeSeconds?: number;
+}
+
 export type PairOutcome = {
   readonly target: string;
   readonly source: string;
   readonly candidate: Candidate;
-} & (
-  | {
-      readonly status: 'done' | 'skipped';
-      readonly patches: readonly { readonly descriptor: PatchDescriptor; readonly encodeSeconds?: number }[];
-    }
-  | Failed
-);
+} & ({ readonly status: 'done' | 'skipped'; readonly patches: readonly PatchOutcome[] } | Failed);
+
+export function countStatuses(list: Iterable<string | undefined>): Counts {
+  const counts = { total: 0, done: 0, skipped: 0, failed: 0 };
+  for (const status of list) {
+    counts.total++;
+    if (status === 'done' || status === 'skipped' || status === 'failed') counts[status]++;
+  }
+  return counts;
+}
 
 export function failuresOf(report: RunReport): (Failed & { readonly what: string })[] {
   return [

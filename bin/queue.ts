@@ -1,0 +1,73 @@
+import { PanamaxError } from '../lib/errors.ts';
+import type { RunStatus } from '../lib/run/status.ts';
+import { STAGES } from '../lib/run/stage.ts';
+import type { Store } from '../lib/store/store.ts';
+import { openStore } from '../lib/store/open.ts';
+import type { Arguments, Options } from './command.ts';
+import { formatShare, formatSize, formatTable } from './format.ts';
+
+export const REDIS_OPTION: Options = {
+  redis: {
+    type: 'string',
+    value: 'URL',
+    help: 'redis://HOST:PORT (default: REDIS_URL of the environment)',
+  },
+};
+
+/** @throws PanamaxError `usage` */
+export function redisUrl(args: Arguments): string {
+  const url = args.text('redis') ?? process.env['REDIS_URL'];
+  if (url) return url;
+  throw new PanamaxError('usage', 'no Redis', { expected: '--redis URL, or REDIS_URL in the environment' });
+}
+
+/** In milliseconds. */
+const STORE_DEADLINE = 10_000;
+
+/** Opens the store for a command that must not hang. @throws PanamaxError `io` within seconds */
+export async function openStoreSoon(args: Arguments): Promise<Store> {
+  const location = args.text('store')!;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new PanamaxError('io', 'the store does not answer', { where: location });
+    timer = setTimeout(() => reject(error), STORE_DEADLINE);
+  });
+  try {
+    return await Promise.race([openStore(location), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function formatStatus(status: RunStatus): string {
+  const rows = STAGES.map((stage) => {
+    const { total, done, skipped, failed } = status.stages[stage];
+    const left = total === undefined ? '-' : String(total - done - skipped - failed);
+    return [stage, total === undefined ? '-' : String(total), ...[done, skipped, failed].map(String), left];
+  });
+  const { pull, saved } = status.bytes;
+  const lines = [
+    `run ${status.id}: ${status.finished ? `over since ${status.finished}` : `since ${status.started}`}`,
+    formatTable([['STAGE', 'TOTAL', 'DONE', 'SKIPPED', 'FAILED', 'LEFT'], ...rows], 1),
+    `${formatSize(saved)} saved of ${formatSize(pull)} (${formatShare(saved, pull)})`,
+  ];
+  if (status.secondsLeft !== undefined) lines.push(`about ${formatDuration(status.secondsLeft)} left`);
+  return [...lines, ...formatFailures(status)].join('\n');
+}
+
+export function formatFailures({ failures }: RunStatus): string[] {
+  return failures.map(({ what, error }) => `  ${what}: ${error.kind}: ${error.message}`);
+}
+
+function formatDuration(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
+/** @throws PanamaxError `partial` */
+export function refuseFailures({ failures }: { readonly failures: RunStatus['failures'] }): void {
+  if (failures.length === 0) return;
+  const list = failures.map(({ what, error }) => `  ${what}: ${error.message}`).join('\n');
+  throw new PanamaxError('partial', `${failures.length} failed:\n${list}`);
+}

@@ -1,0 +1,134 @@
+import { Queue } from 'bullmq';
+import { RUN_QUEUE, QUEUES, type QueueName } from './names.ts';
+import { redisError, type Connection } from './connection.ts';
+import { PREFIX } from './names.ts';
+
+/** Jobs in one pipeline: enough to be fast, few enough to hold up nobody. */
+const CHUNK = 500;
+
+export interface QueuedJob {
+  /** Made by `jobId`. */
+  readonly id: string;
+  readonly data: object;
+  /** From 1; those with a smaller number go first, and those with none before them. */
+  readonly priority?: number;
+}
+
+export type JobState = 'unknown' | 'queued' | 'failed' | 'completed';
+
+export interface QueueCounts {
+  readonly waiting: number;
+  readonly active: number;
+  readonly delayed: number;
+  readonly failed: number;
+}
+
+/** The queues as those see them who put work in or look after it. Every method throws PanamaxError `io`. */
+export interface Queues {
+  /** Adds jobs; of ids that are there nothing happens. */
+  add(queue: QueueName, jobs: readonly QueuedJob[]): Promise<void>;
+  /** In the order of `ids`. */
+  states(queue: QueueName, ids: readonly string[]): Promise<JobState[]>;
+  /** Why a job failed for good. */
+  failureOf(queue: QueueName, id: string): Promise<string | undefined>;
+  remove(queue: QueueName, ids: readonly string[]): Promise<void>;
+  counts(): Promise<Record<QueueName, QueueCounts>>;
+  close(): Promise<void>;
+}
+
+export interface JobSettings {
+  /** How often a job is tried that may go well later. */
+  readonly attempts: number;
+  /** Before the second attempt, in milliseconds; doubles with each. */
+  readonly backoff: number;
+}
+
+/** Eight attempts with doubling pauses outlast four minutes without a store or network. */
+export const JOB_SETTINGS: JobSettings = { attempts: 8, backoff: 2000 };
+
+export function openQueues({ redis, where }: Connection, settings: JobSettings = JOB_SETTINGS): Queues {
+  const { attempts, backoff } = settings;
+  const queues = Object.fromEntries(
+    QUEUES.map((name) => {
+      const queue = new Queue(name, {
+        connection: redis,
+        prefix: PREFIX,
+        defaultJobOptions: {
+          attempts: name === RUN_QUEUE ? Number.MAX_SAFE_INTEGER : attempts,
+          backoff: { type: 'exponential', delay: backoff, jitter: 0.5 },
+          // outcomes are in the store: what Redis keeps is for looking at
+          removeOnComplete: { count: 1000 },
+          removeOnFail: { count: 10_000 },
+          // stacks of PanamaxErrors say nothing that their messages don't
+          stackTraceLimit: 1,
+        },
+      });
+      queue.on('error', () => {});
+      return [name, queue];
+    }),
+  ) as Record<QueueName, Queue>;
+
+  async function inRedis<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      throw redisError(error, where);
+    }
+  }
+
+  return {
+    add: (name, jobs) =>
+      inRedis(async () => {
+        for (let at = 0; at < jobs.length; at += CHUNK) {
+          await queues[name].addBulk(
+            jobs.slice(at, at + CHUNK).map(({ id, data, priority }) => ({
+              name,
+              data,
+              opts: { jobId: id, ...(priority === undefined ? {} : { priority }) },
+            })),
+          );
+        }
+      }),
+    states: (name, ids) =>
+      inRedis(async () => {
+        const states: JobState[] = [];
+        for (let at = 0; at < ids.length; at += CHUNK) {
+          const chunk = ids.slice(at, at + CHUNK).map((id) => queues[name].getJobState(id));
+          states.push(...(await Promise.all(chunk)).map(simplified));
+        }
+        return states;
+      }),
+    failureOf: (name, id) =>
+      inRedis(
+        async () => ((await queues[name].getJob(id)) as { failedReason?: string } | undefined)?.failedReason,
+      ),
+    remove: (name, ids) =>
+      inRedis(async () => {
+        for (let at = 0; at < ids.length; at += CHUNK) {
+          await Promise.all(ids.slice(at, at + CHUNK).map((id) => queues[name].remove(id)));
+        }
+      }),
+    counts: () =>
+      inRedis(async () => {
+        const counted = QUEUES.map(async (name) => {
+          const counts = await queues[name].getJobCounts(
+            'wait',
+            'prioritized',
+            'active',
+            'delayed',
+            'failed',
+          );
+          const { wait = 0, prioritized = 0, active = 0, delayed = 0, failed = 0 } = counts;
+          return [name, { waiting: wait + prioritized, active, delayed, failed }] as const;
+        });
+        return Object.fromEntries(await Promise.all(counted)) as Record<QueueName, QueueCounts>;
+      }),
+    async close() {
+      await Promise.allSettled(Object.values(queues).map((queue) => queue.close()));
+    },
+  };
+}
+
+function simplified(state: string): JobState {
+  return state === 'unknown' || state === 'failed' || state === 'completed' ? state : 'queued';
+}

@@ -1,0 +1,130 @@
+import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
+import type { Connection } from './connection.ts';
+import { PREFIX, RUN_QUEUE, type QueueName } from './names.ts';
+
+/** What came of one attempt at a job. */
+export type Verdict =
+  | { readonly kind: 'over' }
+  /** Not now, and through no fault of the job: it counts as no attempt. In milliseconds. */
+  | { readonly kind: 'later'; readonly delay: number }
+  /** To be tried again with backoff, unless this was the last attempt or nothing will help. */
+  | { readonly kind: 'failed'; readonly message: string; readonly final: boolean };
+
+export interface JobAttempt {
+  readonly id: string;
+  readonly data: unknown;
+  /** From 1. */
+  readonly attempt: number;
+  readonly isLast: boolean;
+  /** Aborted when the job has been lost to another worker, or has to be handed back at once. */
+  readonly signal: AbortSignal;
+}
+
+export type JobHandler = (job: JobAttempt) => Promise<Verdict>;
+
+/** In milliseconds. */
+export interface LockSettings {
+  /** A worker that has not been heard of for so long has lost its jobs. */
+  readonly lockDuration: number;
+  readonly stalledInterval: number;
+}
+
+export const LOCK_SETTINGS: LockSettings = { lockDuration: 60_000, stalledInterval: 30_000 };
+
+/** How often a job may lose its worker to a crash before it counts as what kills them. */
+const MAX_STALLED = 3;
+/** For handlers to end after an abort, and for Redis to take the last words. */
+const LAST_WORDS = 10_000;
+
+export interface QueueWorker {
+  /**
+   * Takes no more jobs, lets those under way end within `grace` milliseconds, then aborts them and hands them back.
+   */
+  stop(grace: number): Promise<void>;
+}
+
+/** Runs a handler for the jobs of one queue, `concurrency` at a time. */
+export function startQueueWorker(
+  name: QueueName,
+  { redis }: Connection,
+  handler: JobHandler,
+  options: {
+    readonly concurrency: number;
+    readonly locks: LockSettings;
+    readonly onError: (error: Error) => void;
+  },
+): QueueWorker {
+  const hurry = new AbortController();
+  const active = new Set<Promise<unknown>>();
+  let stopping = false;
+
+  async function attempt(job: Job, token: string | undefined, lost: AbortSignal): Promise<void> {
+    const handBack = async () => {
+      await job.moveToWait(token);
+      throw new WaitingError();
+    };
+    if (stopping) return handBack();
+    const signal = AbortSignal.any([lost, hurry.signal]);
+    const number = job.attemptsMade + 1;
+    const isLast = number >= (job.opts.attempts ?? 1);
+    const verdict = await handler({ id: job.id!, data: job.data, attempt: number, isLast, signal });
+    switch (verdict.kind) {
+      case 'over':
+        return undefined;
+      case 'later':
+        if (hurry.signal.aborted) return handBack();
+        await job.moveToDelayed(Date.now() + verdict.delay, token);
+        throw new DelayedError();
+      case 'failed':
+        if (hurry.signal.aborted && !verdict.final) return handBack();
+        throw verdict.final ? new UnrecoverableError(verdict.message) : new Error(verdict.message);
+    }
+  }
+
+  const worker = new Worker(
+    name,
+    // BullMQ makes a signal for functions of three parameters
+    (job, token, signal) => {
+      const running = attempt(job, token, signal!);
+      const settled = running.catch(() => {}).finally(() => active.delete(settled));
+      active.add(settled);
+      return running;
+    },
+    {
+      connection: redis,
+      prefix: PREFIX,
+      concurrency: options.concurrency,
+      ...options.locks,
+      // a run's own job goes on as long as the run; waiting for others would count as starts (maxStartedAttempts)
+      maxStalledCount: name === RUN_QUEUE ? Number.MAX_SAFE_INTEGER : MAX_STALLED,
+      runRetryDelay: 2000,
+    },
+  );
+  worker.on('error', options.onError);
+  worker.on('lockRenewalFailed', (ids: string[]) => {
+    for (const id of ids) worker.cancelJob(id, 'the job has been given to another worker');
+  });
+
+  return {
+    async stop(grace) {
+      stopping = true;
+      await worker.pause(true);
+      const idle = async () => {
+        while (active.size > 0) await Promise.all(active);
+      };
+      await within(idle(), grace);
+      hurry.abort(new Error('the worker is shutting down'));
+      await within(idle(), LAST_WORDS);
+      // a job that does not end keeps its lock until it is found stalled
+      await within(worker.close(active.size > 0), LAST_WORDS);
+    },
+  };
+}
+
+/** Waits for a promise, but no longer than so many milliseconds. */
+async function within(promise: Promise<unknown>, time: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, time)));
+  await Promise.race([Promise.allSettled([promise]), late]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,228 @@
+import { PanamaxError } from '../errors.ts';
+import { asRecord, asString, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
+import type { Candidate } from '../pairing/ranking.ts';
+import { keys } from '../store/layout.ts';
+import type { Store } from '../store/store.ts';
+import { parsePlan, serializePlan, type RunPlan } from './plan.ts';
+import { runPool } from './pool.ts';
+import type { RunReport } from './report.ts';
+import type { Stage } from './stage.ts';
+
+/**
+ * What the store knows of a run, below `runs/<id>/` (docs/formats.md). It alone says what is left to do: Redis may be
+ * wiped at any time. One small object per item, written once the item is over and named so that listing tells the
+ * state of all.
+ */
+
+export type Status = 'done' | 'skipped' | 'failed';
+
+export interface ImageName {
+  readonly manifest: Digest;
+  readonly reference: string;
+}
+
+/** One ranking to make: a target, and the sources that are allowed. */
+export interface Pairing {
+  readonly target: ImageName;
+  /** Of the set of sources; names its document, too. */
+  readonly scope: string;
+}
+
+/** A pair that a ranking chose. */
+export interface Pair {
+  readonly target: ImageName;
+  readonly source: ImageName;
+  readonly candidate: Candidate;
+}
+
+/** Requests at a time where many small objects are read or written. */
+const REQUESTS = 32;
+
+const inRun = {
+  plan: 'run.json',
+  report: 'report.json',
+  pairings: 'pairings.json',
+  scope: (scope: string) => `scopes/${scope}.json`,
+  pairs: 'pairs/',
+  pair: (item: string) => `pairs/${item}.json`,
+  outcomes: (stage: Stage) => `outcomes/${stage}/`,
+  outcome: (stage: Stage, item: string, status: Status) => `outcomes/${stage}/${item}.${status}.json`,
+};
+
+export async function putPlan(store: Store, plan: RunPlan): Promise<void> {
+  await store.put(keys.run(plan.id, inRun.plan), serializePlan(plan));
+}
+
+export async function findPlan(store: Store, id: string): Promise<RunPlan | undefined> {
+  const key = keys.run(id, inRun.plan);
+  const bytes = await store.get(key);
+  return bytes && parsePlan(bytes, `${store.where} ${key}`);
+}
+
+/** The names of all runs. */
+export async function listRuns(store: Store): Promise<string[]> {
+  const runs = new Set<string>();
+  for await (const key of store.list('runs/')) runs.add(key.split('/')[1]!);
+  return [...runs];
+}
+
+/** @throws PanamaxError `not-found` */
+export async function loadPlan(store: Store, id: string): Promise<RunPlan> {
+  const plan = await findPlan(store, id);
+  if (plan) return plan;
+  throw new PanamaxError('not-found', 'no such run', { found: id, where: store.where });
+}
+
+/** Says how an item ended. What it says of an item that had failed before counts no more. */
+export async function putOutcome(
+  store: Store,
+  run: string,
+  stage: Stage,
+  item: string,
+  outcome: { readonly status: Status },
+): Promise<void> {
+  const document = { ...outcome, finished: new Date().toISOString() };
+  await store.put(keys.run(run, inRun.outcome(stage, item, outcome.status)), asDocument(document));
+}
+
+/** How the items of a stage that are over ended, by item. Of two attempts the one that went well counts. */
+export async function listOutcomes(store: Store, run: string, stage: Stage): Promise<Map<string, Status>> {
+  const found = new Map<string, Status>();
+  for await (const key of store.list(keys.run(run, inRun.outcomes(stage)))) {
+    const [item, status] = key.slice(key.lastIndexOf('/') + 1).split('.') as [string, Status];
+    if (status !== 'failed' || !found.has(item)) found.set(item, status);
+  }
+  return found;
+}
+
+export async function hasOutcome(store: Store, run: string, stage: Stage, item: string): Promise<boolean> {
+  for (const status of ['done', 'skipped', 'failed'] as const) {
+    if (await store.stat(keys.run(run, inRun.outcome(stage, item, status)))) return true;
+  }
+  return false;
+}
+
+/** Lets failed items be tried again. */
+export async function forgetFailures(
+  store: Store,
+  run: string,
+  stage: Stage,
+  failed: readonly string[],
+): Promise<void> {
+  await store.remove(keys.run(run, inRun.report));
+  await each(failed, (item) => store.remove(keys.run(run, inRun.outcome(stage, item, 'failed'))));
+}
+
+/** Documents of items that are over, in the order of `outcomes`. */
+export async function readOutcomes<Outcome>(
+  store: Store,
+  run: string,
+  stage: Stage,
+  outcomes: ReadonlyMap<string, Status>,
+): Promise<Map<string, Outcome & { readonly status: Status; readonly finished: string }>> {
+  type Read = Outcome & { readonly status: Status; readonly finished: string };
+  const read = new Map<string, Read>();
+  await each([...outcomes], async ([item, status]) => {
+    const document = await getDocument(store, run, inRun.outcome(stage, item, status));
+    if (document) read.set(item, document as Read);
+  });
+  return new Map([...outcomes.keys()].flatMap((item) => (read.has(item) ? [[item, read.get(item)!]] : [])));
+}
+
+export async function putPairings(
+  store: Store,
+  run: string,
+  scopes: ReadonlyMap<string, readonly ImageName[]>,
+  pairings: readonly Pairing[],
+): Promise<void> {
+  await each([...scopes], ([scope, images]) =>
+    store.put(keys.run(run, inRun.scope(scope)), asDocument({ images })),
+  );
+  await store.put(keys.run(run, inRun.pairings), asDocument({ pairings }));
+}
+
+/** Undefined as long as not all images have been read. */
+export async function findPairings(store: Store, run: string): Promise<Pairing[] | undefined> {
+  const document = await getDocument(store, run, inRun.pairings);
+  return document && (document['pairings'] as Pairing[]);
+}
+
+/** The images of a set. @throws PanamaxError `not-found` */
+export async function loadScope(store: Store, run: string, scope: string): Promise<ImageName[]> {
+  const document = await getDocument(store, run, inRun.scope(scope));
+  if (document) return (document['images'] as unknown[]).map((image) => parseName(image, store.where));
+  throw new PanamaxError('not-found', 'no such set of sources', { found: scope, where: store.where });
+}
+
+export async function putPair(store: Store, run: string, item: string, pair: Pair): Promise<void> {
+  await store.put(keys.run(run, inRun.pair(item)), asDocument(pair));
+}
+
+export async function listPairs(store: Store, run: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const key of store.list(keys.run(run, inRun.pairs))) {
+    found.push(key.slice(key.lastIndexOf('/') + 1, -'.json'.length));
+  }
+  return found;
+}
+
+/** @throws PanamaxError `not-found` */
+export async function loadPair(store: Store, run: string, item: string): Promise<Pair> {
+  const document = await getDocument(store, run, inRun.pair(item));
+  if (!document) throw new PanamaxError('not-found', 'no such pair', { found: item, where: store.where });
+  return {
+    target: parseName(document['target'], store.where),
+    source: parseName(document['source'], store.where),
+    candidate: document['candidate'] as Candidate,
+  };
+}
+
+export async function loadPairs(
+  store: Store,
+  run: string,
+  pairs: readonly string[],
+): Promise<Map<string, Pair>> {
+  const read = new Map<string, Pair>();
+  await each(pairs, async (item) => void read.set(item, await loadPair(store, run, item)));
+  return new Map(pairs.map((item) => [item, read.get(item)!]));
+}
+
+export async function putReport(store: Store, report: RunReport): Promise<void> {
+  await store.put(keys.run(report.id, inRun.report), asDocument(report));
+}
+
+export async function findReport(store: Store, run: string): Promise<RunReport | undefined> {
+  return (await getDocument(store, run, inRun.report)) as RunReport | undefined;
+}
+
+async function getDocument(
+  store: Store,
+  run: string,
+  name: string,
+): Promise<Record<string, unknown> | undefined> {
+  const key = keys.run(run, name);
+  const bytes = await store.get(key);
+  const where = `${store.where} ${key}`;
+  return bytes && asRecord(parseDocument(bytes, where), where);
+}
+
+function parseName(value: unknown, where: string): ImageName {
+  const { manifest, reference } = asRecord(value, where);
+  return { manifest: parseDigest(manifest, where), reference: asString(reference, where) };
+}
+
+function asDocument(value: object): Buffer {
+  return Buffer.from(`${JSON.stringify(value)}\n`);
+}
+
+/** Many small requests, a number at a time; the first that fails is thrown once none is under way. */
+async function each<Item>(list: readonly Item[], action: (item: Item) => Promise<void>): Promise<void> {
+  const stop = new AbortController();
+  const run = (item: Item) =>
+    action(item).catch((error: unknown) => {
+      stop.abort(error);
+      throw error;
+    });
+  await runPool(list, REQUESTS, run, stop.signal);
+  if (stop.signal.aborted) throw stop.signal.reason;
+}

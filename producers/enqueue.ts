@@ -1,0 +1,169 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PanamaxError } from '../lib/errors.ts';
+import { connectProducer } from '../lib/queue/connection.ts';
+import { jobId, RUN_QUEUE } from '../lib/queue/names.ts';
+import { openQueues, type Queues } from '../lib/queue/queues.ts';
+import { createPace } from '../lib/run/pace.ts';
+import { sameQuestion, type RunPlan } from '../lib/run/plan.ts';
+import {
+  findPairings,
+  findPlan,
+  findReport,
+  forgetFailures,
+  listOutcomes,
+  listPairs,
+  putPlan,
+} from '../lib/run/record.ts';
+import { createStatusReader, type RunStatus } from '../lib/run/status.ts';
+import { STAGES, type Stage } from '../lib/run/stage.ts';
+import type { Store } from '../lib/store/store.ts';
+import { deltaJobs, pairingJobs, signatureJobs, type ItemJob } from '../workers/flow.ts';
+import { addCoordinator, ensureQueued } from '../workers/schedule.ts';
+
+export interface EnqueueOptions {
+  readonly redis: string;
+  /** Items that have failed are tried again. */
+  readonly retryFailed: boolean;
+  /** Only tells. */
+  readonly dryRun: boolean;
+}
+
+/** What became of the items of a stage that are known so far. */
+export interface StageTally {
+  readonly added: number;
+  readonly queued: number;
+  /** Before; they stay as they are unless they are to be retried. */
+  readonly failed: number;
+  readonly done: number;
+}
+
+export interface Enqueued {
+  readonly run: string;
+  readonly stages: Readonly<Record<Stage, StageTally>>;
+}
+
+/**
+ * Writes a run's plan into the store and its first jobs into the queue. Of a run that was begun before, what is over
+ * stays so, what is queued stays queued, and what Redis has lost is added again: it can be done at any time.
+ *
+ * @throws PanamaxError `io` within seconds where Redis is out of reach; `usage` where the run asks for something else
+ */
+export async function enqueue(plan: RunPlan, store: Store, options: EnqueueOptions): Promise<Enqueued> {
+  const connection = await connectProducer(options.redis);
+  const queues = openQueues(connection);
+  try {
+    const before = await findPlan(store, plan.id);
+    if (before && !sameQuestion(before, plan)) {
+      throw new PanamaxError('usage', 'the run asks for something else', {
+        expected: 'another name, or the same images and options as before',
+        found: plan.id,
+        where: store.where,
+      });
+    }
+    if (!before && !options.dryRun) await putPlan(store, plan);
+    const known = before
+      ? await knownJobs(before, store)
+      : { signature: signatureJobs(plan), pairing: [], delta: [] };
+    const stages: Partial<Record<Stage, StageTally>> = {};
+    for (const stage of STAGES) {
+      stages[stage] = await enqueueStage(plan.id, stage, known[stage], { store, queues, ...options });
+    }
+    const isOver = before && (await findReport(store, plan.id));
+    if (!options.dryRun && !isOver) await addCoordinator(plan.id, randomBytes(4).toString('hex'), queues);
+    return { run: plan.id, stages: stages as Record<Stage, StageTally> };
+  } finally {
+    await queues.close();
+    connection.redis.disconnect();
+  }
+}
+
+async function knownJobs(plan: RunPlan, store: Store): Promise<Record<Stage, readonly ItemJob[]>> {
+  return {
+    signature: signatureJobs(plan),
+    pairing: pairingJobs(plan.id, (await findPairings(store, plan.id)) ?? []),
+    delta: deltaJobs(plan.id, await listPairs(store, plan.id)),
+  };
+}
+
+async function enqueueStage(
+  run: string,
+  stage: Stage,
+  jobs: readonly ItemJob[],
+  { store, queues, retryFailed, dryRun }: EnqueueOptions & { store: Store; queues: Queues },
+): Promise<StageTally> {
+  const over = await listOutcomes(store, run, stage);
+  const failed = jobs.filter(({ item }) => over.get(item) === 'failed');
+  const left = jobs.filter(({ item }) => !over.has(item));
+  const tally = { failed: failed.length, done: jobs.length - failed.length - left.length };
+  const wanted = retryFailed ? [...failed, ...left] : left;
+  if (dryRun) {
+    const ids = wanted.map(({ item }) => jobId(run, item));
+    const queued = (await queues.states(stage, ids)).filter((state) => state === 'queued').length;
+    return { ...tally, added: wanted.length - queued, queued };
+  }
+  if (retryFailed && failed.length > 0) {
+    // a failed job that Redis keeps blocks its id
+    await queues.remove(
+      stage,
+      failed.map(({ item }) => jobId(run, item)),
+    );
+    await forgetFailures(
+      store,
+      run,
+      stage,
+      failed.map(({ item }) => item),
+    );
+  }
+  return { ...tally, ...(await ensureQueued(stage, wanted, { store, queues })) };
+}
+
+/** The coordinator is looked for every so often, in milliseconds. */
+const CHECK_EVERY = 15_000;
+
+/**
+ * Follows a run in the store until it is over. Where Redis has lost it, a new coordinator is added, which adds what is
+ * left to do.
+ *
+ * @throws PanamaxError `io` where the store stays out of reach
+ */
+export async function waitForRun(
+  run: string,
+  store: Store,
+  { redis, signal, onStatus }: { redis: string; signal: AbortSignal; onStatus: (status: RunStatus) => void },
+): Promise<RunStatus> {
+  const read = await createStatusReader(store, run);
+  const pace = createPace();
+  let checked = performance.now();
+  for (;;) {
+    const status = await read();
+    onStatus(status);
+    if (status.finished !== undefined) return status;
+    if (performance.now() - checked > CHECK_EVERY) {
+      checked = performance.now();
+      // out of reach for now: the next check will tell
+      await keepCoordinated(run, redis).catch(() => {});
+    }
+    const over = STAGES.map((stage) => status.stages[stage]).reduce(
+      (sum, { done, skipped, failed }) => sum + done + skipped + failed,
+      0,
+    );
+    await sleep(pace.next(over), undefined, { signal });
+  }
+}
+
+/** The name of the coordinator that those who wait add: one is enough. */
+const WAITERS = 'wait';
+
+async function keepCoordinated(run: string, redis: string): Promise<void> {
+  const connection = await connectProducer(redis);
+  const queues = openQueues(connection);
+  try {
+    const [state] = await queues.states(RUN_QUEUE, [jobId(run, WAITERS)]);
+    if (state === 'completed' || state === 'failed') await queues.remove(RUN_QUEUE, [jobId(run, WAITERS)]);
+    if (state !== 'queued') await addCoordinator(run, WAITERS, queues);
+  } finally {
+    await queues.close();
+    connection.redis.disconnect();
+  }
+}

@@ -1,0 +1,152 @@
+import type { Digest } from '../lib/oci/descriptor.ts';
+import { scopeOf } from '../lib/pairing/ranking.ts';
+import type { StageContext } from '../lib/run/context.ts';
+import { imagesOf, items, type RunPlan } from '../lib/run/plan.ts';
+import { loadPair, loadScope, putPair, type ImageName, type Pair, type Pairing } from '../lib/run/record.ts';
+import type { Stage } from '../lib/run/stage.ts';
+import { deltaStage } from './delta.ts';
+import { pairingStage } from './pairing.ts';
+import { signatureStage } from './signature.ts';
+
+/**
+ * The stages of a run on the queue, and what follows what:
+ *
+ *     enqueue ─► signature ─► (all of the run are over) ─► pairing ────────► delta ─► (all are over) ─► report
+ *                one per      the coordinator lists the    one per target    one per
+ *                reference    pairings                     and set, chooses  pair
+ *                                                          the pairs
+ *
+ * The handlers are those of the embedded driver (producers/backfill.ts). Jobs carry names and digests; what else they
+ * need is in the run's record in the store. Each may be done twice, by anybody, at any time.
+ */
+
+export interface SignatureJob {
+  readonly run: string;
+  readonly item: string;
+  readonly reference: string;
+}
+
+export interface PairingJob extends Pairing {
+  readonly run: string;
+  readonly item: string;
+}
+
+export interface DeltaJob {
+  readonly run: string;
+  readonly item: string;
+}
+
+export type StageJob = { signature: SignatureJob; pairing: PairingJob; delta: DeltaJob };
+export type ItemJob = StageJob[Stage];
+
+/** What an item's outcome says beside its status, and the jobs of the next stage that it gives rise to. */
+export interface StageResult {
+  readonly status: 'done' | 'skipped';
+  readonly outcome: object;
+  readonly next?: { readonly stage: Stage; readonly jobs: readonly ItemJob[] };
+}
+
+export type StageHandlers = {
+  readonly [S in Stage]: (job: StageJob[S], plan: RunPlan, context: StageContext) => Promise<StageResult>;
+};
+
+export const FLOW: StageHandlers = {
+  async signature({ reference }, plan, context) {
+    const { status, manifest } = await signatureStage({ reference, ...platformOf(plan) }, context);
+    return { status, outcome: { reference, manifest } };
+  },
+
+  async pairing({ run, target, scope }, plan, context) {
+    const images = await loadScope(context.store, run, scope);
+    const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
+    const sources = [...referenceOf.keys()];
+    const { status, candidates } = await pairingStage({ target: target.manifest, sources }, context);
+    const jobs: DeltaJob[] = [];
+    for (const candidate of candidates.slice(0, plan.top)) {
+      const source = { manifest: candidate.source, reference: referenceOf.get(candidate.source)! };
+      const item = items.delta(target.manifest, source.manifest);
+      await putPair(context.store, run, item, { target, source, candidate });
+      jobs.push({ run, item });
+    }
+    return { status, outcome: { target, scope }, next: { stage: 'delta', jobs } };
+  },
+
+  async delta({ run, item }, plan, context) {
+    const { source, target, candidate }: Pair = await loadPair(context.store, run, item);
+    const { formats, effort } = plan;
+    const { status, patches } = await deltaStage(
+      {
+        source: { ...source, ...platformOf(plan) },
+        target: { ...target, ...platformOf(plan) },
+        formats,
+        effort,
+        predictedPatchSize: candidate.predictedPatchSize,
+      },
+      context,
+    );
+    return { status, outcome: { patches } };
+  },
+};
+
+function platformOf({ platform }: RunPlan): Pick<RunPlan, 'platform'> {
+  return platform ? { platform } : {};
+}
+
+export function signatureJobs(plan: RunPlan): SignatureJob[] {
+  return imagesOf(plan).map((reference) => ({
+    run: plan.id,
+    item: items.signature(reference, plan.platform),
+    reference,
+  }));
+}
+
+export function pairingJobs(run: string, pairings: readonly Pairing[]): PairingJob[] {
+  return pairings.map((pairing) => ({
+    run,
+    item: items.pairing(pairing.target.manifest, pairing.scope),
+    ...pairing,
+  }));
+}
+
+export function deltaJobs(run: string, pairs: readonly string[]): DeltaJob[] {
+  return pairs.map((item) => ({ run, item }));
+}
+
+/** What tells items of a stage apart for people: goes into the outcome of one that failed. */
+export function subjectOf(job: ItemJob): object {
+  const { run: _, item: __, ...subject } = job;
+  return subject;
+}
+
+/**
+ * The pairings of a run, once it is known which image each reference is: each target within each set of sources, one
+ * for sets that turn out to be the same. Images that could not be read (those without a manifest) are left out.
+ */
+export function planPairings(
+  plan: RunPlan,
+  manifests: ReadonlyMap<string, Digest>,
+): { scopes: Map<string, ImageName[]>; pairings: Pairing[] } {
+  const named = (references: readonly string[]): ImageName[] => {
+    const images = new Map<Digest, ImageName>();
+    for (const reference of references) {
+      const manifest = manifests.get(reference);
+      if (manifest && !images.has(manifest)) images.set(manifest, { manifest, reference });
+    }
+    return [...images.values()];
+  };
+  const targets = named(plan.targets);
+  const scopes = new Map<string, ImageName[]>();
+  const pairings = new Map<string, Pairing>();
+  for (const { images, sites } of plan.residents) {
+    const sources = named(images);
+    const held = new Set(sources.map(({ manifest }) => manifest));
+    const scope = scopeOf([...held]);
+    for (const target of targets) {
+      const isHeld = held.has(target.manifest);
+      if (held.size === (isHeld ? 1 : 0) || (sites && isHeld)) continue;
+      scopes.set(scope, sources);
+      pairings.set(items.pairing(target.manifest, scope), { target, scope });
+    }
+  }
+  return { scopes, pairings: [...pairings.values()] };
+}

@@ -1,0 +1,87 @@
+import type { Limits } from '../lib/limits.ts';
+import { connectWorker } from '../lib/queue/connection.ts';
+import { openLeases } from '../lib/queue/lease.ts';
+import { PREFIX, RUN_QUEUE } from '../lib/queue/names.ts';
+import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
+import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
+import type { Log } from '../lib/run/context.ts';
+import type { Stage } from '../lib/run/stage.ts';
+import type { Store } from '../lib/store/store.ts';
+import { runDispatcher, stageDispatcher, type AttemptEvent } from './dispatch.ts';
+import type { StageHandlers } from './flow.ts';
+
+export interface WorkerOptions {
+  readonly redis: string;
+  readonly store: Store;
+  readonly stages: readonly Stage[];
+  /** Jobs at a time, of each stage. */
+  readonly concurrency: number;
+  readonly limits: Limits;
+  readonly scratch: string;
+  /** For jobs under way when the worker is told to stop, in milliseconds. */
+  readonly grace: number;
+  readonly log: Log;
+  readonly onAttempt?: (event: AttemptEvent) => void;
+  /** Called once jobs are being taken. */
+  readonly onReady?: (worker: RunningWorker) => void;
+  readonly locks?: LockSettings;
+  readonly jobs?: JobSettings;
+  readonly handlers?: StageHandlers;
+}
+
+/** What health checks and metrics look at. */
+export interface RunningWorker {
+  /** Whether Redis answers. */
+  ping(): Promise<void>;
+  counts(): Promise<Record<Stage | 'run', QueueCounts>>;
+}
+
+/** Coordinators do little but wait: one worker leads many runs. */
+const RUNS_AT_A_TIME = 100;
+
+/** Takes jobs until the signal is aborted; then ends or hands back those under way. Waits for Redis where it is gone. */
+export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
+  const { locks = LOCK_SETTINGS, jobs = JOB_SETTINGS, concurrency, log } = options;
+  const warn = createWarner(log);
+  const connection = connectWorker(options.redis, warn);
+  const queues = openQueues(connection, jobs);
+  const context = {
+    ...options,
+    queues,
+    leases: openLeases(connection, PREFIX, locks.lockDuration),
+    leaseRenewal: locks.lockDuration / 3,
+  };
+  const start = { locks, onError: warn };
+  const leader = startQueueWorker(RUN_QUEUE, connection, runDispatcher(context), {
+    ...start,
+    concurrency: RUNS_AT_A_TIME,
+  });
+  const stages = options.stages.map((stage) =>
+    startQueueWorker(stage, connection, stageDispatcher(stage, context), { ...start, concurrency }),
+  );
+  log.info({ stages: options.stages, redis: connection.where, store: options.store.where }, 'worker started');
+  options.onReady?.({
+    ping: async () => void (await connection.redis.ping()),
+    counts: () => queues.counts(),
+  });
+  if (!signal.aborted)
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  log.info({}, 'worker stops');
+  // a run has no end that were worth waiting for
+  await Promise.all([leader.stop(0), ...stages.map((worker) => worker.stop(options.grace))]);
+  connection.redis.disconnect();
+  log.info({}, 'worker stopped');
+}
+
+/** The same error over and over, while a server is gone, is said once a minute. */
+function createWarner(log: Log): (error: Error) => void {
+  let last = '';
+  let at = 0;
+  return (error) => {
+    const message = error.message || ((error as NodeJS.ErrnoException).code ?? error.name);
+    if (message === last && Date.now() - at < 60_000) return;
+    last = message;
+    at = Date.now();
+    log.warn({ error: message }, 'Redis');
+  };
+}
