@@ -5,13 +5,14 @@ import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, createGzip } from 'node:zlib';
+import { createGunzip } from 'node:zlib';
 import { createHash } from 'node:crypto';
 import { extract, pack, type Pack } from 'tar-stream';
 import { digestOf, hexOf, type Digest } from '../lib/oci/descriptor.ts';
 import { layoutIndex, LAYOUT_MARKER } from '../lib/oci/layoutwriter.ts';
 import { MEDIA_TYPES } from '../lib/oci/manifest.ts';
 import { machinePlatform } from '../lib/oci/platform.ts';
+import { recompressed } from '../lib/recompress/recompress.ts';
 
 /** A published release of an npm package: `name@version`. */
 export type Release = string;
@@ -43,7 +44,7 @@ export async function buildImage(directory: string, tarballs: readonly string[],
   const writeBlob = async (document: object) => {
     const bytes = Buffer.from(JSON.stringify(document));
     await writeFile(join(blobs, hexOf(digestOf(bytes))), bytes);
-    return { digest: digestOf(bytes), size: bytes.length, bytes };
+    return { digest: digestOf(bytes), size: bytes.length };
   };
   const config = await writeBlob({
     ...machinePlatform(),
@@ -58,7 +59,9 @@ export async function buildImage(directory: string, tarballs: readonly string[],
     layers: layers.map(({ digest, size }) => ({ mediaType: `${MEDIA_TYPES.ociLayer}+gzip`, digest, size })),
   });
   await writeFile(join(directory, 'oci-layout'), LAYOUT_MARKER);
-  await writeFile(join(directory, 'index.json'), layoutIndex(manifest.bytes, undefined));
+  const { digest, size } = manifest;
+  const descriptor = { mediaType: MEDIA_TYPES.ociManifest, digest, size };
+  await writeFile(join(directory, 'index.json'), layoutIndex(descriptor, undefined));
 }
 
 async function buildLayer(
@@ -72,7 +75,7 @@ async function buildLayer(
   const tar = pack();
   await Promise.all([
     reinstall(tarball, tar, mtime),
-    pipeline(Readable.from(tar), tee(diff), createGzip(), tee(layer), createWriteStream(path)),
+    pipeline(Readable.from(tar), tee(diff), compressed, tee(layer), createWriteStream(path)),
   ]);
   const digest: Digest = `sha256:${layer.digest('hex')}`;
   await rename(path, join(blobs, hexOf(digest)));
@@ -102,6 +105,11 @@ async function reinstall(tarball: string, tar: Pack, mtime: Date): Promise<void>
     tar.finalize();
   })();
   await Promise.all([pipeline(createReadStream(tarball), createGunzip(), entries), copied]);
+}
+
+/** As Docker does it. */
+function compressed(tar: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  return recompressed(tar, { encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' });
 }
 
 function tee(hash: { update(bytes: Uint8Array): unknown }) {

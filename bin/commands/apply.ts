@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { PanamaxError } from '../../lib/errors.ts';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { formatReference } from '../../lib/oci/reference.ts';
-import { parseDestination } from '../../lib/oci/writer.ts';
+import { keepsManifest, parseDestination } from '../../lib/oci/writer.ts';
 import { createScratch } from '../../lib/scratch.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { printResult, scratchParent } from '../session.ts';
@@ -20,6 +20,10 @@ export const applyCommand: Command = {
       value: 'IMAGE',
       help: 'oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG] or stream:FILE',
     },
+    uncompressed: {
+      type: 'boolean',
+      help: 'layers as plain tars: faster, but the manifest digest is not kept',
+    },
     ...COMMON,
   },
   async run(args, signal) {
@@ -31,20 +35,28 @@ export const applyCommand: Command = {
       throw new PanamaxError('usage', 'source or output is missing', { expected: USAGE });
     }
     const destination = parseDestination(output);
+    const isPlain = args.flag('uncompressed');
     const { size } = await stat(patch!).catch(() => {
       throw new PanamaxError('not-found', 'no such patch', { found: patch! });
     });
     await using scratch = await createScratch(scratchParent(args));
     const target = await applyPatchFile(
-      { patch: patch!, source, destination, ...args.platform },
+      { patch: patch!, source, destination, isPlain, ...args.platform },
       { scratch: scratch.path, limits: args.limits, signal },
     );
+    const isExact = !isPlain && keepsManifest(target, destination);
     printResult(
       args,
-      { image: target.config, platform: target.platform, output, patchSize: size },
+      {
+        image: target.config,
+        manifest: isExact ? target.manifest : null,
+        platform: target.platform,
+        output,
+        patchSize: size,
+      },
       destination.transport === 'stream'
         ? `${destination.path}: layer stream of image ${target.config}`
-        : `${formatReference({ ...destination, transport: destination.transport })}: image ${target.config}`,
+        : `${formatReference({ ...destination, transport: destination.transport })}: image ${target.config}${isExact ? `, manifest ${target.manifest}` : ''}`,
     );
   },
 };

@@ -2,6 +2,7 @@ import { copyFile } from 'node:fs/promises';
 import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { replaceFile } from '../../lib/file.ts';
+import { canBeExact } from '../../lib/oci/form.ts';
 import { pullSize } from '../../lib/oci/record.ts';
 import { createScratch } from '../../lib/scratch.ts';
 import { runThread, threadModule } from '../../lib/thread.ts';
@@ -44,11 +45,19 @@ export const diffCommand: Command = {
     const { path, ...patch } = result.patches[0]!;
     await replaceFile(output, (part) => copyFile(path, part));
     const pull = pullSize(result.target, result.source);
+    const isExact = patch.format === 'xdelta' && canBeExact(result.target);
     printResult(
       args,
-      { ...patch, pullSize: pull, source: result.source.manifest, target: result.target.manifest },
+      {
+        ...patch,
+        pullSize: pull,
+        source: result.source.manifest,
+        target: result.target.manifest,
+        isExact,
+      },
       `${output}: ${formatSize(patch.size)}, ${formatShare(patch.size, pull)} of the ${formatSize(pull)} that a pull moves, ` +
-        `in ${patch.encodeSeconds.toFixed(1)} s`,
+        `in ${patch.encodeSeconds.toFixed(1)} s` +
+        (isExact ? '' : '; the manifest digest is not kept'),
     );
   },
 };

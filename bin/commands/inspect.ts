@@ -3,9 +3,11 @@ import { readOciDelta, type OciDelta } from '../../lib/delta/ocidelta/read.ts';
 import { formatOf, openPatch } from '../../lib/delta/patch.ts';
 import type { Recipe } from '../../lib/delta/recipe.ts';
 import type { Limits } from '../../lib/limits.ts';
+import { canBeExact } from '../../lib/oci/form.ts';
 import { openImage } from '../../lib/oci/image.ts';
 import { formatPlatform } from '../../lib/oci/platform.ts';
 import { parseReference } from '../../lib/oci/reference.ts';
+import type { Compression } from '../../lib/recompress/recipe.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { printResult } from '../session.ts';
@@ -41,9 +43,10 @@ async function inspectPatch(args: Arguments, path: string): Promise<void> {
   const { format } = patch;
   const { source, target } = patch.format === 'xdelta' ? patch.recipe : patch.delta;
   const layers = patch.format === 'xdelta' ? patch.recipe.target.layers : patch.delta.layers;
+  const isExact = patch.format === 'xdelta' && canBeExact(patch.recipe.target);
   printResult(
     args,
-    { kind: 'patch', format, size, source, target: { ...documentsOf(target), layers } },
+    { kind: 'patch', format, size, source, target: { ...documentsOf(target), isExact, layers } },
     formatTable(
       [
         ['format', format],
@@ -51,6 +54,7 @@ async function inspectPatch(args: Arguments, path: string): Promise<void> {
         ['source', named(source)],
         ['target', named(target)],
         ['platform', target.platform],
+        ['digest', isExact ? 'kept: the manifest and the compressed layers come back' : 'not kept'],
         ...layers.map((layer, i) => [`layer ${i}`, `${layer.diffID} ${describeLayer(layer)}`]),
       ],
       2,
@@ -69,7 +73,15 @@ function documentsOf(target: Recipe['target'] | OciDelta['target']): object {
 }
 
 function describeLayer(layer: Recipe['target']['layers'][number] | OciDelta['layers'][number]): string {
-  return 'size' in layer ? formatSize(layer.size) : layer.kind;
+  if (!('size' in layer)) return layer.kind;
+  return `${formatSize(layer.size)} ${describeCompression(layer.compression)}`;
+}
+
+function describeCompression(compression: Compression | undefined): string {
+  if (!compression) return 'compressed in an unknown way';
+  return compression.encoder === 'none'
+    ? 'uncompressed'
+    : `compressed by ${compression.encoder} -${compression.level}`;
 }
 
 async function inspectImage(args: Arguments, operand: string): Promise<void> {

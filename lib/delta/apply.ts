@@ -24,6 +24,8 @@ export interface ApplyTask {
   /** Reference of the source image, or `stream:FILE` for its layer stream. */
   readonly source: string;
   readonly destination: Destination;
+  /** Layers uncompressed, and a manifest of its own, also where the target's could be kept. */
+  readonly isPlain?: boolean;
   /** Of the source; by default the target's. */
   readonly platform?: Platform;
 }
@@ -47,11 +49,12 @@ export async function applyPatchFile(task: ApplyTask, context: ApplyContext): Pr
     const { target } = patch.recipe;
     checkSize(streamSize(target), context.limits, task.patch);
     const source = await xdeltaSource(patch.recipe, task, context);
-    await writeImage(target, applyXdelta(task.patch, source, patch.recipe, context.signal), task.destination);
+    const stream = applyXdelta(task.patch, source, patch.recipe, context.signal);
+    await writeImage(target, stream, task.destination, task);
     return target;
   }
   const { path, record } = await rebuildOnScratch(patch.delta, task, context);
-  await writeImage(record, createReadStream(path, { highWaterMark: 128 * 1024 }), task.destination);
+  await writeImage(record, createReadStream(path, { highWaterMark: 128 * 1024 }), task.destination, task);
   return record;
 }
 

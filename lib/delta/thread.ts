@@ -7,6 +7,7 @@ import { unpackImage } from '../oci/layerstream.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
+import { findCompressions } from '../recompress/detect.ts';
 import { serveThread } from '../threadmain.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import type { Effort } from './alignment.ts';
@@ -47,8 +48,8 @@ export interface CreatedPatch extends PatchFile {
 }
 
 serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
-  const source = await unpack(task.source, join(task.scratch, 'source'), task.limits);
-  const target = await unpack(task.target, join(task.scratch, 'target'), task.limits);
+  const source = await unpack(task.source, join(task.scratch, 'source'), task.limits, false);
+  const target = await unpack(task.target, join(task.scratch, 'target'), task.limits, true);
   const patches: CreatedPatch[] = [];
   for (const format of task.formats) {
     const started = performance.now();
@@ -60,7 +61,12 @@ serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   return { source: source.record, target: target.record, patches };
 });
 
-async function unpack(side: DeltaSide, path: string, limits: Limits): Promise<UnpackedImage> {
+async function unpack(
+  side: DeltaSide,
+  path: string,
+  limits: Limits,
+  isTarget: boolean,
+): Promise<UnpackedImage> {
   const { reference, record } = side;
   const image = await openImage(await parseReference(reference), { ...side, limits });
   if (record && record.manifest !== image.manifestDigest) {
@@ -73,5 +79,7 @@ async function unpack(side: DeltaSide, path: string, limits: Limits): Promise<Un
   const stream = await unpackImage(image, path, limits);
   const { layers } = image;
   if (record) return { stream, record, layers };
-  return { stream, record: imageRecord(image, stream.layerSizes, await measurePullSizes(image)), layers };
+  const pullSizes = await measurePullSizes(image);
+  const compressions = isTarget ? await findCompressions(layers, stream) : [];
+  return { stream, record: imageRecord(image, stream.layerSizes, pullSizes, compressions), layers };
 }

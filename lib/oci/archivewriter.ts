@@ -1,8 +1,9 @@
 import { createWriteStream } from 'node:fs';
 import { finished, pipeline } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
-import { digestOf, hexOf } from './descriptor.ts';
-import { layoutIndex, LAYOUT_MARKER, plainManifest } from './layoutwriter.ts';
+import { hexOf } from './descriptor.ts';
+import type { LayoutForm } from './form.ts';
+import { layoutIndex, LAYOUT_MARKER } from './layoutwriter.ts';
 import { replaceFile } from '../file.ts';
 import type { ImageRecord } from './record.ts';
 import type { Destination, RebuiltLayer } from './writer.ts';
@@ -12,14 +13,17 @@ export async function writeArchive(
   image: ImageRecord,
   layers: AsyncIterable<RebuiltLayer>,
   { path, name }: Destination,
+  form: LayoutForm,
 ): Promise<void> {
   await writeTar(path, async (tar) => {
     const seen = new Set<string>();
-    for await (const layer of layers) await addLayer(tar, blobName(layer.diffID), layer, seen);
-    const manifest = plainManifest(image);
+    for await (const layer of layers) {
+      const { digest, size, bytes } = form.blob(layer);
+      await addLayer(tar, blobName(digest), size, bytes, seen);
+    }
     addBytes(tar, blobName(image.config), Buffer.from(image.configDocument));
-    addBytes(tar, blobName(digestOf(manifest)), manifest);
-    addBytes(tar, 'index.json', layoutIndex(manifest, name));
+    addBytes(tar, blobName(form.descriptor.digest), form.manifest);
+    addBytes(tar, 'index.json', layoutIndex(form.descriptor, name));
     addBytes(tar, 'oci-layout', LAYOUT_MARKER);
   });
 }
@@ -32,7 +36,9 @@ export async function writeDockerArchive(
 ): Promise<void> {
   await writeTar(path, async (tar) => {
     const seen = new Set<string>();
-    for await (const layer of layers) await addLayer(tar, `${hexOf(layer.diffID)}.tar`, layer, seen);
+    for await (const { diffID, size, tar: bytes } of layers) {
+      await addLayer(tar, `${hexOf(diffID)}.tar`, size, bytes, seen);
+    }
     const config = `${hexOf(image.config)}.json`;
     addBytes(tar, config, Buffer.from(image.configDocument));
     const entry = {
@@ -72,15 +78,21 @@ function addBytes(tar: Pack, name: string, bytes: Buffer): void {
   tar.entry({ ...FIXED, name }, bytes);
 }
 
-async function addLayer(tar: Pack, name: string, layer: RebuiltLayer, seen: Set<string>): Promise<void> {
+async function addLayer(
+  tar: Pack,
+  name: string,
+  size: number,
+  bytes: AsyncIterable<Uint8Array>,
+  seen: Set<string>,
+): Promise<void> {
   if (seen.has(name)) {
-    for await (const _ of layer.tar);
+    for await (const _ of bytes);
     return;
   }
   seen.add(name);
-  const entry = tar.entry({ ...FIXED, name, size: layer.size });
+  const entry = tar.entry({ ...FIXED, name, size });
   const done = finished(entry);
-  await Promise.all([pipeline(copied(layer.tar), entry), done]);
+  await Promise.all([pipeline(copied(bytes), entry), done]);
 }
 
 const COPY_SIZE = 64 * 1024;

@@ -1,7 +1,8 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { flush, ownName, writeChunks } from '../file.ts';
-import { asArray, asRecord, digestOf, hexOf, parseDocument, type Descriptor } from './descriptor.ts';
+import { asArray, asRecord, hexOf, parseDocument, type Descriptor } from './descriptor.ts';
+import type { LayoutForm } from './form.ts';
 import { MEDIA_TYPES } from './manifest.ts';
 import type { ImageRecord } from './record.ts';
 import type { Destination, RebuiltLayer } from './writer.ts';
@@ -9,39 +10,14 @@ import type { Destination, RebuiltLayer } from './writer.ts';
 const REF_NAME = 'org.opencontainers.image.ref.name';
 const DEFAULT_TAG = 'latest';
 
-/** The OCI manifest of an image whose layers are stored uncompressed. */
-export function plainManifest(image: ImageRecord): Buffer {
-  return Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType: MEDIA_TYPES.ociManifest,
-      config: {
-        mediaType: MEDIA_TYPES.ociConfig,
-        digest: image.config,
-        size: Buffer.byteLength(image.configDocument),
-      },
-      layers: image.layers.map(({ diffID, size }) => ({
-        mediaType: MEDIA_TYPES.ociLayer,
-        digest: diffID,
-        size,
-      })),
-    }),
-  );
-}
-
 /** The index.json of a layout. `others` are the items it has already; one of the same tag makes room. */
 export function layoutIndex(
-  manifest: Buffer,
+  manifest: Descriptor,
   tag: string | undefined,
   others: readonly unknown[] = [],
 ): Buffer {
   const name = tag ?? DEFAULT_TAG;
-  const descriptor: Descriptor = {
-    mediaType: MEDIA_TYPES.ociManifest,
-    digest: digestOf(manifest),
-    size: manifest.length,
-    annotations: { [REF_NAME]: name },
-  };
+  const descriptor: Descriptor = { ...manifest, annotations: { [REF_NAME]: name } };
   const kept = others.filter((other) => nameOf(other) !== name);
   return Buffer.from(
     JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPES.ociIndex, manifests: [...kept, descriptor] }),
@@ -63,6 +39,7 @@ export async function writeLayout(
   image: ImageRecord,
   layers: AsyncIterable<RebuiltLayer>,
   { path, name }: Destination,
+  form: LayoutForm,
 ): Promise<void> {
   const exists = (await stat(path).catch(() => undefined)) !== undefined;
   const part = exists ? join(path, `.${ownName()}.part`) : `${path.replace(/\/+$/, '')}.${ownName()}.part`;
@@ -70,16 +47,16 @@ export async function writeLayout(
   try {
     await mkdir(blobs, { recursive: true });
     for await (const layer of layers) {
-      const blob = join(blobs, hexOf(layer.diffID));
+      const { digest, bytes } = form.blob(layer);
+      const blob = join(blobs, hexOf(digest));
       // a layer may stand in an image twice
       await rm(blob, { force: true });
-      await writeChunks(blob, layer.tar);
+      await writeChunks(blob, bytes);
     }
-    const manifest = plainManifest(image);
     await writeFile(join(blobs, hexOf(image.config)), image.configDocument);
-    await writeFile(join(blobs, hexOf(digestOf(manifest))), manifest);
+    await writeFile(join(blobs, hexOf(form.descriptor.digest)), form.manifest);
     await writeFile(join(part, 'oci-layout'), LAYOUT_MARKER);
-    await writeFile(join(part, 'index.json'), layoutIndex(manifest, name, await itemsOf(path)));
+    await writeFile(join(part, 'index.json'), layoutIndex(form.descriptor, name, await itemsOf(path)));
     for (const blob of await readdir(blobs)) await flush(join(blobs, blob));
     if (exists) await moveInto(part, path);
     else await rename(part, path);

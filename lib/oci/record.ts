@@ -13,6 +13,7 @@ import { parseConfig, parseManifest } from './manifest.ts';
 import { formatPlatform } from './platform.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { PanamaxError } from '../errors.ts';
+import { parseCompression, type Compression } from '../recompress/recipe.ts';
 
 /**
  * What panamax keeps of an image: all that is needed to rebuild it from its layer stream. Part of signatures
@@ -42,16 +43,20 @@ export interface LayerRecord {
   readonly mediaType: string;
   /** What a pull moves for this layer, in bytes: its size in the manifest, or by gzip where it is plain there. */
   readonly pullSize: number;
+  /** What makes the bytes that the manifest names of the tar again; undefined where nothing known does. */
+  readonly compression?: Compression;
 }
 
 /**
  * @param sizes of the layers uncompressed, in bytes
  * @param pullSizes by default those of the manifest
+ * @param compressions of the layers, where they were looked for
  */
 export function imageRecord(
   image: Pick<Image, 'manifestDigest' | 'manifestBytes' | 'configDigest' | 'configBytes'>,
   sizes: readonly number[],
   pullSizes?: readonly number[],
+  compressions: readonly (Compression | undefined)[] = [],
 ): ImageRecord {
   const { manifestDigest, manifestBytes, configDigest, configBytes } = image;
   const manifest = parseManifest(manifestBytes, DEFAULT_LIMITS, manifestDigest);
@@ -68,6 +73,7 @@ export function imageRecord(
       digest,
       mediaType,
       pullSize: pullSizes?.[i] ?? size,
+      ...(compressions[i] && { compression: compressions[i] }),
     })),
   };
 }
@@ -94,12 +100,17 @@ export function parseImageRecord(value: unknown, where: string): ImageRecord {
   const layers = asArray(record['layers'], `${where} layers`).map((item, i) => {
     const at = `${where} layers[${i}]`;
     const layer = asRecord(item, at);
+    const compression =
+      layer['compression'] === undefined
+        ? undefined
+        : parseCompression(layer['compression'], `${at} compression`);
     return {
       diffID: parseDigest(layer['diffID'], at),
       size: asSize(layer['size'], `${at} size`),
       digest: parseDigest(layer['digest'], at),
       mediaType: asString(layer['mediaType'], `${at} mediaType`),
       pullSize: asSize(layer['pullSize'], `${at} pullSize`),
+      ...(compression && { compression }),
     };
   });
   // the documents are the image: what is said of it beside them has to agree with them

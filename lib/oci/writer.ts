@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { PanamaxError } from '../errors.ts';
 import { writeArchive, writeDockerArchive } from './archivewriter.ts';
 import type { Digest } from './descriptor.ts';
+import { canBeExact, exactForm, plainForm, type LayoutForm } from './form.ts';
 import { writeLayout } from './layoutwriter.ts';
 import type { ImageRecord, LayerRecord } from './record.ts';
 import { splitTransport, TRANSPORTS, type Transport } from './reference.ts';
@@ -27,6 +28,7 @@ export type ImageWriter = (
   image: ImageRecord,
   layers: AsyncIterable<RebuiltLayer>,
   destination: Destination,
+  form: LayoutForm,
 ) => Promise<void>;
 
 /** `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME:TAG]` or `stream:FILE`. */
@@ -49,8 +51,14 @@ const WRITERS: Readonly<Record<Destination['transport'], ImageWriter>> = {
   stream: writeStream,
 };
 
+/** In which forms an image keeps its manifest digest, where its record says how its layers were compressed. */
+export function keepsManifest(image: ImageRecord, { transport }: Destination): boolean {
+  return (transport === 'oci' || transport === 'oci-archive') && canBeExact(image);
+}
+
 /**
- * Writes an image from its layer stream. Layers are stored uncompressed: the image keeps its ID and diffIDs.
+ * Writes an image from its layer stream. The image keeps its ID and diffIDs; layouts keep the manifest, with the layers
+ * compressed as they were, where that can be and no plain layers are asked for. Else layers are uncompressed.
  *
  * @throws PanamaxError `bad-patch` where the stream is not the image's, and whatever writing throws; then
  *   nothing is left behind
@@ -59,8 +67,10 @@ export async function writeImage(
   image: ImageRecord,
   stream: AsyncIterable<Uint8Array>,
   destination: Destination,
+  { isPlain = false }: { readonly isPlain?: boolean } = {},
 ): Promise<void> {
-  await WRITERS[destination.transport](image, splitLayers(image, stream), destination);
+  const form = keepsManifest(image, destination) && !isPlain ? exactForm(image) : plainForm(image);
+  await WRITERS[destination.transport](image, splitLayers(image, stream), destination, form);
 }
 
 /** Reads a stream to its end. @throws PanamaxError `bad-patch` where it is not the image's layer stream */

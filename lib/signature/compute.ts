@@ -6,6 +6,8 @@ import { openSpool } from '../oci/layerstream.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord } from '../oci/record.ts';
 import { createRootfs, type RootfsItem } from '../oci/rootfs.ts';
+import { findCompressions } from '../recompress/detect.ts';
+import type { Compression } from '../recompress/recipe.ts';
 import type { TarEntry } from '../tar/entry.ts';
 import { createExpander } from '../tar/expand.ts';
 import { scanTar } from '../tar/scan.ts';
@@ -38,15 +40,20 @@ export async function computeSignature(
   ]);
   if (read.status === 'rejected') throw read.reason;
   if (pullSizes.status === 'rejected') throw pullSizes.reason;
-  const { layerSizes, ...content } = read.value;
-  return { image: imageRecord(image, layerSizes, pullSizes.value), ...content };
+  const { layerSizes, compressions, ...content } = read.value;
+  return { image: imageRecord(image, layerSizes, pullSizes.value, compressions), ...content };
+}
+
+interface ReadLayers {
+  readonly layerSizes: readonly number[];
+  readonly compressions: readonly (Compression | undefined)[];
 }
 
 async function readImage(
   image: Image,
   scratchPath: string,
   limits: Limits,
-): Promise<Omit<Signature, 'image'> & { layerSizes: readonly number[] }> {
+): Promise<Omit<Signature, 'image'> & ReadLayers> {
   try {
     await using spool = await openSpool(image, scratchPath, limits);
     const rootfs = createRootfs<StoredContent>(limits);
@@ -64,6 +71,7 @@ async function readImage(
     for (const node of inodes) contentSize += node.size;
     return {
       layerSizes: spool.layerSizes,
+      compressions: await findCompressions(image.layers, { path: scratchPath, layerSizes: spool.layerSizes }),
       contentDigest: contentDigest(items),
       contentSize,
       tlsh: await tlshOf(items, spool.file),

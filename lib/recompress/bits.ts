@@ -1,0 +1,168 @@
+import {
+  LENGTH_BASE,
+  LENGTH_CODE,
+  LENGTH_EXTRA,
+  MATCH,
+  OFFSET_BASE,
+  OFFSET_EXTRA,
+  OFFSET_MASK,
+  offsetCode,
+  tokenLength,
+} from './symbols.ts';
+
+/** A Huffman code: its bits reversed, and its length from bit 16 on; 0 where a symbol has none. */
+export type Code = number;
+
+/** Gathers bits, the lowest first (RFC 1951, section 3.1.1), to bytes. */
+export interface BitWriter {
+  /** @param count at most 16 */
+  bits(value: number, count: number): void;
+  code(code: Code): void;
+  /** Fills up to a whole byte with zeros. */
+  align(): void;
+  /** Bits of the byte that is begun. */
+  pending(): number;
+  /** Whole bytes, behind `align`. */
+  bytes(bytes: Uint8Array): void;
+  /** Tokens of `symbols.ts` in the given codes, without the end of the block. */
+  tokens(tokens: Int32Array, count: number, literals: Int32Array, offsets: Int32Array): void;
+  /** The bytes that are whole; a copy, and the writer forgets them. */
+  take(): Uint8Array;
+}
+
+const START_SIZE = 256 * 1024;
+/** A token takes at most 15 + 5 + 15 + 13 bits. */
+const TOKEN_SIZE = 8;
+
+export function createBitWriter(): BitWriter {
+  let out = new Uint8Array(START_SIZE);
+  let size = 0;
+  /** Fewer than 16 bits wait. */
+  let held = 0;
+  let count = 0;
+
+  function reserve(more: number): void {
+    if (size + more <= out.length) return;
+    const larger = new Uint8Array(Math.max(2 * out.length, size + more));
+    larger.set(out.subarray(0, size));
+    out = larger;
+  }
+
+  function bits(value: number, length: number): void {
+    held |= value << count;
+    count += length;
+    if (count < 16) return;
+    reserve(2);
+    out[size++] = held;
+    out[size++] = held >>> 8;
+    held >>>= 16;
+    count -= 16;
+  }
+
+  return {
+    bits,
+    code: (code) => bits(code & 0xffff, code >>> 16),
+    align() {
+      reserve(2);
+      for (; count > 0; count -= 8) {
+        out[size++] = held;
+        held >>>= 8;
+      }
+      count = 0;
+    },
+    pending: () => count & 7,
+    bytes(bytes) {
+      reserve(bytes.length + 2);
+      for (; count > 0; count -= 8) {
+        out[size++] = held;
+        held >>>= 8;
+      }
+      out.set(bytes, size);
+      size += bytes.length;
+    },
+    tokens(tokens, tokenCount, literals, offsets) {
+      reserve(tokenCount * TOKEN_SIZE);
+      const target = out;
+      let at = size;
+      let value = held;
+      let length = count;
+      for (let i = 0; i < tokenCount; i++) {
+        const token = tokens[i]!;
+        if (token < MATCH) {
+          const code = literals[token]!;
+          value |= (code & 0xffff) << length;
+          length += code >>> 16;
+          if (length >= 16) {
+            target[at++] = value;
+            target[at++] = value >>> 8;
+            value >>>= 16;
+            length -= 16;
+          }
+          continue;
+        }
+        const matchLength = tokenLength(token);
+        const lengthCode = LENGTH_CODE[matchLength]!;
+        let code = literals[257 + lengthCode]!;
+        value |= (code & 0xffff) << length;
+        length += code >>> 16;
+        if (length >= 16) {
+          target[at++] = value;
+          target[at++] = value >>> 8;
+          value >>>= 16;
+          length -= 16;
+        }
+        const offset = token & OFFSET_MASK;
+        const offsetSymbol = offsetCode(offset);
+        value |= (matchLength - LENGTH_BASE[lengthCode]!) << length;
+        length += LENGTH_EXTRA[lengthCode]!;
+        if (length >= 16) {
+          target[at++] = value;
+          target[at++] = value >>> 8;
+          value >>>= 16;
+          length -= 16;
+        }
+        code = offsets[offsetSymbol]!;
+        value |= (code & 0xffff) << length;
+        length += code >>> 16;
+        if (length >= 16) {
+          target[at++] = value;
+          target[at++] = value >>> 8;
+          value >>>= 16;
+          length -= 16;
+        }
+        value |= (offset - OFFSET_BASE[offsetSymbol]!) << length;
+        length += OFFSET_EXTRA[offsetSymbol]!;
+        if (length >= 16) {
+          target[at++] = value;
+          target[at++] = value >>> 8;
+          value >>>= 16;
+          length -= 16;
+        }
+      }
+      size = at;
+      held = value;
+      count = length;
+    },
+    take() {
+      const taken = out.slice(0, size);
+      size = 0;
+      return taken;
+    },
+  };
+}
+
+/** A code, from its bits in the order of RFC 1951. */
+export function reversedCode(value: number, length: number): Code {
+  let reversed = 0;
+  for (let i = 0; i < length; i++) reversed |= ((value >> i) & 1) << (length - 1 - i);
+  return reversed | (length << 16);
+}
+
+/** The codes of fixed blocks (RFC 1951, section 3.2.6). */
+export const FIXED_LITERALS = Int32Array.from({ length: 288 }, (_, symbol) => {
+  if (symbol < 144) return reversedCode(0x30 + symbol, 8);
+  if (symbol < 256) return reversedCode(0x190 + symbol - 144, 9);
+  if (symbol < 280) return reversedCode(symbol - 256, 7);
+  return reversedCode(0xc0 + symbol - 280, 8);
+});
+export const FIXED_OFFSETS = Int32Array.from({ length: 30 }, (_, symbol) => reversedCode(symbol, 5));

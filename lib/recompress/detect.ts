@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import type { LayerStream } from '../delta/alignment.ts';
+import { compressionOf } from '../oci/decompress.ts';
+import type { Layer } from '../oci/image.ts';
+import { candidates } from './encoders.ts';
+import { createGzip, gzipHeaderSize } from './gzip.ts';
+import type { Compression, GzipRecipe } from './recipe.ts';
+
+/** Of a layer's tar, to tell encoders apart by. */
+const SAMPLE_SIZE = 1024 ** 2;
+/** Of the compressed layer, to compare with; more than the sample can take. */
+const HEAD_SIZE = 4 * 1024 ** 2;
+const STEP = 64 * 1024;
+const READ_SIZE = 256 * 1024;
+/** Whole layers that are compressed in vain, at most. */
+const MAX_ATTEMPTS = 4;
+
+/**
+ * Finds how each layer of an image was compressed.
+ *
+ * @param stream the image's layer stream
+ * @returns undefined for those that can't be made again
+ */
+export async function findCompressions(
+  layers: readonly Pick<Layer, 'blob' | 'descriptor' | 'diffID'>[],
+  { path, layerSizes }: LayerStream,
+): Promise<(Compression | undefined)[]> {
+  const found: (Compression | undefined)[] = [];
+  let start = 0;
+  for (const [i, layer] of layers.entries()) {
+    const end = start + layerSizes[i]!;
+    const range = { start, end: end - 1, highWaterMark: READ_SIZE };
+    const same = layers.findIndex(({ descriptor }) => descriptor.digest === layer.descriptor.digest);
+    found.push(
+      same < i
+        ? found[same]
+        : await findCompression(layer, () => (end > range.start ? createReadStream(path, range) : none())),
+    );
+    start = end;
+  }
+  return found;
+}
+
+async function* none(): AsyncGenerator<Uint8Array, void, void> {}
+
+/**
+ * Finds how a layer was compressed. The encoders that make the beginning of it compress all of it, until one's
+ * output has the layer's digest.
+ *
+ * @param tar the layer uncompressed, as often as it is asked for
+ * @returns undefined where none of the encoders known makes this layer
+ */
+export async function findCompression(
+  layer: Pick<Layer, 'blob' | 'descriptor' | 'diffID'>,
+  tar: () => AsyncIterable<Uint8Array>,
+): Promise<Compression | undefined> {
+  const { digest, mediaType, size } = layer.descriptor;
+  if (digest === layer.diffID) return mediaType.endsWith('.tar') ? { encoder: 'none' } : undefined;
+  const head = await firstBytes(layer.blob(), HEAD_SIZE);
+  const headerSize = gzipHeaderSize(head);
+  if (compressionOf(head) !== 'gzip' || headerSize === undefined) return undefined;
+  const header = head.toString('base64', 0, headerSize);
+  const sample = await firstBytes(tar(), SAMPLE_SIZE + 1);
+  const isWhole = sample.length <= SAMPLE_SIZE;
+  let attempts = 0;
+  for (const candidate of candidates()) {
+    const recipe = { ...candidate, header };
+    if (!makesBeginning(recipe, sample.subarray(0, SAMPLE_SIZE), isWhole, head)) continue;
+    if (await makesWhole(recipe, tar(), head, { digest, size })) return recipe;
+    if (++attempts === MAX_ATTEMPTS) return undefined;
+  }
+  return undefined;
+}
+
+function makesBeginning(recipe: GzipRecipe, sample: Uint8Array, isWhole: boolean, head: Uint8Array): boolean {
+  const gzip = createGzip(recipe);
+  let done = 0;
+  const isEqual = (made: Uint8Array) => {
+    const expected = head.subarray(done, done + made.length);
+    done += made.length;
+    return Buffer.compare(made.subarray(0, expected.length), expected) === 0;
+  };
+  for (let at = 0; at < sample.length; at += STEP) {
+    if (!isEqual(gzip.next(sample.subarray(at, at + STEP)))) return false;
+  }
+  return !isWhole || isEqual(gzip.end());
+}
+
+async function makesWhole(
+  recipe: GzipRecipe,
+  tar: AsyncIterable<Uint8Array>,
+  head: Uint8Array,
+  { digest, size }: { readonly digest: string; readonly size: number },
+): Promise<boolean> {
+  const gzip = createGzip(recipe);
+  const hash = createHash('sha256');
+  let done = 0;
+  const add = (made: Uint8Array) => {
+    const expected = head.subarray(done, done + made.length);
+    if (Buffer.compare(made.subarray(0, expected.length), expected) !== 0) return false;
+    done += made.length;
+    hash.update(made);
+    return done <= size;
+  };
+  for await (const piece of tar) {
+    if (!add(gzip.next(piece))) return false;
+  }
+  return add(gzip.end()) && done === size && `sha256:${hash.digest('hex')}` === digest;
+}
+
+/** At most so many bytes of a stream, which is not read further. */
+async function firstBytes(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  let left = size;
+  for await (const chunk of chunks) {
+    // the buffer may be used again
+    pieces.push(Buffer.from(chunk.subarray(0, left)));
+    left -= chunk.length;
+    if (left <= 0) break;
+  }
+  return Buffer.concat(pieces);
+}

@@ -1,0 +1,138 @@
+import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from './bits.ts';
+import { createDynamicHeader } from './goheader.ts';
+import { bitLength, generateCodes } from './gohuffman.ts';
+import {
+  END_OF_BLOCK,
+  LENGTH_CODE,
+  LENGTH_EXTRA,
+  LITERAL_COUNT,
+  MATCH,
+  MAX_STORED,
+  OFFSET_COUNT,
+  OFFSET_EXTRA,
+  OFFSET_MASK,
+  offsetCode,
+  tokenLength,
+} from './symbols.ts';
+
+/** Writes blocks of tokens as Go's compress/flate does (huffman_bit_writer.go). `input` is what the tokens stand for. */
+export interface GoBlockWriter {
+  /** Stored, fixed or dynamic, whichever is the smallest. */
+  smallest(tokens: Int32Array, count: number, input: Uint8Array | undefined): void;
+  /** Dynamic, or stored where that does not save a sixteenth. */
+  dynamic(tokens: Int32Array, count: number, input: Uint8Array): void;
+  /** Literals only, or stored where that does not save a sixteenth. */
+  literals(input: Uint8Array): void;
+  stored(input: Uint8Array, isLast?: boolean): void;
+}
+
+export function createGoBlockWriter(out: BitWriter): GoBlockWriter {
+  const literalFrequencies = new Int32Array(LITERAL_COUNT);
+  const offsetFrequencies = new Int32Array(OFFSET_COUNT);
+  const literalCodes = new Int32Array(LITERAL_COUNT);
+  const offsetCodes = new Int32Array(OFFSET_COUNT);
+  /** One offset code, of one bit, where there are no matches. */
+  const noOffsetCodes = new Int32Array(OFFSET_COUNT);
+  noOffsetCodes[0] = 1 << 16;
+  const header = createDynamicHeader();
+  let literalCount = 0;
+  let offsetCount = 0;
+
+  function index(tokens: Int32Array, count: number): void {
+    literalFrequencies.fill(0);
+    offsetFrequencies.fill(0);
+    for (let i = 0; i < count; i++) {
+      const token = tokens[i]!;
+      if (token < MATCH) {
+        literalFrequencies[token]!++;
+        continue;
+      }
+      literalFrequencies[257 + LENGTH_CODE[tokenLength(token)]!]!++;
+      offsetFrequencies[offsetCode(token & OFFSET_MASK)]!++;
+    }
+    literalFrequencies[END_OF_BLOCK]!++;
+    literalCount = LITERAL_COUNT;
+    while (literalFrequencies[literalCount - 1] === 0) literalCount--;
+    offsetCount = OFFSET_COUNT;
+    while (offsetCount > 0 && offsetFrequencies[offsetCount - 1] === 0) offsetCount--;
+    if (offsetCount === 0) {
+      offsetFrequencies[0] = 1;
+      offsetCount = 1;
+    }
+    generateCodes(literalFrequencies, LITERAL_COUNT, 15, literalCodes);
+    generateCodes(offsetFrequencies, OFFSET_COUNT, 15, offsetCodes);
+    header.prepare(literalCodes, literalCount, offsetCodes, offsetCount);
+  }
+
+  function extraBits(): number {
+    let total = 0;
+    for (let i = 257; i < literalCount; i++) total += literalFrequencies[i]! * LENGTH_EXTRA[i - 257]!;
+    for (let i = 0; i < offsetCount; i++) total += offsetFrequencies[i]! * OFFSET_EXTRA[i]!;
+    return total;
+  }
+
+  function bodySize(literals: Int32Array, offsets: Int32Array): number {
+    return (
+      bitLength(literalFrequencies, LITERAL_COUNT, literals) +
+      bitLength(offsetFrequencies, OFFSET_COUNT, offsets)
+    );
+  }
+
+  function stored(input: Uint8Array, isLast = false): void {
+    out.bits(isLast ? 1 : 0, 3);
+    out.align();
+    out.bits(input.length, 16);
+    out.bits(~input.length & 0xffff, 16);
+    out.bytes(input);
+  }
+
+  function writeDynamic(tokens: Int32Array, count: number): void {
+    header.write(out);
+    out.tokens(tokens, count, literalCodes, offsetCodes);
+    out.code(literalCodes[END_OF_BLOCK]!);
+  }
+
+  return {
+    stored,
+    smallest(tokens, count, input) {
+      index(tokens, count);
+      const isStorable = input !== undefined && input.length <= MAX_STORED;
+      // the same for all but stored blocks, and Go leaves it out where none is in question
+      const extra = isStorable ? extraBits() : 0;
+      const fixedSize = 3 + bodySize(FIXED_LITERALS, FIXED_OFFSETS) + extra;
+      const dynamicSize = header.size() + bodySize(literalCodes, offsetCodes) + extra;
+      if (isStorable && (input.length + 5) * 8 < Math.min(fixedSize, dynamicSize)) {
+        stored(input);
+      } else if (dynamicSize < fixedSize) {
+        writeDynamic(tokens, count);
+      } else {
+        out.bits(2, 3);
+        out.tokens(tokens, count, FIXED_LITERALS, FIXED_OFFSETS);
+        out.code(FIXED_LITERALS[END_OF_BLOCK]!);
+      }
+    },
+    dynamic(tokens, count, input) {
+      index(tokens, count);
+      const size = header.size() + bodySize(literalCodes, offsetCodes);
+      if ((input.length + 5) * 8 < size + (size >> 4)) stored(input);
+      else writeDynamic(tokens, count);
+    },
+    literals(input) {
+      literalFrequencies.fill(0);
+      for (let i = 0; i < input.length; i++) literalFrequencies[input[i]!]!++;
+      literalFrequencies[END_OF_BLOCK] = 1;
+      offsetFrequencies[0] = 1;
+      generateCodes(literalFrequencies, LITERAL_COUNT, 15, literalCodes);
+      header.prepare(literalCodes, END_OF_BLOCK + 1, noOffsetCodes, 1);
+      const size = header.size() + bodySize(literalCodes, noOffsetCodes);
+      if ((input.length + 5) * 8 < size + (size >> 4)) {
+        stored(input);
+        return;
+      }
+      header.write(out);
+      const tokens = Int32Array.from(input);
+      out.tokens(tokens, tokens.length, literalCodes, noOffsetCodes);
+      out.code(literalCodes[END_OF_BLOCK]!);
+    },
+  };
+}

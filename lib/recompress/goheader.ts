@@ -1,0 +1,103 @@
+import type { BitWriter } from './bits.ts';
+import { bitLength, generateCodes } from './gohuffman.ts';
+
+/** The header of a block with codes of its own (RFC 1951, section 3.2.7), with run lengths as Go's encoders choose them. */
+export interface DynamicHeader {
+  /** Takes the lengths of the first `literalCount` literal and `offsetCount` offset codes. */
+  prepare(literals: Int32Array, literalCount: number, offsets: Int32Array, offsetCount: number): void;
+  /** Of what is prepared, in bits. */
+  size(): number;
+  write(out: BitWriter): void;
+}
+
+const SYMBOL_COUNT = 19;
+const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+/** Extra bits by symbol from 16 on. */
+const EXTRA = [2, 3, 7];
+
+export function createDynamicHeader(): DynamicHeader {
+  const codes = new Int32Array(SYMBOL_COUNT);
+  const frequencies = new Int32Array(SYMBOL_COUNT);
+  /** Symbols, and behind those from 16 on the value of their extra bits. */
+  let symbols: number[] = [];
+  let literals = 0;
+  let offsets = 0;
+  let codeCount = 0;
+
+  function emit(symbol: number, extra?: number): void {
+    frequencies[symbol]!++;
+    symbols.push(symbol);
+    if (extra !== undefined) symbols.push(extra);
+  }
+
+  function emitRun(length: number, run: number): void {
+    let left = run;
+    if (length !== 0) {
+      emit(length);
+      left--;
+      while (left >= 3) {
+        const n = Math.min(left, 6);
+        emit(16, n - 3);
+        left -= n;
+      }
+    } else {
+      while (left >= 11) {
+        const n = Math.min(left, 138);
+        emit(18, n - 11);
+        left -= n;
+      }
+      if (left >= 3) {
+        emit(17, left - 3);
+        left = 0;
+      }
+    }
+    for (; left > 0; left--) emit(length);
+  }
+
+  return {
+    prepare(literalCodes, literalCount, offsetCodes, offsetCount) {
+      literals = literalCount;
+      offsets = offsetCount;
+      symbols = [];
+      frequencies.fill(0);
+      let run = 0;
+      let length = literalCodes[0]! >>> 16;
+      for (let i = 0; i < literalCount + offsetCount; i++) {
+        const next = (i < literalCount ? literalCodes[i]! : offsetCodes[i - literalCount]!) >>> 16;
+        if (next === length) {
+          run++;
+          continue;
+        }
+        emitRun(length, run);
+        length = next;
+        run = 1;
+      }
+      emitRun(length, run);
+      generateCodes(frequencies, SYMBOL_COUNT, 7, codes);
+      codeCount = SYMBOL_COUNT;
+      while (codeCount > 4 && frequencies[ORDER[codeCount - 1]!] === 0) codeCount--;
+    },
+    size: () =>
+      3 +
+      5 +
+      5 +
+      4 +
+      3 * codeCount +
+      bitLength(frequencies, SYMBOL_COUNT, codes) +
+      2 * frequencies[16]! +
+      3 * frequencies[17]! +
+      7 * frequencies[18]!,
+    write(out) {
+      out.bits(4, 3);
+      out.bits(literals - 257, 5);
+      out.bits(offsets - 1, 5);
+      out.bits(codeCount - 4, 4);
+      for (let i = 0; i < codeCount; i++) out.bits(codes[ORDER[i]!]! >>> 16, 3);
+      for (let i = 0; i < symbols.length; i++) {
+        const symbol = symbols[i]!;
+        out.code(codes[symbol]!);
+        if (symbol >= 16) out.bits(symbols[++i]!, EXTRA[symbol - 16]!);
+      }
+    },
+  };
+}

@@ -1,0 +1,60 @@
+import { crc32 } from 'node:zlib';
+import { createBitWriter } from './bits.ts';
+import { ENCODERS } from './encoders.ts';
+import type { GzipRecipe } from './recipe.ts';
+
+const FLAG_HEADER_CRC = 2;
+const FLAG_EXTRA = 4;
+const FLAG_NAME = 8;
+const FLAG_COMMENT = 16;
+const FIXED_SIZE = 10;
+
+/**
+ * Size of the header of a gzip member (RFC 1952, section 2.3) that bytes begin with; undefined where they do not, or end
+ * within it.
+ */
+export function gzipHeaderSize(bytes: Uint8Array): number | undefined {
+  if (bytes.length < FIXED_SIZE || bytes[0] !== 0x1f || bytes[1] !== 0x8b || bytes[2] !== 8) return undefined;
+  const flags = bytes[3]!;
+  let size = FIXED_SIZE;
+  if (flags & FLAG_EXTRA) size += 2 + (bytes[size] ?? 0) + ((bytes[size + 1] ?? 0) << 8);
+  for (const flag of [FLAG_NAME, FLAG_COMMENT]) {
+    if (!(flags & flag)) continue;
+    const end = bytes.indexOf(0, size);
+    if (end < 0) return undefined;
+    size = end + 1;
+  }
+  if (flags & FLAG_HEADER_CRC) size += 2;
+  return size <= bytes.length ? size : undefined;
+}
+
+/** One gzip member, piece by piece: `next` gives what is ready by now, which may be nothing. */
+export interface GzipStream {
+  next(piece: Uint8Array): Uint8Array;
+  /** The rest, with the trailer. */
+  end(): Uint8Array;
+}
+
+export function createGzip({ encoder, header, level, blockSize = 0 }: GzipRecipe): GzipStream {
+  const out = createBitWriter();
+  const deflater = ENCODERS[encoder].create({ level, blockSize }, out);
+  let crc = 0;
+  let size = 0;
+  out.bytes(Buffer.from(header, 'base64'));
+  return {
+    next(piece) {
+      crc = crc32(piece, crc);
+      size += piece.length;
+      deflater.write(piece);
+      return out.take();
+    },
+    end() {
+      deflater.finish();
+      const trailer = Buffer.alloc(8);
+      trailer.writeUInt32LE(crc, 0);
+      trailer.writeUInt32LE(size % 2 ** 32, 4);
+      out.bytes(trailer);
+      return out.take();
+    },
+  };
+}

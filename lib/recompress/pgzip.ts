@@ -1,0 +1,41 @@
+import type { BitWriter } from './bits.ts';
+import type { Deflater } from './deflater.ts';
+import { createKlauspost, type KlauspostVersion } from './klauspost.ts';
+import { remember } from './pigz.ts';
+
+/** What klauspost/pgzip makes, as in buildah, podman and skopeo: blocks with the end of the one before as dictionary. */
+
+export interface PgzipOptions {
+  /** Of klauspost/compress. */
+  readonly version: KlauspostVersion;
+  /** Input of a block, in bytes; over 16 KiB. */
+  readonly blockSize: number;
+}
+
+const DICTIONARY_SIZE = 16384;
+
+export function createPgzip({ version, blockSize }: PgzipOptions, out: BitWriter): Deflater {
+  const deflater = createKlauspost(version, out);
+  const dictionary = new Uint8Array(DICTIONARY_SIZE);
+  let size = 0;
+
+  return {
+    write(piece) {
+      for (let at = 0; at < piece.length;) {
+        const part = piece.subarray(at, at + blockSize - size);
+        deflater.write(part);
+        remember(dictionary, part);
+        size += part.length;
+        at += part.length;
+        if (size < blockSize) continue;
+        deflater.flush();
+        deflater.reset(dictionary);
+        size = 0;
+      }
+    },
+    finish() {
+      deflater.flush();
+      deflater.finish();
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import type { BitWriter } from './bits.ts';
+import type { Deflater } from './deflater.ts';
+import { WINDOW_SIZE } from './symbols.ts';
+import { createZlib, type ZlibDeflater } from './zlib.ts';
+
+/** What pigz (2.6 to 2.8) makes: blocks of its own size, each ending with a byte. */
+
+export interface PigzOptions {
+  /** 1 to 9. */
+  readonly level: number;
+  /** Input of a block, in bytes; over 32 KiB. */
+  readonly blockSize: number;
+  /** Are blocks compressed side by side, each with the text before it as dictionary? So it is with two processors or more. */
+  readonly isParallel: boolean;
+}
+
+export function createPigz({ level, blockSize, isParallel }: PigzOptions, out: BitWriter): Deflater {
+  const dictionary = new Uint8Array(WINDOW_SIZE);
+  let deflater: ZlibDeflater = createZlib(level, 'zlib', out);
+  let size = 0;
+
+  function endBlock(): void {
+    deflater.endBlock();
+    const pending = out.pending();
+    if ((pending & 1) === 1) {
+      // an empty stored block
+      out.bits(0, 3);
+      out.align();
+      out.bits(0, 16);
+      out.bits(0xffff, 16);
+    } else {
+      // empty fixed blocks of ten bits
+      while (out.pending() !== 0) out.bits(2, 10);
+    }
+    size = 0;
+    if (!isParallel) return;
+    deflater = createZlib(level, 'zlib', out);
+    deflater.setDictionary(dictionary);
+  }
+
+  return {
+    write(piece) {
+      for (let at = 0; at < piece.length;) {
+        // a block is ended only where more follows
+        if (size === blockSize) endBlock();
+        const part = piece.subarray(at, at + blockSize - size);
+        deflater.write(part);
+        if (isParallel) remember(dictionary, part);
+        size += part.length;
+        at += part.length;
+      }
+    },
+    finish: () => deflater.finish(),
+  };
+}
+
+/** Keeps the last bytes of a text. */
+export function remember(tail: Uint8Array, piece: Uint8Array): void {
+  const part = piece.subarray(-tail.length);
+  tail.copyWithin(0, part.length);
+  tail.set(part, tail.length - part.length);
+}

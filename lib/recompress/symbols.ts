@@ -1,0 +1,124 @@
+/** The symbols of DEFLATE (RFC 1951, section 3.2.5) and the tokens that all encoders here hand on. */
+
+/** Codes of literals, the end of a block and lengths. */
+export const LITERAL_COUNT = 286;
+export const OFFSET_COUNT = 30;
+export const END_OF_BLOCK = 256;
+export const MAX_STORED = 65535;
+export const MAX_MATCH = 258;
+export const WINDOW_SIZE = 32768;
+
+/** A literal is its byte; a match is this bit, its length - 3 from bit 22 on, and its offset - 1. */
+export const MATCH = 1 << 30;
+const LENGTH_SHIFT = 22;
+export const OFFSET_MASK = (1 << LENGTH_SHIFT) - 1;
+
+export function matchToken(length: number, offset: number): number {
+  return MATCH | ((length - 3) << LENGTH_SHIFT) | (offset - 1);
+}
+
+/** Length - 3 of a match. */
+export function tokenLength(token: number): number {
+  return (token >> LENGTH_SHIFT) & 0xff;
+}
+
+/** Extra bits by length code from 257 on. */
+export const LENGTH_EXTRA = Uint8Array.of(
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  1,
+  1,
+  1,
+  1,
+  2,
+  2,
+  2,
+  2,
+  3,
+  3,
+  3,
+  3,
+  4,
+  4,
+  4,
+  4,
+  5,
+  5,
+  5,
+  5,
+  0,
+);
+export const OFFSET_EXTRA = Uint8Array.of(
+  0,
+  0,
+  0,
+  0,
+  1,
+  1,
+  2,
+  2,
+  3,
+  3,
+  4,
+  4,
+  5,
+  5,
+  6,
+  6,
+  7,
+  7,
+  8,
+  8,
+  9,
+  9,
+  10,
+  10,
+  11,
+  11,
+  12,
+  12,
+  13,
+  13,
+);
+
+/** Smallest length - 3, and smallest offset - 1, of a code. */
+export const LENGTH_BASE = basesOf(LENGTH_EXTRA);
+export const OFFSET_BASE = basesOf(OFFSET_EXTRA);
+// 258 has a code of its own
+LENGTH_BASE[28] = 255;
+
+/** Code - 257 by length - 3. */
+export const LENGTH_CODE = codesOf(LENGTH_BASE, 256);
+
+/** By offset - 1 below 256, and from 256 on by (offset - 1) >> 7. */
+const OFFSET_CODE = offsetCodes();
+
+export function offsetCode(offsetMinus1: number): number {
+  return offsetMinus1 < 256 ? OFFSET_CODE[offsetMinus1]! : OFFSET_CODE[256 + (offsetMinus1 >> 7)]!;
+}
+
+function basesOf(extra: Uint8Array): Uint16Array {
+  const bases = new Uint16Array(extra.length);
+  for (let i = 1; i < bases.length; i++) bases[i] = bases[i - 1]! + (1 << extra[i - 1]!);
+  return bases;
+}
+
+function codesOf(bases: Uint16Array, count: number): Uint8Array {
+  const codes = new Uint8Array(count);
+  for (let i = 0, code = 0; i < count; i++) {
+    while (code + 1 < bases.length && bases[code + 1]! <= i) code++;
+    codes[i] = code;
+  }
+  return codes;
+}
+
+function offsetCodes(): Uint8Array {
+  const all = codesOf(OFFSET_BASE, WINDOW_SIZE);
+  return Uint8Array.from({ length: 512 }, (_, i) => (i < 256 ? all[i]! : all[(i - 256) << 7]!));
+}

@@ -1,0 +1,227 @@
+/** Images whose layers were compressed by known encoders come back with their manifest digest. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { after, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { DEFAULT_LIMITS } from '../lib/limits.ts';
+import { openImage, type Image } from '../lib/oci/image.ts';
+import { imageRecord, type ImageRecord, type LayerRecord } from '../lib/oci/record.ts';
+import { parseReference } from '../lib/oci/reference.ts';
+import { parseDestination, writeImage } from '../lib/oci/writer.ts';
+import { createGzip } from '../lib/recompress/gzip.ts';
+import { panamaxJson } from './support/panamax.ts';
+import { snapshot, temporaryDirectory } from './support/directory.ts';
+import { startEngine } from './support/engine.ts';
+import { blobPath, writeLayout, type Layout } from './support/layout.ts';
+import { applyPatch, makePatch } from './support/patch.ts';
+import { missing, notRoot } from './support/programs.ts';
+import { createRandom } from './support/random.ts';
+import { startRegistry } from './support/registry.ts';
+import { releaseLayers, writeRelease } from './support/releases.ts';
+import { writeTar } from './support/tar.ts';
+
+const run = promisify(execFile);
+const limits = DEFAULT_LIMITS;
+
+const GO_HEADER = 'H4sIAAAAAAAA/w==';
+const PGZIP_HEADER = 'H4sIAAAJbogA/w==';
+
+function goGzip(tar: Uint8Array, level = 6): Buffer {
+  const gzip = createGzip({ encoder: 'go', level, header: GO_HEADER });
+  return Buffer.concat([gzip.next(tar), gzip.end()]);
+}
+
+function pgzip(tar: Uint8Array): Buffer {
+  const recipe = { encoder: 'pgzip-1.15.10', level: 5, blockSize: 1024 ** 2, header: PGZIP_HEADER } as const;
+  const gzip = createGzip(recipe);
+  return Buffer.concat([gzip.next(tar), gzip.end()]);
+}
+
+/** Large enough to tell all encoders from each other. */
+const LARGE = writeTar([{ path: 'large', content: createRandom(5).text(1_500_000) }]);
+
+const open = async (reference: string): Promise<Image> =>
+  openImage(await parseReference(reference), { limits });
+
+/** Makes a patch from a first release to a layout, and applies it. */
+async function rebuild(directory: string, transport: string): Promise<Image> {
+  await writeRelease(join(directory, 'source'), 1, 1);
+  await makePatch(join(directory, 'source'), join(directory, 'target'), join(directory, 'patch'));
+  const output = `${transport}:${join(directory, 'output')}:tag`;
+  await applyPatch(join(directory, 'patch'), join(directory, 'source'), output);
+  return open(output);
+}
+
+async function assertExact(image: Image, { manifestDigest, layerDigests }: Layout): Promise<void> {
+  assert.equal(image.manifestDigest, manifestDigest);
+  assert.deepEqual(
+    image.layers.map(({ descriptor }) => descriptor.digest),
+    layerDigests,
+  );
+  for (const layer of image.layers) {
+    assert.equal((await buffer(layer.blob())).length, layer.descriptor.size);
+    await buffer(layer.tar());
+  }
+}
+
+describe('layers of known encoders', () => {
+  for (const transport of ['oci', 'oci-archive']) {
+    test(`${transport}: keeps the manifest digest`, async (t) => {
+      const directory = await temporaryDirectory(t);
+      const layers = [...releaseLayers(1, 2), LARGE, Buffer.alloc(0), LARGE];
+      const target = await writeLayout(join(directory, 'target'), layers, {
+        compression: ['gzip', 'none', 'gzip', 'gzip', 'gzip'],
+        blobs: [
+          goGzip(layers[0]!),
+          layers[1]!,
+          pgzip(LARGE),
+          gzipSync(layers[3]!, { level: 9 }),
+          pgzip(LARGE),
+        ],
+        manifest: { annotations: { kept: 'yes' } },
+      });
+      await assertExact(await rebuild(directory, transport), target);
+    });
+  }
+
+  test('not where plain layers are asked for, nor for docker', async (t) => {
+    const directory = await temporaryDirectory(t);
+    const file = (name: string) => join(directory, name);
+    await writeRelease(file('source'), 1, 1);
+    const target = await writeLayout(file('target'), [LARGE], { blobs: [goGzip(LARGE)] });
+    const { isExact } = await panamaxJson<{ isExact: boolean }>(
+      'diff',
+      file('source'),
+      file('target'),
+      '-o',
+      file('patch'),
+    );
+    assert.equal(isExact, true);
+    for (const [output, manifest, ...flags] of [
+      [`oci:${file('exact')}`, target.manifestDigest],
+      [`oci:${file('plain')}`, null, '--uncompressed'],
+      [`docker-archive:${file('docker.tar')}:app:1`, null],
+    ] as const) {
+      const applied = await panamaxJson<{ manifest: string | null }>(
+        'apply',
+        file('patch'),
+        '-s',
+        file('source'),
+        '-o',
+        output,
+        ...flags,
+      );
+      assert.equal(applied.manifest, manifest);
+      const image = await open(output);
+      assert.equal(image.configDigest, target.configDigest);
+      assert.equal(image.manifestDigest === target.manifestDigest, manifest !== null);
+    }
+  });
+});
+
+test('a layer that no encoder makes: rebuilt uncompressed', async (t) => {
+  const layer = LARGE;
+  const garbage = Buffer.concat([goGzip(layer), goGzip(Buffer.from('more'))]);
+  for (const [blob, content] of [
+    [gzipSync(layer), layer],
+    [zstdCompressSync(layer), layer],
+    // of two members
+    [garbage, Buffer.concat([layer, Buffer.from('more')])],
+  ] as const) {
+    const directory = await temporaryDirectory(t);
+    const layers = [releaseLayers(1, 2)[0]!, content];
+    const blobs = [goGzip(layers[0]!), blob];
+    const { configDigest, diffIDs } = await writeLayout(join(directory, 'target'), layers, { blobs });
+    const image = await rebuild(directory, 'oci');
+    assert.equal(image.configDigest, configDigest);
+    assert.deepEqual(
+      image.layers.map(({ descriptor }) => descriptor.digest),
+      diffIDs,
+    );
+  }
+});
+
+async function record(directory: string, blob: Buffer): Promise<ImageRecord> {
+  await writeLayout(directory, [LARGE], { blobs: [blob] });
+  return imageRecord(await open(`oci:${directory}`), [LARGE.length]);
+}
+
+describe('a recipe that lies', () => {
+  for (const [what, blob] of [
+    ['another level', goGzip(LARGE, 1)],
+    ['too little', Buffer.concat([goGzip(LARGE), Buffer.alloc(1000)])],
+    ['too much', goGzip(LARGE).subarray(0, 1000)],
+  ] as const) {
+    test(`${what}: refused, and nothing is left`, async (t) => {
+      const directory = await temporaryDirectory(t);
+      const image = await record(join(directory, 'target'), blob);
+      const before = await snapshot(directory);
+      const compression: LayerRecord['compression'] = { encoder: 'go', level: 6, header: GO_HEADER };
+      const lying = { ...image, layers: [{ ...image.layers[0]!, compression }] };
+      for (const output of [`oci:${directory}/output`, `oci-archive:${directory}/output`]) {
+        await assert.rejects(writeImage(lying, streamOf(LARGE), parseDestination(output)), {
+          kind: 'bad-patch',
+        });
+        assert.deepEqual(await snapshot(directory), before);
+      }
+    });
+  }
+});
+
+async function* streamOf(layer: Buffer) {
+  yield layer;
+}
+
+const skip = missing('dockerd', 'docker', 'docker-registry', 'skopeo', 'podman') || notRoot();
+
+test('what docker, podman and skopeo compress', { skip }, async (t) => {
+  const directory = await temporaryDirectory(t);
+  const file = (name: string) => join(directory, name);
+  const { host } = await startRegistry({ after });
+  const docker = await startEngine(t);
+  const layers = [LARGE, ...releaseLayers(1, 2)];
+  await writeLayout(file('plain'), layers, { compression: 'none' });
+  const archive = `docker-archive:${file('plain.tar')}:${host}/docker:1`;
+  await run('skopeo', ['copy', '-q', `oci:${file('plain')}`, archive]);
+  await docker('load', '-i', file('plain.tar'));
+  await docker('push', '-q', `${host}/docker:1`);
+  const insecure = '--dest-tls-verify=false';
+  await run('skopeo', ['copy', '-q', insecure, `oci:${file('plain')}`, `docker://${host}/skopeo:1`]);
+  const store = ['--root', file('root'), '--runroot', file('run'), '--storage-driver', 'vfs'];
+  await run('podman', [...store, 'load', '-q', '-i', file('plain.tar')]);
+  const pushed = ['push', '-q', '--tls-verify=false', `${host}/docker:1`, `${host}/podman:1`];
+  await run('podman', [...store, ...pushed]);
+
+  await writeRelease(file('source'), 1, 1);
+  for (const [name, encoder] of [
+    ['docker', 'go'],
+    ['skopeo', 'pgzip-1.15.10'],
+    ['podman', 'pgzip-1.15.10'],
+  ] as const) {
+    const from = ['--src-tls-verify=false', `docker://${host}/${name}:1`];
+    await run('skopeo', ['copy', '-q', '--preserve-digests', ...from, `oci:${file(name)}:1`]);
+    const pulled = await open(`oci:${file(name)}`);
+    await makePatch(file('source'), file(name), file(`${name}.patch`));
+    const { target } = await panamaxJson<{ target: ImageRecord }>('inspect', file(`${name}.patch`));
+    for (const layer of target.layers) assert.equal(layer.compression?.encoder, encoder);
+
+    await applyPatch(file(`${name}.patch`), file('source'), `oci:${file(`${name}-new`)}:1`);
+    const rebuilt = await open(`oci:${file(`${name}-new`)}`);
+    assert.equal(rebuilt.manifestDigest, pulled.manifestDigest);
+    assert.deepEqual(await blobs(file(`${name}-new`)), await blobs(file(name)));
+    // it can be pushed under its digest; skopeo 1.9 finds a docker manifest without a tag only
+    const digest = `docker://${host}/${name}@${pulled.manifestDigest}`;
+    const exact = ['--preserve-digests', insecure, `oci:${file(`${name}-new`)}`, digest];
+    await run('skopeo', ['copy', '-q', ...exact]);
+  }
+});
+
+async function blobs(layout: string): Promise<string[]> {
+  const names = await readdir(join(layout, 'blobs', 'sha256'));
+  for (const name of names) assert.ok((await readFile(blobPath(layout, `sha256:${name}`))).length > 0);
+  return names.toSorted();
+}

@@ -1,0 +1,180 @@
+/** Encoders of our own make what real ones make, bit for bit. */
+import assert from 'node:assert/strict';
+import { openSync, readSync } from 'node:fs';
+import { after, describe, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import * as fc from 'fast-check';
+import { candidates } from '../lib/recompress/encoders.ts';
+import { createGzip, gzipHeaderSize } from '../lib/recompress/gzip.ts';
+import { parseCompression, type GzipRecipe } from '../lib/recompress/recipe.ts';
+import { buildGoEncoders, PROGRAMS, type RealEncoder } from './support/encoders.ts';
+import { missing } from './support/programs.ts';
+import { createRandom } from './support/random.ts';
+
+const HEADER = 'H4sIAAAAAAAA/w==';
+
+function compress(recipe: GzipRecipe, input: Uint8Array, pieceSize = 65536): Buffer {
+  const gzip = createGzip(recipe);
+  const made: Uint8Array[] = [];
+  for (let at = 0; at < input.length; at += pieceSize) {
+    made.push(gzip.next(input.subarray(at, at + pieceSize)));
+  }
+  return Buffer.concat([...made, gzip.end()]);
+}
+
+async function assertSame(encoder: RealEncoder, level: number, input: Uint8Array): Promise<void> {
+  const expected = await encoder.compress(input, level);
+  const header = expected.toString('base64', 0, gzipHeaderSize(expected));
+  const { name, blockSize } = encoder;
+  const recipe = parseCompression({ encoder: name, level, blockSize, header }, 'test') as GzipRecipe;
+  const made = compress(recipe, input);
+  const at = made.findIndex((byte, i) => byte !== expected[i]);
+  assert.ok(made.equals(expected), `${name} -${level}, ${input.length} bytes: differs at ${at}`);
+}
+
+/** A piece of a real executable. */
+function executable(size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  readSync(openSync(process.execPath, 'r'), bytes, 0, size, 20_000_000);
+  return bytes;
+}
+
+const random = createRandom(1);
+const noise = random.bytes(400_000);
+const text = Buffer.from(random.text(400_000));
+
+/** Repeats at distances about those that encoders reach. */
+function repeats(distance: number): Buffer {
+  const parts = [noise.subarray(0, distance)];
+  for (let i = 0; i < 8; i++) parts.push(Buffer.from([i, i + 1]), noise.subarray(i, distance - 2));
+  return Buffer.concat(parts);
+}
+
+const SAMPLES: Readonly<Record<string, Buffer>> = {
+  nothing: Buffer.alloc(0),
+  'one byte': Buffer.from('a'),
+  'sixteen bytes': noise.subarray(0, 16),
+  'thirty-three bytes': noise.subarray(0, 33),
+  '127 bytes': text.subarray(0, 127),
+  '128 bytes': text.subarray(0, 128),
+  '255 bytes of noise': noise.subarray(0, 255),
+  zeros: Buffer.alloc(300_000),
+  noise,
+  text,
+  'text and noise': Buffer.concat([text, noise, text, noise.subarray(0, 65_535)]),
+  'an executable': executable(2_500_000),
+  'a megabyte to the byte': executable(1024 ** 2),
+  'two, and one byte': executable(2 * 1024 ** 2 + 1),
+  'distance 32506': repeats(32_506),
+  'distance 32767': repeats(32_767),
+  'distance 32768': repeats(32_768),
+  'distance 32769': repeats(32_769),
+};
+
+/** Text made of literals, runs, and copies of what came before. */
+const composed = fc
+  .array(
+    fc.oneof(
+      fc.record({ kind: fc.constant('noise' as const), size: fc.nat(30_000) }),
+      fc.record({ kind: fc.constant('text' as const), size: fc.nat(60_000) }),
+      fc.record({ kind: fc.constant('run' as const), size: fc.nat(2000) }),
+      fc.record({ kind: fc.constant('copy' as const), size: fc.nat(700), distance: fc.nat(33_000) }),
+    ),
+    { maxLength: 40 },
+  )
+  .map((parts) => {
+    const bytes = Buffer.alloc(parts.reduce((sum, { size }) => sum + size, 0));
+    let at = 0;
+    for (const part of parts) {
+      for (let i = 0; i < part.size; i++, at++) {
+        const from = part.kind === 'copy' ? at - 1 - part.distance : -1;
+        if (part.kind === 'noise') bytes[at] = noise[(at * 7 + i) % noise.length]!;
+        else if (part.kind === 'text') bytes[at] = text[(at + i) % text.length]!;
+        else bytes[at] = from >= 0 ? bytes[from]! : part.size;
+      }
+    }
+    return bytes;
+  });
+
+const skip = missing('gzip', 'pigz', 'python3', 'go');
+const encoders = skip ? [] : [...PROGRAMS, ...(await buildGoEncoders({ after }))];
+
+describe('as the real encoder', { skip }, () => {
+  for (const [name, input] of Object.entries(SAMPLES)) {
+    test(name, async () => {
+      for (const encoder of encoders) {
+        for (const level of encoder.levels) await assertSame(encoder, level, input);
+      }
+    });
+  }
+
+  test('any input', async () => {
+    const property = fc.asyncProperty(composed, fc.nat(1000), async (input, number) => {
+      for (const encoder of encoders) {
+        await assertSame(encoder, encoder.levels[number % encoder.levels.length]!, input);
+      }
+    });
+    await fc.assert(property, { numRuns: 40 });
+  });
+});
+
+test('any input in any pieces is the same, and comes back', () => {
+  const pieces = fc.integer({ min: 1, max: 200_000 });
+  const recipe = fc.constantFrom(...candidates()).map((candidate) => ({ ...candidate, header: HEADER }));
+  const property = fc.property(composed, pieces, recipe, (input, pieceSize, chosen) => {
+    const made = compress(chosen, input, pieceSize);
+    assert.ok(made.equals(compress(chosen, input)));
+    assert.ok(gunzipSync(made).equals(input));
+  });
+  fc.assert(property, { numRuns: 60 });
+});
+
+test('recipes that make no sense are refused', () => {
+  const good = { encoder: 'pigz', level: 6, blockSize: 131_072, header: HEADER };
+  assert.deepEqual(parseCompression(good, 'test'), good);
+  assert.deepEqual(parseCompression({ encoder: 'none', more: 1 }, 'test'), { encoder: 'none' });
+  // of a later version
+  assert.equal(parseCompression({ encoder: 'brotli', quality: 11 }, 'test'), undefined);
+  assert.equal(parseCompression({ encoder: 'constructor' }, 'test'), undefined);
+  for (const bad of [
+    null,
+    [],
+    'go',
+    {},
+    { ...good, encoder: 7 },
+    { ...good, level: 0 },
+    { ...good, level: 10 },
+    { ...good, level: 6.5 },
+    { ...good, level: '6' },
+    { ...good, blockSize: undefined },
+    { ...good, blockSize: 1 },
+    { ...good, blockSize: 2 ** 40 },
+    { ...good, header: undefined },
+    { ...good, header: '' },
+    { ...good, header: 'AAAA' },
+    { ...good, header: Buffer.from(HEADER, 'base64').subarray(0, 9).toString('base64') },
+    { ...good, header: Buffer.from('1f8b08000000000000ff00', 'hex').toString('base64') },
+    { ...good, header: Buffer.from('1f8b08080000000000ff41', 'hex').toString('base64') },
+  ]) {
+    assert.throws(() => parseCompression(bad, 'test'), { kind: 'bad-input' }, JSON.stringify(bad));
+  }
+});
+
+test('gzip headers are measured', () => {
+  for (const [hex, size] of [
+    ['1f8b08000000000000ff', 10],
+    ['1f8b08000000000000ff4b', 10],
+    ['1f8b08080000000000ff6100cc', 12],
+    ['1f8b08180000000000ff61006200cc', 14],
+    ['1f8b08040000000000ff0200aabbcc', 14],
+    ['1f8b08020000000000ffaabbcc', 12],
+    ['1f8b081e0000000000ff0100aa61006200ccccdd', 19],
+    ['1f8b08080000000000ff6162', undefined],
+    ['1f8b08040000000000ff0200aa', undefined],
+    ['1f8b07000000000000ff', undefined],
+    ['1f8b', undefined],
+    ['', undefined],
+  ] as const) {
+    assert.equal(gzipHeaderSize(Buffer.from(hex, 'hex')), size, hex);
+  }
+});
