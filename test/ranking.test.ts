@@ -18,6 +18,11 @@ function signature(name: string, files: Record<string, string>, tlsh: string | n
     if (path.endsWith('/')) return { path, kind: 'directory', size: 0 };
     return { path, kind: 'file', size: content.length, digest: sha(content) };
   });
+  const contents = new Map(
+    records.flatMap(({ path, size, digest }) =>
+      digest ? [[path, { digest, size, density: 0.4, level: 0, samples: new Uint32Array() }]] : [],
+    ),
+  );
   const size = 100_000;
   const layer = {
     diffID: sha(`${name} layer`),
@@ -39,6 +44,14 @@ function signature(name: string, files: Record<string, string>, tlsh: string | n
     contentSize: 0,
     tlsh,
     files: records,
+    layers: [
+      {
+        tlsh: null,
+        entries: records.length,
+        files: [...contents.keys()].map((path, content) => ({ path, content })),
+      },
+    ],
+    contents: [...contents.values()],
   };
 }
 
@@ -49,6 +62,7 @@ describe('a comparison', () => {
     'etc/moved': 'bbbbb',
     'etc/changed': 'cccccc',
     'etc/was-directory': 'ddddddd',
+    'usr/lib1.so': 'ffff',
     'etc/new': 'eeeeeeee',
     'etc/new-too': 'eeeeeeee',
   });
@@ -56,6 +70,7 @@ describe('a comparison', () => {
     'etc/same': 'aaaa',
     'usr/other': 'bbbbb',
     'etc/changed': 'before',
+    'opt/lib0.so': 'F',
     'etc/was-directory/': '',
     gone: 'x',
   });
@@ -66,7 +81,7 @@ describe('a comparison', () => {
     // of two new files with the same content one is new
     assert.deepEqual(
       { identicalBytes, changedBytes, newBytes },
-      { identicalBytes: 9 + 8, changedBytes: 6, newBytes: 7 + 8 },
+      { identicalBytes: 9 + 8, changedBytes: 6 + 4, newBytes: 7 + 8 },
     );
     assert.equal(sharedLayerBytes, 0);
     assert.equal(pullSize, 50_000);

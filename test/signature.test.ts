@@ -241,7 +241,7 @@ describe('stored', () => {
     assert.deepEqual(parseSignature(bytes, 'here'), signature);
     assert.ok(serializeSignature(await signatureOf(t, [ENTRIES])).equals(bytes), 'the same every time');
     const document = JSON.parse(zstdDecompressSync(bytes).toString()) as { version: number; files: object[] };
-    assert.equal(document.version, 1);
+    assert.equal(document.version, 2);
     assert.ok(document.files.some((file) => 'path' in file && file.path === 'café'));
     const notUtf8 = { path64: latin1('caf\xe9').toString('base64') };
     assert.ok(document.files.some((file) => 'path64' in file && file.path64 === notUtf8.path64));
@@ -250,9 +250,9 @@ describe('stored', () => {
   test('of another version it is refused', async (t) => {
     const bytes = serializeSignature(await signatureOf(t, [ENTRIES]));
     const document = JSON.parse(zstdDecompressSync(bytes).toString()) as object;
-    for (const version of [0, 2, '1', undefined]) {
+    for (const version of [0, 1, '2', undefined]) {
       const other = zstdCompressSync(JSON.stringify({ ...document, version }));
-      const refusal = { kind: 'bad-input', message: /unknown signature version: expected 1.*in here/ };
+      const refusal = { kind: 'bad-input', message: /unknown signature version: expected 2.*in here/ };
       assert.throws(() => parseSignature(other, 'here'), refusal);
     }
   });

@@ -1,10 +1,13 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import type { StageContext } from '../../lib/run/context.ts';
+import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
 import { pairingStage } from '../../workers/pairing.ts';
 import { signatureStage } from '../../workers/signature.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { printResult, STORE_OPTION, withContext } from '../session.ts';
+
+const FORMATS = ['xdelta', 'oci-delta'] as const;
 
 const USAGE = 'TARGET --sources IMAGE... [options]';
 
@@ -13,6 +16,7 @@ export const rankCommand: Command = {
   usage: USAGE,
   options: {
     sources: { type: 'string', short: 's', multiple: true, value: 'IMAGE', help: 'the candidates' },
+    explain: { type: 'boolean', help: 'say what each predicted patch is made of' },
     ...STORE_OPTION,
     ...COMMON,
   },
@@ -35,19 +39,38 @@ async function rank(args: Arguments, context: StageContext): Promise<void> {
     { target: targetManifest, sources: [...references.keys()] as `sha256:${string}`[] },
     context,
   );
-  const candidates = ranking.candidates.map((c) => ({ reference: references.get(c.source)!, ...c }));
-  const rows = candidates.map((c) => [
-    c.reference,
-    c.tlshDistance === null ? '-' : String(c.tlshDistance),
-    formatSize(c.identicalBytes),
-    formatSize(c.changedBytes),
-    formatSize(c.newBytes),
-    formatSize(c.predictedPatchSize),
-    formatSize(c.pullSize),
-  ]);
-  printResult(
-    args,
-    { target: targetManifest, candidates },
-    formatTable([['SOURCE', 'TLSH', 'IDENTICAL', 'CHANGED', 'NEW', 'PREDICTED', 'PULL'], ...rows], 1),
-  );
+  const candidates = ranking.candidates.map((c) => ({
+    reference: references.get(c.source)!,
+    isWorthIt: isWorthIt(c),
+    ...c,
+  }));
+  const text = formatTable([HEADER, ...candidates.map((c) => rowOf(c.reference, c))], 1);
+  const answer = candidates.some((c) => c.isWorthIt) ? [] : ['No source is worth a patch: pull.'];
+  const reasons = args.flag('explain') ? candidates.map((c) => `\n${c.reference}\n${explanation(c)}`) : [];
+  printResult(args, { target: targetManifest, candidates }, [text, ...answer, ...reasons].join('\n'));
+}
+
+const HEADER = ['SOURCE', 'IDENTICAL', 'CHANGED', 'NEW', 'XDELTA', 'OCI-DELTA', 'PULL', 'TLSH'];
+
+function rowOf(reference: string, candidate: Candidate): string[] {
+  const { identicalBytes, changedBytes, newBytes, predictions, pullSize, tlshDistance } = candidate;
+  const sizes = [
+    identicalBytes,
+    changedBytes,
+    newBytes,
+    ...FORMATS.map((f) => predictions[f].size),
+    pullSize,
+  ];
+  return [reference, ...sizes.map(formatSize), tlshDistance === null ? '-' : String(tlshDistance)];
+}
+
+/** Where the bytes of each predicted patch come from. */
+function explanation({ predictions, sharedLayerBytes, pullSize }: Candidate): string {
+  const rows = FORMATS.map((format) => {
+    const { size, reasons, seconds } = predictions[format];
+    const parts = [reasons.fixed, reasons.changed, reasons.new, size].map(formatSize);
+    return [`  ${format}`, ...parts, `${seconds.toFixed(1)} s`];
+  });
+  const table = formatTable([['  FORMAT', 'HEADERS', 'CHANGED', 'NEW', 'PATCH', 'CPU'], ...rows], 1);
+  return `${table}\n  a pull: ${formatSize(pullSize)}; layers in common: ${formatSize(sharedLayerBytes)}`;
 }

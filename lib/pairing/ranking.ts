@@ -9,7 +9,10 @@ import {
   type Digest,
 } from '../oci/descriptor.ts';
 import { pullSize, streamSize } from '../oci/record.ts';
-import type { FileRecord } from '../signature/filetable.ts';
+import { serializeRecipe, sourceRecord } from '../delta/recipe.ts';
+import type { PatchFormat } from '../store/layout.ts';
+import { compareLayers, indexSource, layersOf } from './compare.ts';
+import { COSTS, predict, type Calibrations, type Prediction } from './prediction.ts';
 import type { Signature } from '../signature/signature.ts';
 import { tlshDistance } from '../signature/tlsh.ts';
 
@@ -18,15 +21,17 @@ export interface Candidate {
   readonly source: Digest;
   /** Null where one of the two has no TLSH. Small is near; it misleads across families of images. */
   readonly tlshDistance: number | null;
-  /** Bytes of the target's files whose content the source has, under whatever path. */
+  /** Bytes of the target's files whose content the source has, under whatever path. All layers count, hidden files too. */
   readonly identicalBytes: number;
-  /** Bytes of the target's files that the source has under the same path with other content. */
+  /** Bytes of the target's files that the source has something similar to. */
   readonly changedBytes: number;
-  /** Bytes of the target's files that the source has neither way. */
+  /** Bytes of the target's files that the source has nothing like. */
   readonly newBytes: number;
   /** Layers that both share, in uncompressed bytes. */
   readonly sharedLayerBytes: number;
+  /** Of an `xdelta` patch: what candidates are ranked by. */
   readonly predictedPatchSize: number;
+  readonly predictions: Readonly<Record<PatchFormat, Prediction>>;
   /** What a pull would move at a site that has the source. */
   readonly pullSize: number;
 }
@@ -38,44 +43,27 @@ export interface Ranking {
 }
 
 /** Of the formula, too: rankings of another version are made anew. */
-export const RANKING_VERSION = 1;
+export const RANKING_VERSION = 2;
 
-/** What remains of a changed file's compressed size: measured over the corpus, rebuilt and upgraded packages. */
-const CHANGED_SHARE = 0.25;
-/** A header with another mtime, in bytes of a patch. */
-const BYTES_PER_PATH = 1.5;
-/** Patch headers and recipe. */
-const FIXED_BYTES = 4000;
+/** What a layer of the source takes in a recipe, in bytes. */
+const RECIPE_LAYER = 61;
 
-/**
- * Compares a target with one possible source by their signatures. The prediction takes new content at the
- * target's own rate of compression, changed content at a share of that.
- */
-export function compareImages(target: Signature, source: Signature): Candidate {
-  const contents = new Set(source.files.map((file) => file.digest));
-  const paths = new Map(source.files.map((file) => [file.path, file]));
-  const sharedLayers = new Set(source.image.layers.map((layer) => layer.diffID));
-  let identicalBytes = 0;
-  let changedBytes = 0;
-  let newBytes = 0;
-  const counted = new Set<string>();
-  for (const file of target.files) {
-    if (file.kind !== 'file' || file.digest === undefined) continue;
-    if (contents.has(file.digest) || counted.has(file.digest)) identicalBytes += file.size;
-    else if (isFile(paths.get(file.path))) changedBytes += file.size;
-    else newBytes += file.size;
-    counted.add(file.digest);
-  }
-  const sharedLayerBytes = target.image.layers
-    .filter((layer) => sharedLayers.has(layer.diffID))
-    .reduce((sum, layer) => sum + layer.size, 0);
-  const whole = pullSize(target.image);
-  const compressed = whole / Math.max(streamSize(target.image), 1);
-  const unshared = 1 - sharedLayerBytes / Math.max(streamSize(target.image), 1);
-  const predicted =
-    FIXED_BYTES +
-    target.files.length * BYTES_PER_PATH * unshared +
-    (newBytes + changedBytes * CHANGED_SHARE) * compressed;
+/** Compares a target with one possible source by their signatures. */
+export function compareImages(
+  target: Signature,
+  source: Signature,
+  calibrations: Calibrations = {},
+): Candidate {
+  const compared = compareLayers(layersOf(target), indexSource(layersOf(source)));
+  // digests of the source would make a noise of some bytes where sources are equally good
+  const recipe = { source: { ...sourceRecord(target.image), layers: [] }, target: target.image };
+  const recipeSize = serializeRecipe(recipe).length + source.image.layers.length * RECIPE_LAYER;
+  const sizes = { recipeSize, targetSize: streamSize(target.image) };
+  const predictions = {
+    xdelta: predict(compared, sizes, COSTS.xdelta, calibrations.xdelta),
+    'oci-delta': predict(compared, sizes, COSTS['oci-delta'], calibrations['oci-delta']),
+  };
+  const { identicalBytes, changedBytes, newBytes, sharedLayerBytes } = compared;
   return {
     source: source.image.manifest,
     tlshDistance: target.tlsh && source.tlsh ? tlshDistance(target.tlsh, source.tlsh) : null,
@@ -83,13 +71,15 @@ export function compareImages(target: Signature, source: Signature): Candidate {
     changedBytes,
     newBytes,
     sharedLayerBytes,
-    predictedPatchSize: Math.round(predicted),
+    predictedPatchSize: predictions.xdelta.size,
+    predictions,
     pullSize: pullSize(target.image, source.image),
   };
 }
 
-function isFile(file: FileRecord | undefined): boolean {
-  return file?.kind === 'file';
+/** Whether some patch from this source is expected to weigh less than a pull. */
+export function isWorthIt({ predictions, pullSize }: Candidate): boolean {
+  return Object.values(predictions).some(({ size }) => size < pullSize);
 }
 
 /** Smallest predicted patch first; ties by TLSH distance, then by digest, so that every run agrees. */
@@ -141,8 +131,32 @@ export function parseRanking(bytes: Uint8Array, where: string): Ranking {
         newBytes: size('newBytes'),
         sharedLayerBytes: size('sharedLayerBytes'),
         predictedPatchSize: size('predictedPatchSize'),
+        predictions: parsePredictions(candidate['predictions'], `${at} predictions`),
         pullSize: size('pullSize'),
       };
     }),
   };
+}
+
+function parsePredictions(value: unknown, where: string): Candidate['predictions'] {
+  const record = asRecord(value, where);
+  const parse = (format: PatchFormat): Prediction => {
+    const at = `${where} ${format}`;
+    const prediction = asRecord(record[format], at);
+    const reasons = asRecord(prediction['reasons'], `${at} reasons`);
+    const { seconds } = prediction;
+    if (typeof seconds !== 'number' || !(seconds >= 0)) {
+      throw new PanamaxError('bad-input', 'not a duration', { found: JSON.stringify(seconds), where: at });
+    }
+    return {
+      size: asSize(prediction['size'], `${at} size`),
+      reasons: {
+        fixed: asSize(reasons['fixed'], `${at} fixed`),
+        changed: asSize(reasons['changed'], `${at} changed`),
+        new: asSize(reasons['new'], `${at} new`),
+      },
+      seconds,
+    };
+  };
+  return { xdelta: parse('xdelta'), 'oci-delta': parse('oci-delta') };
 }

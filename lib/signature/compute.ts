@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { rm, type FileHandle } from 'node:fs/promises';
 import type { Limits } from '../limits.ts';
 import type { Image } from '../oci/image.ts';
+import type { Digest } from '../oci/descriptor.ts';
 import { openSpool } from '../oci/layerstream.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord } from '../oci/record.ts';
@@ -12,14 +13,16 @@ import type { TarEntry } from '../tar/entry.ts';
 import { createExpander } from '../tar/expand.ts';
 import { scanTar } from '../tar/scan.ts';
 import { contentDigest, fileTable, type Content } from './filetable.ts';
-import type { Signature } from './signature.ts';
-import { createTlsh } from './tlsh.ts';
+import { createContentSketcher, type ContentSketch, type ContentSketcher } from './contentsketch.ts';
+import type { ContentRecord, LayerFile, LayerSketch, Signature } from './signature.ts';
+import { createTlsh, type TlshHasher } from './tlsh.ts';
 
 const READ_SIZE = 1024 ** 2;
 
 /** Content of a regular file, and what is needed to read it again. */
 interface StoredContent extends Content {
   readonly entry: TarEntry;
+  readonly sketch: ContentSketch;
 }
 
 /**
@@ -57,13 +60,29 @@ async function readImage(
   try {
     await using spool = await openSpool(image, scratchPath, limits);
     const rootfs = createRootfs<StoredContent>(limits);
+    const contents = new Map<Digest, number>();
+    const records: ContentRecord[] = [];
+    const layers: LayerSketch[] = [];
     for (const layer of image.layers) {
       const where = `${image.reference} layer ${layer.descriptor.digest}`;
       const start = spool.layerSizes.reduce((sum, size) => sum + size, 0);
+      const tlsh = createTlsh();
+      const files: LayerFile[] = [];
+      let entries = 0;
       rootfs.beginLayer(where);
-      for await (const { entry, content } of readEntries(spool.add(layer), start, { limits, where })) {
+      for await (const { entry, content } of readEntries(spool.add(layer), start, tlsh, { limits, where })) {
         rootfs.add(entry, content);
+        entries++;
+        if (!content) continue;
+        const { digest, sketch } = content;
+        let index = contents.get(digest);
+        if (index === undefined) {
+          index = records.push({ digest, size: entry.size, ...sketch }) - 1;
+          contents.set(digest, index);
+        }
+        files.push({ path: entry.path, content: index });
       }
+      layers.push({ tlsh: tlsh.digest(), entries, files });
     }
     const items = rootfs.nodes();
     const inodes = new Set(items.map(({ node }) => node).filter((node) => node.type === 'file'));
@@ -76,6 +95,8 @@ async function readImage(
       contentSize,
       tlsh: await tlshOf(items, spool.file),
       files: fileTable(items),
+      layers,
+      contents: records,
     };
   } finally {
     await rm(scratchPath, { force: true });
@@ -92,8 +113,10 @@ interface ReadEntry {
 async function* readEntries(
   tar: AsyncIterable<Uint8Array>,
   start: number,
+  tlsh: TlshHasher,
   options: { limits: Limits; where: string },
 ): AsyncGenerator<ReadEntry, void, void> {
+  const sketcher = createContentSketcher();
   let current: FileReader | undefined;
   for await (const event of scanTar(tar, options)) {
     if (event.kind === 'data') {
@@ -101,7 +124,7 @@ async function* readEntries(
       continue;
     }
     if (current) yield { entry: current.entry, content: current.finish() };
-    current = event.entry.type === 'file' ? readFile(event.entry, start) : undefined;
+    current = event.entry.type === 'file' ? readFile(event.entry, start, sketcher, tlsh) : undefined;
     if (!current) yield { entry: event.entry };
   }
   if (current) yield { entry: current.entry, content: current.finish() };
@@ -113,16 +136,26 @@ interface FileReader {
   finish(): StoredContent;
 }
 
-function readFile(entry: TarEntry, start: number): FileReader {
+function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tlsh: TlshHasher): FileReader {
   const hash = createHash('sha256');
-  const expander = createExpander(entry, (bytes) => hash.update(bytes));
+  const expander = createExpander(entry, (bytes) => {
+    hash.update(bytes);
+    sketcher.update(bytes);
+    tlsh.update(bytes);
+  });
   return {
     entry,
     push: (data) => expander.push(data),
     finish() {
       expander.end();
       const digest = `sha256:${hash.digest('hex')}` as const;
-      return { digest, offset: start + entry.bodyOffset, storedSize: entry.bodySize, entry };
+      return {
+        digest,
+        offset: start + entry.bodyOffset,
+        storedSize: entry.bodySize,
+        entry,
+        sketch: sketcher.finish(),
+      };
     },
   };
 }

@@ -2,7 +2,7 @@ import { hexOf, type Digest } from '../oci/descriptor.ts';
 
 /** Where each artefact lives in the store (docs/formats.md). */
 
-export const SIGNATURE_VERSION = 1;
+export const SIGNATURE_VERSION = 2;
 
 const named = (digest: Digest) => `sha256-${hexOf(digest)}`;
 

@@ -1,0 +1,123 @@
+import type { PatchFormat } from '../store/layout.ts';
+import { isChanged, type Comparison, type ComparedFile } from './compare.ts';
+
+/** What a patch is expected to weigh and to take. */
+export interface Prediction {
+  /** In bytes. */
+  readonly size: number;
+  /** Of `size`: what tar headers, recipe and framing take, what changed files do, what new files do. */
+  readonly reasons: { readonly fixed: number; readonly changed: number; readonly new: number };
+  /** Processor time of encoding. */
+  readonly seconds: number;
+}
+
+/**
+ * What things cost in a patch of one format, in bytes. A changed file of `size` bytes, `compressed` by gzip, of which a
+ * share is common with the source, is taken to be changed in single places at random: a window of 32 bytes survives
+ * with a chance that falls exponentially with their density, so that -log(share) is proportional to their number.
+ * What they cost together can't be more than the file compressed: hence
+ *
+ *     compressed * ceiling * (1 - exp(-q / ceiling)),  q = slope * (-log share) ^ power * (size / compressed) ^ spread
+ */
+export interface Costs {
+  /** Per patch, the recipe aside. */
+  readonly patch: number;
+  /** Per tar header. */
+  readonly header: number;
+  /** Per changed or new file. */
+  readonly file: number;
+  /** Per compressed byte of a small file that has a counterpart. */
+  readonly small: number;
+  /** Per compressed byte of a new file. */
+  readonly fresh: number;
+  readonly ceiling: number;
+  readonly slope: number;
+  readonly power: number;
+  readonly spread: number;
+  /** Processor seconds per MiB of the target, of changed files, of what is coded. */
+  readonly secondsPerMiB: { readonly target: number; readonly changed: number; readonly coded: number };
+}
+
+/** Fitted to the pairs of the dev corpus, effort `default` (docs/pairing.md). */
+export const COSTS: Readonly<Record<PatchFormat, Costs>> = {
+  xdelta: {
+    patch: 320,
+    header: 0.57,
+    file: 33,
+    small: 0.01,
+    fresh: 0.6,
+    ceiling: 0.68,
+    slope: 0.15,
+    power: 1.7,
+    spread: 1.36,
+    secondsPerMiB: { target: 0.005, changed: 0.05, coded: 2 },
+  },
+  'oci-delta': {
+    patch: 6000,
+    header: 1.5,
+    file: 60,
+    small: 0.1,
+    fresh: 1,
+    ceiling: 1,
+    slope: 0.08,
+    power: 1.24,
+    spread: 0.6,
+    secondsPerMiB: { target: 0.005, changed: 0.1, coded: 2.2 },
+  },
+};
+
+/** How far the patches of a store are from the costs above: factors for changed and new files. */
+export interface Calibration {
+  readonly changed: number;
+  readonly new: number;
+}
+
+/** Formats without one go by the costs as they are. */
+export type Calibrations = Readonly<Partial<Record<PatchFormat, Calibration>>>;
+
+export const UNCALIBRATED: Calibration = { changed: 1, new: 1 };
+
+const MIB = 1024 ** 2;
+
+/**
+ * @param recipeSize bytes of what a patch says of its source and target
+ * @param targetSize bytes of the target's layer stream
+ */
+export function predict(
+  comparison: Comparison,
+  { recipeSize, targetSize }: { readonly recipeSize: number; readonly targetSize: number },
+  costs: Costs,
+  calibration: Calibration = UNCALIBRATED,
+): Prediction {
+  let changed = 0;
+  let fresh = 0;
+  for (const file of comparison.files) {
+    if (isChanged(file)) changed += fileCost(file, costs);
+    else fresh += fileCost(file, costs);
+  }
+  changed *= calibration.changed;
+  fresh *= calibration.new;
+  const fixed = costs.patch + recipeSize + costs.header * comparison.entries;
+  const { secondsPerMiB } = costs;
+  const seconds =
+    (targetSize * secondsPerMiB.target +
+      comparison.changedBytes * secondsPerMiB.changed +
+      (changed + fresh) * secondsPerMiB.coded) /
+    MIB;
+  return {
+    size: Math.round(fixed + changed + fresh),
+    reasons: { fixed: Math.round(fixed), changed: Math.round(changed), new: Math.round(fresh) },
+    seconds: Math.round(seconds * 10) / 10,
+  };
+}
+
+export function fileCost(
+  { size, compressed, hasCounterpart, similarity }: ComparedFile,
+  costs: Costs,
+): number {
+  const { file, small, fresh, ceiling, slope, power, spread } = costs;
+  if (similarity === undefined) return file + compressed * (hasCounterpart ? small : fresh);
+  if (compressed === 0) return file;
+  const quantity = slope * (-Math.log(similarity)) ** power * (size / compressed) ** spread;
+  return file + compressed * ceiling * (1 - Math.exp(-quantity / ceiling));
+}
