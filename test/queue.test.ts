@@ -1,0 +1,346 @@
+/** Runs on a real queue: what they publish, what enqueueing again does, what failures leave. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, test, type TestContext } from 'node:test';
+import { connectProducer } from '../lib/queue/connection.ts';
+import { openQueues } from '../lib/queue/queues.ts';
+import { EXIT_CODES } from '../lib/errors.ts';
+import { openDirectoryStore } from '../lib/store/directory.ts';
+import type { Store } from '../lib/store/store.ts';
+import { createStatusReader, type RunStatus } from '../lib/run/status.ts';
+import { enqueue, waitForRun, type Enqueued } from '../producers/enqueue.ts';
+import { parseInventory } from '../producers/inventory.ts';
+import { makeReleases, objectsOf, RELEASES, runBackfill } from './support/backfill.ts';
+import { fileScope } from './support/daemon.ts';
+import { blobPath } from './support/layout.ts';
+import { panamax, panamaxFails, panamaxJson, startPanamax } from './support/panamax.ts';
+import { missing } from './support/programs.ts';
+import { startRedis, type Redis } from './support/redis.ts';
+import { writeRelease } from './support/releases.ts';
+import { finishedRun, planOf, startLocalWorker, until } from './support/worker.ts';
+
+const skip = missing('redis-server');
+const scope = fileScope();
+const redis: Redis = skip ? (undefined as never) : await startRedis(scope);
+
+async function setUp(t: TestContext, names: readonly string[] = RELEASES) {
+  const directory = await makeReleases(t, names);
+  const store = await openDirectoryStore(join(directory, 'store'));
+  return { directory, store };
+}
+
+function put(plan: Parameters<typeof enqueue>[0], store: Store, options: object = {}): Promise<Enqueued> {
+  return enqueue(plan, store, { redis: redis.url, retryFailed: false, dryRun: false, ...options });
+}
+
+/** Nothing waits, runs or is delayed. */
+async function assertIdle(): Promise<void> {
+  const connection = await connectProducer(redis.url);
+  const queues = openQueues(connection);
+  try {
+    const total = async () =>
+      Object.values(await queues.counts()).reduce((n, q) => n + q.waiting + q.active + q.delayed, 0);
+    await until(total, (n) => n === 0);
+  } finally {
+    await queues.close();
+    connection.redis.disconnect();
+  }
+}
+
+describe('a run on the queue', { skip }, () => {
+  beforeEach(() => redis.wipe());
+
+  test('publishes what the embedded one does', async (t) => {
+    const { directory, store } = await setUp(t);
+    const options = { redis: redis.url, store, directory };
+    await startLocalWorker(t, { ...options, stages: ['signature', 'pairing'] });
+    await startLocalWorker(t, { ...options, stages: ['delta'] });
+    await startLocalWorker(t, { ...options, stages: ['delta'] });
+    const plan = planOf(directory, RELEASES, { formats: ['xdelta', 'oci-delta'], top: 2 });
+    const { stages } = await put(plan, store);
+    assert.deepEqual(stages.signature, { added: 5, queued: 0, failed: 0, done: 0 });
+    const status = await finishedRun(store, 'run');
+    assert.deepEqual(status.failures, []);
+    assert.deepEqual(status.stages, {
+      signature: { total: 5, done: 5, skipped: 0, failed: 0 },
+      pairing: { total: 5, done: 5, skipped: 0, failed: 0 },
+      delta: { total: 10, done: 10, skipped: 0, failed: 0 },
+    });
+    await runBackfill(directory, RELEASES, { formats: ['xdelta', 'oci-delta'], top: 2, store: 'embedded' });
+    assert.deepEqual(await objectsOf(directory), await objectsOf(directory, 'embedded'));
+    assert.ok(status.bytes.saved > 0 && status.bytes.pull === status.bytes.saved + status.bytes.patches);
+    await assertIdle();
+  });
+
+  test('is the same run under the same name, and no other', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);
+    const plan = planOf(directory, ['a1', 'a2', 'a3']);
+    const dry = await put(plan, store, { dryRun: true });
+    assert.deepEqual(dry.stages.signature, { added: 3, queued: 0, failed: 0, done: 0 });
+    await assert.rejects(createStatusReader(store, 'run'), { kind: 'not-found' });
+    await put(plan, store);
+    const again = await put({ ...plan, started: new Date(0).toISOString() }, store);
+    assert.deepEqual(again.stages.signature, { added: 0, queued: 3, failed: 0, done: 0 });
+    await assert.rejects(put({ ...plan, top: 2 }, store), {
+      kind: 'usage',
+      message: /asks for something else/,
+    });
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    await finishedRun(store, 'run');
+    const over = await put(plan, store);
+    const none = { added: 0, queued: 0, failed: 0, done: 3 };
+    assert.deepEqual(over.stages, { signature: none, pairing: none, delta: none });
+    await assertIdle();
+  });
+
+  test('two runs at once make each pair once', async (t) => {
+    const { directory, store } = await setUp(t);
+    const workers = await Promise.all(
+      [0, 1].map(() => startLocalWorker(t, { redis: redis.url, store, directory })),
+    );
+    for (const id of ['one', 'two', 'three']) await put(planOf(directory, RELEASES, { id }), store);
+    for (const id of ['one', 'two', 'three']) {
+      const { failures, stages } = await finishedRun(store, id);
+      assert.deepEqual(failures, []);
+      assert.equal(stages.delta.total, 5);
+    }
+    const made = workers
+      .flatMap(({ events }) => events)
+      .filter(({ status }) => status === 'done')
+      .map(({ stage, item }) => `${stage} ${item}`);
+    assert.equal(made.length, 15);
+    assert.equal(new Set(made).size, 15);
+  });
+
+  test('one pairing for each set of images that sites hold', async (t) => {
+    const { directory, store } = await setUp(t);
+    const path = (name: string) => join(directory, name);
+    const inventory = parseInventory(
+      `sites:
+        north: [${path('a1')}, ${path('b1')}]
+        south: [${path('b1')}, ${path('a1')}, ${path('b1')}]
+        west: [${path('a2')}]
+        east: [${path('a3')}]
+        new: []
+      `,
+      'inventory',
+    );
+    assert.deepEqual(
+      inventory.map(({ sites }) => sites),
+      [['north', 'south'], ['west'], ['east'], ['new']],
+    );
+    const worker = await startLocalWorker(t, { redis: redis.url, store, directory });
+    await put(planOf(directory, ['a3', 'b2'], { residents: inventory, top: 2 }), store);
+    const { stages, failures } = await finishedRun(store, 'run');
+    assert.deepEqual(failures, []);
+    assert.equal(stages.signature.total, 5);
+    // the site in the east has a3
+    assert.equal(stages.pairing.total, 5);
+    // each from a1 and b1, from a2, and b2 from a3
+    assert.equal(stages.delta.total, 7);
+    assert.equal(worker.events.filter(({ stage }) => stage === 'delta').length, 7);
+  });
+
+  test('goes on after Redis has been wiped', async (t) => {
+    const { directory, store } = await setUp(t);
+    const plan = planOf(directory, RELEASES);
+    const worker = await startLocalWorker(t, { redis: redis.url, store, directory, concurrency: 1 });
+    await put(plan, store);
+    const read = await createStatusReader(store, 'run');
+    await until(read, ({ stages }) => stages.delta.done > 0);
+    await worker.stop();
+    await redis.wipe();
+    const before = await read();
+    assert.equal(before.finished, undefined);
+    assert.equal(before.stages.signature.done, 5);
+    const { stages } = await put(plan, store);
+    assert.equal(stages.delta.done, before.stages.delta.done);
+    assert.equal(stages.delta.added + stages.delta.done, before.stages.delta.total);
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    const after = await finishedRun(store, 'run');
+    assert.deepEqual(after.failures, []);
+    assert.equal(after.stages.delta.done, 5);
+    await assertIdle();
+  });
+
+  test('goes on by itself where somebody waits for it, or leads it', async (t) => {
+    const { directory, store } = await setUp(t);
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    await put(planOf(directory, RELEASES), store);
+    await redis.wipe();
+    const { signal } = new AbortController();
+    const status = await waitForRun('run', store, { redis: redis.url, signal, onStatus() {} });
+    assert.deepEqual(status.failures, []);
+    assert.equal(status.stages.delta.done, 5);
+  });
+
+  test('a worker that stops hands back what it cannot finish', async (t) => {
+    const { directory, store } = await setUp(t);
+    const options = { redis: redis.url, store, directory };
+    const worker = await startLocalWorker(t, { ...options, concurrency: 1, grace: 1 });
+    await put(planOf(directory, RELEASES), store);
+    await until(await createStatusReader(store, 'run'), ({ stages }) => stages.signature.done > 0);
+    await worker.stop();
+    const second = await startLocalWorker(t, options);
+    const status = await finishedRun(store, 'run');
+    assert.deepEqual(status.failures, []);
+    // no attempt was lost over it
+    assert.ok([...worker.events, ...second.events].every(({ status }) => status === 'done'));
+    await assertIdle();
+  });
+});
+
+describe('failures', { skip }, () => {
+  beforeEach(() => redis.wipe());
+
+  test('a bad image fails once, holds up nothing else, and can be tried again', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);
+    const a3 = join(directory, 'a3');
+    const layout = await writeRelease(a3, 'a'.charCodeAt(0), 3);
+    const blob = blobPath(a3, layout.layerDigests[1]!);
+    const sound = await readFile(blob);
+    await writeFile(blob, sound.subarray(100));
+    const worker = await startLocalWorker(t, { redis: redis.url, store, directory });
+    const plan = planOf(directory, ['a1', 'a2', 'a3', 'none']);
+    await put(plan, store);
+    const status = await finishedRun(store, 'run');
+    assert.deepEqual(status.failures.map(({ what, error }) => `${what} ${error.kind}`).toSorted(), [
+      `${a3} bad-input`,
+      `${join(directory, 'none')} not-found`,
+    ]);
+    assert.equal(status.stages.delta.done, 2);
+    assert.equal(worker.events.filter(({ status }) => status === 'failed').length, 2);
+    assert.equal(worker.events.filter(({ status }) => status === 'retried').length, 0);
+
+    await writeFile(blob, sound);
+    assert.equal((await put(plan, store)).stages.signature.failed, 2);
+    const dry = await put(plan, store, { retryFailed: true, dryRun: true });
+    assert.equal(dry.stages.signature.added, 2);
+    const retried = await put(plan, store, { retryFailed: true });
+    assert.deepEqual(retried.stages.signature, { added: 2, queued: 0, failed: 2, done: 2 });
+    const repaired = await finishedRun(store, 'run');
+    assert.deepEqual(
+      repaired.failures.map(({ what }) => what),
+      [join(directory, 'none')],
+    );
+    // another set of sources: each target is ranked again, and pairs that were made are not made again
+    assert.equal(repaired.stages.pairing.done, 3);
+    assert.equal(repaired.stages.delta.failed, 0);
+    assert.ok(repaired.stages.delta.total! >= 3);
+    await assertIdle();
+  });
+
+  test('of the store, once it is gone', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2']);
+    await put(planOf(directory, ['a1', 'a2']), store);
+    await rm(join(directory, 'store'), { recursive: true });
+    const worker = await startLocalWorker(t, { redis: redis.url, store, directory });
+    await assertIdle();
+    assert.ok(worker.events.every(({ status, kind }) => status === 'failed' && kind === 'not-found'));
+    await assert.rejects(createStatusReader(store, 'run'), { kind: 'not-found', message: /no such run/ });
+  });
+});
+
+describe('by the commands', { skip }, () => {
+  beforeEach(() => redis.wipe());
+
+  test('enqueue from a file and wait, a worker process, status', async (t) => {
+    const { directory } = await setUp(t, ['a1', 'a2', 'a3']);
+    const options = ['--store', join(directory, 'store'), '--redis', redis.url];
+    const list = join(directory, 'list');
+    await writeFile(
+      list,
+      `# releases\n\n${['a1', 'a2', 'a3'].map((name) => join(directory, name)).join('\n')}\n`,
+    );
+    const scratch = join(directory, 'scratch');
+    const worker = startPanamax(['worker', ...options, '--scratch', scratch, '--log-level', 'silent']);
+    const enqueued = await panamaxJson<Enqueued & { status: RunStatus }>(
+      ...['enqueue', '--from', list, '--run', 'one', '--effort', 'fast', '--wait', ...options],
+    );
+    assert.equal(enqueued.run, 'one');
+    assert.equal(enqueued.status.stages.delta.done, 3);
+    worker.kill('SIGTERM');
+    await once(worker, 'close');
+    assert.equal(worker.exitCode, 0);
+    const { stdout } = await panamax('status', 'one', '--store', join(directory, 'store'));
+    assert.match(
+      stdout,
+      /^run one: over since .*\nSTAGE +TOTAL +DONE +SKIPPED +FAILED +LEFT\nsignature +3 +3 /,
+    );
+    assert.match(stdout, /\d kB saved of .* \(\d\d\.\d %\)/);
+    assert.match((await panamax('status', '--store', join(directory, 'store'))).stdout, /^one\n$/);
+  });
+
+  test('waiting for failures fails and lists them', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2']);
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    const images = ['a1', 'a2', 'none'].map((name) => join(directory, name));
+    const options = ['--store', join(directory, 'store'), '--redis', redis.url];
+    const { code, stderr } = await panamax('enqueue', ...images, '--run', 'one', '--wait', ...options);
+    assert.equal(code, EXIT_CODES.partial);
+    assert.match(stderr, /^panamax enqueue: 1 failed:\n {2}.*none: no such image: /m);
+    const status = await panamax('status', 'one', '--watch', '--store', join(directory, 'store'));
+    assert.equal(status.code, EXIT_CODES.partial);
+    assert.match(status.stdout, /none: not-found: no such image/);
+  });
+
+  test('what is out of reach is named, without credentials', async (t) => {
+    const { directory } = await setUp(t, ['a1']);
+    const store = join(directory, 'store');
+    const image = join(directory, 'a1');
+    await panamaxFails(
+      'io',
+      /^panamax enqueue: Redis: connect ECONNREFUSED 127\.0\.0\.1:1: in redis at 127\.0\.0\.1:1\n$/,
+      ...['enqueue', image, '--store', store, '--redis', 'redis://user:sEcret@127.0.0.1:1'],
+    );
+    await panamaxFails(
+      'usage',
+      /^(?!.*sEcret).*not a URL of Redis/,
+      'enqueue',
+      image,
+      '--store',
+      store,
+      '--redis',
+      'x:sEcret',
+    );
+    await panamaxFails('usage', /no images/, 'enqueue', '--store', store, '--redis', redis.url);
+    await panamaxFails(
+      'usage',
+      /not a name of a run/,
+      'enqueue',
+      image,
+      '--run',
+      '../x',
+      '--store',
+      store,
+      '--redis',
+      redis.url,
+    );
+    await panamaxFails('not-found', /no such run/, 'status', 'none', '--store', store);
+    await panamaxFails('usage', /unknown stage/, 'worker', 'x', '--store', store, '--redis', redis.url);
+  });
+});
+
+describe('inventories', () => {
+  test('that are none are refused', () => {
+    for (const text of [
+      '',
+      'sites:',
+      'sites: []',
+      'sites: {a: b}',
+      'sites: {a: [1]}',
+      'a: [',
+      '- x',
+      'sites: {a: [""]}',
+    ]) {
+      assert.throws(() => parseInventory(text, 'inventory'), { kind: 'bad-input' }, text);
+    }
+    const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefgh'
+      .split('')
+      .map((name, i) => `${name}: &${name} [${`*${'abcdefg'[i]!},`.repeat(9)}]`)
+      .join('\n')}\nsites: {x: *h}`;
+    assert.throws(() => parseInventory(bomb, 'inventory'), { kind: 'bad-input' });
+  });
+});

@@ -1,0 +1,142 @@
+/** Workers on a queue, in this process or in their own. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { DEFAULT_LIMITS } from '../../lib/limits.ts';
+import type { RunPlan } from '../../lib/run/plan.ts';
+import { createStatusReader, type RunStatus } from '../../lib/run/status.ts';
+import { STAGES } from '../../lib/run/stage.ts';
+import type { Store } from '../../lib/store/store.ts';
+import type { AttemptEvent } from '../../workers/dispatch.ts';
+import { runWorker, type WorkerOptions } from '../../workers/main.ts';
+import type { Scope } from './daemon.ts';
+
+/** A worker that dies is missed sooner than in production. */
+export const QUICK = {
+  locks: { lockDuration: 3000, stalledInterval: 1000 },
+  jobs: { attempts: 8, backoff: 200 },
+} as const;
+
+export interface WorkerSettings extends Omit<
+  WorkerOptions,
+  'store' | 'log' | 'onAttempt' | 'onReady' | 'handlers'
+> {
+  readonly store: string;
+}
+
+export interface LocalWorker {
+  /** What came of the attempts so far. */
+  readonly events: AttemptEvent[];
+  stop(): Promise<void>;
+}
+
+/** Starts a worker in this process; it ends with the scope. */
+export async function startLocalWorker(
+  scope: Scope,
+  options: Pick<WorkerOptions, 'redis' | 'store'> & Partial<WorkerOptions> & { directory: string },
+): Promise<LocalWorker> {
+  const scratch = join(options.directory, 'scratch');
+  await mkdir(scratch, { recursive: true });
+  const stop = new AbortController();
+  const events: AttemptEvent[] = [];
+  const running = runWorker(
+    {
+      stages: STAGES,
+      concurrency: 2,
+      limits: DEFAULT_LIMITS,
+      grace: 60_000,
+      scratch,
+      log: { info() {}, warn() {} },
+      onAttempt: (event) => events.push(event),
+      ...QUICK,
+      ...options,
+    },
+    stop.signal,
+  );
+  const end = async () => {
+    stop.abort();
+    await running;
+  };
+  scope.after(end);
+  return { events, stop: end };
+}
+
+export interface WorkerProcess {
+  readonly pid: number;
+  /** All it has said. */
+  readonly output: () => string;
+  /** SIGKILL by default; waits for the end. */
+  end(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+const MAIN = fileURLToPath(new URL('workermain.ts', import.meta.url));
+
+export function startWorkerProcess(
+  scope: Scope,
+  settings: Pick<WorkerSettings, 'redis' | 'store' | 'scratch'> & Partial<WorkerSettings>,
+  environment: Readonly<Record<string, string>> = {},
+): WorkerProcess {
+  const all: WorkerSettings = {
+    stages: STAGES,
+    concurrency: 1,
+    limits: DEFAULT_LIMITS,
+    grace: 60_000,
+    ...QUICK,
+    ...settings,
+  };
+  const child = spawn(process.execPath, [MAIN, JSON.stringify(all)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
+  const exit = once(child, 'exit');
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += String(data)));
+  const end = async (signal: NodeJS.Signals = 'SIGKILL') => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal);
+      await exit;
+    }
+    return child.exitCode;
+  };
+  scope.after(async () => void (await end()));
+  return { pid: child.pid!, output: () => output, end };
+}
+
+const GIVE_UP = 300_000;
+
+/** Waits until the store says that a run is over. */
+export async function finishedRun(store: Store, run: string): Promise<RunStatus> {
+  return until(await createStatusReader(store, run), ({ finished }) => finished !== undefined);
+}
+
+/** Looks again until it is so. Rejects with what was seen last after five minutes. */
+export async function until<T>(look: () => Promise<T>, isSo: (seen: T) => boolean): Promise<T> {
+  for (const deadline = Date.now() + GIVE_UP; ; await delay(50)) {
+    const seen = await look();
+    if (isSo(seen)) return seen;
+    if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(seen)}`);
+  }
+}
+
+/** A plan in which the images are each other's sources. */
+export function planOf(
+  directory: string,
+  names: readonly string[],
+  plan: Partial<RunPlan> & { readonly sources?: readonly string[] } = {},
+): RunPlan {
+  const { sources = names, ...rest } = plan;
+  const references = (list: readonly string[]) => list.map((name) => join(directory, name));
+  return {
+    id: 'run',
+    started: new Date().toISOString(),
+    targets: references(names),
+    residents: [{ images: references(sources) }],
+    top: 1,
+    formats: ['xdelta'],
+    effort: 'fast',
+    ...rest,
+  };
+}

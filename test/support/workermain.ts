@@ -1,0 +1,13 @@
+/** A worker process for tests: as `panamax worker`, with the settings of a test, which come as JSON. */
+import { createLog } from '../../lib/log.ts';
+import { createScratch } from '../../lib/scratch.ts';
+import { openStore } from '../../lib/store/open.ts';
+import { runWorker } from '../../workers/main.ts';
+import type { WorkerSettings } from './worker.ts';
+
+const settings = JSON.parse(process.argv[2]!) as WorkerSettings;
+const stop = new AbortController();
+process.once('SIGTERM', () => stop.abort());
+const store = await openStore(settings.store);
+await using scratch = await createScratch(settings.scratch);
+await runWorker({ ...settings, store, scratch: scratch.path, log: createLog('warn') }, stop.signal);
