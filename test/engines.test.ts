@@ -17,7 +17,7 @@ import { missing, notRoot } from './support/programs.ts';
 import { releaseLayers, writeRelease } from './support/releases.ts';
 
 const ENGINES: Readonly<
-  Record<EngineTransport, { programs: readonly string[]; start(t: TestContext): Promise<EngineUser> }>
+  Record<EngineTransport, { programs: readonly string[]; start: (t: TestContext) => Promise<EngineUser> }>
 > = {
   'docker-daemon': { programs: ['dockerd', 'docker'], start: startDocker },
   'containers-storage': { programs: ['podman'], start: makePodman },

@@ -6,8 +6,9 @@ import { commandOf, type EngineUser } from './engineuser.ts';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
+const socket = (directory: string) => join(directory, 'socket');
+
 export async function startContainerd(scope: Scope): Promise<EngineUser> {
-  const socket = (directory: string) => join(directory, 'socket');
   const daemon = await startDaemon(scope, {
     command: 'containerd',
     args(port, directory) {

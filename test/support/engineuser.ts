@@ -6,7 +6,7 @@ export interface EngineUser {
   /** What makes the engine's command, and panamax, use this engine. */
   readonly env: NodeJS.ProcessEnv;
   /** Runs the engine's command and returns what it prints. */
-  command(...args: readonly string[]): Promise<string>;
+  readonly command: (...args: readonly string[]) => Promise<string>;
 }
 
 export function commandOf(program: string, env: NodeJS.ProcessEnv): EngineUser['command'] {
