@@ -23,7 +23,8 @@ interface Encoder {
 
 const ALL_LEVELS = [6, 1, 9, 2, 3, 4, 5, 7, 8];
 const PIGZ_BLOCK = 128 * 1024;
-const PGZIP_BLOCK = 1024 * 1024;
+/** pgzip's own, and umoci's. */
+const PGZIP_BLOCKS = [1024 * 1024, 256 * 1024];
 export const MIN_BLOCK_SIZE = 32 * 1024 + 1;
 
 function pgzip(version: Parameters<typeof createPgzip>[0]['version']): Encoder {
@@ -31,7 +32,7 @@ function pgzip(version: Parameters<typeof createPgzip>[0]['version']): Encoder {
     create: ({ blockSize }, out) => createPgzip({ version, blockSize }, out),
     // there is but its default level
     levels: [5],
-    blockSizes: [PGZIP_BLOCK],
+    blockSizes: PGZIP_BLOCKS,
   };
 }
 

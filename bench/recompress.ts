@@ -1,0 +1,204 @@
+/** How many layers, compressed by programs as they are used, can be made again bit for bit. `--help` says how. */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { parseArgs } from 'node:util';
+import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
+import { DEFAULT_LIMITS } from '../lib/limits.ts';
+import { openImage, type Image, type Layer } from '../lib/oci/image.ts';
+import { findCompression } from '../lib/recompress/detect.ts';
+import type { Compression } from '../lib/recompress/recipe.ts';
+import { createScratch } from '../lib/scratch.ts';
+import { createServices, ENGINES, type Services, type Subject } from './compressors.ts';
+import { findProgram } from './measure.ts';
+
+const HELP = `Tells which compressed layers panamax can make again, bit for bit.
+
+Usage: npm run bench:recompress -- CORPUS [options]
+
+CORPUS is a directory of OCI layouts, one image each, and of the same images as docker archives.
+
+  --images NAME,…   of CORPUS (default: base-trixie, nginx-r2, node-app-r3)
+  --only TEXT       compressors whose names have this in them
+  --scratch DIR     where layers are kept meanwhile (default: TMPDIR)
+`;
+
+const LEVELS = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+const PYTHON = `
+import sys, zlib
+deflate = zlib.compressobj(int(sys.argv[1]), zlib.DEFLATED, 31)
+for piece in iter(lambda: sys.stdin.buffer.read(1 << 20), b''): sys.stdout.buffer.write(deflate.compress(piece))
+sys.stdout.buffer.write(deflate.flush())
+`;
+
+/** Filters of single layers. */
+const FILTERS: readonly { name: string; command: readonly [string, ...string[]] }[] = [
+  ...LEVELS.map((level) => ({ name: `gzip -${level}`, command: ['gzip', '-c', `-${level}`] as const })),
+  ...LEVELS.map((level) => ({
+    name: `pigz -${level}`,
+    command: ['pigz', '-c', '-p4', `-${level}`] as const,
+  })),
+  ...[1, 6, 9].map((level) => ({
+    name: `pigz -p1 -${level}`,
+    command: ['pigz', '-c', '-p1', `-${level}`] as const,
+  })),
+  { name: 'pigz -11', command: ['pigz', '-c', '-11'] },
+  ...[1, 6, 9].map((level) => ({
+    name: `zlib ${level} (Python)`,
+    command: ['python3', '-c', PYTHON, String(level)] as const,
+  })),
+  { name: 'zstd -3', command: ['zstd', '-qc', '-3'] },
+];
+
+interface Tally {
+  readonly name: string;
+  layers: number;
+  found: number;
+  bytes: number;
+  foundBytes: number;
+  seconds: number;
+  readonly encoders: Set<string>;
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      images: { type: 'string', default: 'base-trixie,nginx-r2,node-app-r3' },
+      only: { type: 'string', default: '' },
+      scratch: { type: 'string', default: tmpdir() },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) return void process.stdout.write(HELP);
+  const [corpus] = positionals;
+  if (corpus === undefined) throw new PanamaxError('usage', 'one corpus directory', { found: 'none' });
+  await using scratch = await createScratch(values.scratch);
+  await using services = createServices(scratch.path);
+  const tallies: Tally[] = [];
+  const layouts = values.images.split(',').map((name) => ({ name, layout: join(corpus, name) }));
+  const isWanted = (name: string) => name.includes(values.only);
+
+  const stands = tallyOf('as in the corpus');
+  for (const { layout } of layouts) await judgeImage(stands, await open(layout));
+  if (isWanted(stands.name)) tallies.push(stands);
+
+  for (const engine of ENGINES.filter(({ name }) => isWanted(name))) {
+    if (engine.programs.some((program) => !findProgram(program))) {
+      process.stderr.write(`${engine.name}: not installed\n`);
+      continue;
+    }
+    const tally = tallyOf(engine.name);
+    for (const { name } of layouts) {
+      const subject = await subjectOf(corpus, name, services);
+      const layout = join(scratch.path, 'layout');
+      await engine.compress(subject, layout, services);
+      await judgeImage(tally, await open(layout));
+      await rm(layout, { recursive: true });
+    }
+    tallies.push(tally);
+    process.stderr.write(`${line(tally)}\n`);
+  }
+
+  for (const { name, command } of FILTERS.filter(({ name }) => isWanted(name))) {
+    const tally = tallyOf(name);
+    for (const { layout } of layouts) {
+      for (const layer of (await open(layout)).layers) {
+        const [tar, blob] = ['tar', 'blob'].map((part) => join(scratch.path, part)) as [string, string];
+        await pipeline(layer.tar(), createWriteStream(tar));
+        await filter(command, tar, blob);
+        await judge(tally, await layerOf(blob, layer), () => createReadStream(tar));
+      }
+    }
+    tallies.push(tally);
+    process.stderr.write(`${line(tally)}\n`);
+  }
+  const head = [
+    '| Compressed by | Layers made again | Bytes | Encoder | Time |',
+    '| --- | --- | --- | --- | --- |',
+  ];
+  process.stdout.write(`${[...head, ...tallies.map(line)].join('\n')}\n`);
+}
+
+function tallyOf(name: string): Tally {
+  return { name, layers: 0, found: 0, bytes: 0, foundBytes: 0, seconds: 0, encoders: new Set() };
+}
+
+function line({ name, layers, found, bytes, foundBytes, seconds, encoders }: Tally): string {
+  const names = [...encoders].toSorted().join(', ') || 'none';
+  return `| ${name} | ${found} of ${layers} | ${megabytes(foundBytes)} of ${megabytes(bytes)} | ${names} | ${seconds.toFixed(1)} s |`;
+}
+
+const megabytes = (size: number): string => `${(size / 1e6).toFixed(1)} MB`;
+
+const open = async (layout: string): Promise<Image> =>
+  openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
+
+type JudgedLayer = Pick<Layer, 'blob' | 'descriptor' | 'diffID'>;
+
+async function judgeImage(tally: Tally, image: Image): Promise<void> {
+  for (const layer of image.layers) await judge(tally, layer, () => layer.tar());
+}
+
+async function judge(tally: Tally, layer: JudgedLayer, tar: () => AsyncIterable<Uint8Array>): Promise<void> {
+  const started = performance.now();
+  const compression = await findCompression(layer, tar);
+  tally.seconds += (performance.now() - started) / 1000;
+  tally.layers++;
+  tally.bytes += layer.descriptor.size;
+  if (!compression) return;
+  tally.found++;
+  tally.foundBytes += layer.descriptor.size;
+  tally.encoders.add(described(compression));
+}
+
+function described(compression: Compression): string {
+  return compression.encoder === 'none' ? 'none' : `${compression.encoder} ${compression.level}`;
+}
+
+async function subjectOf(corpus: string, name: string, { scratch }: Services): Promise<Subject> {
+  const rootfs = join(scratch, `${name}.rootfs.tar`);
+  const { layers } = await open(join(corpus, name));
+  await pipeline(layers[0]!.tar(), createWriteStream(rootfs));
+  return { name, archive: join(corpus, `${name}.docker.tar`), rootfs };
+}
+
+async function filter(
+  [command, ...args]: readonly [string, ...string[]],
+  from: string,
+  to: string,
+): Promise<void> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  await Promise.all([
+    pipeline(createReadStream(from), child.stdin),
+    pipeline(child.stdout, createWriteStream(to)),
+  ]);
+}
+
+/** A file as a layer. */
+async function layerOf(path: string, { diffID, descriptor }: Layer): Promise<JudgedLayer> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const piece of createReadStream(path)) {
+    hash.update(piece as Buffer);
+    size += (piece as Buffer).length;
+  }
+  return {
+    diffID,
+    descriptor: { ...descriptor, digest: `sha256:${hash.digest('hex')}`, size },
+    blob: () => createReadStream(path),
+  };
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  const { kind, message, stack } = toPanamaxError(error);
+  process.stderr.write(`${kind === 'internal' ? stack : message}\n`);
+  process.exitCode = EXIT_CODES[kind];
+}
