@@ -13,10 +13,14 @@ import { imageRecord, type ImageRecord, type LayerRecord } from '../lib/oci/reco
 import { parseReference } from '../lib/oci/reference.ts';
 import { parseDestination, writeImage } from '../lib/oci/writer.ts';
 import { createGzip } from '../lib/recompress/gzip.ts';
+import type { Digest } from '../lib/oci/descriptor.ts';
+import { openDirectoryStore } from '../lib/store/directory.ts';
+import { keys } from '../lib/store/layout.ts';
+import { loadSignature, signatureStage } from '../workers/signature.ts';
 import { panamaxJson } from './support/panamax.ts';
 import { snapshot, temporaryDirectory } from './support/directory.ts';
 import { startEngine } from './support/engine.ts';
-import { blobPath, writeLayout, type Layout } from './support/layout.ts';
+import { blobPath, digestOf, writeLayout, type Layout } from './support/layout.ts';
 import { applyPatch, makePatch } from './support/patch.ts';
 import { missing, notRoot } from './support/programs.ts';
 import { createRandom } from './support/random.ts';
@@ -175,6 +179,39 @@ describe('a recipe that lies', () => {
 async function* streamOf(layer: Buffer) {
   yield layer;
 }
+
+test('what is known of a layer is not looked for again', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const shared = goGzip(LARGE);
+  const unknown = gzipSync(LARGE);
+  for (const name of ['a', 'b', 'c']) {
+    const layers = [LARGE, LARGE, Buffer.from('')];
+    // another config, and so another manifest
+    const options = { blobs: [shared, unknown, goGzip(Buffer.from(''))], config: { author: name } };
+    await writeLayout(join(directory, name), layers, options);
+  }
+  const store = await openDirectoryStore(join(directory, 'store'));
+  const log = { info() {}, warn() {} };
+  const context = { store, log, signal: new AbortController().signal, limits, scratch: directory };
+  const compressionsOf = async (name: string) => {
+    const { manifest } = await signatureStage({ reference: `oci:${join(directory, name)}` }, context);
+    const { image } = await loadSignature(store, manifest);
+    return image.layers.map(({ compression }) => compression?.encoder);
+  };
+  assert.deepEqual(await compressionsOf('a'), ['go', undefined, 'go']);
+  const key = keys.compression(digestOf(shared) as Digest);
+  const recipe = { encoder: 'go', level: 6, header: GO_HEADER };
+  assert.deepEqual(JSON.parse(String(await store.get(key))), { compression: recipe });
+  const unknownKey = keys.compression(digestOf(unknown) as Digest);
+  assert.deepEqual(JSON.parse(String(await store.get(unknownKey))), { compression: null });
+
+  await store.put(key, Buffer.from('{"compression":null}'));
+  assert.deepEqual(await compressionsOf('b'), [undefined, undefined, 'go']);
+  // a damaged entry is made anew
+  await store.put(key, Buffer.from('{"compression":'));
+  assert.deepEqual(await compressionsOf('c'), ['go', undefined, 'go']);
+  assert.deepEqual(JSON.parse(String(await store.get(key))), { compression: recipe });
+});
 
 const skip = missing('dockerd', 'docker', 'docker-registry', 'skopeo', 'podman') || notRoot();
 

@@ -5,6 +5,7 @@ import { PanamaxError } from '../lib/errors.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { parseReference } from '../lib/oci/reference.ts';
+import { loadCompressions, storeCompressions } from '../lib/recompress/known.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import { parseSignature, type Signature } from '../lib/signature/signature.ts';
 import type { SignatureResult, SignatureTask } from '../lib/signature/thread.ts';
@@ -32,9 +33,14 @@ export async function signatureStage(
   if (await hasSignature(store, manifest)) return { status: 'skipped', manifest };
   const module = threadModule('../lib/signature/thread', import.meta.url);
   const scratchPath = join(context.scratch, randomUUID());
-  const task: SignatureTask = { ...input, limits, scratchPath };
+  const known = await loadCompressions(
+    store,
+    image.layers.map(({ descriptor }) => descriptor.digest),
+  );
+  const task: SignatureTask = { ...input, limits, scratchPath, known };
   try {
     const result = await runThread<SignatureTask, SignatureResult>(module, task, signal);
+    await storeCompressions(store, result.compressions);
     await store.put(keys.signature(result.manifest), result.bytes);
     context.log.info(
       { stage: 'signature', image: input.reference, manifest: result.manifest },

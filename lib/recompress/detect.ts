@@ -5,6 +5,7 @@ import { compressionOf } from '../oci/decompress.ts';
 import type { Layer } from '../oci/image.ts';
 import { candidates } from './encoders.ts';
 import { createGzip, gzipHeaderSize } from './gzip.ts';
+import type { KnownCompressions } from './known.ts';
 import type { Compression, GzipRecipe } from './recipe.ts';
 
 /** Of a layer's tar, to tell encoders apart by. */
@@ -20,26 +21,27 @@ const MAX_ATTEMPTS = 4;
  * Finds how each layer of an image was compressed.
  *
  * @param stream the image's layer stream
+ * @param known of layers that were looked into before
  * @returns undefined for those that can't be made again
  */
 export async function findCompressions(
   layers: readonly Pick<Layer, 'blob' | 'descriptor' | 'diffID'>[],
   { path, layerSizes }: LayerStream,
+  known: KnownCompressions = new Map(),
 ): Promise<(Compression | undefined)[]> {
-  const found: (Compression | undefined)[] = [];
+  const found = new Map(known);
   let start = 0;
   for (const [i, layer] of layers.entries()) {
     const end = start + layerSizes[i]!;
     const range = { start, end: end - 1, highWaterMark: READ_SIZE };
-    const same = layers.findIndex(({ descriptor }) => descriptor.digest === layer.descriptor.digest);
-    found.push(
-      same < i
-        ? found[same]
-        : await findCompression(layer, () => (end > range.start ? createReadStream(path, range) : none())),
-    );
+    const { digest } = layer.descriptor;
+    if (!found.has(digest)) {
+      const tar = () => (end > range.start ? createReadStream(path, range) : none());
+      found.set(digest, (await findCompression(layer, tar)) ?? null);
+    }
     start = end;
   }
-  return found;
+  return layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined);
 }
 
 async function* none(): AsyncGenerator<Uint8Array, void, void> {}

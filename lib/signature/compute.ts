@@ -8,6 +8,7 @@ import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord } from '../oci/record.ts';
 import { createRootfs, type RootfsItem } from '../oci/rootfs.ts';
 import { findCompressions } from '../recompress/detect.ts';
+import type { KnownCompressions } from '../recompress/known.ts';
 import type { Compression } from '../recompress/recipe.ts';
 import type { TarEntry } from '../tar/entry.ts';
 import { createExpander } from '../tar/expand.ts';
@@ -29,16 +30,18 @@ interface StoredContent extends Content {
  * Reads an image once, layer by layer, into its signature. Uses a scratch file of the size of the layer stream,
  * which is gone afterwards.
  *
+ * @param known how layers were compressed, of those that were looked into before
  * @throws PanamaxError `bad-input`, `limit`, `io`
  */
 export async function computeSignature(
   image: Image,
   scratchPath: string,
   limits: Limits,
+  known?: KnownCompressions,
 ): Promise<Signature> {
   // neither may still be at work, on scratch, when this returns
   const [read, pullSizes] = await Promise.allSettled([
-    readImage(image, scratchPath, limits),
+    readImage(image, scratchPath, limits, known),
     measurePullSizes(image),
   ]);
   if (read.status === 'rejected') throw read.reason;
@@ -56,6 +59,7 @@ async function readImage(
   image: Image,
   scratchPath: string,
   limits: Limits,
+  known?: KnownCompressions,
 ): Promise<Omit<Signature, 'image'> & ReadLayers> {
   try {
     await using spool = await openSpool(image, scratchPath, limits);
@@ -88,9 +92,10 @@ async function readImage(
     const inodes = new Set(items.map(({ node }) => node).filter((node) => node.type === 'file'));
     let contentSize = 0;
     for (const node of inodes) contentSize += node.size;
+    const { layerSizes } = spool;
     return {
-      layerSizes: spool.layerSizes,
-      compressions: await findCompressions(image.layers, { path: scratchPath, layerSizes: spool.layerSizes }),
+      layerSizes,
+      compressions: await findCompressions(image.layers, { path: scratchPath, layerSizes }, known),
       contentDigest: contentDigest(items),
       contentSize,
       tlsh: await tlshOf(items, spool.file),

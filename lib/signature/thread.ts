@@ -2,6 +2,7 @@ import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
 import { openImage } from '../oci/image.ts';
 import { parseReference } from '../oci/reference.ts';
+import type { KnownCompressions } from '../recompress/known.ts';
 import { serveThread } from '../threadmain.ts';
 import { computeSignature } from './compute.ts';
 import { serializeSignature } from './signature.ts';
@@ -14,16 +15,25 @@ export interface SignatureTask {
   readonly limits: Limits;
   /** A file that is not there yet. */
   readonly scratchPath: string;
+  readonly known: KnownCompressions;
 }
 
 export interface SignatureResult {
   readonly manifest: Digest;
   /** The signature as it is stored. */
   readonly bytes: Uint8Array;
+  /** Of the layers that were not known. */
+  readonly compressions: KnownCompressions;
 }
 
 serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
   const image = await openImage(await parseReference(task.reference), task);
-  const signature = await computeSignature(image, task.scratchPath, task.limits);
-  return { manifest: image.manifestDigest, bytes: serializeSignature(signature) };
+  const { known, scratchPath, limits } = task;
+  const signature = await computeSignature(image, scratchPath, limits, known);
+  const compressions = new Map(
+    signature.image.layers
+      .filter(({ digest }) => !known.has(digest))
+      .map(({ digest, compression }) => [digest, compression ?? null]),
+  );
+  return { manifest: image.manifestDigest, bytes: serializeSignature(signature), compressions };
 });

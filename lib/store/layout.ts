@@ -2,6 +2,8 @@ import { hexOf, type Digest } from '../oci/descriptor.ts';
 
 /** Where each artefact lives in the store (docs/formats.md). */
 
+/** Goes up with each encoder that is added: layers that none made are looked into again. */
+const ENCODERS_VERSION = 1;
 export const SIGNATURE_VERSION = 2;
 
 const named = (digest: Digest) => `sha256-${hexOf(digest)}`;
@@ -15,6 +17,7 @@ const PATCH_SUFFIX: Readonly<Record<PatchFormat, string>> = {
 
 export const keys = {
   signature: (manifest: Digest) => `signatures/v${SIGNATURE_VERSION}/${named(manifest)}.json.zst`,
+  compression: (layer: Digest) => `compressions/v${ENCODERS_VERSION}/${named(layer)}.json`,
   pairing: (target: Digest, scope: string) => `pairings/${named(target)}/${scope}.json`,
   patches: (target: Digest) => `patches/${named(target)}/`,
   descriptor: (target: Digest, source: Digest, format: PatchFormat) =>
