@@ -2,9 +2,11 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createLog } from '../lib/log.ts';
 import type { StageContext } from '../lib/run/context.ts';
-import { createScratch } from '../lib/scratch.ts';
+import { createLayerCache } from '../lib/run/layercache.ts';
+import { createScratch, defaultScratchSize } from '../lib/scratch.ts';
 import { openStore } from '../lib/store/open.ts';
 import type { Arguments, Options } from './command.ts';
+import { parseSize } from './format.ts';
 
 export const STORE_OPTION: Options = {
   store: {
@@ -12,6 +14,11 @@ export const STORE_OPTION: Options = {
     value: 'DIR',
     help: 'where signatures and patches are kept',
     default: 'panamax-store',
+  },
+  'scratch-size': {
+    type: 'string',
+    value: 'SIZE',
+    help: 'what may be kept on scratch (default: four fifths of what is free)',
   },
   'log-level': { type: 'string', value: 'LEVEL', help: 'structured log on standard error', default: 'warn' },
 };
@@ -30,7 +37,14 @@ export async function withContext<Result>(
   const log = createLog(args.text('log-level')!);
   const store = await openStore(args.text('store')!, signal);
   await using scratch = await createScratch(scratchParent(args));
-  return await action({ store, log, signal, limits: args.limits, scratch: scratch.path });
+  await using layers = createLayerCache(join(scratch.path, 'layers'), await scratchSize(args, scratch.path));
+  return await action({ store, log, signal, limits: args.limits, scratch: scratch.path, layers });
+}
+
+/** @param directory on the disk in question */
+export async function scratchSize(args: Arguments, directory: string): Promise<number> {
+  const text = args.text('scratch-size');
+  return text === undefined ? defaultScratchSize(directory) : parseSize(text, '--scratch-size');
 }
 
 /** Results go to standard output, as JSON or for people. */

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ownName, sweepDead } from './file.ts';
 
@@ -20,4 +20,10 @@ export async function createScratch(parent: string): Promise<Scratch> {
     path,
     [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 3 }),
   };
+}
+
+/** How much may be kept below a directory by default, in bytes: most of what is free now. */
+export async function defaultScratchSize(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory);
+  return Math.floor(bavail * bsize * 0.8);
 }

@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EFFORTS, type Effort } from '../lib/delta/alignment.ts';
+import { EFFORTS, type Effort, type LayerStream } from '../lib/delta/alignment.ts';
 import { parseDescriptor, serializeDescriptor, type PatchDescriptor } from '../lib/delta/descriptor.ts';
 import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
 import { PanamaxError } from '../lib/errors.ts';
+import type { Limits } from '../lib/limits.ts';
 import { verified } from '../lib/oci/blobs.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
-import { pullSize, type ImageRecord } from '../lib/oci/record.ts';
+import { pullSize, streamSize, type ImageRecord } from '../lib/oci/record.ts';
+import type { UnpackTask } from '../lib/oci/unpackthread.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
+import type { CachedImage } from '../lib/run/layercache.ts';
 import type { PatchOutcome } from '../lib/run/report.ts';
 import { writeIndex } from '../lib/store/targetindex.ts';
 import { keys, type PatchFormat } from '../lib/store/layout.ts';
@@ -60,15 +63,21 @@ async function makePatches(
   formats: readonly PatchFormat[],
   context: StageContext,
 ): Promise<PatchOutcome[]> {
-  const { store, limits, signal, log } = context;
+  const { store, limits, signal, log, layers } = context;
   const source = (await loadSignature(store, input.source.manifest)).image;
+  using lease = await layers.lease({
+    images: [cachedImage(source, input.source, limits), cachedImage(target, input.target, limits)],
+    ownSize: patchRoom(target, formats),
+    signal,
+  });
+  const [sourceStream, targetStream] = lease.streams;
   const scratch = join(context.scratch, randomUUID());
   await mkdir(scratch);
   try {
     const module = threadModule('../lib/delta/thread', import.meta.url);
     const task: DeltaTask = {
-      source: { ...input.source, record: source },
-      target: { ...input.target, record: target },
+      source: { ...input.source, unpacked: { record: source, stream: sourceStream! } },
+      target: { ...input.target, unpacked: { record: target, stream: targetStream! } },
       formats,
       effort: input.effort,
       limits,
@@ -98,6 +107,27 @@ async function makePatches(
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/** An image's layer stream for the cache: what has the same layers is the same. */
+function cachedImage(record: ImageRecord, image: DeltaImage, limits: Limits): CachedImage {
+  const size = streamSize(record);
+  const maxImageSize = Math.min(limits.maxImageSize, size);
+  return {
+    key: record.layers.map(({ diffID }) => diffID).join(' '),
+    size,
+    unpack: (path, signal) =>
+      runThread<UnpackTask, LayerStream>(
+        threadModule('../lib/oci/unpackthread', import.meta.url),
+        { ...image, path, limits: { ...limits, maxImageSize } },
+        signal,
+      ),
+  };
+}
+
+/** What patches take on scratch at worst. An oci-delta is there twice: its parts, and the whole. */
+function patchRoom(target: ImageRecord, formats: readonly PatchFormat[]): number {
+  return streamSize(target) * formats.reduce((sum, format) => sum + (format === 'oci-delta' ? 2 : 1), 0);
 }
 
 /** The descriptor of a pair that is done: of this pair, made with no less effort, its patch there and sound. */

@@ -34,6 +34,7 @@ export interface DispatchContext {
   readonly leaseRenewal: number;
   readonly limits: StageContext['limits'];
   readonly scratch: string;
+  readonly layers: StageContext['layers'];
   readonly handlers?: StageHandlers;
   readonly log: Log;
   readonly onAttempt?: (event: AttemptEvent) => void;
@@ -78,13 +79,14 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
     try {
       const worked = await withLease(`${stage}.${item}`, attempt, context, async () => {
         const plan = await planOf(run);
-        const { limits, scratch } = context;
+        const { limits, scratch, layers } = context;
         const { status, outcome, next } = await handle(job, plan, {
           store,
           log,
           signal: attempt.signal,
           limits,
           scratch,
+          layers,
         });
         if (next) await addJobs(next.stage, next.jobs, queues);
         const seconds = (performance.now() - started) / 1000;

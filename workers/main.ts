@@ -5,6 +5,7 @@ import { PREFIX, RUN_QUEUE } from '../lib/queue/names.ts';
 import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
 import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
 import type { Log } from '../lib/run/context.ts';
+import type { LayerCache } from '../lib/run/layercache.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/store.ts';
 import { runDispatcher, stageDispatcher, type AttemptEvent } from './dispatch.ts';
@@ -18,6 +19,7 @@ export interface WorkerOptions {
   readonly concurrency: number;
   readonly limits: Limits;
   readonly scratch: string;
+  readonly layers: LayerCache;
   /** For jobs under way when the worker is told to stop, in milliseconds. */
   readonly grace: number;
   readonly log: Log;

@@ -1,12 +1,14 @@
+import { join } from 'node:path';
 import { PanamaxError } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
+import { createLayerCache } from '../../lib/run/layercache.ts';
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
 import { createScratch } from '../../lib/scratch.ts';
 import { openStore } from '../../lib/store/open.ts';
 import { runWorker } from '../../workers/main.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { redisUrl, REDIS_OPTION } from '../queue.ts';
-import { scratchParent, STORE_OPTION } from '../session.ts';
+import { scratchParent, scratchSize, STORE_OPTION } from '../session.ts';
 
 const USAGE = '[signature|pairing|delta|all] [options]';
 
@@ -43,8 +45,15 @@ export const workerCommand: Command = {
     const grace = args.count('grace') * 1000;
     const store = await openStore(args.text('store')!);
     await using scratch = await createScratch(scratchParent(args));
+    await using layers = createLayerCache(
+      join(scratch.path, 'layers'),
+      await scratchSize(args, scratch.path),
+    );
     const { limits } = args;
-    await runWorker({ redis, store, stages, concurrency, limits, scratch: scratch.path, grace, log }, signal);
+    await runWorker(
+      { redis, store, stages, concurrency, limits, scratch: scratch.path, layers, grace, log },
+      signal,
+    );
   },
 };
 

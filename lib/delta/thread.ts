@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Platform } from '../oci/descriptor.ts';
-import { openImage } from '../oci/image.ts';
+import { checkManifest, openImage, type Image } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord, type ImageRecord } from '../oci/record.ts';
@@ -10,7 +9,7 @@ import { parseReference } from '../oci/reference.ts';
 import { findCompressions } from '../recompress/detect.ts';
 import { serveThread } from '../threadmain.ts';
 import type { PatchFormat } from '../store/layout.ts';
-import type { Effort } from './alignment.ts';
+import type { Effort, LayerStream } from './alignment.ts';
 import { createPatch, type PatchFile, type UnpackedImage } from './patch.ts';
 
 /** The body of the thread that makes one patch. */
@@ -28,8 +27,8 @@ export interface DeltaTask {
 export interface DeltaSide {
   readonly reference: string;
   readonly platform?: Platform;
-  /** As the image's signature has it; read from the image where there is none. */
-  readonly record?: ImageRecord;
+  /** The image as its signature has it, unpacked; without, the thread reads and unpacks it. */
+  readonly unpacked?: { readonly record: ImageRecord; readonly stream: LayerStream };
 }
 
 export interface DeltaResult {
@@ -48,8 +47,8 @@ export interface CreatedPatch extends PatchFile {
 }
 
 serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
-  const source = await unpack(task.source, join(task.scratch, 'source'), task.limits, false);
-  const target = await unpack(task.target, join(task.scratch, 'target'), task.limits, true);
+  const source = await open(task.source, join(task.scratch, 'source'), task.limits, false);
+  const target = await open(task.target, join(task.scratch, 'target'), task.limits, true);
   const patches: CreatedPatch[] = [];
   for (const format of task.formats) {
     const started = performance.now();
@@ -61,24 +60,28 @@ serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   return { source: source.record, target: target.record, patches };
 });
 
-async function unpack(
+async function open(
   side: DeltaSide,
   path: string,
   limits: Limits,
   isTarget: boolean,
 ): Promise<UnpackedImage> {
-  const { reference, record } = side;
-  const image = await openImage(await parseReference(reference), { ...side, limits });
-  if (record && record.manifest !== image.manifestDigest) {
-    throw new PanamaxError('bad-input', 'the image has changed since its signature was made', {
-      expected: record.manifest,
-      found: image.manifestDigest,
-      where: reference,
-    });
+  const { reference, unpacked } = side;
+  const read = async () => openImage(await parseReference(reference), { ...side, limits });
+  if (unpacked) {
+    let image: Promise<Image> | undefined;
+    const layers = unpacked.record.layers.map((_, i) => ({
+      // few patches need the layers as they are stored
+      async *blob() {
+        image ??= read().then((found) => checkManifest(found, unpacked.record.manifest));
+        yield* (await image).layers[i]!.blob();
+      },
+    }));
+    return { ...unpacked, layers };
   }
-  const stream = await unpackImage(image, path, limits);
+  const image = await read();
   const { layers } = image;
-  if (record) return { stream, record, layers };
+  const stream = await unpackImage(image, path, limits);
   const pullSizes = await measurePullSizes(image);
   const compressions = isTarget ? await findCompressions(layers, stream) : [];
   return { stream, record: imageRecord(image, stream.layerSizes, pullSizes, compressions), layers };

@@ -81,6 +81,17 @@ export async function openImage(reference: Reference, options: ImageOptions): Pr
   });
 }
 
+/** Tags move. @throws PanamaxError `bad-input` where this is not the image that was looked at before */
+export function checkManifest(image: Image, expected: Digest): Image {
+  const { manifestDigest: found, reference: where } = image;
+  if (found === expected) return image;
+  throw new PanamaxError('bad-input', 'the image has changed since its signature was made', {
+    expected,
+    found,
+    where,
+  });
+}
+
 async function readIndexFile(directory: string, limits: Limits): Promise<Buffer> {
   const path = join(directory, 'index.json');
   const info = await stat(path).catch(() => undefined);

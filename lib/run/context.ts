@@ -1,5 +1,6 @@
 import type { Limits } from '../limits.ts';
 import type { Store } from '../store/store.ts';
+import type { LayerCache } from './layercache.ts';
 
 /** What a stage handler may use. It knows no queue: the drivers call it with this and an input. */
 export interface StageContext {
@@ -9,6 +10,8 @@ export interface StageContext {
   readonly limits: Limits;
   /** A directory for files that need not outlive the process. */
   readonly scratch: string;
+  /** Unpacked images on scratch, shared by the jobs of this process. */
+  readonly layers: LayerCache;
 }
 
 /** The part of a pino logger that is used. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import type { RunReport } from '../../lib/run/report.ts';
+import { createLayerCache } from '../../lib/run/layercache.ts';
 import { openDirectoryStore } from '../../lib/store/directory.ts';
 import { backfill, type BackfillPlan } from '../../producers/backfill.ts';
 import { snapshot, temporaryDirectory } from './directory.ts';
@@ -26,19 +27,25 @@ export async function makeReleases(
 export async function runBackfill(
   directory: string,
   targets: readonly string[],
-  { store = 'store', ...plan }: Partial<BackfillPlan> & { store?: string } = {},
+  {
+    store = 'store',
+    scratchSize = 1e9,
+    ...plan
+  }: Partial<BackfillPlan> & { store?: string; scratchSize?: number } = {},
 ): Promise<RunReport> {
   const scratch = join(directory, 'scratch');
   await mkdir(scratch, { recursive: true });
+  await using layers = createLayerCache(join(scratch, 'layers'), scratchSize);
   const context = {
     store: await openDirectoryStore(join(directory, store)),
     log: { info() {}, warn() {} },
     signal: new AbortController().signal,
     limits: DEFAULT_LIMITS,
     scratch,
+    layers,
   };
   const inDirectory = (names: readonly string[]) => names.map((name) => join(directory, name));
-  return backfill(
+  return await backfill(
     {
       top: 1,
       formats: ['xdelta'],
