@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Limits } from '../lib/limits.ts';
 import { connectWorker } from '../lib/queue/connection.ts';
 import { openLeases } from '../lib/queue/lease.ts';
@@ -5,8 +6,9 @@ import { PREFIX, RUN_QUEUE } from '../lib/queue/names.ts';
 import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
 import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
 import type { Log } from '../lib/run/context.ts';
-import type { LayerCache } from '../lib/run/layercache.ts';
+import { createLayerCache } from '../lib/run/layercache.ts';
 import type { Stage } from '../lib/run/stage.ts';
+import { defaultScratchSize } from '../lib/scratch.ts';
 import type { Store } from '../lib/store/store.ts';
 import { runDispatcher, stageDispatcher, type AttemptEvent } from './dispatch.ts';
 import type { StageHandlers } from './flow.ts';
@@ -19,7 +21,8 @@ export interface WorkerOptions {
   readonly concurrency: number;
   readonly limits: Limits;
   readonly scratch: string;
-  readonly layers: LayerCache;
+  /** What may be kept there, in bytes; by default most of what is free. */
+  readonly scratchSize?: number;
   /** For jobs under way when the worker is told to stop, in milliseconds. */
   readonly grace: number;
   readonly log: Log;
@@ -45,10 +48,13 @@ const RUNS_AT_A_TIME = 100;
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const { locks = LOCK_SETTINGS, jobs = JOB_SETTINGS, concurrency, log } = options;
   const warn = createWarner(log);
+  const scratchSize = options.scratchSize ?? (await defaultScratchSize(options.scratch));
+  await using layers = createLayerCache(join(options.scratch, 'layers'), scratchSize);
   const connection = connectWorker(options.redis, warn);
   const queues = openQueues(connection, jobs);
   const context = {
     ...options,
+    layers,
     queues,
     leases: openLeases(connection, PREFIX, locks.lockDuration),
     leaseRenewal: locks.lockDuration / 3,

@@ -1,7 +1,5 @@
-import { join } from 'node:path';
 import { PanamaxError } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
-import { createLayerCache } from '../../lib/run/layercache.ts';
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
 import { createScratch } from '../../lib/scratch.ts';
 import { openStore } from '../../lib/store/open.ts';
@@ -45,13 +43,10 @@ export const workerCommand: Command = {
     const grace = args.count('grace') * 1000;
     const store = await openStore(args.text('store')!);
     await using scratch = await createScratch(scratchParent(args));
-    await using layers = createLayerCache(
-      join(scratch.path, 'layers'),
-      await scratchSize(args, scratch.path),
-    );
+    const size = await scratchSize(args, scratch.path);
     const { limits } = args;
     await runWorker(
-      { redis, store, stages, concurrency, limits, scratch: scratch.path, layers, grace, log },
+      { redis, store, stages, concurrency, limits, scratch: scratch.path, scratchSize: size, grace, log },
       signal,
     );
   },
