@@ -1,0 +1,96 @@
+import { tlshDistance } from '../lib/signature/tlsh.ts';
+import type { Signature } from '../lib/signature/signature.ts';
+
+/** A pair whose patch has been made. Sizes are in bytes. */
+export interface KnownPair {
+  readonly source: string;
+  readonly target: string;
+  readonly predicted: number;
+  readonly actual: number;
+  /** What a pull moves at a site that has the source. */
+  readonly pull: number;
+}
+
+/** How well a way to choose a source does. */
+export interface Regret {
+  /** Patch bytes of the first choice over the best possible. */
+  readonly mean: number;
+  readonly worst: number;
+  /** The target of `worst`. */
+  readonly worstTarget: string;
+  /** Share of targets with a best source (within 1 % of it) among the first three. */
+  readonly inFirstThree: number;
+  readonly targets: number;
+}
+
+/** Sorts the sources of one target, best first. */
+export type Chooser = (target: string, sources: readonly string[]) => readonly string[];
+
+/** Two sources whose patches differ by less are equally good. */
+const EQUAL = 1.01;
+
+export function regretOf(pairs: readonly KnownPair[], choose: Chooser): Regret {
+  const byTarget = Map.groupBy(pairs, ({ target }) => target);
+  const regrets: { target: string; regret: number; inThree: boolean }[] = [];
+  for (const [target, known] of byTarget) {
+    const actual = new Map(known.map((pair) => [pair.source, pair.actual]));
+    const best = Math.min(...actual.values());
+    const order = choose(target, [...actual.keys()]);
+    regrets.push({
+      target,
+      regret: actual.get(order[0]!)! / best,
+      inThree: order.slice(0, 3).some((source) => actual.get(source)! <= best * EQUAL),
+    });
+  }
+  const worst = regrets.reduce((a, b) => (b.regret > a.regret ? b : a));
+  return {
+    mean: regrets.reduce((sum, { regret }) => sum + regret, 0) / regrets.length,
+    worst: worst.regret,
+    worstTarget: worst.target,
+    inFirstThree: regrets.filter(({ inThree }) => inThree).length / regrets.length,
+    targets: regrets.length,
+  };
+}
+
+export function byPrediction(pairs: readonly KnownPair[]): Chooser {
+  const predicted = new Map(pairs.map((pair) => [`${pair.source}:${pair.target}`, pair.predicted]));
+  return (target, sources) => sortedBy(sources, (source) => predicted.get(`${source}:${target}`)!);
+}
+
+export function byTlsh(signatures: ReadonlyMap<string, Signature>): Chooser {
+  return (target, sources) =>
+    sortedBy(sources, (source) =>
+      tlshDistance(
+        signatures.get(target)!.tlsh ?? '0'.repeat(70),
+        signatures.get(source)!.tlsh ?? 'F'.repeat(70),
+      ),
+    );
+}
+
+/** Images of the target's name first (what stands before a release's own part of the name), the newest first. */
+export function byName(signatures: ReadonlyMap<string, Signature>): Chooser {
+  const created = (name: string) => {
+    const config = JSON.parse(signatures.get(name)!.image.configDocument) as { created?: string };
+    return Date.parse(config.created ?? '') || 0;
+  };
+  return (target, sources) =>
+    sortedBy(
+      sources,
+      (source) => (repository(source) === repository(target) ? 0 : 1e15) - created(source) / 1000,
+    );
+}
+
+function repository(name: string): string {
+  return name.replace(/-(r\d+|rebuild|trixie|bookworm.*)$/, '');
+}
+
+function sortedBy(sources: readonly string[], key: (source: string) => number): string[] {
+  return sources.toSorted((a, b) => key(a) - key(b) || (a < b ? -1 : 1));
+}
+
+/** Of the pairs whose patch is smaller than a pull, the share that was predicted within 25 %. */
+export function accuracyOf(pairs: readonly KnownPair[]): { share: number; pairs: number } {
+  const worth = pairs.filter(({ actual, pull }) => actual < pull);
+  const near = worth.filter(({ predicted, actual }) => Math.abs(predicted / actual - 1) <= 0.25);
+  return { share: near.length / worth.length, pairs: worth.length };
+}

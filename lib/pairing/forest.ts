@@ -1,0 +1,182 @@
+import type { Digest } from '../oci/descriptor.ts';
+import { hexOf } from '../oci/descriptor.ts';
+import { sketchSimilarity, treeKeys, TREE_DEPTH, TREES, type ImageSketch } from './sketch.ts';
+
+/** Finds the images that have most in common with a given one, without comparing with each. */
+export interface SimilarityIndex {
+  /** An image that is there already is replaced. */
+  add(images: readonly IndexedImage[]): Promise<void>;
+  remove(manifest: Digest): Promise<void>;
+  /** All images, in no order. */
+  list(): AsyncIterable<Digest>;
+  /** At most `count` images, most similar first. The image itself is among them where it is in the index. */
+  nearest(sketch: ImageSketch, count: number): Promise<Neighbour[]>;
+}
+
+export interface IndexedImage {
+  readonly manifest: Digest;
+  readonly sketch: ImageSketch;
+}
+
+export interface Neighbour {
+  readonly manifest: Digest;
+  /** Share of bytes in common, 0 to 1; estimated. */
+  readonly similarity: number;
+}
+
+/**
+ * Where a forest is kept: for each tree an ordered set of keys, and a record for each image. Keys and records are bytes;
+ * an id is the first 8 bytes of a manifest's digest.
+ */
+export interface ForestStorage {
+  put(
+    images: readonly { readonly id: Buffer; readonly keys: readonly Buffer[]; readonly record: Buffer }[],
+  ): Promise<void>;
+  remove(id: Buffer, keys: readonly Buffer[]): Promise<void>;
+  /** For each tree the `count` members before and the `count` from the key on, bytewise. */
+  around(keys: readonly Buffer[], count: number): Promise<Buffer[][]>;
+  records(ids: readonly Buffer[]): Promise<(Buffer | null | undefined)[]>;
+  all(): AsyncIterable<Buffer>;
+}
+
+const ID_SIZE = 8;
+const DIGEST_SIZE = 32;
+/** Members looked at in each direction of each tree. */
+const REACH = 48;
+/** Records compared for each query, at least. */
+const COMPARED = 128;
+
+/**
+ * An LSH forest (Bawa, Condie, Ganesan, "LSH forest: self-tuning indexes for similarity search", WWW 2005): in each of
+ * some trees images are ordered by some bins of their sketches, and similar ones are near each other in most trees.
+ * What stands around the query in each tree, longest common prefixes first, is compared sketch by sketch. The work does
+ * not depend on how many images share a prefix, only on the logarithm of how many there are.
+ */
+export function createForest(storage: ForestStorage): SimilarityIndex {
+  return {
+    async add(images) {
+      const ids = images.map(({ manifest }) => idOf(manifest));
+      const known = await storage.records(ids);
+      for (const [i, record] of known.entries()) {
+        const image = images[i]!;
+        if (record && !record.subarray(DIGEST_SIZE).equals(image.sketch)) {
+          await storage.remove(ids[i]!, membersOf(ids[i]!, record.subarray(DIGEST_SIZE)));
+        }
+      }
+      await storage.put(
+        images.map(({ manifest, sketch }, i) => ({
+          id: ids[i]!,
+          keys: membersOf(ids[i]!, sketch),
+          record: Buffer.concat([Buffer.from(hexOf(manifest), 'hex'), sketch]),
+        })),
+      );
+    },
+    async remove(manifest) {
+      const id = idOf(manifest);
+      const [record] = await storage.records([id]);
+      if (record) await storage.remove(id, membersOf(id, record.subarray(DIGEST_SIZE)));
+    },
+    async *list() {
+      for await (const record of storage.all()) yield manifestOf(record);
+    },
+    async nearest(sketch, count) {
+      const keys = treeKeys(sketch);
+      const scores = new Map<string, number>();
+      for (const [tree, members] of (await storage.around(keys, REACH)).entries()) {
+        for (const member of members) {
+          const id = member.toString('latin1', TREE_DEPTH);
+          scores.set(id, (scores.get(id) ?? 0) + commonPrefix(member, keys[tree]!));
+        }
+      }
+      const ids = [...scores].sort(([, a], [, b]) => b - a).slice(0, Math.max(2 * count, COMPARED));
+      const records = await storage.records(ids.map(([id]) => Buffer.from(id, 'latin1')));
+      return records
+        .flatMap((record) =>
+          record
+            ? [
+                {
+                  manifest: manifestOf(record),
+                  similarity: sketchSimilarity(sketch, record.subarray(DIGEST_SIZE)),
+                },
+              ]
+            : [],
+        )
+        .sort((a, b) => b.similarity - a.similarity || (a.manifest < b.manifest ? -1 : 1))
+        .slice(0, count);
+    },
+  };
+}
+
+/** Two images with one id would be one: among a million, with a chance below 1 in 10 million. */
+function idOf(manifest: Digest): Buffer {
+  return Buffer.from(hexOf(manifest).slice(0, 2 * ID_SIZE), 'hex');
+}
+
+function manifestOf(record: Buffer): Digest {
+  return `sha256:${record.toString('hex', 0, DIGEST_SIZE)}`;
+}
+
+function membersOf(id: Buffer, sketch: ImageSketch): Buffer[] {
+  return treeKeys(sketch).map((key) => Buffer.concat([key, id]));
+}
+
+function commonPrefix(a: Buffer, b: Buffer): number {
+  let length = 0;
+  while (length < TREE_DEPTH && a[length] === b[length]) length++;
+  return length;
+}
+
+/** A forest in this process. */
+export function createMemoryStorage(): ForestStorage {
+  const records = new Map<string, Buffer>();
+  const trees = Array.from({ length: TREES }, () => ({ members: [] as string[], isSorted: true }));
+  const sorted = (tree: (typeof trees)[number]) => {
+    // a lot is added, then asked: sorted once between
+    if (!tree.isSorted) tree.members = [...new Set(tree.members)].sort();
+    tree.isSorted = true;
+    return tree.members;
+  };
+  return {
+    async put(images) {
+      for (const { id, keys, record } of images) {
+        records.set(id.toString('latin1'), record);
+        for (const [i, key] of keys.entries()) {
+          trees[i]!.members.push(key.toString('latin1'));
+          trees[i]!.isSorted = false;
+        }
+      }
+    },
+    async remove(id, keys) {
+      records.delete(id.toString('latin1'));
+      for (const [i, key] of keys.entries()) {
+        const members = sorted(trees[i]!);
+        const at = lowerBound(members, key.toString('latin1'));
+        if (members[at] === key.toString('latin1')) members.splice(at, 1);
+      }
+    },
+    async around(keys, count) {
+      return keys.map((key, i) => {
+        const members = sorted(trees[i]!);
+        const at = lowerBound(members, key.toString('latin1'));
+        return members
+          .slice(Math.max(0, at - count), at + count)
+          .map((member) => Buffer.from(member, 'latin1'));
+      });
+    },
+    records: async (ids) => ids.map((id) => records.get(id.toString('latin1'))),
+    async *all() {
+      yield* records.values();
+    },
+  };
+}
+
+function lowerBound(members: readonly string[], key: string): number {
+  let low = 0;
+  let high = members.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (members[middle]! < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
