@@ -59,7 +59,10 @@ test('jobs at once share what one of them unpacks', async (t) => {
   );
   for (const lease of leases) lease[Symbol.dispose]();
   (await take([c, b]))[Symbol.dispose]();
-  assert.deepEqual({ ...cache.stats }, { hits: 6, misses: 3, evictions: 0, bytes: 30, peakBytes: 30 });
+  assert.deepEqual(
+    { ...cache.stats },
+    { hits: 6, misses: 3, evictions: 0, bytesRead: 30, bytes: 30, peakBytes: 30 },
+  );
 });
 
 test('the least recently used go, those in use stay', async (t) => {

@@ -6,7 +6,7 @@ import { PREFIX, RUN_QUEUE } from '../lib/queue/names.ts';
 import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
 import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
 import type { Log } from '../lib/run/context.ts';
-import { createLayerCache } from '../lib/run/layercache.ts';
+import { createLayerCache, type CacheStats } from '../lib/run/layercache.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import { defaultScratchSize } from '../lib/scratch.ts';
 import type { Store } from '../lib/store/store.ts';
@@ -39,6 +39,7 @@ export interface RunningWorker {
   /** Whether Redis answers. */
   ping(): Promise<void>;
   counts(): Promise<Record<Stage | 'run', QueueCounts>>;
+  readonly scratch: Readonly<CacheStats>;
 }
 
 /** Coordinators do little but wait: one worker leads many runs. */
@@ -71,6 +72,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   options.onReady?.({
     ping: async () => void (await connection.redis.ping()),
     counts: () => queues.counts(),
+    scratch: layers.stats,
   });
   if (!signal.aborted)
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));

@@ -1,9 +1,12 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
+import { serveLiveness, type Page } from '../../lib/run/liveness.ts';
+import { createMetrics, type Metrics, type MetricSources } from '../../lib/run/metrics.ts';
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
 import { createScratch } from '../../lib/scratch.ts';
 import { openStore } from '../../lib/store/open.ts';
-import { runWorker } from '../../workers/main.ts';
+import type { Store } from '../../lib/store/store.ts';
+import { runWorker, type RunningWorker } from '../../workers/main.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { redisUrl, REDIS_OPTION } from '../queue.ts';
 import { scratchParent, scratchSize, STORE_OPTION } from '../session.ts';
@@ -27,6 +30,11 @@ export const workerCommand: Command = {
       help: 'for jobs under way when it is told to stop; then they are handed back',
       default: '20',
     },
+    listen: {
+      type: 'string',
+      value: '[HOST:]PORT',
+      help: 'serve /healthz, /readyz and /metrics by HTTP (default: not)',
+    },
     ...REDIS_OPTION,
     ...STORE_OPTION,
     'log-level': { ...STORE_OPTION['log-level']!, default: 'info' },
@@ -45,8 +53,28 @@ export const workerCommand: Command = {
     await using scratch = await createScratch(scratchParent(args));
     const size = await scratchSize(args, scratch.path);
     const { limits } = args;
+    const metrics = createMetrics();
+    let running: RunningWorker | undefined;
+    const listen = args.text('listen');
+    await using liveness =
+      listen === undefined
+        ? undefined
+        : await serveLiveness({ listen: parseListen(listen), pages: pagesOf(metrics, store, () => running) });
+    if (liveness) log.info({ port: liveness.port }, 'listening');
     await runWorker(
-      { redis, store, stages, concurrency, limits, scratch: scratch.path, scratchSize: size, grace, log },
+      {
+        redis,
+        store,
+        stages,
+        concurrency,
+        limits,
+        scratch: scratch.path,
+        scratchSize: size,
+        grace,
+        log,
+        onAttempt: (event) => metrics.onAttempt(event),
+        onReady: (worker) => (running = worker),
+      },
       signal,
     );
   },
@@ -58,4 +86,42 @@ function parseStages(text: string): readonly Stage[] {
   const stage = STAGES.find((known) => known === text);
   if (stage) return [stage];
   throw new PanamaxError('usage', 'unknown stage', { expected: `${STAGES.join(', ')} or all`, found: text });
+}
+
+/** By default of this machine only. @throws PanamaxError `usage` */
+function parseListen(text: string): { host: string; port: number } {
+  const match = /^(?:(.+):)?(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (match && port <= 65_535) return { host: match[1]?.replace(/^\[|\]$/g, '') ?? '127.0.0.1', port };
+  throw new PanamaxError('usage', '--listen', { expected: '[HOST:]PORT', found: text });
+}
+
+function pagesOf(
+  metrics: Metrics,
+  store: Store,
+  worker: () => RunningWorker | undefined,
+): Record<string, Page> {
+  const type = 'text/plain';
+  return {
+    '/healthz': { type, text: async () => 'alive\n' },
+    '/readyz': {
+      type,
+      async text() {
+        const running = worker();
+        if (!running) throw new Error('not started yet');
+        await Promise.all([running.ping(), store.stat('runs/none')]);
+        return 'ready\n';
+      },
+    },
+    '/metrics': { type: metrics.contentType, text: () => metrics.text(sourcesOf(worker())) },
+  };
+}
+
+function sourcesOf(worker: RunningWorker | undefined): MetricSources | undefined {
+  if (!worker) return undefined;
+  const counts = async () => {
+    const queues = Object.entries(await worker.counts());
+    return Object.fromEntries(queues.map(([queue, states]) => [queue, { ...states }]));
+  };
+  return { counts, scratch: worker.scratch };
 }

@@ -48,6 +48,8 @@ export interface CacheStats {
   hits: number;
   misses: number;
   evictions: number;
+  /** Of layers unpacked. */
+  bytesRead: number;
   /** On scratch or reserved, now and at most. */
   bytes: number;
   peakBytes: number;
@@ -74,7 +76,7 @@ export function createLayerCache(directory: string, maxSize: number): LayerCache
   const entries = new Map<string, Entry>();
   const waiters: Waiter[] = [];
   const removals = new Set<Promise<void>>();
-  const stats: CacheStats = { hits: 0, misses: 0, evictions: 0, bytes: 0, peakBytes: 0 };
+  const stats: CacheStats = { hits: 0, misses: 0, evictions: 0, bytesRead: 0, bytes: 0, peakBytes: 0 };
   /** Bytes of files that are being removed. */
   let freeing = 0;
   let names = 0;
@@ -156,7 +158,10 @@ export function createLayerCache(directory: string, maxSize: number): LayerCache
     const stream = unpack();
     const entry: Entry = { path, size, stream, stop, users: 0, isReady: false };
     stream.then(
-      () => (entry.isReady = true),
+      () => {
+        entry.isReady = true;
+        stats.bytesRead += size;
+      },
       () => {
         // who comes later tries again
         if (entries.get(key) === entry) drop(key, entry);

@@ -1,0 +1,59 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface Page {
+  readonly type: string;
+  text(): Promise<string>;
+}
+
+export interface LivenessOptions {
+  /** Port 0 is a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** By path. A page that throws, or takes too long, is answered by 503. */
+  readonly pages: Readonly<Record<string, Page>>;
+}
+
+export interface Liveness extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** For a page, in milliseconds. */
+const PAGE_TIMEOUT = 3000;
+
+/** Serves what an orchestrator asks of a process. It knows nothing that is secret, and takes nothing. */
+export async function serveLiveness({ listen, pages }: LivenessOptions): Promise<Liveness> {
+  const server = createServer((request, response) => {
+    const path = (request.url ?? '').split('?', 1)[0]!;
+    const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    const answer = (status: number, type: string, text: string) =>
+      response.writeHead(status, { 'content-type': type }).end(text);
+    if (!page || (request.method !== 'GET' && request.method !== 'HEAD')) {
+      answer(page ? 405 : 404, 'text/plain', `${page ? 'GET only' : 'no such page'}\n`);
+      return;
+    }
+    within(page.text(), PAGE_TIMEOUT).then(
+      (text) => answer(200, page.type, text),
+      (error: unknown) => answer(503, 'text/plain', `${error instanceof Error ? error.message : 'failed'}\n`),
+    );
+  });
+  server.headersTimeout = 10_000;
+  server.requestTimeout = 10_000;
+  server.listen(listen.port, listen.host);
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function within<T>(promise: Promise<T>, time: number): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer in ${time / 1000} s`)), time);
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
