@@ -1,11 +1,10 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import type { Alignments, Effort, LayerStream } from './alignment.ts';
 import { alignBuffers } from './match/align.ts';
-import { findCounterparts } from './match/counterpart.ts';
+import { findCounterparts, isUsable, type Counterparts } from './match/counterpart.ts';
 import { clipped, Draft, tidied } from './match/draft.ts';
-import { listStream } from './match/listing.ts';
-import { partAt, readRanges, toRanges } from './match/ranges.ts';
-import type { Ranges } from './match/ranges.ts';
+import { listStream, type Listing } from './match/listing.ts';
+import { findSimilar, type Similar } from './match/sketch.ts';
 
 export interface MatchOptions {
   readonly effort?: Effort;
@@ -26,54 +25,114 @@ export async function matchStreams(
   const from = listStream(source);
   const to = listStream(target);
   const counterparts = findCounterparts(from, to, options.usable);
-  const draft = new Draft();
   const sourceFd = openSync(source.path, 'r');
   const targetFd = openSync(target.path, 'r');
-  const pairs: [number[], number[]][] = [];
+  try {
+    const wanted = [...counterparts.piece.keys()].filter((i) => counterparts.piece[i]! < 0);
+    const similar = findSimilar({ ...from, fd: sourceFd }, { ...to, fd: targetFd }, wanted, (i) =>
+      isUsable(options.usable, from.body[i]!),
+    );
+    const items = tidied(
+      matchPieces(from, to, counterparts, similar, { sourceFd, targetFd }, options).view(),
+    );
+    return options.usable ? clipped(items, options.usable) : items;
+  } finally {
+    closeSync(sourceFd);
+    closeSync(targetFd);
+  }
+}
+
+function matchPieces(
+  from: Listing,
+  to: Listing,
+  counterparts: Counterparts,
+  similar: ReadonlyMap<number, Similar>,
+  { sourceFd, targetFd }: { readonly sourceFd: number; readonly targetFd: number },
+  options: MatchOptions,
+): Draft {
+  const draft = new Draft();
+  const files: FilePair[] = [];
   for (let i = 0; i < to.count; i++) {
     const j = counterparts.piece[i]!;
-    if (j < 0) continue;
+    if (j < 0) {
+      const stretch = similar.get(i);
+      if (stretch) {
+        files.push({
+          source: { start: Math.floor(stretch.start), end: Math.floor(stretch.end) },
+          target: { start: to.body[i]!, end: to.start[i + 1]! },
+          effort: 'fast',
+        });
+      }
+      continue;
+    }
     const head = Math.min(to.body[i]! - to.start[i]!, from.body[j]! - from.start[j]!);
     const equalHeads = to.headDigest[i] === from.headDigest[j];
     draft.push(to.body[i]! - head, from.body[j]! - head, head, equalHeads ? 1 : 0);
     const body = to.start[i + 1]! - to.body[i]!;
     if (counterparts.same[i] === 1) draft.push(to.body[i]!, from.body[j]!, body, 1);
-    else
-      pairs.push([
-        [from.body[j]!, from.start[j + 1]!],
-        [to.body[i]!, to.start[i + 1]!],
-      ]);
-  }
-  for (const [s, t] of pairs) {
-    options.signal?.throwIfAborted();
-    const sr = toRanges(s);
-    const tr = toRanges(t);
-    mapped(alignBuffers(readRanges(sourceFd, sr), readRanges(targetFd, tr)), sr, tr, draft);
-  }
-  closeSync(sourceFd);
-  closeSync(targetFd);
-  const items = tidied(draft.view());
-  return options.usable ? clipped(items, options.usable) : items;
-}
-
-/** Buffer offsets become file offsets; what spans parts is cut at their borders. */
-function mapped(items: Draft, source: Ranges, target: Ranges, out: Draft): void {
-  for (let i = 0; i < items.count; i++) {
-    let t = items.target[i]!;
-    let s = items.source[i]!;
-    const end = t + items.length[i]!;
-    while (t < end) {
-      const tp = partAt(target, t);
-      const sp = partAt(source, s);
-      const length = Math.min(end - t, target.bufferStart[tp + 1]! - t, source.bufferStart[sp + 1]! - s);
-      out.push(
-        target.fileStart[tp]! + t - target.bufferStart[tp]!,
-        source.fileStart[sp]! + s - source.bufferStart[sp]!,
-        length,
-        items.exact[i]!,
-      );
-      t += length;
-      s += length;
+    else {
+      files.push({
+        source: { start: from.body[j]!, end: from.start[j + 1]! },
+        target: { start: to.body[i]!, end: to.start[i + 1]! },
+      });
     }
   }
+  for (const file of files) {
+    const effort = file.effort ?? options.effort;
+    for (const { source, target } of windowsOf(file)) {
+      options.signal?.throwIfAborted();
+      const items = alignBuffers(readRange(sourceFd, source), readRange(targetFd, target), effort);
+      for (let i = 0; i < items.count; i++) {
+        draft.push(target.start + items.target[i]!, source.start + items.source[i]!, items.length[i]!, 0);
+      }
+    }
+  }
+  return draft;
+}
+
+/** Part of a layer stream. */
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+interface FilePair {
+  /** Of strangers only the best matches are worth looking for. */
+  readonly effort?: Effort;
+  readonly source: Range;
+  readonly target: Range;
+}
+
+/** Larger files are matched in windows of half this, each against so much of the source. In bytes. */
+const MAX_MATCHED = 112 * 1024 ** 2;
+
+/** A pair of files in parts that fit memory: stretches of the target, each with what of the source is about there. */
+function* windowsOf(file: FilePair): Generator<FilePair, void> {
+  const { source, target } = file;
+  const size = target.end - target.start;
+  const sourceSize = source.end - source.start;
+  if (size <= MAX_MATCHED && sourceSize <= MAX_MATCHED) {
+    yield file;
+    return;
+  }
+  for (let at = 0; at < size; at += MAX_MATCHED / 2) {
+    const end = Math.min(size, at + MAX_MATCHED / 2);
+    const middle = Math.round((sourceSize * (at + end)) / 2 / size);
+    const low = Math.max(0, Math.min(middle - MAX_MATCHED / 2, sourceSize - MAX_MATCHED));
+    const high = Math.min(sourceSize, low + MAX_MATCHED);
+    yield {
+      source: { start: source.start + low, end: source.start + high },
+      target: { start: target.start + at, end: target.start + end },
+    };
+  }
+}
+
+function readRange(fd: number, { start, end }: Range): Uint8Array {
+  const buffer = new Uint8Array(end - start);
+  for (let at = 0; at < buffer.length;) {
+    const got = readSync(fd, buffer, at, buffer.length - at, start + at);
+    if (got === 0) throw new Error('the stream is shorter than its layers');
+    at += got;
+  }
+  return buffer;
 }

@@ -1,81 +1,186 @@
-import { hashAt, indexBlocks, leavingFactor, rolled, slotOf } from './blockindex.ts';
+import type { Effort } from '../alignment.ts';
 import { Draft } from './draft.ts';
+import { indexSeeds, indexUnmarked, SEED, seedSlot, type SeedIndex } from './seedindex.ts';
 
+/** How much a better place has to gain over going on at the same distance, in equal bytes (as in bsdiff). */
+const MARGIN = 8;
+/** Equal bytes at the distance in use that are not worth looking for anything better. */
+const RUN = 16;
 /** How far a score may fall below its best before an extension gives up. */
-const PATIENCE = 48;
-const MAX_CHAIN = 12;
+const PATIENCE = 4096;
+/** Source bytes that the first pass leaves without an exact counterpart are indexed again, in blocks of this size. */
+const BLOCK = 16;
+/** Exact runs from here on need no second look. */
+const SETTLED = 32;
 
-/** Aligns two buffers: seeds from an index of the source's blocks, each extended over single differences. */
-export function alignBuffers(source: Uint8Array, target: Uint8Array): Draft {
-  const window = source.length > 1 << 22 ? 32 : 16;
-  const step = source.length > 1 << 22 ? 16 : 4;
-  const index = indexBlocks(source, window, step);
-  const factor = leavingFactor(window);
+interface Settings {
+  /** Places looked at for one seed. */
+  readonly maxChain: number;
+  /** Entries of an index at most: 4 bytes each, and 4 for each slot. */
+  readonly maxEntries: number;
+  /** Whether what a coarse index leaves is indexed once more, finely. */
+  readonly twice: boolean;
+}
+
+const SETTINGS: Readonly<Record<Effort, Settings>> = {
+  fast: { maxChain: 4, maxEntries: 2 ** 22, twice: false },
+  default: { maxChain: 8, maxEntries: 2 ** 23, twice: true },
+  best: { maxChain: 64, maxEntries: 2 ** 24, twice: true },
+};
+
+/**
+ * Aligns two buffers byte by byte. The target is scanned for seeds of the source; a place that is better than going
+ * on at the same distance starts a new alignment, and both extend over single differences to where they meet.
+ */
+export function alignBuffers(source: Uint8Array, target: Uint8Array, effort: Effort = 'default'): Draft {
+  const { maxChain, maxEntries, twice } = SETTINGS[effort];
+  const sides = { source, target, sourceView: viewOf(source), targetView: viewOf(target) };
+  let step = 1;
+  while (source.length / step > maxEntries) step *= 2;
+  const first = scan(sides, indexSeeds(sides.sourceView, step), maxChain, undefined);
+  if (!twice || step === 1) return first;
+  const marked = markSettled(sides, first);
+  return scan(sides, indexUnmarked(sides.sourceView, marked, BLOCK, maxEntries), maxChain, first);
+}
+
+interface Sides {
+  readonly source: Uint8Array;
+  readonly target: Uint8Array;
+  readonly sourceView: DataView;
+  readonly targetView: DataView;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/** @param guide alignments of an earlier scan, whose distances are tried beside the seeds */
+function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | undefined): Draft {
+  const { source, target, sourceView, targetView } = sides;
+  const { head, next, at: places, step, shift } = index;
   const out = new Draft();
+  const end = target.length - SEED;
+  // a fine index finds nearly as much from some places of the target; both are without a common factor
+  const stride = step === 1 ? 4 : step <= 4 ? 3 : 1;
+  let guided = 0;
+  let distance = NaN;
+  /** Where the alignment in use begins, and up to where it is known to be good. */
+  let begin = 0;
+  let anchor = 0;
   let t = 0;
-  let hash = 0;
-  let rolling = false;
-  while (t + window <= target.length) {
-    if (rolling) hash = rolled(hash, target[t - 1]!, target[t + window - 1]!, factor);
-    else hash = hashAt(target, t, window);
-    rolling = true;
-    let bestLength = window - 1;
-    let bestSource = -1;
-    let block = index.head[slotOf(hash, index.shift)]!;
-    for (let tries = 0; block !== 0 && tries < MAX_CHAIN; tries++) {
-      const s = (block - 1) * step;
-      const length = commonLength(source, s, target, t);
-      if (length > bestLength) {
-        bestLength = length;
-        bestSource = s;
+  while (t <= end) {
+    if (anchor > 0) {
+      const run = commonLength(source, t + distance, target, t);
+      if (run >= RUN) {
+        t += run;
+        anchor = t;
+        continue;
       }
-      block = index.next[block - 1]!;
     }
-    if (bestSource < 0) {
-      t++;
+    const low = targetView.getInt32(t, true);
+    const high = targetView.getInt32(t + 4, true);
+    let best = SEED - 1;
+    let found = -1;
+    if (guide) {
+      while (guided < guide.count && guide.target[guided]! + guide.length[guided]! <= t) guided++;
+      if (guided < guide.count && guide.target[guided]! <= t) {
+        const s = t + guide.source[guided]! - guide.target[guided]!;
+        const length = s - t === distance ? 0 : commonLength(source, s, target, t);
+        if (length > best) {
+          best = length;
+          found = s;
+        }
+      }
+    }
+    let entry = head[seedSlot(low, high, shift)]!;
+    for (let tries = 0; entry !== 0 && tries < maxChain; tries++) {
+      const s = places ? places[entry - 1]! : (entry - 1) * step;
+      entry = next[entry - 1]!;
+      if (s - t === distance) continue;
+      if (sourceView.getInt32(s, true) !== low || sourceView.getInt32(s + 4, true) !== high) continue;
+      const length = SEED + commonLength(source, s + SEED, target, t + SEED);
+      if (length > best) {
+        best = length;
+        found = s;
+      }
+    }
+    if (found < 0) {
+      t += stride;
       continue;
     }
-    t = place(source, target, bestSource, t, bestLength, out);
-    rolling = false;
+    if (anchor === 0) {
+      distance = found - t;
+      begin = t - extensionBack(source, found, target, t, 0);
+    } else {
+      const equal = equalBytes(source, t + distance, target, t, best);
+      if (best <= equal + MARGIN) {
+        t += best > 2 * SEED ? best >> 1 : stride;
+        continue;
+      }
+      const meeting = change(sides, out, { begin, anchor, distance }, t, found - t);
+      begin = meeting;
+      distance = found - t;
+    }
+    t += best;
+    anchor = t;
+  }
+  if (anchor > 0) {
+    const length = anchor - begin + extension(source, anchor + distance, target, anchor, Infinity);
+    out.push(begin, begin + distance, length, 0);
   }
   return out;
 }
 
+/** Ends the alignment in use for one at another distance, found at `t`, and returns where that begins. */
+function change(
+  { source, target }: Sides,
+  out: Draft,
+  { begin, anchor, distance }: { begin: number; anchor: number; distance: number },
+  t: number,
+  next: number,
+): number {
+  let end = anchor + extension(source, anchor + distance, target, anchor, t - anchor);
+  let start = t - extensionBack(source, t + next, target, t, begin);
+  if (start < end) end = start = border(source, target, distance, next, start, end);
+  out.push(begin, begin + distance, end - begin, 0);
+  return start;
+}
+
+/** Blocks of the source that have an exact counterpart, in runs that are long enough. */
+function markSettled({ source, target }: Sides, items: Draft): Uint8Array {
+  const marked = new Uint8Array(Math.ceil(source.length / BLOCK));
+  for (let i = 0; i < items.count; i++) {
+    let t = items.target[i]!;
+    const distance = items.source[i]! - t;
+    for (const end = t + items.length[i]!; t < end; t++) {
+      const from = t;
+      while (t < end && source[t + distance] === target[t]) t++;
+      if (t - from < SETTLED) continue;
+      marked.fill(1, Math.ceil((from + distance) / BLOCK), Math.floor((t + distance) / BLOCK));
+    }
+  }
+  return marked;
+}
+
 function commonLength(source: Uint8Array, s: number, target: Uint8Array, t: number): number {
+  if (s < 0) return 0;
   const limit = Math.min(source.length - s, target.length - t);
   let length = 0;
   while (length < limit && source[s + length] === target[t + length]) length++;
   return length;
 }
 
-/** Extends a seed both ways, settles the border with the item before, and returns the target offset behind. */
-function place(
-  source: Uint8Array,
-  target: Uint8Array,
-  s: number,
-  t: number,
-  length: number,
-  out: Draft,
-): number {
-  const end = t + length + extension(source, s + length, target, t + length);
-  const last = out.count - 1;
-  const floor = last < 0 ? 0 : out.target[last]!;
-  let start = t - extensionBack(source, s, target, t, floor);
-  if (last >= 0) {
-    const lastEnd = floor + out.length[last]!;
-    if (start < lastEnd) {
-      start = border(source, target, out.source[last]! - floor, s - t, start, Math.min(lastEnd, end));
-      out.length[last] = start - floor;
-    }
-    if (out.length[last] === 0) out.count--;
-  }
-  out.push(start, start + s - t, end - start, 0);
-  return end;
+function equalBytes(source: Uint8Array, s: number, target: Uint8Array, t: number, length: number): number {
+  let equal = 0;
+  const first = Math.max(0, -s);
+  const limit = Math.min(length, source.length - s);
+  for (let i = first; i < limit; i++) if (source[s + i] === target[t + i]) equal++;
+  return equal;
 }
 
 /** How far to go forward for the best score of equal minus different bytes. */
-function extension(source: Uint8Array, s: number, target: Uint8Array, t: number): number {
-  const limit = Math.min(source.length - s, target.length - t);
+function extension(source: Uint8Array, s: number, target: Uint8Array, t: number, max: number): number {
+  const limit = Math.min(source.length - s, target.length - t, max);
   let score = 0;
   let best = 0;
   let length = 0;

@@ -14,7 +14,7 @@ export interface Counterparts {
  * that runs stay whole, then one at the same path), then the same path, then the same name.
  */
 export function findCounterparts(source: Listing, target: Listing, usable?: Float64Array): Counterparts {
-  const allowed = (i: number) => usable === undefined || isWithin(usable, source.body[i]!);
+  const allowed = (i: number) => isUsable(usable, source.body[i]!);
   const byDigest = grouped(source, allowed, (i) => source.bodyDigest[i]!);
   const byPath = grouped(source, allowed, (i) => source.path[i]!);
   const byName = grouped(source, allowed, (i) => familyName(source.path[i]!));
@@ -77,7 +77,9 @@ function familyName(path: string): string {
   return name.replace(/\d+/g, '0');
 }
 
-function isWithin(ranges: Float64Array, offset: number): boolean {
+/** Whether a source offset may be copied from: [start, end, start, end, …], ascending; all may where none are given. */
+export function isUsable(ranges: Float64Array | undefined, offset: number): boolean {
+  if (ranges === undefined) return true;
   const k = firstEndingAfter(ranges, offset);
   return k < ranges.length && ranges[k]! <= offset;
 }

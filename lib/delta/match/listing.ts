@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { ByteString } from '../../tar/entry.ts';
 import type { LayerStream } from '../alignment.ts';
@@ -45,11 +45,24 @@ export function listStream(stream: LayerStream): Listing {
   }
 }
 
+const DIGESTED_AT_ONCE = 1024 ** 2;
+const shared = Buffer.alloc(DIGESTED_AT_ONCE);
+
 function digest(fd: number, start: number, end: number): string {
   if (start === end) return '';
-  const buffer = Buffer.allocUnsafe(end - start);
-  readSync(fd, buffer, 0, buffer.length, start);
-  return hash('sha256', buffer, 'base64');
+  if (end - start <= DIGESTED_AT_ONCE) {
+    const bytes = shared.subarray(0, end - start);
+    readSync(fd, bytes, 0, bytes.length, start);
+    return hash('sha256', bytes, 'base64');
+  }
+  const sha256 = createHash('sha256');
+  for (let at = start; at < end;) {
+    const got = readSync(fd, shared, 0, Math.min(shared.length, end - at), at);
+    if (got === 0) throw new Error('the stream is shorter than its layers');
+    sha256.update(shared.subarray(0, got));
+    at += got;
+  }
+  return sha256.digest('base64');
 }
 
 // TEMPORARY: gives way to lib/tar/scan.ts.
