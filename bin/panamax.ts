@@ -7,6 +7,7 @@ import { diffCommand } from './commands/diff.ts';
 import { enqueueCommand } from './commands/enqueue.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { rankCommand } from './commands/rank.ts';
+import { similarCommand } from './commands/similar.ts';
 import { statusCommand } from './commands/status.ts';
 import { workerCommand } from './commands/worker.ts';
 
@@ -18,6 +19,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   diff: diffCommand,
   apply: applyCommand,
   rank: rankCommand,
+  similar: similarCommand,
   inspect: inspectCommand,
 };
 

@@ -145,7 +145,12 @@ test('of real images: releases of the same come first, as their patches are smal
   const target = join(directory, 'a2');
   interface Ranked {
     readonly target: string;
-    readonly candidates: readonly { reference: string; tlshDistance: number; predictedPatchSize: number }[];
+    readonly candidates: readonly {
+      source: string;
+      reference: string;
+      tlshDistance: number;
+      predictedPatchSize: number;
+    }[];
   }
   const ranked = await panamaxJson<Ranked>('rank', target, '--sources', ...sources, ...store);
   assert.deepEqual(
@@ -154,6 +159,16 @@ test('of real images: releases of the same come first, as their patches are smal
   );
   assert.equal(ranked.candidates[0]!.tlshDistance, 0);
   assert.deepEqual(await panamaxJson<Ranked>('rank', target, '-s', ...sources, ...store), ranked);
+
+  interface Similar {
+    readonly similar: readonly { manifest: string; similarity: number; candidate?: object }[];
+  }
+  const { similar } = await panamaxJson<Similar>('similar', target, '--count', '2', ...store);
+  assert.deepEqual(
+    similar.map(({ manifest }) => manifest),
+    ranked.candidates.slice(0, 2).map(({ source }) => source),
+  );
+  assert.ok(similar[0]!.similarity === 1 && similar[1]!.similarity < 1);
 
   const report = await runBackfill(directory, ['a2'], { sources: [...names, 'rebuilt'], top: 3 });
   const sizes = report.pairs.map((pair) => {

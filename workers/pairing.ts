@@ -13,6 +13,7 @@ import type { Outcome, StageContext } from '../lib/run/context.ts';
 import { keys } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { loadSignature } from './signature.ts';
+import { mostSimilar } from './sketch.ts';
 
 export interface PairingInput {
   readonly target: Digest;
@@ -20,7 +21,13 @@ export interface PairingInput {
   readonly sources: readonly Digest[];
 }
 
-/** Ranks the sources for a target and stores the ranking. Holds the signatures of two images at a time. */
+/** Of more sources than this only those are compared whose sketches have most in common with the target's. */
+export const MOST_COMPARED = 64;
+
+/**
+ * Ranks the sources for a target and stores the ranking. Holds the signatures of two images at a time, and the
+ * sketches of all.
+ */
 export async function pairingStage(input: PairingInput, context: StageContext): Promise<Outcome<Ranking>> {
   const { store, signal } = context;
   const key = keys.pairing(input.target, scopeOf(input.sources));
@@ -28,9 +35,13 @@ export async function pairingStage(input: PairingInput, context: StageContext): 
   if (stored) return { status: 'skipped', ...stored };
   const target = await loadSignature(store, input.target);
   const candidates: Candidate[] = [];
-  for (const manifest of input.sources) {
+  const sources = [...new Set(input.sources)].filter((source) => source !== input.target);
+  const compared =
+    sources.length <= MOST_COMPARED
+      ? sources
+      : await mostSimilar(store, input.target, sources, MOST_COMPARED);
+  for (const manifest of compared) {
     signal.throwIfAborted();
-    if (manifest === input.target) continue;
     candidates.push(compareImages(target, await loadSignature(store, manifest)));
   }
   const ranking = rankCandidates(input.target, candidates);
@@ -50,7 +61,9 @@ async function findRanking(input: PairingInput, key: string, store: Store): Prom
     const ranking = parseRanking(bytes, `${store.where} ${key}`);
     const ranked = new Set(ranking.candidates.map((candidate) => candidate.source));
     const wanted = new Set(input.sources.filter((source) => source !== input.target));
-    return ranking.target === input.target && ranked.symmetricDifference(wanted).size === 0
+    return ranking.target === input.target &&
+      ranked.isSubsetOf(wanted) &&
+      ranked.size === Math.min(wanted.size, MOST_COMPARED)
       ? ranking
       : undefined;
   } catch (error) {

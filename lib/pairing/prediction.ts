@@ -77,6 +77,9 @@ export type Calibrations = Readonly<Partial<Record<PatchFormat, Calibration>>>;
 
 export const UNCALIBRATED: Calibration = { changed: 1, new: 1 };
 
+/** Share of its size that a content is compressed to from which on it counts as compressed already. */
+const DENSE = 0.8;
+
 const MIB = 1024 ** 2;
 
 /**
@@ -115,7 +118,13 @@ export function fileCost(
   { size, compressed, hasCounterpart, similarity }: ComparedFile,
   costs: Costs,
 ): number {
-  const { file, small, fresh, ceiling, slope, power, spread } = costs;
+  const { file, small, slope, power, spread } = costs;
+  // what hardly compresses does not compress better in a patch
+  const dense = Math.max(0, (compressed / Math.max(size, 1) - DENSE) / (1 - DENSE));
+  const [fresh, ceiling] = [costs.fresh, costs.ceiling].map((cost) => cost + (1 - cost) * dense) as [
+    number,
+    number,
+  ];
   if (similarity === undefined) return file + compressed * (hasCounterpart ? small : fresh);
   if (compressed === 0) return file;
   const quantity = slope * (-Math.log(similarity)) ** power * (size / compressed) ** spread;

@@ -45,6 +45,9 @@ export interface Ranking {
 /** Of the formula, too: rankings of another version are made anew. */
 export const RANKING_VERSION = 2;
 
+/** Of a pull, at most, for a patch to be worth its making. */
+const WORTH = 0.95;
+
 /** What a layer of the source takes in a recipe, in bytes. */
 const RECIPE_LAYER = 61;
 
@@ -77,9 +80,9 @@ export function compareImages(
   };
 }
 
-/** Whether some patch from this source is expected to weigh less than a pull. */
+/** Whether some patch from this source is expected to weigh less than a pull by more than predictions are off. */
 export function isWorthIt({ predictions, pullSize }: Candidate): boolean {
-  return Object.values(predictions).some(({ size }) => size < pullSize);
+  return Object.values(predictions).some(({ size }) => size < pullSize * WORTH);
 }
 
 /** Smallest predicted patch first; ties by TLSH distance, then by digest, so that every run agrees. */

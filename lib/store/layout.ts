@@ -5,6 +5,7 @@ import { hexOf, type Digest } from '../oci/descriptor.ts';
 /** Goes up with each encoder that is added: layers that none made are looked into again. */
 const ENCODERS_VERSION = 1;
 export const SIGNATURE_VERSION = 2;
+const SKETCH_VERSION = 1;
 
 const named = (digest: Digest) => `sha256-${hexOf(digest)}`;
 
@@ -17,6 +18,8 @@ const PATCH_SUFFIX: Readonly<Record<PatchFormat, string>> = {
 
 export const keys = {
   signature: (manifest: Digest) => `signatures/v${SIGNATURE_VERSION}/${named(manifest)}.json.zst`,
+  signatures: `signatures/v${SIGNATURE_VERSION}/`,
+  sketch: (manifest: Digest) => `sketches/v${SKETCH_VERSION}/${named(manifest)}`,
   compression: (layer: Digest) => `compressions/v${ENCODERS_VERSION}/${named(layer)}.json`,
   pairing: (target: Digest, scope: string) => `pairings/${named(target)}/${scope}.json`,
   patches: (target: Digest) => `patches/${named(target)}/`,
