@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { EXIT_CODES, printable, toPanamaxError } from '../lib/errors.ts';
+import { setRegistryOptions } from './registry.ts';
 import { formatHelp, parseArguments, type Command } from './command.ts';
 import { applyCommand } from './commands/apply.ts';
 import { backfillCommand } from './commands/backfill.ts';
@@ -31,7 +32,8 @@ ${Object.entries(COMMANDS)
   .map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`)
   .join('\n')}
 
-IMAGE is oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG] or a path.
+IMAGE is docker://HOST/REPO[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG],
+docker-daemon:NAME, containers-storage:NAME, containerd:NAME or a path.
 Exit codes: ${Object.entries(EXIT_CODES)
   .map(([kind, code]) => `${code} ${kind}`)
   .join(', ')}; 0 all well.
@@ -60,7 +62,10 @@ async function main([name, ...argv]: readonly string[]): Promise<void> {
   try {
     const args = parseArguments(argv, command.options);
     if (args.flag('help')) process.stdout.write(formatHelp(name, command));
-    else await command.run(args, stop.signal);
+    else {
+      setRegistryOptions(args);
+      await command.run(args, stop.signal);
+    }
   } catch (error) {
     const { kind, message, stack, cause } = toPanamaxError(error);
     process.stderr.write(`panamax ${name}: ${message}\n`);

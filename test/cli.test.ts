@@ -72,7 +72,11 @@ describe('a command line that makes no sense', () => {
       '--platform',
       'arm64',
     ],
-    [/unknown transport: expected oci: oci-archive: docker-archive:, found ftp:x/, 'inspect', 'ftp:x'],
+    [
+      /unknown transport: expected oci: oci-archive: docker-archive: docker:.*, found ftp:x/,
+      'inspect',
+      'ftp:x',
+    ],
     [/reference without a path: found oci::x/, 'inspect', 'oci::x'],
     [
       /--log-level: expected .*, found loud/,

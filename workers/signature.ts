@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
@@ -28,17 +28,19 @@ export async function signatureStage(
   context: StageContext,
 ): Promise<Outcome<SignatureOutput>> {
   const { store, limits, signal } = context;
-  const image = await openImage(await parseReference(input.reference), { ...input, limits });
-  const manifest = image.manifestDigest;
-  if (await hasSignature(store, manifest)) return { status: 'skipped', manifest };
-  const module = threadModule('../lib/signature/thread', import.meta.url);
-  const scratchPath = join(context.scratch, randomUUID());
-  const known = await loadCompressions(
-    store,
-    image.layers.map(({ descriptor }) => descriptor.digest),
-  );
-  const task: SignatureTask = { ...input, limits, scratchPath, known };
+  const scratch = join(context.scratch, randomUUID());
+  await mkdir(scratch);
   try {
+    const options = { ...input, limits, scratch, signal };
+    const image = await openImage(await parseReference(input.reference), options);
+    const manifest = image.manifestDigest;
+    if (await hasSignature(store, manifest)) return { status: 'skipped', manifest };
+    const module = threadModule('../lib/signature/thread', import.meta.url);
+    const known = await loadCompressions(
+      store,
+      image.layers.map(({ descriptor }) => descriptor.digest),
+    );
+    const task: SignatureTask = { ...input, limits, scratch, known };
     const result = await runThread<SignatureTask, SignatureResult>(module, task, signal);
     await storeCompressions(store, result.compressions);
     await store.put(keys.signature(result.manifest), result.bytes);
@@ -48,7 +50,7 @@ export async function signatureStage(
     );
     return { status: 'done', manifest: result.manifest };
   } finally {
-    await rm(scratchPath, { force: true });
+    await rm(scratch, { recursive: true, force: true });
   }
 }
 

@@ -5,6 +5,7 @@ import { formatReference } from '../../lib/oci/reference.ts';
 import { keepsManifest, parseDestination } from '../../lib/oci/writer.ts';
 import { createScratch } from '../../lib/scratch.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
+import { REGISTRY_OPTIONS } from '../registry.ts';
 import { printResult, scratchParent } from '../session.ts';
 
 const USAGE = 'PATCH --source IMAGE --output IMAGE [options]';
@@ -18,12 +19,13 @@ export const applyCommand: Command = {
       type: 'string',
       short: 'o',
       value: 'IMAGE',
-      help: 'oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG] or stream:FILE',
+      help: 'oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG], docker-daemon:NAME, containers-storage:NAME, containerd:NAME or stream:FILE',
     },
     uncompressed: {
       type: 'boolean',
       help: 'layers as plain tars: faster, but the manifest digest is not kept',
     },
+    ...REGISTRY_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {

@@ -1,10 +1,12 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import { failuresOf, type PairOutcome, type RunReport } from '../../lib/run/report.ts';
+import { expandReferences } from '../../producers/expand.ts';
 import { backfill } from '../../producers/backfill.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
 import { createProgress } from '../progress.ts';
 import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
+import { REGISTRY_OPTIONS, TAG_OPTIONS, tagChoice } from '../registry.ts';
 import { printResult, STORE_OPTION, withContext } from '../session.ts';
 
 const USAGE = 'IMAGE... [--sources IMAGE...] [options]';
@@ -22,16 +24,20 @@ export const backfillCommand: Command = {
     },
     top: { type: 'string', value: 'K', help: 'patches per target, from the K best sources', default: '1' },
     concurrency: { type: 'string', short: 'j', value: 'N', help: 'images or pairs at a time', default: '2' },
+    ...TAG_OPTIONS,
     ...DELTA_OPTIONS,
     ...STORE_OPTION,
+    ...REGISTRY_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {
     operandCount(args, 1, Infinity, USAGE);
-    const sources = args.list('sources');
+    const choice = tagChoice(args, signal);
+    const targets = await expandReferences(args.operands, choice);
+    const sources = await expandReferences(args.list('sources'), choice);
     const plan = {
-      targets: args.operands,
-      sources: sources.length > 0 ? sources : args.operands,
+      targets,
+      sources: sources.length > 0 ? sources : targets,
       ...args.platform,
       top: args.count('top'),
       formats: parseFormats(args),

@@ -9,6 +9,7 @@ import { runThread, threadModule } from '../../lib/thread.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
 import { formatShare, formatSize } from '../format.ts';
+import { REGISTRY_OPTIONS } from '../registry.ts';
 import { printResult, scratchParent } from '../session.ts';
 
 const USAGE = 'OLD NEW -o FILE [options]';
@@ -19,6 +20,7 @@ export const diffCommand: Command = {
   options: {
     output: { type: 'string', short: 'o', value: 'FILE', help: 'the patch' },
     ...DELTA_OPTIONS,
+    ...REGISTRY_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {

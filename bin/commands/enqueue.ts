@@ -3,6 +3,7 @@ import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
 import { checkRunId, newRunId, type ResidentSet, type RunPlan } from '../../lib/run/plan.ts';
 import { STAGES } from '../../lib/run/stage.ts';
 import { enqueue, waitForRun, type Enqueued } from '../../producers/enqueue.ts';
+import { expandReferences, type TagChoice } from '../../producers/expand.ts';
 import { parseInventory } from '../../producers/inventory.ts';
 import { absoluteReference, readReferences } from '../../producers/references.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
@@ -10,6 +11,7 @@ import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
 import { formatTable } from '../format.ts';
 import { formatStatus, openStoreSoon, redisUrl, REDIS_OPTION, refuseFailures } from '../queue.ts';
 import { createRunProgress } from '../progress.ts';
+import { REGISTRY_OPTIONS, TAG_OPTIONS, tagChoice } from '../registry.ts';
 import { printResult, STORE_OPTION } from '../session.ts';
 
 const USAGE = 'IMAGE... | --from FILE [options]';
@@ -41,7 +43,9 @@ export const enqueueCommand: Command = {
     'retry-failed': { type: 'boolean', help: 'try again what has failed in this run' },
     'dry-run': { type: 'boolean', help: 'tell what would be added' },
     wait: { type: 'boolean', short: 'w', help: 'follow the run to its end; fails if anything did' },
+    ...TAG_OPTIONS,
     ...DELTA_OPTIONS,
+    ...REGISTRY_OPTIONS,
     ...REDIS_OPTION,
     store: STORE_OPTION['store']!,
     json: COMMON['json']!,
@@ -50,7 +54,7 @@ export const enqueueCommand: Command = {
   },
   async run(args, signal) {
     const redis = redisUrl(args);
-    const plan = await planOf(args);
+    const plan = await planOf(args, signal);
     const store = await openStoreSoon(args);
     const dryRun = args.flag('dry-run');
     const enqueued = await enqueue(plan, store, { redis, dryRun, retryFailed: args.flag('retry-failed') });
@@ -66,14 +70,15 @@ export const enqueueCommand: Command = {
   },
 };
 
-async function planOf(args: Arguments): Promise<RunPlan> {
+async function planOf(args: Arguments, signal: AbortSignal): Promise<RunPlan> {
   const from = args.text('from');
   const listed = from === undefined ? [] : await readReferences(from);
-  const targets = unique([...args.operands, ...listed]);
+  const choice = tagChoice(args, signal);
+  const targets = await expandReferences(unique([...args.operands, ...listed]), choice);
   if (targets.length === 0) throw new PanamaxError('usage', 'no images', { expected: USAGE });
   const inventory = args.text('inventory');
-  const sources = unique(args.list('sources'));
-  const residents: ResidentSet[] = inventory === undefined ? [] : await readInventory(inventory);
+  const sources = await expandReferences(unique(args.list('sources')), choice);
+  const residents: ResidentSet[] = inventory === undefined ? [] : await readInventory(inventory, choice);
   if (sources.length > 0) residents.push({ images: sources });
   else if (inventory === undefined) residents.push({ images: targets });
   const started = new Date();
@@ -94,11 +99,15 @@ function unique(references: readonly string[]): string[] {
   return [...new Set(references.map(absoluteReference))];
 }
 
-async function readInventory(path: string): Promise<ResidentSet[]> {
+async function readInventory(path: string, choice: TagChoice): Promise<ResidentSet[]> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw toPanamaxError(error, path);
   });
-  return parseInventory(text, path).map(({ images, ...set }) => ({ ...set, images: unique(images) }));
+  const sets: ResidentSet[] = [];
+  for (const { images, ...set } of parseInventory(text, path)) {
+    sets.push({ ...set, images: await expandReferences(unique(images), choice) });
+  }
+  return sets;
 }
 
 function formatEnqueued({ run, stages }: Enqueued, dryRun: boolean): string {

@@ -7,17 +7,19 @@ import { canBeExact } from '../../lib/oci/form.ts';
 import { openImage } from '../../lib/oci/image.ts';
 import { formatPlatform } from '../../lib/oci/platform.ts';
 import { parseReference } from '../../lib/oci/reference.ts';
+import { createScratch } from '../../lib/scratch.ts';
 import type { Compression } from '../../lib/recompress/recipe.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
-import { printResult } from '../session.ts';
+import { REGISTRY_OPTIONS } from '../registry.ts';
+import { printResult, scratchParent } from '../session.ts';
 
 const USAGE = 'IMAGE|PATCH [options]';
 
 export const inspectCommand: Command = {
   summary: 'Tells what an image or a patch is.',
   usage: USAGE,
-  options: COMMON,
+  options: { ...REGISTRY_OPTIONS, ...COMMON },
   async run(args) {
     operandCount(args, 1, 1, USAGE);
     const [operand] = args.operands;
@@ -85,7 +87,12 @@ function describeCompression(compression: Compression | undefined): string {
 }
 
 async function inspectImage(args: Arguments, operand: string): Promise<void> {
-  const image = await openImage(await parseReference(operand), { ...args.platform, limits: args.limits });
+  await using scratch = await createScratch(scratchParent(args));
+  const image = await openImage(await parseReference(operand), {
+    ...args.platform,
+    limits: args.limits,
+    scratch: scratch.path,
+  });
   const layers = image.layers.map(({ descriptor, diffID }) => ({ ...descriptor, diffID }));
   const platform = formatPlatform(image.platform);
   const { reference, manifestDigest, configDigest } = image;

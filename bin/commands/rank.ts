@@ -5,6 +5,7 @@ import { pairingStage } from '../../workers/pairing.ts';
 import { signatureStage } from '../../workers/signature.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
+import { REGISTRY_OPTIONS } from '../registry.ts';
 import { printResult, STORE_OPTION, withContext } from '../session.ts';
 
 const FORMATS = ['xdelta', 'oci-delta'] as const;
@@ -18,6 +19,7 @@ export const rankCommand: Command = {
     sources: { type: 'string', short: 's', multiple: true, value: 'IMAGE', help: 'the candidates' },
     explain: { type: 'boolean', help: 'say what each predicted patch is made of' },
     ...STORE_OPTION,
+    ...REGISTRY_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {

@@ -9,6 +9,7 @@ import type { Store } from '../../lib/store/store.ts';
 import { runWorker, type RunningWorker } from '../../workers/main.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { redisUrl, REDIS_OPTION } from '../queue.ts';
+import { REGISTRY_OPTIONS } from '../registry.ts';
 import { scratchParent, scratchSize, STORE_OPTION } from '../session.ts';
 
 const USAGE = '[signature|pairing|delta|all] [options]';
@@ -40,6 +41,7 @@ export const workerCommand: Command = {
     'log-level': { ...STORE_OPTION['log-level']!, default: 'info' },
     'max-image-size': COMMON['max-image-size']!,
     scratch: COMMON['scratch']!,
+    ...REGISTRY_OPTIONS,
     help: COMMON['help']!,
   },
   async run(args, signal) {

@@ -50,11 +50,14 @@ export async function applyPatchFile(task: ApplyTask, context: ApplyContext): Pr
     checkSize(streamSize(target), context.limits, task.patch);
     const source = await xdeltaSource(patch.recipe, task, context);
     const stream = applyXdelta(task.patch, source, patch.recipe, context.signal);
-    await writeImage(target, stream, task.destination, task);
+    await writeImage(target, stream, task.destination, { ...task, ...context });
     return target;
   }
   const { path, record } = await rebuildOnScratch(patch.delta, task, context);
-  await writeImage(record, createReadStream(path, { highWaterMark: 128 * 1024 }), task.destination, task);
+  await writeImage(record, createReadStream(path, { highWaterMark: 128 * 1024 }), task.destination, {
+    ...task,
+    ...context,
+  });
   return record;
 }
 
@@ -66,7 +69,7 @@ async function xdeltaSource(recipe: Recipe, task: ApplyTask, context: ApplyConte
     await checkStream(recipe, path, context.signal);
     return path;
   }
-  const image = await openSource(task, platformOf(target), context.limits);
+  const image = await openSource(task, platformOf(target), context);
   const expected = source.layers.map((layer) => layer.diffID);
   const found = image.layers.map((layer) => layer.diffID);
   const at = Array.from({ length: Math.max(expected.length, found.length) }).findIndex(
@@ -114,7 +117,7 @@ async function rebuildOnScratch(
   if (task.source.startsWith('stream:')) {
     throw new PanamaxError('usage', 'an oci-delta needs the source as an image', { found: task.source });
   }
-  const image = await openSource(task, platformOf(delta.target), limits);
+  const image = await openSource(task, platformOf(delta.target), { limits, scratch, signal });
   if (image.configDigest !== delta.source.config) {
     throw wrongSource(delta.source.config, delta.source.config, image.configDigest, task.source);
   }
@@ -142,9 +145,13 @@ async function rebuildOnScratch(
 }
 
 /** An index with several platforms at the source holds the target's, too. */
-async function openSource(task: ApplyTask, target: Platform | undefined, limits: Limits): Promise<Image> {
+async function openSource(
+  task: ApplyTask,
+  target: Platform | undefined,
+  context: ApplyContext,
+): Promise<Image> {
   const platform = task.platform ?? target;
-  return openImage(await parseReference(task.source), { limits, ...(platform && { platform }) });
+  return openImage(await parseReference(task.source), { ...context, ...(platform && { platform }) });
 }
 
 function checkSize(size: number, limits: Limits, where: string): void {

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Limits } from '../limits.ts';
 import type { Platform } from '../oci/descriptor.ts';
 import { checkManifest, openImage, type Image } from '../oci/image.ts';
@@ -67,7 +67,8 @@ async function open(
   isTarget: boolean,
 ): Promise<UnpackedImage> {
   const { reference, unpacked } = side;
-  const read = async () => openImage(await parseReference(reference), { ...side, limits });
+  const read = async () =>
+    openImage(await parseReference(reference), { ...side, limits, scratch: dirname(path) });
   if (unpacked) {
     let image: Promise<Image> | undefined;
     const layers = unpacked.record.layers.map((_, i) => ({

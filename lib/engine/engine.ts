@@ -4,6 +4,7 @@ import type { EngineOptions } from './command.ts';
 import { containerdEngine } from './containerd.ts';
 import { dockerEngine } from './docker.ts';
 import { podmanEngine } from './podman.ts';
+import { isEngineTransport, type EngineTransport } from './transport.ts';
 
 /** A local container engine, by its own command line: that finds its socket, its storage and its settings. */
 export interface Engine {
@@ -35,19 +36,11 @@ export interface EngineImage {
   readonly manifests: readonly Digest[];
 }
 
-/** As skopeo calls them (containers-transports(5)), and containerd. */
-export const ENGINE_TRANSPORTS = ['docker-daemon', 'containers-storage', 'containerd'] as const;
-export type EngineTransport = (typeof ENGINE_TRANSPORTS)[number];
-
 const ENGINES = {
   'docker-daemon': dockerEngine,
   'containers-storage': podmanEngine,
   containerd: containerdEngine,
 } as const;
-
-export function isEngineTransport(transport: string): transport is EngineTransport {
-  return ENGINE_TRANSPORTS.some((known) => known === transport);
-}
 
 export function openEngine(transport: EngineTransport, options?: EngineOptions): Engine {
   return ENGINES[transport](options);

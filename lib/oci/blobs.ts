@@ -3,16 +3,17 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { replaceFile, writeChunks } from '../file.ts';
 import type { Limits } from '../limits.ts';
 import type { Archive } from './archive.ts';
 import { checkDocumentSize, hexOf, type Descriptor, type Digest } from './descriptor.ts';
 
-/** Where the bytes of blobs come from: a layout directory, an archive, later a registry. */
+/** Where the bytes of blobs come from: a layout directory, an archive, a registry. */
 export interface BlobSource {
   /** Names the source in errors. */
   readonly where: string;
   /** Raw bytes of a blob, not yet verified. @throws PanamaxError `not-found` */
-  open(digest: Digest): Promise<AsyncIterable<Uint8Array>>;
+  open(digest: Digest): Promise<AsyncIterable<Uint8Array> | Iterable<Uint8Array>>;
 }
 
 const READ_SIZE = 131072;
@@ -42,6 +43,21 @@ export function archiveBlobs(archive: Archive): BlobSource {
   };
 }
 
+/** Blobs that are fetched once, into a directory, and read from there. */
+export function keptBlobs(source: BlobSource, directory: string): BlobSource {
+  return {
+    where: source.where,
+    async open(digest) {
+      const path = join(directory, `blob-${hexOf(digest)}`);
+      if (!(await stat(path).catch(() => undefined))) {
+        const bytes = verified(await source.open(digest), { digest }, `${source.where} ${digest}`);
+        await replaceFile(path, (part) => writeChunks(part, bytes));
+      }
+      return createReadStream(path, { highWaterMark: READ_SIZE });
+    },
+  };
+}
+
 export function missing(digest: Digest, where: string): PanamaxError {
   return new PanamaxError('not-found', 'missing blob', { expected: digest, where });
 }
@@ -53,7 +69,7 @@ export function missing(digest: Digest, where: string): PanamaxError {
  * @throws PanamaxError `bad-input`
  */
 export async function* verified(
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   expected: { readonly digest: Digest; readonly size?: number },
   where: string,
 ): AsyncGenerator<Uint8Array, void, void> {

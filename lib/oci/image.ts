@@ -1,13 +1,19 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openEngine } from '../engine/engine.ts';
+import { isEngineTransport, type EngineTransport } from '../engine/transport.ts';
 import { PanamaxError } from '../errors.ts';
+import { replaceFile } from '../file.ts';
 import type { Limits } from '../limits.ts';
 import { openArchive, type Archive } from './archive.ts';
-import { archiveBlobs, directoryBlobs, readDocument, verified, type BlobSource } from './blobs.ts';
+import { parseRegistryName } from '../registry/name.ts';
+import { openRepository } from '../registry/registry.ts';
+import { archiveBlobs, directoryBlobs, keptBlobs, readDocument, verified, type BlobSource } from './blobs.ts';
 import { decompressed } from './decompress.ts';
 import {
   checkDocumentSize,
   digestOf,
+  hexOf,
   parseDocument,
   type Descriptor,
   type Digest,
@@ -47,6 +53,9 @@ export interface ImageOptions {
   readonly limits: Limits;
   /** Which image of an index; default the machine's. */
   readonly platform?: Platform;
+  /** A directory for what engines export and registries send; who owns it removes it. */
+  readonly scratch?: string;
+  readonly signal?: AbortSignal;
 }
 
 const MAX_INDEX_DEPTH = 4;
@@ -58,6 +67,13 @@ const REF_NAMES = ['org.opencontainers.image.ref.name', 'io.containerd.image.nam
  * @throws PanamaxError `not-found` for a missing file, tag, platform or blob, `bad-input` for what is no image
  */
 export async function openImage(reference: Reference, options: ImageOptions): Promise<Image> {
+  const { transport } = reference;
+  if (transport === 'docker') return openFromRegistry(reference, options);
+  if (isEngineTransport(transport)) return openFromEngine(transport, reference, options);
+  return openFile(reference, options);
+}
+
+async function openFile(reference: Reference, options: ImageOptions): Promise<Image> {
   const { transport, path, name } = reference;
   const info = await stat(path).catch(() => undefined);
   if (!info) throw new PanamaxError('not-found', 'no such image', { found: formatReference(reference) });
@@ -90,6 +106,47 @@ export function checkManifest(image: Image, expected: Digest): Image {
     found,
     where,
   });
+}
+
+async function openFromRegistry(reference: Reference, options: ImageOptions): Promise<Image> {
+  const name = parseRegistryName(reference.path);
+  const repository = openRepository(name, options);
+  const found = await repository.getManifest(name.digest ?? name.tag!);
+  const manifests: BlobSource = {
+    where: repository.where,
+    open: async (digest) => [
+      digest === found.digest ? found.bytes : (await repository.getManifest(digest)).bytes,
+    ],
+  };
+  const top: Descriptor = { ...found, size: found.bytes.length };
+  const chosen = await resolvePlatform(manifests, [top], options);
+  const bytes = await readDocument(manifests, chosen, options.limits);
+  const remote: BlobSource = {
+    where: repository.where,
+    open: async (digest) => repository.openBlob(digest),
+  };
+  const { scratch } = options;
+  const blobs = scratch === undefined ? remote : keptBlobs(remote, scratch);
+  return imageOf(blobs, chosen.digest, bytes, reference, options);
+}
+
+/** An engine's images are exported whole, once for all that share a scratch directory. */
+async function openFromEngine(
+  transport: EngineTransport,
+  reference: Reference,
+  options: ImageOptions,
+): Promise<Image> {
+  const { scratch, signal } = options;
+  const where = formatReference(reference);
+  if (scratch === undefined) {
+    throw new PanamaxError('usage', "an engine's image cannot be read here; export it", { found: where });
+  }
+  const archive = join(scratch, `export-${hexOf(digestOf(where)).slice(0, 16)}.tar`);
+  if (!(await stat(archive).catch(() => undefined))) {
+    const engine = openEngine(transport, signal && { signal });
+    await replaceFile(archive, (part) => engine.export(reference.path, part));
+  }
+  return { ...(await openFile({ transport: 'docker-archive', path: archive }, options)), reference: where };
 }
 
 async function readIndexFile(directory: string, limits: Limits): Promise<Buffer> {

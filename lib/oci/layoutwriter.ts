@@ -8,6 +8,8 @@ import type { ImageRecord } from './record.ts';
 import type { Destination, RebuiltLayer } from './writer.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
+/** For names in full, which engines take. */
+const CONTAINERD_NAME = 'io.containerd.image.name';
 const DEFAULT_TAG = 'latest';
 
 /** The index.json of a layout. `others` are the items it has already; one of the same tag makes room. */
@@ -17,7 +19,10 @@ export function layoutIndex(
   others: readonly unknown[] = [],
 ): Buffer {
   const name = tag ?? DEFAULT_TAG;
-  const descriptor: Descriptor = { ...manifest, annotations: { [REF_NAME]: name } };
+  const descriptor: Descriptor = {
+    ...manifest,
+    annotations: { [REF_NAME]: name, ...(name.includes('/') && { [CONTAINERD_NAME]: name }) },
+  };
   const kept = others.filter((other) => nameOf(other) !== name);
   return Buffer.from(
     JSON.stringify({ schemaVersion: 2, mediaType: MEDIA_TYPES.ociIndex, manifests: [...kept, descriptor] }),

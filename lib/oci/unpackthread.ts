@@ -1,4 +1,6 @@
+import { mkdir, rm } from 'node:fs/promises';
 import type { LayerStream } from '../delta/alignment.ts';
+import { isEngineTransport } from '../engine/transport.ts';
 import type { Limits } from '../limits.ts';
 import { serveThread } from '../threadmain.ts';
 import type { Digest, Platform } from './descriptor.ts';
@@ -19,6 +21,17 @@ export interface UnpackTask {
 }
 
 serveThread(async (task: UnpackTask): Promise<LayerStream> => {
-  const image = await openImage(await parseReference(task.reference), task);
-  return unpackImage(checkManifest(image, task.manifest), task.path, task.limits);
+  const reference = await parseReference(task.reference);
+  const unpack = async (scratch?: string) => {
+    const image = await openImage(reference, { ...task, ...(scratch !== undefined && { scratch }) });
+    return unpackImage(checkManifest(image, task.manifest), task.path, task.limits);
+  };
+  if (!isEngineTransport(reference.transport)) return unpack();
+  const scratch = `${task.path}.export`;
+  await mkdir(scratch);
+  try {
+    return await unpack(scratch);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
 });

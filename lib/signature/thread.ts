@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
 import { openImage } from '../oci/image.ts';
@@ -13,8 +14,8 @@ export interface SignatureTask {
   readonly reference: string;
   readonly platform?: Platform;
   readonly limits: Limits;
-  /** A file that is not there yet. */
-  readonly scratchPath: string;
+  /** A directory of the task's own. */
+  readonly scratch: string;
   readonly known: KnownCompressions;
 }
 
@@ -28,8 +29,8 @@ export interface SignatureResult {
 
 serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
   const image = await openImage(await parseReference(task.reference), task);
-  const { known, scratchPath, limits } = task;
-  const signature = await computeSignature(image, scratchPath, limits, known);
+  const { known, scratch, limits } = task;
+  const signature = await computeSignature(image, join(scratch, 'stream'), limits, known);
   const compressions = new Map(
     signature.image.layers
       .filter(({ digest }) => !known.has(digest))

@@ -13,6 +13,7 @@ export interface Registry extends Daemon {
 export async function startRegistry(
   scope: Scope,
   account?: { readonly user: string; readonly password: string },
+  tls?: { readonly certificate: string; readonly key: string },
 ): Promise<Registry> {
   const daemon = await startDaemon(scope, {
     command: 'docker-registry',
@@ -23,7 +24,7 @@ export async function startRegistry(
         version: 0.1,
         log: { level: 'error', accesslog: { disabled: true } },
         storage: { filesystem: { rootdirectory: join(directory, 'data') }, delete: { enabled: true } },
-        http: { addr: `127.0.0.1:${port}` },
+        http: { addr: `127.0.0.1:${port}`, ...(tls && { tls }) },
         ...(auth && { auth }),
       };
       // JSON is YAML
@@ -32,6 +33,7 @@ export async function startRegistry(
       return ['serve', path];
     },
     async ping(port) {
+      // one that speaks TLS says so in plain HTTP
       await (await fetch(`http://127.0.0.1:${port}/v2/`)).arrayBuffer();
     },
   });

@@ -1,0 +1,87 @@
+import { PanamaxError } from '../lib/errors.ts';
+import type { Limits } from '../lib/limits.ts';
+import { openRepository } from '../lib/registry/registry.ts';
+import { parseRegistryName } from '../lib/registry/name.ts';
+
+export interface TagChoice {
+  /** A pattern of tags, for repositories that are named without one. */
+  readonly tags?: string;
+  /** How many of those that fit, the highest versions. */
+  readonly last?: number;
+  readonly limits: Limits;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Replaces repositories of a registry by the images in them: `docker://HOST/REPO:PATTERN`, and with `tags` also
+ * `docker://HOST/REPO`. Patterns have `*` and `?`. Other references stay as they are, each once.
+ *
+ * @throws PanamaxError `not-found` where no tag fits; `usage`; and what the registry's client throws
+ */
+export async function expandReferences(references: readonly string[], choice: TagChoice): Promise<string[]> {
+  const expanded: string[] = [];
+  for (const reference of references) {
+    const found = patternOf(reference, choice.tags);
+    if (!found) expanded.push(reference);
+    else for (const tag of await findTags(found, choice)) expanded.push(`docker://${found.path}:${tag}`);
+  }
+  return [...new Set(expanded)];
+}
+
+interface RepositoryPattern {
+  /** HOST/REPO */
+  readonly path: string;
+  readonly pattern: string;
+}
+
+function patternOf(reference: string, tags: string | undefined): RepositoryPattern | undefined {
+  const text = /^docker:\/\/([^@]+)$/.exec(reference)?.[1];
+  if (text === undefined) return undefined;
+  const [, path, pattern = tags] = /^(.*?)(?::([^/:]*))?$/.exec(text)!;
+  const isPattern = pattern !== undefined && (/[*?]/.test(pattern) || text === path);
+  return isPattern ? { path: path!, pattern } : undefined;
+}
+
+async function findTags({ path, pattern }: RepositoryPattern, choice: TagChoice): Promise<string[]> {
+  const repository = openRepository(parseRegistryName(path), choice);
+  const fits = globOf(pattern);
+  const tags: string[] = [];
+  for await (const tag of repository.listTags()) {
+    // where referrers stand in a registry that knows no referrers
+    if (fits.test(tag) && !/^sha256-[0-9a-f]{64}(\.|$)/.test(tag)) tags.push(tag);
+  }
+  if (tags.length === 0) {
+    throw new PanamaxError('not-found', 'no tag fits', { expected: pattern, where: `docker://${path}` });
+  }
+  tags.sort(compareVersions);
+  return choice.last === undefined ? tags : tags.slice(-choice.last);
+}
+
+function globOf(pattern: string): RegExp {
+  const source = pattern
+    .replaceAll(/[^*?\w]/g, String.raw`\$&`)
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  return new RegExp(`^${source}$`);
+}
+
+/** Numbers by their value, pre-releases before their version: 1.9, 1.10-rc.1, 1.10. */
+export function compareVersions(a: string, b: string): number {
+  const x = partsOf(a);
+  const y = partsOf(b);
+  for (let i = 0; i < Math.max(x.length, y.length); i++) {
+    const [p, q] = [x[i], y[i]];
+    if (p === q) continue;
+    if (p === undefined) return q!.startsWith('-') ? 1 : -1;
+    if (q === undefined) return p.startsWith('-') ? -1 : 1;
+    const numbers = /^\d/.test(p) && /^\d/.test(q);
+    if (numbers && Number(p) !== Number(q)) return Number(p) - Number(q);
+    if (p.startsWith('-') !== q.startsWith('-')) return p.startsWith('-') ? -1 : 1;
+    return p < q ? -1 : 1;
+  }
+  return 0;
+}
+
+function partsOf(tag: string): readonly string[] {
+  return tag.match(/\d+|\D+/g) ?? [];
+}

@@ -1,0 +1,49 @@
+/** An HTTP server in front of a real registry, that asks for tokens, redirects, and refuses, as others do. */
+import { once } from 'node:events';
+import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Scope } from './daemon.ts';
+
+export interface Front {
+  /** `127.0.0.1:PORT` */
+  readonly host: string;
+  /** All requests so far: method, path, and some headers. */
+  readonly seen: readonly Seen[];
+}
+
+export interface Seen {
+  readonly method: string;
+  readonly path: string;
+  readonly authorization: string | undefined;
+  readonly range: string | undefined;
+}
+
+/** @returns whether it has answered; else the request goes to the registry */
+export type Answer = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+export async function startFront(scope: Scope, registry: { port: number }, answer: Answer): Promise<Front> {
+  const seen: Seen[] = [];
+  const server = createServer((incoming, response) => {
+    const { method = '', url = '', headers } = incoming;
+    const { authorization, range } = headers;
+    seen.push({ method, path: url, authorization, range });
+    if (answer(incoming, response)) return;
+    const { authorization: _, ...others } = headers;
+    const sent = request(
+      { host: '127.0.0.1', port: registry.port, method, path: url, headers: others },
+      (found) => {
+        response.writeHead(found.statusCode ?? 500, found.headers);
+        found.pipe(response);
+      },
+    );
+    sent.on('error', () => response.destroy());
+    incoming.pipe(sent);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  scope.after(async () => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+}
