@@ -52,17 +52,18 @@ export const COSTS: Readonly<Record<PatchFormat, Costs>> = {
     spread: 1.36,
     secondsPerMiB: { target: 0.005, changed: 0.05, coded: 2 },
   },
+  // from two pairs only
   'oci-delta': {
-    patch: 6000,
+    patch: 4000,
     header: 1.5,
-    file: 60,
-    small: 0.1,
-    fresh: 1,
-    ceiling: 1,
-    slope: 0.08,
-    power: 1.24,
-    spread: 0.6,
-    secondsPerMiB: { target: 0.005, changed: 0.1, coded: 2.2 },
+    file: 33,
+    small: 0.02,
+    fresh: 0.65,
+    ceiling: 0.73,
+    slope: 0.115,
+    power: 1.8,
+    spread: 1.36,
+    secondsPerMiB: { target: 0.005, changed: 0.1, coded: 2 },
   },
 };
 
