@@ -157,17 +157,19 @@ export function createLayerCache(directory: string, maxSize: number): LayerCache
     };
     const stream = unpack();
     const entry: Entry = { path, size, stream, stop, users: 0, isReady: false };
-    stream.then(
-      () => {
-        entry.isReady = true;
-        stats.bytesRead += size;
-      },
-      () => {
-        // who comes later tries again
-        if (entries.get(key) === entry) drop(key, entry);
-      },
-    );
+    void settle(key, entry);
     return entry;
+  }
+
+  async function settle(key: string, entry: Entry): Promise<void> {
+    try {
+      await entry.stream;
+      entry.isReady = true;
+      stats.bytesRead += entry.size;
+    } catch {
+      // who comes later tries again
+      if (entries.get(key) === entry) drop(key, entry);
+    }
   }
 
   function touch(key: string, entry: Entry): void {
