@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PanamaxError } from '../lib/errors.ts';
 import { connectProducer } from '../lib/queue/connection.ts';
 import { jobId, RUN_QUEUE } from '../lib/queue/names.ts';
-import { openQueues, type Queues } from '../lib/queue/queues.ts';
+import { openQueues, type JobSettings, type Queues } from '../lib/queue/queues.ts';
 import { createPace } from '../lib/run/pace.ts';
 import { sameQuestion, type RunPlan } from '../lib/run/plan.ts';
 import {
@@ -27,6 +27,7 @@ export interface EnqueueOptions {
   readonly retryFailed: boolean;
   /** Only tells. */
   readonly dryRun: boolean;
+  readonly jobs?: JobSettings;
 }
 
 /** What became of the items of a stage that are known so far. */
@@ -51,7 +52,7 @@ export interface Enqueued {
  */
 export async function enqueue(plan: RunPlan, store: Store, options: EnqueueOptions): Promise<Enqueued> {
   const connection = await connectProducer(options.redis);
-  const queues = openQueues(connection);
+  const queues = openQueues(connection, options.jobs);
   try {
     const before = await findPlan(store, plan.id);
     if (before && !sameQuestion(before, plan)) {

@@ -257,7 +257,15 @@ describe('by the commands', { skip }, () => {
     const scratch = join(directory, 'scratch');
     const worker = startPanamax(['worker', ...options, '--scratch', scratch, '--log-level', 'silent']);
     const enqueued = await panamaxJson<Enqueued & { status: RunStatus }>(
-      ...['enqueue', '--from', list, '--run', 'one', '--effort', 'fast', '--wait', ...options],
+      'enqueue',
+      '--from',
+      list,
+      '--run',
+      'one',
+      '--effort',
+      'fast',
+      '--wait',
+      ...options,
     );
     assert.equal(enqueued.run, 'one');
     assert.equal(enqueued.status.stages.delta.done, 3);
@@ -293,7 +301,12 @@ describe('by the commands', { skip }, () => {
     await panamaxFails(
       'io',
       /^panamax enqueue: Redis: connect ECONNREFUSED 127\.0\.0\.1:1: in redis at 127\.0\.0\.1:1\n$/,
-      ...['enqueue', image, '--store', store, '--redis', 'redis://user:sEcret@127.0.0.1:1'],
+      'enqueue',
+      image,
+      '--store',
+      store,
+      '--redis',
+      'redis://user:sEcret@127.0.0.1:1',
     );
     await panamaxFails(
       'usage',

@@ -69,6 +69,8 @@ export function sameQuestion(a: RunPlan, b: RunPlan): boolean {
   return question(a) === question(b);
 }
 
+const SOURCE_DIGITS = 8;
+
 /** Names a thing within a run: 128 bits of what it is made of. */
 export function itemId(...parts: readonly string[]): string {
   return hexOf(digestOf(parts.join('\n'))).slice(0, 32);
@@ -78,7 +80,9 @@ export const items = {
   signature: (reference: string, platform?: Platform) =>
     itemId(reference, platform ? formatPlatform(platform) : ''),
   pairing: (target: Digest, scope: string) => itemId(target, scope),
-  delta: (target: Digest, source: Digest) => itemId(target, source),
+  /** Begins with the source, so that pairs which share one can be told, and are listed side by side. */
+  delta: (target: Digest, source: Digest) =>
+    hexOf(source).slice(0, SOURCE_DIGITS) + itemId(target, source).slice(SOURCE_DIGITS),
 };
 
 export function serializePlan(plan: RunPlan): Buffer {

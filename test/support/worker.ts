@@ -78,6 +78,7 @@ export function startWorkerProcess(
   scope: Scope,
   settings: Pick<WorkerSettings, 'redis' | 'store' | 'scratch'> & Partial<WorkerSettings>,
   environment: Readonly<Record<string, string>> = {},
+  wrapper: readonly string[] = [],
 ): WorkerProcess {
   const all: WorkerSettings = {
     stages: STAGES,
@@ -87,7 +88,8 @@ export function startWorkerProcess(
     ...QUICK,
     ...settings,
   };
-  const child = spawn(process.execPath, [MAIN, JSON.stringify(all)], {
+  const [command, ...args] = [...wrapper, process.execPath, MAIN, JSON.stringify(all)] as const;
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...environment },
   });

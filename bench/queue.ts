@@ -1,0 +1,257 @@
+/** What the queue itself costs: the driver, its records and Redis, with a delta stage that does nothing. `--help`. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { DEFAULT_LIMITS } from '../lib/limits.ts';
+import { digestOf, type Digest } from '../lib/oci/descriptor.ts';
+import type { Candidate } from '../lib/pairing/ranking.ts';
+import { connectProducer, type Connection } from '../lib/queue/connection.ts';
+import { openQueues } from '../lib/queue/queues.ts';
+import { items, type RunPlan } from '../lib/run/plan.ts';
+import { listOutcomes, putPair, putPlan } from '../lib/run/record.ts';
+import { openDirectoryStore } from '../lib/store/directory.ts';
+import { enqueue } from '../producers/enqueue.ts';
+import { addJobs } from '../workers/schedule.ts';
+import { FLOW, deltaJobs, type DeltaJob } from '../workers/flow.ts';
+import { runWorker } from '../workers/main.ts';
+
+const HELP = `Measures the queue with a delta stage that does nothing.
+
+Usage: npm run bench:queue -- [options]
+
+Starts a redis-server of its own. Figures are printed as Markdown.
+
+  --pairs N     that go through the queue (default: 3000)
+  --queued N    that are queued for the memory of Redis (default: 100000)
+  --images N    that one call of enqueue adds (default: 10000)
+  --dir DIR     where the store goes (default: TMPDIR); every outcome is flushed to its disk
+`;
+
+const log = { info() {}, warn() {} };
+/** Images that a worker has unpacked at a time, in the count of unpackings. */
+const CACHED = 4;
+const TARGETS_PER_SOURCE = 8;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      pairs: { type: 'string', default: '3000' },
+      queued: { type: 'string', default: '100000' },
+      images: { type: 'string', default: '10000' },
+      dir: { type: 'string', default: tmpdir() },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return void process.stdout.write(HELP);
+  const directory = await mkdtemp(join(values.dir, 'panamax-bench-'));
+  const port = await freePort();
+  const server = spawn(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'yes'],
+    { stdio: 'ignore' },
+  );
+  const url = `redis://127.0.0.1:${port}`;
+  try {
+    const connection = await connected(url);
+    const rows = [
+      ...(await measureEnqueue(url, connection, directory, Number(values.images))),
+      ...(await measureMemory(connection, Number(values.queued))),
+      ...(await measureThroughput(url, connection, directory, Number(values.pairs))),
+    ];
+    connection.redis.disconnect();
+    process.stdout.write(`| | |\n| --- | --- |\n${rows.map((row) => `| ${row.join(' | ')} |\n`).join('')}`);
+  } finally {
+    server.kill('SIGKILL');
+    await once(server, 'exit');
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+type Row = readonly [what: string, figure: string];
+
+async function measureEnqueue(
+  redis: string,
+  connection: Connection,
+  directory: string,
+  images: number,
+): Promise<Row[]> {
+  await connection.redis.flushall();
+  const store = await openDirectoryStore(join(directory, 'enqueue'));
+  const targets = Array.from(
+    { length: images },
+    (_, i) => `oci:/images/of/a/registry/application-${i}:1.0.${i}`,
+  );
+  const before = process.memoryUsage.rss();
+  const started = performance.now();
+  await enqueue(planOf('enqueue', targets), store, { redis, retryFailed: false, dryRun: false });
+  const seconds = (performance.now() - started) / 1000;
+  const grown = process.memoryUsage.rss() - before;
+  return [[`enqueue of ${images} images`, `${seconds.toFixed(1)} s, ${megabytes(grown)} of memory`]];
+}
+
+async function measureMemory(connection: Connection, pairs: number): Promise<Row[]> {
+  const { redis } = connection;
+  await redis.flushall();
+  const queues = openQueues(connection);
+  const before = await usedMemory(connection);
+  const started = performance.now();
+  for (let at = 0; at < pairs; at += 10_000) {
+    const chunk = Array.from({ length: Math.min(10_000, pairs - at) }, (_, i) => pairOf(at + i).item);
+    await addJobs('delta', deltaJobs('2026-11-24T19-14-28-517Z-abcdef', chunk), queues);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const used = (await usedMemory(connection)) - before;
+  await queues.close();
+  return [
+    [`Redis, per 100,000 queued pairs`, megabytes((used / pairs) * 100_000)],
+    ['pairs added per second', Math.round(pairs / seconds).toString()],
+  ];
+}
+
+async function measureThroughput(
+  redis: string,
+  connection: Connection,
+  directory: string,
+  pairs: number,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const order of ['by source', 'as they come'] as const) {
+    await connection.redis.flushall();
+    const run = order.replaceAll(' ', '-');
+    const store = await openDirectoryStore(join(directory, run));
+    await putPlan(store, planOf(run, []));
+    const all = Array.from({ length: pairs }, (_, i) => pairOf(i));
+    for (let at = 0; at < all.length; at += 64) {
+      await Promise.all(
+        all.slice(at, at + 64).map(({ item, target, source }) =>
+          putPair(store, run, item, {
+            target: { manifest: target, reference: 'target' },
+            source: { manifest: source, reference: 'source' },
+            candidate: {} as Candidate,
+          }),
+        ),
+      );
+    }
+    const queues = openQueues(connection);
+    const jobs = deltaJobs(
+      run,
+      all.map(({ item }) => item),
+    );
+    if (order === 'by source') await addJobs('delta', jobs, queues);
+    else
+      await queues.add(
+        'delta',
+        jobs.map((job) => ({ id: `${job.run}.${job.item}`, data: job })),
+      );
+
+    const seen: string[][] = [[], [], [], []];
+    const stop = new AbortController();
+    const started = performance.now();
+    const workers = seen.map((sources) =>
+      runWorker(
+        {
+          redis,
+          store,
+          stages: ['delta'],
+          concurrency: 1,
+          limits: DEFAULT_LIMITS,
+          scratch: directory,
+          grace: 1000,
+          log,
+          handlers: {
+            ...FLOW,
+            async delta({ item }: DeltaJob) {
+              sources.push(item.slice(0, 8));
+              return { status: 'done', outcome: { patches: [] } };
+            },
+          },
+        },
+        stop.signal,
+      ),
+    );
+    while (seen.reduce((n, { length }) => n + length, 0) < pairs) await sleep(20);
+    while ((await listOutcomes(store, run, 'delta')).size < pairs) await sleep(20);
+    const seconds = (performance.now() - started) / 1000;
+    stop.abort();
+    await Promise.all(workers);
+    await queues.close();
+    const unpackings = seen.reduce((n, sources) => n + countMisses(sources), 0);
+    rows.push(
+      [`pairs per second, four workers, ${order}`, Math.round(pairs / seconds).toString()],
+      [
+        `unpackings of ${pairs / TARGETS_PER_SOURCE} sources for ${pairs} pairs, ${CACHED} cached by each of four workers, ${order}`,
+        String(unpackings),
+      ],
+    );
+  }
+  return rows;
+}
+
+/** How often a source is not among the last few. */
+function countMisses(sources: readonly string[]): number {
+  const cached: string[] = [];
+  let misses = 0;
+  for (const source of sources) {
+    const at = cached.indexOf(source);
+    if (at >= 0) cached.splice(at, 1);
+    else misses++;
+    cached.push(source);
+    if (cached.length > CACHED) cached.shift();
+  }
+  return misses;
+}
+
+/** The pairs come as pairing makes them, target by target: those of a source lie far apart. */
+function pairOf(i: number): { item: string; target: Digest; source: Digest } {
+  const target = digestOf(`target ${i}`);
+  const random = Number.parseInt(target.slice(-8), 16);
+  const source = digestOf(`source ${random % Math.max(1, Math.floor(3000 / TARGETS_PER_SOURCE))}`);
+  return { item: items.delta(target, source), target, source };
+}
+
+function planOf(id: string, targets: readonly string[]): RunPlan {
+  return {
+    id,
+    started: new Date().toISOString(),
+    targets,
+    residents: [{ images: targets }],
+    top: 1,
+    formats: ['xdelta'],
+    effort: 'default',
+  };
+}
+
+async function usedMemory({ redis }: Connection): Promise<number> {
+  return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))![1]);
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(0)} MB`;
+}
+
+async function connected(url: string): Promise<Connection> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await connectProducer(url);
+    } catch (error) {
+      if (attempt === 50) throw error;
+      await sleep(100);
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+await main();
