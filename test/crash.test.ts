@@ -46,7 +46,7 @@ import {
 /** Two families: with three sources for each, 30 pairs. */
 const NAMES = ['a1', 'a2', 'a3', 'a4', 'a5', 'b1', 'b2', 'b3', 'b4', 'b5'];
 const PAIRS = 30;
-const KILLS = 30;
+const KILLS = 20;
 /** Deltas that are made twice at once. */
 const TWICE = 5;
 
@@ -128,16 +128,6 @@ async function openBucket(server: S3Server = s3): Promise<{ store: Store; locati
   return { store: await openS3Store(server.access, bucket, 'p/'), location: `s3://${bucket}/p` };
 }
 
-/** What fails for no other reason than that its workers were killed over and over may be tried again. */
-async function finishedInTheEnd(store: Store): Promise<void> {
-  for (let round = 0; round < 3; round++) {
-    const { failures } = await finishedRun(store, 'run');
-    if (failures.length === 0) return;
-    for (const { error } of failures) assert.match(error.message, /stalled more than allowable limit/);
-    await put(store, true);
-  }
-}
-
 function over({ stages }: RunStatus): number {
   return Object.values(stages).reduce((n, { done, skipped, failed }) => n + done + skipped + failed, 0);
 }
@@ -165,7 +155,7 @@ describe('workers are killed', { skip }, () => {
       }
       t.diagnostic(`${kills} kills`);
       assert.ok(kills >= 10, `the run was over after ${kills} kills`);
-      await finishedInTheEnd(store);
+      await finishedRun(store, 'run');
       for (const worker of workers) assert.equal(await worker.end('SIGTERM'), 0, worker.output());
       await assertSound(store);
       // what the killed left behind is swept by those that come after
@@ -177,6 +167,35 @@ describe('workers are killed', { skip }, () => {
       }
     });
   }
+});
+
+test('a job that kills its workers fails for good, and the others go on', { skip }, async (t) => {
+  const directory = await temporaryDirectory(t);
+  const { store, location } = await openBucket();
+  const settings = {
+    redis: redis.url,
+    store: location,
+    scratch: join(directory, 'scratch'),
+    locks: { lockDuration: 1500, stalledInterval: 500, maxStalled: 3 },
+    poison: '/b1',
+  };
+  const names = ['a1', 'a2', 'b1'];
+  await enqueue(planOf(images, names), store, { redis: redis.url, retryFailed: false, dryRun: false });
+  const read = await createStatusReader(store, 'run');
+  let started = 0;
+  while ((await read()).finished === undefined) {
+    const worker = startWorkerProcess(t, settings, s3.environment);
+    started++;
+    await Promise.race([worker.ended, finishedRun(store, 'run')]);
+    if (worker.isRunning()) assert.equal(await worker.end('SIGTERM'), 0, worker.output());
+  }
+  assert.equal(started, settings.locks.maxStalled + 2);
+  const { stages, failures } = await read();
+  assert.deepEqual(
+    failures.map(({ what, error }) => [what, error.message]),
+    [[join(images, 'b1'), 'job stalled more than allowable limit']],
+  );
+  assert.equal(stages.delta.done, 2);
 });
 
 describe('Redis', { skip }, () => {
@@ -215,7 +234,7 @@ describe('the S3 server', { skip }, () => {
       await delay(1500);
       await s3.daemon!.start();
     }
-    await finishedInTheEnd(store);
+    await finishedRun(store, 'run');
     await assertSound(store);
   });
 
@@ -244,7 +263,7 @@ describe('the S3 server', { skip }, () => {
       proxy.setFault();
     }
     t.diagnostic(`${proxy.resets} connections reset`);
-    await finishedInTheEnd(store);
+    await finishedRun(store, 'run');
     await assertSound(direct);
   });
 });

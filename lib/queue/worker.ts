@@ -22,17 +22,21 @@ export interface JobAttempt {
 
 export type JobHandler = (job: JobAttempt) => Promise<Verdict>;
 
-/** In milliseconds. */
+/** Times in milliseconds. */
 export interface LockSettings {
   /** A worker that has not been heard of for so long has lost its jobs. */
   readonly lockDuration: number;
   readonly stalledInterval: number;
+  /** How often a job may lose its worker to a crash before it counts as what kills them. */
+  readonly maxStalled: number;
 }
 
-export const LOCK_SETTINGS: LockSettings = { lockDuration: 60_000, stalledInterval: 30_000 };
+export const LOCK_SETTINGS: LockSettings = {
+  lockDuration: 60_000,
+  stalledInterval: 30_000,
+  maxStalled: 3,
+};
 
-/** How often a job may lose its worker to a crash before it counts as what kills them. */
-const MAX_STALLED = 3;
 /** For handlers to end after an abort, and for Redis to take the last words. */
 const LAST_WORDS = 10_000;
 
@@ -94,9 +98,10 @@ export function startQueueWorker(
       connection: redis,
       prefix: PREFIX,
       concurrency: options.concurrency,
-      ...options.locks,
+      lockDuration: options.locks.lockDuration,
+      stalledInterval: options.locks.stalledInterval,
       // a run's own job goes on as long as the run; waiting for others would count as starts (maxStartedAttempts)
-      maxStalledCount: name === RUN_QUEUE ? Number.MAX_SAFE_INTEGER : MAX_STALLED,
+      maxStalledCount: name === RUN_QUEUE ? Number.MAX_SAFE_INTEGER : options.locks.maxStalled,
       runRetryDelay: 2000,
     },
   );

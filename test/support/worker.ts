@@ -16,7 +16,8 @@ import type { Scope } from './daemon.ts';
 
 /** A worker that dies is missed sooner than in production. */
 export const QUICK = {
-  locks: { lockDuration: 3000, stalledInterval: 1000 },
+  // and no number of kills is too many
+  locks: { lockDuration: 3000, stalledInterval: 1000, maxStalled: 1000 },
   jobs: { attempts: 8, backoff: 200 },
 } as const;
 
@@ -25,6 +26,8 @@ export interface WorkerSettings extends Omit<
   'store' | 'log' | 'onAttempt' | 'onReady' | 'handlers'
 > {
   readonly store: string;
+  /** A worker that begins to read an image of this name dies of it. */
+  readonly poison?: string;
 }
 
 export interface LocalWorker {
@@ -70,6 +73,8 @@ export interface WorkerProcess {
   readonly output: () => string;
   /** SIGKILL by default; waits for the end. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
+  readonly ended: Promise<unknown>;
+  isRunning(): boolean;
 }
 
 const MAIN = fileURLToPath(new URL('workermain.ts', import.meta.url));
@@ -104,7 +109,8 @@ export function startWorkerProcess(
     return child.exitCode;
   };
   scope.after(async () => void (await end()));
-  return { pid: child.pid!, output: () => output, end };
+  const isRunning = () => child.exitCode === null && child.signalCode === null;
+  return { pid: child.pid!, output: () => output, end, ended: exit, isRunning };
 }
 
 const GIVE_UP = 300_000;

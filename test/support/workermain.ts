@@ -2,6 +2,7 @@
 import { createLog } from '../../lib/log.ts';
 import { createScratch } from '../../lib/scratch.ts';
 import { openStore } from '../../lib/store/open.ts';
+import { FLOW, type StageHandlers } from '../../workers/flow.ts';
 import { runWorker } from '../../workers/main.ts';
 import type { WorkerSettings } from './worker.ts';
 
@@ -10,4 +11,11 @@ const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 const store = await openStore(settings.store);
 await using scratch = await createScratch(settings.scratch);
-await runWorker({ ...settings, store, scratch: scratch.path, log: createLog('warn') }, stop.signal);
+const handlers: StageHandlers = {
+  ...FLOW,
+  async signature(job, plan, context) {
+    if (settings.poison && job.reference.endsWith(settings.poison)) process.kill(process.pid, 'SIGKILL');
+    return FLOW.signature(job, plan, context);
+  },
+};
+await runWorker({ ...settings, handlers, store, scratch: scratch.path, log: createLog('warn') }, stop.signal);
