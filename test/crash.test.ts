@@ -16,6 +16,7 @@ import { openQueues } from '../lib/queue/queues.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { openS3Store } from '../lib/store/s3.ts';
 import type { Store } from '../lib/store/store.ts';
+import { createLayerCache } from '../lib/run/layercache.ts';
 import type { RunPlan } from '../lib/run/plan.ts';
 import { findPairings, listPairs } from '../lib/run/record.ts';
 import type { Stage } from '../lib/run/stage.ts';
@@ -310,8 +311,10 @@ describe('one job', { skip }, () => {
     await put(store);
     const scratch = join(directory, 'scratch');
     await mkdir(scratch);
+    await using layers = createLayerCache(join(directory, 'layers'), 1e9);
     const contexts = [0, 1].map(() => ({
       store,
+      layers,
       queues,
       leases: openLeases(connection, 'test', 60_000),
       leaseRenewal: 20_000,

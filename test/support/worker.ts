@@ -1,7 +1,7 @@
 /** Workers on a queue, in this process or in their own. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -41,8 +41,7 @@ export async function startLocalWorker(
   scope: Scope,
   options: Pick<WorkerOptions, 'redis' | 'store'> & Partial<WorkerOptions> & { directory: string },
 ): Promise<LocalWorker> {
-  const scratch = join(options.directory, 'scratch');
-  await mkdir(scratch, { recursive: true });
+  const scratch = await mkdtemp(join(options.directory, 'scratch-'));
   const stop = new AbortController();
   const events: AttemptEvent[] = [];
   const running = runWorker(
