@@ -7,6 +7,7 @@ import { backfillCommand } from './commands/backfill.ts';
 import { diffCommand } from './commands/diff.ts';
 import { enqueueCommand } from './commands/enqueue.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { publishCommand } from './commands/publish.ts';
 import { rankCommand } from './commands/rank.ts';
 import { similarCommand } from './commands/similar.ts';
 import { statusCommand } from './commands/status.ts';
@@ -18,6 +19,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   worker: workerCommand,
   status: statusCommand,
   diff: diffCommand,
+  publish: publishCommand,
   apply: applyCommand,
   rank: rankCommand,
   similar: similarCommand,

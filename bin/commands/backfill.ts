@@ -1,5 +1,6 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import { failuresOf, type PairOutcome, type RunReport } from '../../lib/run/report.ts';
+import { publish } from '../../producers/publish.ts';
 import { expandReferences } from '../../producers/expand.ts';
 import { backfill } from '../../producers/backfill.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
@@ -24,6 +25,7 @@ export const backfillCommand: Command = {
     },
     top: { type: 'string', value: 'K', help: 'patches per target, from the K best sources', default: '1' },
     concurrency: { type: 'string', short: 'j', value: 'N', help: 'images or pairs at a time', default: '2' },
+    publish: { type: 'boolean', help: 'put patches beside their targets in registries, too' },
     ...TAG_OPTIONS,
     ...DELTA_OPTIONS,
     ...STORE_OPTION,
@@ -44,7 +46,18 @@ export const backfillCommand: Command = {
       effort: parseEffort(args),
       concurrency: args.count('concurrency'),
     };
-    const report = await withContext(args, signal, (context) => backfill(plan, context, createProgress()));
+    const report = await withContext(args, signal, async (context) => {
+      const done = await backfill(plan, context, createProgress());
+      const failed = new Set(
+        done.pairs.flatMap(({ status, target }) => (status === 'failed' ? [target] : [])),
+      );
+      for (const reference of args.flag('publish') ? targets : []) {
+        if (reference.startsWith('docker://') && !failed.has(reference)) {
+          await publish({ reference, ...args.platform }, context);
+        }
+      }
+      return done;
+    });
     printResult(args, report, formatReport(report));
     const failures = failuresOf(report);
     if (failures.length > 0) {

@@ -19,6 +19,8 @@ export interface Session {
    * @throws RefusalError for another status, PanamaxError, or what the network throws
    */
   fetch(request: Request, expected: readonly number[], scope: string): Promise<IncomingMessage>;
+  /** As `fetch`, but tries once. */
+  once(request: Request, expected: readonly number[], scope: string): Promise<IncomingMessage>;
   /** Begins to count failures; `after` waits after one, longer each time, or throws it. */
   attempts(): Attempts;
 }
@@ -94,6 +96,12 @@ export function openSession(registry: string, settings: RegistrySettings, signal
     return follow(request, authorization);
   }
 
+  async function once(request: Request, expected: readonly number[], scope: string) {
+    const response = await attempt(request, scope);
+    if (expected.includes(response.statusCode ?? 0)) return response;
+    throw await refusalOf(response);
+  }
+
   function attempts(): Attempts {
     let failures = 0;
     return {
@@ -115,12 +123,11 @@ export function openSession(registry: string, settings: RegistrySettings, signal
   return {
     origin,
     attempts,
+    once,
     async fetch(request, expected, scope) {
       for (const retry = attempts(); ;) {
         try {
-          const response = await attempt(request, scope);
-          if (expected.includes(response.statusCode ?? 0)) return response;
-          throw await refusalOf(response);
+          return await once(request, expected, scope);
         } catch (error) {
           await retry.after(error);
         }

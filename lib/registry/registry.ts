@@ -30,7 +30,7 @@ export interface Repository {
   listTags(): AsyncIterable<string>;
   /** Does one action with errors as PanamaxError that name what it was about. */
   named<Result>(what: string, action: () => Promise<Result>): Promise<Result>;
-  url(path: string): URL;
+  readonly url: (path: string) => URL;
   readonly scope: string;
 }
 
