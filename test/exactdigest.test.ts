@@ -53,9 +53,13 @@ const open = async (reference: string): Promise<Image> =>
   openImage(await parseReference(reference), { limits });
 
 /** Makes a patch from a first release to a layout, and applies it. */
-async function rebuild(directory: string, transport: string): Promise<Image> {
+async function rebuild(
+  directory: string,
+  transport: string,
+  format: 'xdelta' | 'oci-delta' = 'xdelta',
+): Promise<Image> {
   await writeRelease(join(directory, 'source'), 1, 1);
-  await makePatch(join(directory, 'source'), join(directory, 'target'), join(directory, 'patch'));
+  await makePatch(join(directory, 'source'), join(directory, 'target'), join(directory, 'patch'), format);
   const output = `${transport}:${join(directory, 'output')}:tag`;
   await applyPatch(join(directory, 'patch'), join(directory, 'source'), output);
   return open(output);
@@ -74,8 +78,12 @@ async function assertExact(image: Image, { manifestDigest, layerDigests }: Layou
 }
 
 describe('layers of known encoders', () => {
-  for (const transport of ['oci', 'oci-archive']) {
-    test(`${transport}: keeps the manifest digest`, async (t) => {
+  for (const [transport, format] of [
+    ['oci', 'xdelta'],
+    ['oci-archive', 'xdelta'],
+    ['oci', 'oci-delta'],
+  ] as const) {
+    test(`${transport} out of ${format}: keeps the manifest digest`, async (t) => {
       const directory = await temporaryDirectory(t);
       const layers = [...releaseLayers(1, 2), LARGE, Buffer.alloc(0), LARGE];
       const target = await writeLayout(join(directory, 'target'), layers, {
@@ -89,7 +97,7 @@ describe('layers of known encoders', () => {
         ],
         manifest: { annotations: { kept: 'yes' } },
       });
-      await assertExact(await rebuild(directory, transport), target);
+      await assertExact(await rebuild(directory, transport, format), target);
     });
   }
 

@@ -47,7 +47,7 @@ export const diffCommand: Command = {
     const { path, ...patch } = result.patches[0]!;
     await replaceFile(output, (part) => copyFile(path, part));
     const pull = pullSize(result.target, result.source);
-    const isExact = patch.format === 'xdelta' && canBeExact(result.target);
+    const isExact = canBeExact(result.target);
     printResult(
       args,
       {

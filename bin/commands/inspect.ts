@@ -45,7 +45,7 @@ async function inspectPatch(args: Arguments, path: string): Promise<void> {
   const { format } = patch;
   const { source, target } = patch.format === 'xdelta' ? patch.recipe : patch.delta;
   const layers = patch.format === 'xdelta' ? patch.recipe.target.layers : patch.delta.layers;
-  const isExact = patch.format === 'xdelta' && canBeExact(patch.recipe.target);
+  const isExact = canBeExact({ layers });
   printResult(
     args,
     { kind: 'patch', format, size, source, target: { ...documentsOf(target), isExact, layers } },

@@ -141,7 +141,8 @@ async function rebuildOnScratch(
     configDigest: config,
     configBytes: configDocument,
   };
-  return { path, record: imageRecord(documents, sizes) };
+  const compressions = delta.layers.map(({ compression }) => compression);
+  return { path, record: imageRecord(documents, sizes, undefined, compressions) };
 }
 
 /** An index with several platforms at the source holds the target's, too. */

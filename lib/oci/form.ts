@@ -2,7 +2,7 @@ import { provenBlob, recompressed } from '../recompress/recompress.ts';
 import { digestOf, type Descriptor, type Digest } from './descriptor.ts';
 import { MEDIA_TYPES, parseManifest } from './manifest.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import type { ImageRecord } from './record.ts';
+import type { ImageRecord, LayerRecord } from './record.ts';
 import type { RebuiltLayer } from './writer.ts';
 
 /** How a rebuilt image stands in an OCI layout. */
@@ -20,7 +20,11 @@ export interface RebuiltBlob {
 }
 
 /** Are the manifest and the compressed layers the image's own, to the last bit? */
-export function canBeExact({ layers }: Pick<ImageRecord, 'layers'>): boolean {
+export function canBeExact({
+  layers,
+}: {
+  readonly layers: readonly Pick<LayerRecord, 'compression'>[];
+}): boolean {
   return layers.every((layer) => layer.compression !== undefined);
 }
 

@@ -1,6 +1,7 @@
 import { parseDescriptor, type PatchDescriptor } from '../delta/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
 import type { Digest } from '../oci/descriptor.ts';
+import { canBeExact } from '../oci/form.ts';
 import { pullSize, type ImageRecord } from '../oci/record.ts';
 import { keys } from './layout.ts';
 import type { Store } from './store.ts';
@@ -51,7 +52,12 @@ function order({ sizes, source, format }: PatchDescriptor): string {
 function indexDocument(target: ImageRecord, pairs: readonly PatchDescriptor[]): object {
   return {
     version: INDEX_VERSION,
-    target: { manifest: target.manifest, config: target.config, platform: target.platform },
+    target: {
+      manifest: target.manifest,
+      config: target.config,
+      platform: target.platform,
+      isExact: canBeExact(target),
+    },
     pullSize: pullSize(target),
     patches: pairs
       .filter((pair) => pair.patch)

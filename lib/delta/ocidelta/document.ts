@@ -2,6 +2,7 @@ import { PanamaxError } from '../../errors.ts';
 import {
   asArray,
   asRecord,
+  asString,
   digestOf,
   parseDescriptor,
   parseDigest,
@@ -10,6 +11,7 @@ import {
   type Digest,
 } from '../../oci/descriptor.ts';
 import { MEDIA_TYPES } from '../../oci/manifest.ts';
+import { parseCompression, type Compression } from '../../recompress/recipe.ts';
 
 /** The manifest of an oci-delta artifact (github.com/containers/oci-delta, README.md, "Delta file format"). */
 
@@ -22,6 +24,8 @@ export const EMPTY_DOCUMENT: Buffer = Buffer.from('{}');
 const DELTA = 'io.github.containers.delta';
 const CONTENT = `${DELTA}.content`;
 const TO = `${DELTA}.to`;
+/** Ours: how the target's layers were compressed (docs/formats.md). */
+const COMPRESSIONS = 'panamax.compressions';
 
 /** The image that a delta is made from or builds. */
 export interface ImageName {
@@ -41,6 +45,8 @@ export interface DeltaManifest {
   readonly targetManifest: Descriptor;
   readonly targetConfig: Descriptor;
   readonly blobs: readonly DeltaBlob[];
+  /** Of the target's layers, bottom first; undefined where one is not known. */
+  readonly compressions: readonly (Compression | undefined)[];
 }
 
 export interface NewDeltaManifest {
@@ -48,13 +54,15 @@ export interface NewDeltaManifest {
   readonly targetManifest: Buffer;
   readonly targetConfig: Buffer;
   readonly blobs: readonly DeltaBlob[];
+  /** Of the target's layers, bottom first. */
+  readonly compressions: readonly (Compression | undefined)[];
   /** Layers that the source has. */
   readonly reused: readonly { readonly digest: Digest; readonly diffID: Digest }[];
 }
 
 /** Key by key as `oci-delta create` writes it. */
 export function serializeDeltaManifest(manifest: NewDeltaManifest): Buffer {
-  const { source, targetManifest, targetConfig, blobs, reused } = manifest;
+  const { source, targetManifest, targetConfig, blobs, reused, compressions } = manifest;
   const subject = { mediaType: MEDIA_TYPES.ociManifest, ...identityOf(targetManifest) };
   return Buffer.from(
     JSON.stringify({
@@ -84,6 +92,8 @@ export function serializeDeltaManifest(manifest: NewDeltaManifest): Buffer {
         [`${DELTA}.source`]: source.manifest,
         [`${DELTA}.source-config`]: source.config,
         [`${DELTA}.target`]: subject.digest,
+        // of no use where one is missing
+        ...(compressions.every(Boolean) && { [COMPRESSIONS]: JSON.stringify(compressions) }),
       },
     }),
   );
@@ -139,7 +149,14 @@ export function parseDeltaManifest(bytes: Uint8Array, where: string): DeltaManif
       descriptor,
       to: parseDigest(descriptor.annotations?.[TO], `${where} ${TO}`),
     })),
+    compressions: parseCompressions(annotations[COMPRESSIONS], `${where} ${COMPRESSIONS}`),
   };
+}
+
+function parseCompressions(value: unknown, where: string): (Compression | undefined)[] {
+  if (value === undefined) return [];
+  const items = asArray(parseDocument(Buffer.from(asString(value, where)), where), where);
+  return items.map((item, i) => parseCompression(item, `${where}[${i}]`));
 }
 
 function identityOf(bytes: Buffer): { digest: Digest; size: number } {

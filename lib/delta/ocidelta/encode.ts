@@ -107,6 +107,7 @@ export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
       targetManifest: Buffer.from(target.record.manifestDocument),
       targetConfig: Buffer.from(target.record.configDocument),
       blobs,
+      compressions: target.record.layers.map(({ compression }) => compression),
       reused: target.record.layers.filter(({ diffID }) => diffIDs.has(diffID)),
     });
   } finally {

@@ -5,6 +5,7 @@ import { archiveBlobs, readDocument, verified } from '../../oci/blobs.ts';
 import type { Digest } from '../../oci/descriptor.ts';
 import { parseConfig, parseIndex, parseManifest } from '../../oci/manifest.ts';
 import { formatPlatform } from '../../oci/platform.ts';
+import type { Compression } from '../../recompress/recipe.ts';
 import { parseDeltaManifest, TAR_DIFF } from './document.ts';
 
 /** An oci-delta artifact: what it is made from, what it builds, and of what. */
@@ -28,6 +29,7 @@ export interface DeltaLayer {
   readonly diffID: Digest;
   /** As the target's manifest names it. */
   readonly digest: Digest;
+  readonly compression?: Compression;
   /** A reused layer is to be taken from the source. */
   readonly kind: 'reused' | 'tar-diff' | 'whole';
   /** The bytes that the artifact has for it, verified by who reads to the end; none for a reused layer. */
@@ -96,9 +98,11 @@ async function read(path: string, limits: Limits): Promise<OciDelta> {
     },
     layers: manifest.layers.map(({ digest }, i) => {
       const blob = byTarget.get(digest);
+      const compression = delta.compressions[i];
       return {
         diffID: config.diffIDs[i]!,
         digest,
+        ...(compression && { compression }),
         kind: !blob ? 'reused' : blob.mediaType === TAR_DIFF ? 'tar-diff' : 'whole',
         async *blob() {
           if (blob) yield* verified(await blobs.open(blob.digest), blob, `${path} ${blob.digest}`);
