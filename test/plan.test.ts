@@ -1,0 +1,92 @@
+/** Which patches are worth a budget: near the best there is, and quickly. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeInventory, type MadeInventory } from '../bench/plan.ts';
+import { planPatches, type Budget, type PossiblePatch } from '../lib/pairing/plan.ts';
+import { createRandom } from './support/random.ts';
+
+/** The fewest bytes that any choice within the budget leaves. */
+function exhaustive({ sets, pullSizes, possible }: MadeInventory, budget: Budget): number {
+  const bytesOf = (chosen: readonly PossiblePatch[]) => {
+    let sum = 0;
+    for (const { images, sites } of sets) {
+      for (const [target, pull] of pullSizes) {
+        if (images.includes(target)) continue;
+        const pulls = possible.filter((one) => one.target === target && images.includes(one.source));
+        const patches = chosen.filter((one) => one.target === target && images.includes(one.source));
+        sum += sites * Math.min(pull, ...pulls.map((one) => one.pull), ...patches.map(({ size }) => size));
+      }
+    }
+    return sum;
+  };
+  let best = Infinity;
+  const useful = possible.filter(({ source }) => sets.some(({ images }) => images.includes(source)));
+  for (let choice = 0; choice < 2 ** useful.length; choice++) {
+    const chosen = useful.filter((_, i) => (choice >> i) & 1);
+    const spent = 'pairs' in budget ? chosen.length : chosen.reduce((sum, { seconds }) => sum + seconds, 0);
+    if (spent <= ('pairs' in budget ? budget.pairs : budget.seconds)) best = Math.min(best, bytesOf(chosen));
+  }
+  return best;
+}
+
+test('bytes within 10 % of the best of all choices', () => {
+  for (let seed = 1; seed <= 25; seed++) {
+    const made = makeInventory(4, 2, createRandom(seed).below, 3);
+    for (const budget of [{ pairs: 1 }, { pairs: 3 }, { seconds: 60 }, { seconds: 150 }]) {
+      const plan = planPatches(made.sets, made.pullSizes, made.possible, budget);
+      const best = exhaustive(made, budget);
+      assert.ok(
+        plan.bytes.withPatches <= best * 1.1,
+        `seed ${seed}: ${plan.bytes.withPatches}, best ${best}`,
+      );
+      assert.ok(plan.bytes.withPatches >= best - 1);
+      const saved = plan.patches.reduce((sum, { saves }) => sum + saves, 0);
+      assert.ok(Math.abs(plan.bytes.withoutPatches - plan.bytes.withPatches - saved) < 1);
+      if ('pairs' in budget) assert.ok(plan.patches.length <= budget.pairs);
+      else assert.ok(plan.seconds <= budget.seconds);
+    }
+  }
+});
+
+test('the most valuable come first, those without value not at all', () => {
+  const sets = [
+    { images: ['a1'], sites: 100 },
+    { images: ['a2', 'b1'], sites: 1 },
+    { images: ['a3'], sites: 1000 },
+  ];
+  const patch = (source: string, target: string, size: number) => ({
+    source,
+    target,
+    size,
+    seconds: 1,
+    pull: 100,
+  });
+  const possible = [
+    patch('a2', 'a3', 10),
+    patch('a1', 'a3', 20),
+    patch('b1', 'a3', 90),
+    patch('gone', 'a3', 1),
+    patch('b1', 'b2', 100),
+  ];
+  const pullSizes = new Map([
+    ['a3', 100],
+    ['b2', 100],
+  ]);
+  const { patches, bytes } = planPatches(sets, pullSizes, possible, { pairs: 10 });
+  assert.deepEqual(
+    patches.map(({ source, saves, sites }) => [source, saves, sites]),
+    [
+      ['a1', 8000, 100],
+      ['a2', 90, 1],
+    ],
+  );
+  // the third set holds a3
+  assert.deepEqual(bytes, { withoutPatches: 10_100 + 110_100, withPatches: 2010 + 110_100 });
+});
+
+test('plans a thousand targets for ten thousand sites', () => {
+  const { sets, pullSizes, possible } = makeInventory(10_000, 1000, createRandom(1).below);
+  const plan = planPatches(sets, pullSizes, possible, { pairs: 2000 });
+  assert.equal(plan.patches.length, 2000);
+  assert.ok(plan.bytes.withPatches < plan.bytes.withoutPatches);
+});
