@@ -8,6 +8,7 @@ import { diffCommand } from './commands/diff.ts';
 import { enqueueCommand } from './commands/enqueue.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { publishCommand } from './commands/publish.ts';
+import { planCommand } from './commands/plan.ts';
 import { rankCommand } from './commands/rank.ts';
 import { similarCommand } from './commands/similar.ts';
 import { statusCommand } from './commands/status.ts';
@@ -23,6 +24,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   apply: applyCommand,
   rank: rankCommand,
   similar: similarCommand,
+  plan: planCommand,
   inspect: inspectCommand,
 };
 

@@ -5,6 +5,19 @@ import { makeInventory, type MadeInventory } from '../bench/plan.ts';
 import { planPatches, type Budget, type PossiblePatch } from '../lib/pairing/plan.ts';
 import { createRandom } from './support/random.ts';
 
+function numbers(seed: number): (limit: number) => number {
+  const random = createRandom(seed);
+  return (limit) => random.below(limit);
+}
+
+const patch = (source: string, target: string, size: number) => ({
+  source,
+  target,
+  size,
+  seconds: 1,
+  pull: 100,
+});
+
 /** The fewest bytes that any choice within the budget leaves. */
 function exhaustive({ sets, pullSizes, possible }: MadeInventory, budget: Budget): number {
   const bytesOf = (chosen: readonly PossiblePatch[]) => {
@@ -31,7 +44,7 @@ function exhaustive({ sets, pullSizes, possible }: MadeInventory, budget: Budget
 
 test('bytes within 10 % of the best of all choices', () => {
   for (let seed = 1; seed <= 25; seed++) {
-    const made = makeInventory(4, 2, createRandom(seed).below, 3);
+    const made = makeInventory(4, 2, numbers(seed), 3);
     for (const budget of [{ pairs: 1 }, { pairs: 3 }, { seconds: 60 }, { seconds: 150 }]) {
       const plan = planPatches(made.sets, made.pullSizes, made.possible, budget);
       const best = exhaustive(made, budget);
@@ -54,13 +67,6 @@ test('the most valuable come first, those without value not at all', () => {
     { images: ['a2', 'b1'], sites: 1 },
     { images: ['a3'], sites: 1000 },
   ];
-  const patch = (source: string, target: string, size: number) => ({
-    source,
-    target,
-    size,
-    seconds: 1,
-    pull: 100,
-  });
   const possible = [
     patch('a2', 'a3', 10),
     patch('a1', 'a3', 20),
@@ -85,7 +91,7 @@ test('the most valuable come first, those without value not at all', () => {
 });
 
 test('plans a thousand targets for ten thousand sites', () => {
-  const { sets, pullSizes, possible } = makeInventory(10_000, 1000, createRandom(1).below);
+  const { sets, pullSizes, possible } = makeInventory(10_000, 1000, numbers(1));
   const plan = planPatches(sets, pullSizes, possible, { pairs: 2000 });
   assert.equal(plan.patches.length, 2000);
   assert.ok(plan.bytes.withPatches < plan.bytes.withoutPatches);

@@ -1,5 +1,6 @@
 /** Which source is best for a target, and what is said of each. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { compareImages, rankCandidates, scopeOf } from '../lib/pairing/ranking.ts';
@@ -169,6 +170,23 @@ test('of real images: releases of the same come first, as their patches are smal
     ranked.candidates.slice(0, 2).map(({ source }) => source),
   );
   assert.ok(similar[0]!.similarity === 1 && similar[1]!.similarity < 1);
+
+  const inventory = join(directory, 'inventory.yaml');
+  const sites = { one: [sources[0]], two: [sources[0]], three: [sources[3]], four: [target] };
+  await writeFile(inventory, JSON.stringify({ sites }));
+  interface Plan {
+    readonly patches: readonly { source: string; sites: number; saves: number }[];
+    readonly bytes: { readonly withoutPatches: number; readonly withPatches: number };
+  }
+  const plan = (...budget: string[]) =>
+    panamaxJson<Plan>('plan', target, '--inventory', inventory, ...budget, ...store);
+  // the rebuilt image has the target's layers: a pull moves nothing there
+  assert.deepEqual(
+    (await plan()).patches.map((patch) => [basename(patch.source), patch.sites]),
+    [['a1', 2]],
+  );
+  assert.equal((await plan('--budget', '1')).patches.length, 1);
+  await panamaxFails('usage', /--budget/, 'plan', target, '-i', inventory, '--budget', '1x', ...store);
 
   const report = await runBackfill(directory, ['a2'], { sources: [...names, 'rebuilt'], top: 3 });
   const sizes = report.pairs.map((pair) => {

@@ -43,7 +43,7 @@ export interface Ranking {
 }
 
 /** Of the formula, too: rankings of another version are made anew. */
-export const RANKING_VERSION = 2;
+export const RANKING_VERSION = 3;
 
 /** Of a pull, at most, for a patch to be worth its making. */
 const WORTH = 0.95;
