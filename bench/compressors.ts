@@ -162,6 +162,8 @@ export function createServices(scratch: string): Services {
   ): Promise<void> {
     const child = spawn(findProgram(command) ?? command, args, { stdio: 'ignore' });
     const ended = once(child, 'exit');
+    // also where the benchmark is stopped
+    process.once('exit', () => child.kill());
     stops.push(async () => {
       child.kill();
       await ended;

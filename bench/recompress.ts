@@ -46,7 +46,6 @@ const FILTERS: readonly { name: string; command: readonly [string, ...string[]] 
     name: `pigz -p1 -${level}`,
     command: ['pigz', '-c', '-p1', `-${level}`] as const,
   })),
-  { name: 'pigz -11', command: ['pigz', '-c', '-11'] },
   ...[1, 6, 9].map((level) => ({
     name: `zlib ${level} (Python)`,
     command: ['python3', '-c', PYTHON, String(level)] as const,
@@ -195,6 +194,9 @@ async function layerOf(path: string, { diffID, descriptor }: Layer): Promise<Jud
   };
 }
 
+for (const event of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(event, () => process.exit(EXIT_CODES.interrupted));
+}
 try {
   await main(process.argv.slice(2));
 } catch (error) {
