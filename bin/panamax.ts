@@ -4,6 +4,7 @@ import { setRegistryOptions } from './registry.ts';
 import { formatHelp, parseArguments, type Command } from './command.ts';
 import { applyCommand } from './commands/apply.ts';
 import { backfillCommand } from './commands/backfill.ts';
+import { calibrateCommand } from './commands/calibrate.ts';
 import { diffCommand } from './commands/diff.ts';
 import { enqueueCommand } from './commands/enqueue.ts';
 import { inspectCommand } from './commands/inspect.ts';
@@ -25,6 +26,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   rank: rankCommand,
   similar: similarCommand,
   plan: planCommand,
+  calibrate: calibrateCommand,
   inspect: inspectCommand,
 };
 

@@ -201,5 +201,14 @@ test('of real images: releases of the same come first, as their patches are smal
     sizes.map(({ actual }) => actual),
     sizes.map(({ actual }) => actual).toSorted((a, b) => a - b),
   );
+  const { pairs } = await panamaxJson<{ pairs: number }>('calibrate', ...store);
+  assert.equal(pairs, 3);
+  const adjusted = await panamaxJson<Ranked>('rank', target, '-s', ...sources, ...store);
+  const offBy = ({ candidates }: Ranked) =>
+    candidates.reduce(
+      (sum, { predictedPatchSize }, i) => sum + Math.log(predictedPatchSize / sizes[i]!.actual) ** 2,
+      0,
+    );
+  assert.ok(offBy(adjusted) <= offBy(ranked), `${offBy(adjusted)} after ${offBy(ranked)}`);
   await panamaxFails('usage', /no sources: expected TARGET --sources/, 'rank', target, ...store);
 });

@@ -8,10 +8,12 @@ import {
   type Candidate,
   type Ranking,
 } from '../lib/pairing/ranking.ts';
+import type { Calibrations } from '../lib/pairing/prediction.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import { keys } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
+import { loadCalibrations } from './calibration.ts';
 import { loadSignature } from './signature.ts';
 import { mostSimilar } from './sketch.ts';
 
@@ -31,7 +33,8 @@ export const MOST_COMPARED = 64;
 export async function pairingStage(input: PairingInput, context: StageContext): Promise<Outcome<Ranking>> {
   const { store, signal } = context;
   const key = keys.pairing(input.target, scopeOf(input.sources));
-  const stored = await findRanking(input, key, store);
+  const calibrations = await loadCalibrations(store);
+  const stored = await findRanking(input, key, store, calibrations);
   if (stored) return { status: 'skipped', ...stored };
   const target = await loadSignature(store, input.target);
   const candidates: Candidate[] = [];
@@ -42,9 +45,9 @@ export async function pairingStage(input: PairingInput, context: StageContext): 
       : await mostSimilar(store, input.target, sources, MOST_COMPARED);
   for (const manifest of compared) {
     signal.throwIfAborted();
-    candidates.push(compareImages(target, await loadSignature(store, manifest)));
+    candidates.push(compareImages(target, await loadSignature(store, manifest), calibrations));
   }
-  const ranking = rankCandidates(input.target, candidates);
+  const ranking = rankCandidates(input.target, candidates, calibrations);
   await store.put(key, serializeRanking(ranking));
   context.log.info(
     { stage: 'pairing', target: input.target, candidates: candidates.length },
@@ -54,7 +57,12 @@ export async function pairingStage(input: PairingInput, context: StageContext): 
 }
 
 /** A stored ranking that is sound and of this very question. */
-async function findRanking(input: PairingInput, key: string, store: Store): Promise<Ranking | undefined> {
+async function findRanking(
+  input: PairingInput,
+  key: string,
+  store: Store,
+  calibrations: Calibrations,
+): Promise<Ranking | undefined> {
   const bytes = await store.get(key);
   if (!bytes) return undefined;
   try {
@@ -62,6 +70,7 @@ async function findRanking(input: PairingInput, key: string, store: Store): Prom
     const ranked = new Set(ranking.candidates.map((candidate) => candidate.source));
     const wanted = new Set(input.sources.filter((source) => source !== input.target));
     return ranking.target === input.target &&
+      JSON.stringify(ranking.calibrations) === JSON.stringify(calibrations) &&
       ranked.isSubsetOf(wanted) &&
       ranked.size === Math.min(wanted.size, MOST_COMPARED)
       ? ranking

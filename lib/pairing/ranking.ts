@@ -38,12 +38,14 @@ export interface Candidate {
 
 export interface Ranking {
   readonly target: Digest;
+  /** What predictions were adjusted by; `{}` where by nothing. */
+  readonly calibrations: Calibrations;
   /** Best first. */
   readonly candidates: readonly Candidate[];
 }
 
 /** Of the formula, too: rankings of another version are made anew. */
-export const RANKING_VERSION = 3;
+export const RANKING_VERSION = 4;
 
 /** Of a pull, at most, for a patch to be worth its making. */
 const WORTH = 0.95;
@@ -86,10 +88,15 @@ export function isWorthIt({ predictions, pullSize }: Candidate): boolean {
 }
 
 /** Smallest predicted patch first; ties by TLSH distance, then by digest, so that every run agrees. */
-export function rankCandidates(target: Digest, candidates: readonly Candidate[]): Ranking {
+export function rankCandidates(
+  target: Digest,
+  candidates: readonly Candidate[],
+  calibrations: Calibrations = {},
+): Ranking {
   const far = Number.MAX_SAFE_INTEGER;
   return {
     target,
+    calibrations,
     candidates: candidates
       .filter((candidate) => candidate.source !== target)
       .toSorted(
@@ -122,6 +129,7 @@ export function parseRanking(bytes: Uint8Array, where: string): Ranking {
   }
   return {
     target: parseDigest(record['target'], `${where} target`),
+    calibrations: asRecord(record['calibrations'], `${where} calibrations`),
     candidates: asArray(record['candidates'], `${where} candidates`).map((value, i) => {
       const at = `${where} candidates[${i}]`;
       const candidate = asRecord(value, at);

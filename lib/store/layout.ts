@@ -22,6 +22,8 @@ export const keys = {
   sketch: (manifest: Digest) => `sketches/v${SKETCH_VERSION}/${named(manifest)}`,
   compression: (layer: Digest) => `compressions/v${ENCODERS_VERSION}/${named(layer)}.json`,
   pairing: (target: Digest, scope: string) => `pairings/${named(target)}/${scope}.json`,
+  allPatches: 'patches/',
+  calibration: 'calibration.json',
   patches: (target: Digest) => `patches/${named(target)}/`,
   descriptor: (target: Digest, source: Digest, format: PatchFormat) =>
     `patches/${named(target)}/${named(source)}.${format}.json`,

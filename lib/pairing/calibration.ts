@@ -1,0 +1,71 @@
+import { asRecord, parseDocument } from '../oci/descriptor.ts';
+import { PanamaxError } from '../errors.ts';
+import type { PatchFormat } from '../store/layout.ts';
+import { UNCALIBRATED, type Calibration, type Calibrations, type Prediction } from './prediction.ts';
+
+/** A prediction without calibration, and the patch that came of it. */
+export interface Encoded {
+  readonly reasons: Prediction['reasons'];
+  /** In bytes. */
+  readonly actual: number;
+}
+
+/** Factors stay within this of 1, either way. */
+const MOST = 3;
+/** Says as much as so many patches that the costs are right as they are: one alone moves them little. */
+const PRIOR = 1;
+const STEPS = 24;
+
+/** The factors that bring predictions nearest to what was encoded, by least squares of logarithms. */
+export function calibrationOf(encoded: readonly Encoded[]): Calibration {
+  let best = UNCALIBRATED;
+  let least = errorOf(encoded, best);
+  const factors = Array.from({ length: 2 * STEPS + 1 }, (_, i) => MOST ** ((i - STEPS) / STEPS));
+  for (const changed of factors) {
+    for (const fresh of factors) {
+      const calibration = { changed, new: fresh };
+      const error = errorOf(encoded, calibration);
+      if (error < least) [best, least] = [calibration, error];
+    }
+  }
+  return best;
+}
+
+function errorOf(encoded: readonly Encoded[], calibration: Calibration): number {
+  let error = PRIOR * (Math.log(calibration.changed) ** 2 + Math.log(calibration.new) ** 2);
+  for (const { reasons, actual } of encoded) {
+    const size = reasons.fixed + reasons.changed * calibration.changed + reasons.new * calibration.new;
+    error += Math.log(size / actual) ** 2;
+  }
+  return error;
+}
+
+const CALIBRATION_VERSION = 1;
+
+export function serializeCalibrations(formats: Calibrations): Buffer {
+  return Buffer.from(`${JSON.stringify({ version: CALIBRATION_VERSION, formats }, null, 2)}\n`);
+}
+
+/** @throws PanamaxError `bad-input` */
+export function parseCalibrations(bytes: Uint8Array, where: string): Calibrations {
+  const record = asRecord(parseDocument(bytes, where), where);
+  const formats = asRecord(record['formats'], where);
+  const parsed: Partial<Record<PatchFormat, Calibration>> = {};
+  for (const format of ['xdelta', 'oci-delta'] as const) {
+    if (formats[format] === undefined) continue;
+    const { changed, new: fresh } = asRecord(formats[format], `${where} ${format}`);
+    if (record['version'] !== CALIBRATION_VERSION || !isFactor(changed) || !isFactor(fresh)) {
+      throw new PanamaxError('bad-input', 'not a calibration', {
+        expected: `version ${CALIBRATION_VERSION}, factors from ${1 / MOST} to ${MOST}`,
+        found: JSON.stringify(formats[format]),
+        where,
+      });
+    }
+    parsed[format] = { changed, new: fresh };
+  }
+  return parsed;
+}
+
+function isFactor(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0.999 / MOST && value <= 1.001 * MOST;
+}
