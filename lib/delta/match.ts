@@ -1,9 +1,11 @@
 import { closeSync, openSync, readSync } from 'node:fs';
+import { runThread, threadModule } from '../thread.ts';
 import type { Alignments, Effort, LayerStream } from './alignment.ts';
 import { alignBuffers } from './match/align.ts';
 import { findCounterparts, isUsable, type Counterparts } from './match/counterpart.ts';
 import { clipped, Draft, tidied } from './match/draft.ts';
 import { listStream, type Listing } from './match/listing.ts';
+import type { MatchTask } from './match/thread.ts';
 import { findSimilar, type Similar } from './match/sketch.ts';
 
 export interface MatchOptions {
@@ -14,6 +16,16 @@ export interface MatchOptions {
    * [start, end, start, end, …], ascending and disjoint. By default all of it.
    */
   readonly usable?: Float64Array;
+}
+
+/** Does `matchStreams` in a thread of its own. */
+export function matchInThread(
+  source: LayerStream,
+  target: LayerStream,
+  { signal, ...options }: MatchOptions,
+): Promise<Alignments> {
+  const task: MatchTask = { source, target, options };
+  return runThread(threadModule('match/thread', import.meta.url), task, signal);
 }
 
 /** Finds what of the target's layer stream resembles which places of the source's. */

@@ -4,7 +4,7 @@ import { PanamaxError } from '../errors.ts';
 import { writeChunks } from '../file.ts';
 import { streamSize } from '../oci/record.ts';
 import { verifyStream } from '../oci/writer.ts';
-import { matchStreams } from './match.ts';
+import { matchInThread } from './match.ts';
 import type { PatchTask } from './patch.ts';
 import { parseRecipe, serializeRecipe, sourceRecord, type Recipe } from './recipe.ts';
 import { decodeVcdiff } from './vcdiff/decode.ts';
@@ -20,7 +20,7 @@ const READ_SIZE = 256 * 1024;
 export async function createXdelta({ source, target, path, effort, signal }: PatchTask): Promise<void> {
   const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
   const abort = signal && { signal };
-  const alignments = await matchStreams(source.stream, target.stream, { effort, ...abort });
+  const alignments = await matchInThread(source.stream, target.stream, { effort, ...abort });
   await using sourceFile = await open(source.stream.path);
   await using targetFile = await open(target.stream.path);
   const patch = encodeVcdiff({

@@ -29,6 +29,8 @@ export interface EncoderSettings {
   readonly window: number;
   /** Logarithm of the number of the match finder's rows, which take 64 bytes each. */
   readonly rowCountBits: number;
+  /** How many places with the same hash are looked at, up to 16. */
+  readonly depth: number;
   /** A match this long is taken without looking for anything better. */
   readonly niceLength: number;
 }
@@ -51,7 +53,7 @@ export class Lzma2Encoder {
   #stateReset = false;
 
   constructor(settings: EncoderSettings) {
-    this.#finder = new MatchFinder(this.#buffer, settings.window, settings.rowCountBits);
+    this.#finder = new MatchFinder(this.#buffer, settings.window, settings.rowCountBits, settings.depth);
     this.#coder = new SymbolCoder(this.#range, settings.properties);
     this.#parser = new Parser(this.#buffer, this.#finder, this.#coder, settings.niceLength);
   }

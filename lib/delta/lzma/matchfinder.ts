@@ -26,6 +26,7 @@ export class MatchFinder {
   readonly #rows: Int32Array;
   readonly #heads: Uint8Array;
   readonly #rowCountBits: number;
+  readonly #depth: number;
   readonly #last2 = new Int32Array(1 << 16);
   readonly #last3 = new Int32Array(1 << HASH3_BITS);
   /** The first position that has not been entered. */
@@ -37,13 +38,15 @@ export class MatchFinder {
    * @param buffer where positions point to; contents may move down by multiples of 16 MiB
    * @param window farthest distance of a match in bytes, below 16 MiB
    * @param rowCountBits logarithm of the number of rows, which take 64 bytes each
+   * @param depth entries of a row that are looked at
    */
-  constructor(buffer: Uint8Array, window: number, rowCountBits: number) {
+  constructor(buffer: Uint8Array, window: number, rowCountBits: number, depth: number) {
     this.#buffer = buffer;
     this.#window = window;
     this.#rows = new Int32Array(1 << (rowCountBits + ROW_BITS));
     this.#heads = new Uint8Array(1 << rowCountBits);
     this.#rowCountBits = rowCountBits;
+    this.#depth = depth;
   }
 
   /** Enters the positions before `end` that have not been entered; to be called with what stands there known. */
@@ -94,7 +97,7 @@ export class MatchFinder {
     const first = row << ROW_BITS;
     const head = this.#heads[row]!;
     const tag = (hash << this.#rowCountBits) >>> POSITION_BITS;
-    for (let i = 1; i <= ROW; i++) {
+    for (let i = 1; i <= this.#depth; i++) {
       const entry = this.#rows[first + ((head - i) & (ROW - 1))]!;
       if (entry >>> POSITION_BITS !== tag) continue;
       const distance = (at - entry) & POSITION_MASK;

@@ -10,6 +10,9 @@ const RUN = 16;
 const PATIENCE = 4096;
 /** Source bytes that the first pass leaves without an exact counterpart are indexed again, in blocks of this size. */
 const BLOCK = 16;
+/** Where less of the source than this is settled, the files are too far apart for a second look to pay. */
+const MIN_SETTLED = 0.3;
+const MAX_SKIP = 8;
 /** Exact runs from here on need no second look. */
 const SETTLED = 32;
 
@@ -23,9 +26,9 @@ interface Settings {
 }
 
 const SETTINGS: Readonly<Record<Effort, Settings>> = {
-  fast: { maxChain: 4, maxEntries: 2 ** 22, twice: false },
-  default: { maxChain: 8, maxEntries: 2 ** 23, twice: true },
-  best: { maxChain: 64, maxEntries: 2 ** 24, twice: true },
+  fast: { maxChain: 4, maxEntries: 2 ** 21, twice: false },
+  default: { maxChain: 8, maxEntries: 2 ** 22, twice: true },
+  best: { maxChain: 64, maxEntries: 2 ** 23, twice: true },
 };
 
 /**
@@ -40,6 +43,9 @@ export function alignBuffers(source: Uint8Array, target: Uint8Array, effort: Eff
   const first = scan(sides, indexSeeds(sides.sourceView, step), maxChain, undefined);
   if (!twice || step === 1) return first;
   const marked = markSettled(sides, first);
+  let settled = 0;
+  for (const mark of marked) settled += mark;
+  if (settled < marked.length * MIN_SETTLED) return first;
   return scan(sides, indexUnmarked(sides.sourceView, marked, BLOCK, maxEntries), maxChain, first);
 }
 
@@ -105,7 +111,8 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
       }
     }
     if (found < 0) {
-      t += stride;
+      // where nothing is found for long, less is looked for
+      t += stride + Math.min(MAX_SKIP, (t - anchor) >> 7);
       continue;
     }
     if (anchor === 0) {

@@ -9,7 +9,7 @@ import { MEDIA_TYPES, parseManifest } from '../../oci/manifest.ts';
 import type { ImageRecord } from '../../oci/record.ts';
 import { listRootfsFiles } from '../../oci/rootfsfiles.ts';
 import type { Effort, LayerStream } from '../alignment.ts';
-import { matchStreams } from '../match.ts';
+import { matchInThread } from '../match.ts';
 import { encodePart } from '../tardiff/encode.ts';
 import { MAGIC } from '../tardiff/format.ts';
 import { cutParts, type Part } from '../tardiff/parts.ts';
@@ -57,7 +57,7 @@ interface NewLayer {
 export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
   const { source, target, effort, limits, scratch, signal } = task;
   const sourceFiles = indexSourceFiles(await listRootfsFiles(source.stream, limits));
-  const alignments = await matchStreams(source.stream, target.stream, {
+  const alignments = await matchInThread(source.stream, target.stream, {
     effort,
     usable: sourceFiles.usable,
     ...(signal && { signal }),

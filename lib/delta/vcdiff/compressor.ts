@@ -6,15 +6,17 @@ import type { Sections } from './sections.ts';
 import { SECTIONS, type SectionName } from './window.ts';
 
 /** What is looked at to find a match, and how long a match ends the search. */
-const SETTINGS: Readonly<Record<Effort, Pick<EncoderSettings, 'rowCountBits' | 'niceLength'>>> = {
-  fast: { rowCountBits: 16, niceLength: 16 },
-  default: { rowCountBits: 18, niceLength: 32 },
-  best: { rowCountBits: 20, niceLength: 128 },
+const SETTINGS: Readonly<Record<Effort, Pick<EncoderSettings, 'rowCountBits' | 'depth' | 'niceLength'>>> = {
+  fast: { rowCountBits: 16, depth: 4, niceLength: 16 },
+  default: { rowCountBits: 18, depth: 8, niceLength: 32 },
+  best: { rowCountBits: 20, depth: 16, niceLength: 128 },
 };
 
 export interface Compressor {
   /** Compresses the sections of windows that follow those before. */
   compress(windows: readonly Sections[]): Sections[];
+  /** Takes note of windows that another compressor of the same patch compresses. */
+  skip(windows: readonly Sections[]): void;
 }
 
 /**
@@ -29,37 +31,57 @@ export function createCompressor(effort: Effort): Compressor {
   >;
   return {
     compress(windows) {
-      const kinds = SECTIONS.map((name) => streams[name](windows.map((sections) => sections[name])));
+      const kinds = SECTIONS.map((name) => streams[name].compress(windows.map((sections) => sections[name])));
       return windows.map((_, i) => ({
         data: kinds[0]![i]!,
         instructions: kinds[1]![i]!,
         addresses: kinds[2]![i]!,
       }));
     },
+    skip(windows) {
+      for (const name of SECTIONS) streams[name].skip(windows.map((sections) => sections[name]));
+    },
   };
 }
 
-type SectionStream = (sections: readonly Uint8Array[]) => Uint8Array[];
+interface SectionStream {
+  compress(sections: readonly Uint8Array[]): Uint8Array[];
+  skip(sections: readonly Uint8Array[]): void;
+}
 
 function createStream(name: SectionName, effort: Effort): SectionStream {
   const properties = name === 'data' ? { lc: 3, lp: 0, pb: 0 } : { lc: 0, lp: 0, pb: 0 };
-  const encoder = new Lzma2Encoder({ properties, window: MAX_WINDOW, ...SETTINGS[effort] });
+  const { rowCountBits, ...settings } = SETTINGS[effort];
+  const encoder = new Lzma2Encoder({
+    properties,
+    window: MAX_WINDOW,
+    rowCountBits: name === 'data' ? rowCountBits : rowCountBits - 2,
+    ...settings,
+  });
   let prologue = xzPrologue(MAX_WINDOW);
-  return (sections) => {
-    const parts: Uint8Array[][] = sections.map(() => []);
-    for (const { bytes, cuts, owners } of piecesOf(sections)) {
-      for (const [i, part] of encoder.encode(bytes, cuts).entries())
-        parts[owners[i]!]!.push(Buffer.from(part));
-    }
-    return parts.map((chunks, i) => {
-      const { length } = sections[i]!;
-      if (length === 0) return new Uint8Array();
-      const size = new Uint8Array(integerSize(length));
-      writeInteger(size, 0, length);
-      const section = Buffer.concat([size, prologue, ...chunks]);
-      prologue = new Uint8Array();
-      return section;
-    });
+  return {
+    compress(sections) {
+      const parts: Uint8Array[][] = sections.map(() => []);
+      for (const { bytes, cuts, owners } of piecesOf(sections)) {
+        for (const [i, part] of encoder.encode(bytes, cuts).entries())
+          parts[owners[i]!]!.push(Buffer.from(part));
+      }
+      return parts.map((chunks, i) => {
+        const { length } = sections[i]!;
+        if (length === 0) return new Uint8Array();
+        const size = new Uint8Array(integerSize(length));
+        writeInteger(size, 0, length);
+        const section = Buffer.concat([size, prologue, ...chunks]);
+        prologue = new Uint8Array();
+        return section;
+      });
+    },
+    skip(sections) {
+      for (const { bytes } of piecesOf(sections)) {
+        encoder.skip(bytes);
+        prologue = new Uint8Array();
+      }
+    },
   };
 }
 

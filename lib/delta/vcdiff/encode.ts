@@ -1,6 +1,6 @@
 import type { Alignments, Effort } from '../alignment.ts';
 import { adler32 } from './adler32.ts';
-import { createCompressor, type Compressor } from './compressor.ts';
+import { createCompressorPool, singleCompressor, type CompressorPool } from './compressorpool.ts';
 import { cutWindows, type Cut } from './cut.ts';
 import { writeHeader } from './header.ts';
 import { Planner } from './plan.ts';
@@ -32,38 +32,68 @@ interface PlannedWindow {
 
 /** Yields a VCDIFF patch (RFC 3284) that stock xdelta3 3.0.11 applies. */
 export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint8Array, void> {
-  const { source, target, alignments, appHeader, effort, signal } = options;
+  const { source, target, alignments, appHeader, effort = 'default', signal } = options;
   yield writeHeader({ secondary: 'lzma', ...(appHeader && { appHeader }) });
   const buffer = new Uint8Array(Math.min(MAX_WINDOW, target.size));
   const planner = new Planner(source);
-  const compressor = createCompressor(effort ?? 'default');
+  const groups: Group[] = [];
+  let pool: CompressorPool | undefined;
   let gathered: PlannedWindow[] = [];
   let size = 0;
-  for (const cut of cutWindows(target.size, alignments)) {
-    signal?.throwIfAborted();
-    const window = buffer.subarray(0, cut.size);
-    await target.read(window, cut.start);
-    const sections = writeSections(cut, window, await planner.plan(cut, window));
-    gathered.push({ cut, sections: copied(sections), adler32: adler32(window) });
-    size += SECTIONS.reduce((sum, name) => sum + sections[name].length, 0);
-    if (size < GATHERED) continue;
-    yield* writeWindows(gathered, compressor);
+
+  function startGroup(): void {
+    const done = pool!.compress(gathered.map(({ sections }) => sections));
+    // who awaits it comes later
+    done.catch(() => undefined);
+    groups.push({ windows: gathered, done });
     gathered = [];
     size = 0;
   }
-  yield* writeWindows(gathered, compressor);
+
+  try {
+    for (const cut of cutWindows(target.size, alignments)) {
+      signal?.throwIfAborted();
+      if (size >= GATHERED) {
+        pool ??= createCompressorPool(effort);
+        if (groups.length === pool.concurrency) yield* writeGroup(groups.shift()!);
+        startGroup();
+      }
+      const window = buffer.subarray(0, cut.size);
+      await target.read(window, cut.start);
+      const sections = writeSections(cut, window, await planner.plan(cut, window));
+      gathered.push({ cut, sections: copied(sections), adler32: adler32(window) });
+      size += SECTIONS.reduce((sum, name) => sum + sections[name].length, 0);
+    }
+    pool ??= singleCompressor(effort);
+    startGroup();
+    for (const group of groups) {
+      signal?.throwIfAborted();
+      yield* writeGroup(group);
+    }
+  } finally {
+    await pool?.[Symbol.asyncDispose]();
+  }
 }
 
-/** Sections are written into buffers of the largest size they may have. */
+/** Windows that are compressed together. */
+interface Group {
+  readonly windows: readonly PlannedWindow[];
+  readonly done: Promise<Sections[]>;
+}
+
+/** Sections are written into buffers of the largest size they may have; what goes to threads is shared with them. */
 function copied({ data, instructions, addresses }: Sections): Sections {
-  return { data: data.slice(), instructions: instructions.slice(), addresses: addresses.slice() };
+  return { data: shared(data), instructions: shared(instructions), addresses: shared(addresses) };
 }
 
-function* writeWindows(
-  windows: readonly PlannedWindow[],
-  compressor: Compressor,
-): Generator<Uint8Array, void> {
-  const compressed = compressor.compress(windows.map(({ sections }) => sections));
+function shared(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
+}
+
+async function* writeGroup({ windows, done }: Group): AsyncGenerator<Uint8Array, void> {
+  const compressed = await done;
   for (const [i, { cut, adler32 }] of windows.entries()) {
     const { data, instructions, addresses } = compressed[i]!;
     yield writeWindowHeader({

@@ -1,0 +1,13 @@
+import { serveThread } from '../../threadmain.ts';
+import type { LayerStream } from '../alignment.ts';
+import { matchStreams, type MatchOptions } from '../match.ts';
+
+/** The body of the thread that matches two layer streams: the memory that takes goes when it ends. */
+
+export interface MatchTask {
+  readonly source: LayerStream;
+  readonly target: LayerStream;
+  readonly options: Omit<MatchOptions, 'signal'>;
+}
+
+serveThread(({ source, target, options }: MatchTask) => matchStreams(source, target, options));

@@ -1,0 +1,77 @@
+import { Worker } from 'node:worker_threads';
+import { threadModule } from '../../thread.ts';
+import type { Effort } from '../alignment.ts';
+import { createCompressor } from './compressor.ts';
+import type { CompressorTask } from './compressorthread.ts';
+import type { Sections } from './sections.ts';
+
+/** Each takes up to 70 MiB. */
+const THREADS = 2;
+
+export interface CompressorPool {
+  /** How many groups of windows can be under way at once. */
+  readonly concurrency: number;
+  /** Compresses the sections of windows that follow those before; to be called in their order. */
+  compress(windows: readonly Sections[]): Promise<Sections[]>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** For a patch with so little to compress that threads would take longer to start. */
+export function singleCompressor(effort: Effort): CompressorPool {
+  const compressor = createCompressor(effort);
+  return {
+    concurrency: 1,
+    compress: (windows) => Promise.resolve(compressor.compress(windows)),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/**
+ * Compresses groups of windows in threads by turns. All threads are shown all windows, for each may copy from what
+ * was before; what comes out is what one compressor would make.
+ */
+export function createCompressorPool(effort: Effort): CompressorPool {
+  const module = threadModule('compressorthread', import.meta.url);
+  const threads = Array.from({ length: THREADS }, () =>
+    openThread(new Worker(module, { workerData: effort })),
+  );
+  let next = 0;
+  return {
+    concurrency: THREADS,
+    compress(windows) {
+      const owner = next++ % THREADS;
+      const results = threads.map(({ post }, i) => post({ windows, mine: i === owner }));
+      return results[owner]!;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(threads.map(({ worker }) => worker.terminate()));
+    },
+  };
+}
+
+interface Waiting {
+  readonly resolve: (sections: Sections[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+function openThread(worker: Worker) {
+  const waiting: Waiting[] = [];
+  let failure: Error | undefined;
+  worker.on('message', (sections: Sections[]) => waiting.shift()?.resolve(sections));
+  worker.on('error', (error: Error) => {
+    failure = error;
+    for (const { reject } of waiting.splice(0)) reject(error);
+  });
+  return {
+    worker,
+    /** Resolves with the sections where the task is the thread's own, else at once with none. */
+    post(task: CompressorTask): Promise<Sections[]> {
+      if (failure) return Promise.reject(failure);
+      worker.postMessage(task);
+      if (!task.mine) return Promise.resolve([]);
+      return new Promise((resolve, reject) => {
+        waiting.push({ resolve, reject });
+      });
+    },
+  };
+}

@@ -1,0 +1,19 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Effort } from '../alignment.ts';
+import { createCompressor } from './compressor.ts';
+import type { Sections } from './sections.ts';
+
+/** The body of a thread that compresses some of a patch's windows and is shown the others. */
+
+export interface CompressorTask {
+  readonly windows: readonly Sections[];
+  /** Whether this thread compresses them. */
+  readonly mine: boolean;
+}
+
+const compressor = createCompressor(workerData as Effort);
+
+parentPort!.on('message', ({ windows, mine }: CompressorTask) => {
+  if (mine) parentPort!.postMessage(compressor.compress(windows));
+  else compressor.skip(windows);
+});
