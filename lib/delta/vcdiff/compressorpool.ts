@@ -40,7 +40,7 @@ export function createCompressorPool(effort: Effort): CompressorPool {
     concurrency: THREADS,
     compress(windows) {
       const owner = next++ % THREADS;
-      const results = threads.map(({ post }, i) => post({ windows, mine: i === owner }));
+      const results = threads.map((thread, i) => thread.post({ windows, mine: i === owner }));
       return results[owner]!;
     },
     async [Symbol.asyncDispose]() {
