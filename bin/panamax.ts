@@ -10,9 +10,12 @@ import { enqueueCommand } from './commands/enqueue.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { publishCommand } from './commands/publish.ts';
 import { planCommand } from './commands/plan.ts';
+import { keygenCommand } from './commands/keygen.ts';
+import { pullCommand } from './commands/pull.ts';
 import { rankCommand } from './commands/rank.ts';
 import { similarCommand } from './commands/similar.ts';
 import { statusCommand } from './commands/status.ts';
+import { tagCommand } from './commands/tag.ts';
 import { workerCommand } from './commands/worker.ts';
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -23,6 +26,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   diff: diffCommand,
   publish: publishCommand,
   apply: applyCommand,
+  pull: pullCommand,
+  tag: tagCommand,
+  keygen: keygenCommand,
   rank: rankCommand,
   similar: similarCommand,
   plan: planCommand,

@@ -5,8 +5,13 @@ import type { StageContext } from '../lib/run/context.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
 import { createScratch, defaultScratchSize } from '../lib/scratch.ts';
 import { openStore } from '../lib/store/open.ts';
+import { readSigningKey, type Sign } from '../lib/trust/key.ts';
 import type { Arguments, Options } from './command.ts';
 import { parseSize } from './format.ts';
+
+export const SIGN_OPTION: Options = {
+  sign: { type: 'string', value: 'KEY', help: 'sign what is published, with a private key of keygen' },
+};
 
 export const STORE_OPTION: Options = {
   store: {
@@ -28,6 +33,12 @@ export function scratchParent(args: Arguments): string {
   return args.text('scratch') ?? join(tmpdir(), `panamax-${process.getuid?.() ?? userInfo().username}`);
 }
 
+/** @throws PanamaxError `usage`, `not-found` */
+export async function readSigning(args: Arguments): Promise<{ readonly sign?: Sign }> {
+  const key = args.text('sign');
+  return key === undefined ? {} : { sign: await readSigningKey(key) };
+}
+
 /** Opens what stage handlers need, and removes the scratch directory in the end, however it ends. */
 export async function withContext<Result>(
   args: Arguments,
@@ -35,10 +46,11 @@ export async function withContext<Result>(
   action: (context: StageContext) => Promise<Result>,
 ): Promise<Result> {
   const log = createLog(args.text('log-level')!);
+  const signing = await readSigning(args);
   const store = await openStore(args.text('store')!, signal);
   await using scratch = await createScratch(scratchParent(args));
   await using layers = createLayerCache(join(scratch.path, 'layers'), await scratchSize(args, scratch.path));
-  return await action({ store, log, signal, limits: args.limits, scratch: scratch.path, layers });
+  return await action({ store, log, signal, limits: args.limits, scratch: scratch.path, layers, ...signing });
 }
 
 /** @param directory on the disk in question */

@@ -21,6 +21,10 @@ export const EXIT_CODES = {
   io: 8,
   /** Some items of a batch failed; the others are done. */
   partial: 9,
+  /** Not signed by a key that is trusted, or older than what was accepted before. */
+  untrusted: 10,
+  /** There is no patch that this site could use, and a pull is not allowed. */
+  'no-patch': 11,
   /** Stopped by a signal; a second start continues. */
   interrupted: 130,
 } as const;

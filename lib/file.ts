@@ -48,12 +48,17 @@ export function ownName(): string {
 
 /** Removes what processes of this machine that are no longer alive left under names of `ownName`. */
 export async function sweepDead(directory: string): Promise<void> {
-  const prefix = `${hostname()}.`;
   for (const name of await readdir(directory)) {
-    const [pid, start] = name.startsWith(prefix) ? name.slice(prefix.length).split(/[-.]/) : [];
-    if (pid === undefined || isRunning(Number(pid), Number(start))) continue;
-    await rm(join(directory, name), { recursive: true, force: true });
+    if (isOfDead(name)) await rm(join(directory, name), { recursive: true, force: true });
   }
+}
+
+/** Whether a name of `ownName` belongs to a process of this machine that is no longer alive. */
+export function isOfDead(name: string): boolean {
+  const prefix = `${hostname()}.`;
+  if (!name.startsWith(prefix)) return false;
+  const [pid, start] = name.slice(prefix.length).split(/[-.]/);
+  return !isRunning(Number(pid), Number(start));
 }
 
 /** A number may have gone to another process since: in a container that restarts, to the same as before. */

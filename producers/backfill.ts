@@ -14,6 +14,7 @@ import {
 } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import { deltaStage } from '../workers/delta.ts';
+import { publishNames } from '../workers/name.ts';
 import { pairingStage } from '../workers/pairing.ts';
 import { signatureStage } from '../workers/signature.ts';
 
@@ -118,6 +119,7 @@ export async function backfill(
     candidate,
     ...deltas[i]!,
   }));
+  await publishNames(plan.targets, manifests, context);
   const report: RunReport = {
     id,
     started: started.toISOString(),

@@ -98,7 +98,12 @@ test('each image from the best of the others, in both formats', async (t) => {
         format: patch.format,
         effort: 'fast',
         source: patch.source,
-        target: { manifest: target.manifest, config: target.config },
+        target: {
+          manifest: target.manifest,
+          config: target.config,
+          layers: digestOf(Buffer.from(layers.map(digestOf).join('\n'))),
+          size: Buffer.concat(layers).length,
+        },
         patch: { size: patch.size, digest: patch.digest },
         sizes: { predicted: pair.candidate.predictedPatchSize, actual: patch.size, pull: patch.pullSize },
       });

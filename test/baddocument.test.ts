@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { parseDescriptor, serializeDescriptor } from '../lib/delta/descriptor.ts';
+import { imageName, parseDescriptor, serializeDescriptor } from '../lib/delta/descriptor.ts';
 import { parseRecipe, serializeRecipe, sourceRecord } from '../lib/delta/recipe.ts';
 import { PanamaxError, type ErrorKind } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
@@ -142,7 +142,7 @@ describe('of the store and of patches', () => {
 
   test('patch descriptor', async (t) => {
     const signature = await signatureOf(t);
-    const name = { manifest: signature.image.manifest, config: signature.image.config };
+    const name = imageName(signature.image);
     const descriptor = {
       format: 'xdelta',
       effort: 'default',

@@ -25,6 +25,8 @@ import {
 } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/store.ts';
+import type { Sign } from '../lib/trust/key.ts';
+import { publishNames } from './name.ts';
 import { deltaJobs, pairingJobs, planPairings, signatureJobs, type ItemJob } from './flow.ts';
 import { ensureQueued } from './schedule.ts';
 
@@ -38,6 +40,7 @@ export interface CoordinatorContext {
   readonly queues: Queues;
   readonly log: Log;
   readonly signal: AbortSignal;
+  readonly sign?: Sign;
 }
 
 /**
@@ -54,6 +57,7 @@ export async function coordinate(run: string, context: CoordinatorContext): Prom
       const manifests = new Map<string, Digest>();
       // what was tried again meanwhile is waited for, too
       while (await passStages(plan, manifests, context));
+      await publishNames(plan.targets, manifests, context);
       await putReport(store, await makeReport(plan, manifests, store));
       log.info({}, 'run is over');
       return;

@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EFFORTS, type Effort, type LayerStream } from '../lib/delta/alignment.ts';
-import { parseDescriptor, serializeDescriptor, type PatchDescriptor } from '../lib/delta/descriptor.ts';
+import {
+  imageName,
+  parseDescriptor,
+  serializeDescriptor,
+  signDescriptor,
+  type PatchDescriptor,
+} from '../lib/delta/descriptor.ts';
 import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Limits } from '../lib/limits.ts';
@@ -13,7 +19,7 @@ import type { UnpackTask } from '../lib/oci/unpackthread.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import type { CachedImage } from '../lib/run/layercache.ts';
 import type { PatchOutcome } from '../lib/run/report.ts';
-import { writeIndex } from '../lib/store/targetindex.ts';
+import { indexHead, writeIndex } from '../lib/store/targetindex.ts';
 import { keys, type PatchFormat } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { runThread, threadModule } from '../lib/thread.ts';
@@ -49,11 +55,11 @@ export async function deltaStage(input: DeltaInput, context: StageContext): Prom
   const missing: PatchFormat[] = [];
   for (const format of input.formats) {
     const descriptor = await findPublished(input, format, store);
-    if (descriptor) known.push({ descriptor });
+    if (descriptor) known.push({ descriptor: await signPublished(descriptor, context) });
     else missing.push(format);
   }
   const made = missing.length > 0 ? await makePatches(input, target, missing, context) : [];
-  await writeIndex(store, target);
+  await writeIndex(store, indexHead(target));
   return { status: made.length > 0 ? 'done' : 'skipped', patches: [...known, ...made] };
 }
 
@@ -87,19 +93,17 @@ async function makePatches(
     const pull = pullSize(target, source);
     const outcomes: PatchOutcome[] = [];
     for (const { format, path, size, digest, encodeSeconds } of patches) {
-      const descriptor: PatchDescriptor = {
+      const made: PatchDescriptor = {
         format,
         effort: input.effort,
-        source: { manifest: source.manifest, config: source.config },
-        target: { manifest: target.manifest, config: target.config },
+        source: imageName(source),
+        target: imageName(target),
         ...(size < pull ? { patch: { size, digest } } : {}),
         sizes: { predicted: input.predictedPatchSize, actual: size, pull },
       };
+      const descriptor = signDescriptor(made, context.sign);
       if (descriptor.patch) await store.putFile(keys.patch(target.manifest, source.manifest, format), path);
-      await store.put(
-        keys.descriptor(target.manifest, source.manifest, format),
-        serializeDescriptor(descriptor),
-      );
+      await putDescriptor(descriptor, store);
       log.info({ stage: 'delta', ...descriptor }, descriptor.patch ? 'patch published' : 'pull is as good');
       outcomes.push({ descriptor, encodeSeconds });
     }
@@ -128,6 +132,22 @@ function cachedImage(record: ImageRecord, image: DeltaImage, limits: Limits): Ca
 /** What patches take on scratch at worst. An oci-delta is there twice: its parts, and the whole. */
 function patchRoom(target: ImageRecord, formats: readonly PatchFormat[]): number {
   return streamSize(target) * formats.reduce((sum, format) => sum + (format === 'oci-delta' ? 2 : 1), 0);
+}
+
+async function putDescriptor(descriptor: PatchDescriptor, store: Store): Promise<void> {
+  const { target, source, format } = descriptor;
+  await store.put(keys.descriptor(target.manifest, source.manifest, format), serializeDescriptor(descriptor));
+}
+
+/** Patches that were made before there was a key, or with another one, are signed now. */
+async function signPublished(
+  descriptor: PatchDescriptor,
+  { sign, store }: Pick<StageContext, 'sign' | 'store'>,
+): Promise<PatchDescriptor> {
+  const signed = signDescriptor(descriptor, sign);
+  if (signed.signature?.value === descriptor.signature?.value) return descriptor;
+  await putDescriptor(signed, store);
+  return signed;
 }
 
 /** The descriptor of a pair that is done: of this pair, made with no less effort, its patch there and sound. */

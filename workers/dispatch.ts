@@ -8,6 +8,7 @@ import type { RunPlan } from '../lib/run/plan.ts';
 import { loadPlan, putOutcome, type Status } from '../lib/run/record.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/store.ts';
+import type { Sign } from '../lib/trust/key.ts';
 import { coordinate } from './coordinator.ts';
 import { FLOW, subjectOf, type ItemJob, type StageHandlers } from './flow.ts';
 import { addCoordinator, addJobs, writeFailure } from './schedule.ts';
@@ -35,6 +36,7 @@ export interface DispatchContext {
   readonly limits: StageContext['limits'];
   readonly scratch: string;
   readonly layers: StageContext['layers'];
+  readonly sign?: Sign;
   readonly handlers?: StageHandlers;
   readonly log: Log;
   readonly onAttempt?: (event: AttemptEvent) => void;
@@ -87,6 +89,7 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
           limits,
           scratch,
           layers,
+          ...signing(context),
         });
         if (next) await addJobs(next.stage, next.jobs, queues);
         const seconds = (performance.now() - started) / 1000;
@@ -126,7 +129,7 @@ export function runDispatcher(context: DispatchContext): JobHandler {
     const log = logWith(context.log, { run, stage: 'run', job: name });
     try {
       const led = await withLease(jobId(run), attempt, context, () =>
-        coordinate(run, { store, queues, log, signal: attempt.signal }),
+        coordinate(run, { store, queues, log, signal: attempt.signal, ...signing(context) }),
       );
       return led ? { kind: 'over' } : { kind: 'later', delay: LEASE_WAIT };
     } catch (error) {
@@ -140,6 +143,10 @@ export function runDispatcher(context: DispatchContext): JobHandler {
       return { kind: 'failed', message: writeFailure({ kind, message }), final: PERMANENT.has(kind) };
     }
   };
+}
+
+function signing({ sign }: DispatchContext): { readonly sign?: Sign } {
+  return sign ? { sign } : {};
 }
 
 /** @returns false where another has the lease, and nothing was done */

@@ -10,6 +10,7 @@ import { createLayerCache, type CacheStats } from '../lib/run/layercache.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import { defaultScratchSize } from '../lib/scratch.ts';
 import type { Store } from '../lib/store/store.ts';
+import type { Sign } from '../lib/trust/key.ts';
 import { runDispatcher, stageDispatcher, type AttemptEvent } from './dispatch.ts';
 import type { StageHandlers } from './flow.ts';
 
@@ -23,6 +24,8 @@ export interface WorkerOptions {
   readonly scratch: string;
   /** What may be kept there, in bytes; by default most of what is free. */
   readonly scratchSize?: number;
+  /** Signs what is published, where the store's owner has a key. */
+  readonly sign?: Sign;
   /** For jobs under way when the worker is told to stop, in milliseconds. */
   readonly grace: number;
   readonly log: Log;

@@ -8,7 +8,7 @@ import { formatShare, formatSize, formatTable } from '../format.ts';
 import { createProgress } from '../progress.ts';
 import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
 import { REGISTRY_OPTIONS, TAG_OPTIONS, tagChoice } from '../registry.ts';
-import { printResult, STORE_OPTION, withContext } from '../session.ts';
+import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../session.ts';
 
 const USAGE = 'IMAGE... [--sources IMAGE...] [options]';
 
@@ -30,6 +30,7 @@ export const backfillCommand: Command = {
     ...DELTA_OPTIONS,
     ...STORE_OPTION,
     ...REGISTRY_OPTIONS,
+    ...SIGN_OPTION,
     ...COMMON,
   },
   async run(args, signal) {

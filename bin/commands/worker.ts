@@ -10,7 +10,7 @@ import { runWorker, type RunningWorker } from '../../workers/main.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { redisUrl, REDIS_OPTION } from '../queue.ts';
 import { REGISTRY_OPTIONS } from '../registry.ts';
-import { scratchParent, scratchSize, STORE_OPTION } from '../session.ts';
+import { readSigning, scratchParent, scratchSize, SIGN_OPTION, STORE_OPTION } from '../session.ts';
 
 const USAGE = '[signature|pairing|delta|all] [options]';
 
@@ -38,6 +38,7 @@ export const workerCommand: Command = {
     },
     ...REDIS_OPTION,
     ...STORE_OPTION,
+    ...SIGN_OPTION,
     'log-level': { ...STORE_OPTION['log-level']!, default: 'info' },
     'max-image-size': COMMON['max-image-size']!,
     scratch: COMMON['scratch']!,
@@ -51,6 +52,7 @@ export const workerCommand: Command = {
     const redis = redisUrl(args);
     const concurrency = args.count('concurrency');
     const grace = args.count('grace') * 1000;
+    const signing = await readSigning(args);
     const store = await openStore(args.text('store')!);
     await using scratch = await createScratch(scratchParent(args));
     const size = await scratchSize(args, scratch.path);
@@ -72,6 +74,7 @@ export const workerCommand: Command = {
         limits,
         scratch: scratch.path,
         scratchSize: size,
+        ...signing,
         grace,
         log,
         onAttempt: (event) => metrics.onAttempt(event),

@@ -1,6 +1,8 @@
-import { asRecord, asSize, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
+import { asRecord, asSize, digestOf, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
+import { streamSize, type ImageRecord } from '../oci/record.ts';
 import type { PatchFormat } from '../store/layout.ts';
+import { parseSignature, type Sign, type Signature, type Verify } from '../trust/key.ts';
 import { EFFORTS, type Effort } from './alignment.ts';
 
 /** What the store says of one pair: a patch, or that a pull is as good (docs/formats.md). */
@@ -20,12 +22,59 @@ export interface PatchDescriptor {
     /** What a pull moves at a site that has the source, layers that both share left out. */
     readonly pull: number;
   };
+  /** Of `patchStatement`, by the owner of the store. */
+  readonly signature?: Signature;
 }
 
 export interface ImageName {
   readonly manifest: Digest;
   /** The image ID. */
   readonly config: Digest;
+  /** SHA-256 of its diffIDs, bottom first, joined by line feeds: equal where the layer streams are. */
+  readonly layers: Digest;
+  /** Of its layer stream, in bytes. */
+  readonly size: number;
+}
+
+export function imageName({ manifest, config, layers }: ImageRecord): ImageName {
+  const diffIDs = layers.map(({ diffID }) => diffID);
+  return { manifest, config, layers: layersDigest(diffIDs), size: streamSize({ layers }) };
+}
+
+/** @param diffIDs bottom first */
+export function layersDigest(diffIDs: readonly Digest[]): Digest {
+  return digestOf(diffIDs.join('\n'));
+}
+
+/** What a patch is said to be; vouched for by a signature. */
+export type PatchStatement = Pick<PatchDescriptor, 'format' | 'source' | 'target'> & {
+  readonly patch: { readonly size: number; readonly digest: Digest };
+};
+
+/** Everything a site acts on: another image's patch, or a patch under another's name, makes another statement. */
+export function patchStatement({ format, source, target, patch }: PatchStatement): string {
+  const images = [target, source].flatMap(({ manifest, config, layers, size }) => [
+    manifest,
+    config,
+    layers,
+    size,
+  ]);
+  return JSON.stringify(['panamax-patch', 1, format, ...images, patch.digest, patch.size]);
+}
+
+export function signDescriptor(descriptor: PatchDescriptor, sign: Sign | undefined): PatchDescriptor {
+  const { patch } = descriptor;
+  if (!sign || !patch) return descriptor;
+  return { ...descriptor, signature: sign(patchStatement({ ...descriptor, patch })) };
+}
+
+/** @throws PanamaxError `untrusted` */
+export function verifyPatch(
+  patch: PatchStatement & { readonly signature?: Signature },
+  verify: Verify,
+  where: string,
+): void {
+  verify(patchStatement(patch), patch.signature, where);
 }
 
 export const DESCRIPTOR_VERSION = 1;
@@ -47,23 +96,31 @@ export function parseDescriptor(bytes: Uint8Array, where: string): PatchDescript
     });
   }
   const sizes = asRecord(record['sizes'], `${where} sizes`);
+  const signature = parseSignature(record['signature'], where);
   return {
     format,
     effort: effort as Effort,
-    source: parseName(record['source'], `${where} source`),
-    target: parseName(record['target'], `${where} target`),
+    source: parseImageName(record['source'], `${where} source`),
+    target: parseImageName(record['target'], `${where} target`),
     ...(record['patch'] === undefined ? {} : { patch: parsePatch(record['patch'], `${where} patch`) }),
     sizes: {
       predicted: asSize(sizes['predicted'], `${where} sizes.predicted`),
       actual: asSize(sizes['actual'], `${where} sizes.actual`),
       pull: asSize(sizes['pull'], `${where} sizes.pull`),
     },
+    ...(signature && { signature }),
   };
 }
 
-function parseName(value: unknown, where: string): ImageName {
+/** @throws PanamaxError `bad-input` */
+export function parseImageName(value: unknown, where: string): ImageName {
   const record = asRecord(value, where);
-  return { manifest: parseDigest(record['manifest'], where), config: parseDigest(record['config'], where) };
+  return {
+    manifest: parseDigest(record['manifest'], where),
+    config: parseDigest(record['config'], where),
+    layers: parseDigest(record['layers'], `${where} layers`),
+    size: asSize(record['size'], `${where} size`),
+  };
 }
 
 function parsePatch(value: unknown, where: string): { size: number; digest: Digest } {

@@ -1,6 +1,7 @@
 import type { Limits } from '../limits.ts';
 import type { Store } from '../store/store.ts';
 import type { LayerCache } from './layercache.ts';
+import type { Sign } from '../trust/key.ts';
 
 /** What a stage handler may use. It knows no queue: the drivers call it with this and an input. */
 export interface StageContext {
@@ -12,6 +13,8 @@ export interface StageContext {
   readonly scratch: string;
   /** Unpacked images on scratch, shared by the jobs of this process. */
   readonly layers: LayerCache;
+  /** Signs what is published, where the store's owner has a key. */
+  readonly sign?: Sign;
 }
 
 /** The part of a pino logger that is used. */

@@ -3,7 +3,7 @@ import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node
 import { dirname, join } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { flush, ownName, sweepDead } from '../file.ts';
-import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, type Store } from './store.ts';
+import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, tooLarge, type Store, type StoreReader } from './store.ts';
 
 const TEMPORARY = '.tmp';
 
@@ -15,10 +15,7 @@ const TEMPORARY = '.tmp';
  */
 export async function openDirectoryStore(directory: string): Promise<Store> {
   const temporary = join(directory, TEMPORARY);
-  const pathOf = (key: string) => {
-    checkKey(key);
-    return join(directory, key);
-  };
+  const pathOf = (key: string) => pathIn(directory, key);
   await inStore(directory, async () => {
     await mkdir(temporary, { recursive: true });
     await sweepDead(temporary);
@@ -41,27 +38,7 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
   }
 
   return {
-    where: directory,
-    async get(key) {
-      const path = pathOf(key);
-      return inStore(path, async () => {
-        const info = await statFile(path);
-        if (!info) return undefined;
-        if (info.size > MAX_DOCUMENT_SIZE) {
-          throw new PanamaxError('limit', 'document is too large', {
-            expected: `at most ${MAX_DOCUMENT_SIZE} bytes`,
-            found: info.size,
-            where: path,
-          });
-        }
-        return unlessMissing(() => readFile(path));
-      });
-    },
-    async open(key) {
-      const path = pathOf(key);
-      if (!(await statFile(path))) throw new PanamaxError('not-found', 'no such object', { where: path });
-      return createReadStream(path, { highWaterMark: 256 * 1024 });
-    },
+    ...readDirectory(directory),
     stat: (key) => statFile(pathOf(key)),
     put: (key, bytes) =>
       write(key, async (path) => {
@@ -75,6 +52,42 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
       yield* keysBelow(directory, prefix.slice(0, -1));
     },
   };
+}
+
+/**
+ * Opens a directory to read, which may be a disk that cannot be written.
+ *
+ * @throws PanamaxError `not-found` where there is none
+ */
+export async function openDirectoryReader(directory: string): Promise<StoreReader> {
+  const info = await stat(directory).catch(() => undefined);
+  if (!info?.isDirectory()) throw new PanamaxError('not-found', 'no such store', { where: directory });
+  return readDirectory(directory);
+}
+
+function readDirectory(directory: string): StoreReader {
+  return {
+    where: directory,
+    async get(key) {
+      const path = pathIn(directory, key);
+      return inStore(path, async () => {
+        const info = await statFile(path);
+        if (!info) return undefined;
+        if (info.size > MAX_DOCUMENT_SIZE) throw tooLarge(info.size, path);
+        return unlessMissing(() => readFile(path));
+      });
+    },
+    async open(key, offset = 0) {
+      const path = pathIn(directory, key);
+      if (!(await statFile(path))) throw new PanamaxError('not-found', 'no such object', { where: path });
+      return createReadStream(path, { start: offset, highWaterMark: 256 * 1024 });
+    },
+  };
+}
+
+function pathIn(directory: string, key: string): string {
+  checkKey(key);
+  return join(directory, key);
 }
 
 async function inStore<T>(where: string, action: () => Promise<T>): Promise<T> {

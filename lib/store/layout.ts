@@ -29,6 +29,12 @@ export const keys = {
     `patches/${named(target)}/${named(source)}.${format}.json`,
   patch: (target: Digest, source: Digest, format: PatchFormat) =>
     `patches/${named(target)}/${named(source)}.${PATCH_SUFFIX[format]}`,
+  /** Of what a name stands for; one a platform. `repository` and `tag` as of `releasename.ts`. */
+  name: (repository: string, tag: string, platform: string) =>
+    `names/${repository.replaceAll(':', '=')}@${tag}/${platform.replaceAll('/', '-')}.json`,
+  /** What it has stood for. */
+  pastName: (repository: string, tag: string, platform: string, sequence: number) =>
+    `names/${repository.replaceAll(':', '=')}@${tag}/${platform.replaceAll('/', '-')}/${String(sequence).padStart(16, '0')}.json`,
   index: (target: Digest) => `index/${named(target)}.json`,
   run: (id: string, name: string) => `runs/${id}/${name}`,
 };

@@ -6,7 +6,7 @@ import { bucketOf, makeBucket, sweepUploads, type Patience } from './s3bucket.ts
 import { download, type Download } from './s3download.ts';
 import { isMissing, storeError } from './s3errors.ts';
 import { uploadBytes, uploadFile, verifyUpload, type Upload } from './s3upload.ts';
-import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, type Store } from './store.ts';
+import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, tooLarge, type Store } from './store.ts';
 
 /** A server that does not answer at the start is not there. */
 const FIRST_CONTACT: Patience = { attempts: 2, delay: 250, connect: 4000, idle: 5000 };
@@ -16,6 +16,8 @@ const PATIENCE: Patience = { attempts: 6, delay: 250, connect: 10_000, idle: 60_
 export interface S3Options {
   readonly patience?: Patience;
   readonly firstContact?: Patience;
+  /** The account may only read: the bucket is not made, nothing is tidied up. */
+  readonly readOnly?: boolean;
   /** Ends requests under way. */
   readonly signal?: AbortSignal;
 }
@@ -30,7 +32,7 @@ export async function openS3Store(
   access: S3Access,
   bucketName: string,
   prefix: string,
-  { patience = PATIENCE, firstContact = FIRST_CONTACT, signal }: S3Options = {},
+  { patience = PATIENCE, firstContact = FIRST_CONTACT, readOnly = false, signal }: S3Options = {},
 ): Promise<Store> {
   const bucket = bucketOf(access, bucketName, patience, signal);
   const { client, policy } = bucket;
@@ -54,9 +56,9 @@ export async function openS3Store(
     await inStore(key, async () => verifyUpload(bucket, object, await send(object)));
   }
 
-  async function begin(key: string): Promise<Download> {
+  async function begin(key: string, offset?: number): Promise<Download> {
     const object = objectOf(key);
-    return inStore(key, () => download(bucket, object));
+    return inStore(key, () => download(bucket, object, offset));
   }
 
   async function* piecesOf(key: string, { bytes }: Download): AsyncGenerator<Uint8Array, void, void> {
@@ -67,12 +69,13 @@ export async function openS3Store(
     }
   }
 
-  await inStore('', async () => {
-    const first = bucketOf(access, bucketName, firstContact, signal);
-    await retrying(first.policy, () => makeBucket(first, access.region));
-    // a store is of use without: not every account may, and not every server can
-    await sweepUploads(first, prefix).catch(() => {});
-  });
+  if (!readOnly)
+    await inStore('', async () => {
+      const first = bucketOf(access, bucketName, firstContact, signal);
+      await retrying(first.policy, () => makeBucket(first, access.region));
+      // a store is of use without: not every account may, and not every server can
+      await sweepUploads(first, prefix).catch(() => {});
+    });
 
   return {
     where,
@@ -84,15 +87,11 @@ export async function openS3Store(
       if (!found) return undefined;
       if (found.size > MAX_DOCUMENT_SIZE) {
         found.close();
-        throw new PanamaxError('limit', 'document is too large', {
-          expected: `at most ${MAX_DOCUMENT_SIZE} bytes`,
-          found: found.size,
-          where: `${where} ${key}`,
-        });
+        throw tooLarge(found.size, `${where} ${key}`);
       }
       return Buffer.concat(await Array.fromAsync(piecesOf(key, found)));
     },
-    open: async (key) => piecesOf(key, await begin(key)),
+    open: async (key, offset) => piecesOf(key, await begin(key, offset)),
     async stat(key) {
       const object = objectOf(key);
       return inStore(key, async () => {

@@ -11,12 +11,16 @@ export interface Download {
   close(): void;
 }
 
-/** Begins to read an object. @throws what the client throws */
-export async function download({ client, name, where, policy }: Bucket, key: string): Promise<Download> {
+/** Begins to read an object, from an offset that is within it. @throws what the client throws */
+export async function download(
+  { client, name, where, policy }: Bucket,
+  key: string,
+  start = 0,
+): Promise<Download> {
   const openAt = (offset: number) => client.getPartialObject(name, key, offset) as Promise<IncomingMessage>;
-  const first = await retrying(policy, () => openAt(0));
+  const first = await retrying(policy, () => openAt(start));
   const { etag } = first.headers;
-  const size = Number(first.headers['content-length']);
+  const size = start + Number(first.headers['content-length']);
   if (!Number.isSafeInteger(size)) {
     first.destroy();
     throw new PanamaxError('io', 'object of unknown size', {
@@ -26,7 +30,7 @@ export async function download({ client, name, where, policy }: Bucket, key: str
   }
 
   async function* read(): AsyncGenerator<Uint8Array, void, void> {
-    let offset = 0;
+    let offset = start;
     let response: IncomingMessage | undefined = first;
     const retry = createRetry(policy);
     try {

@@ -1,17 +1,21 @@
 import { PanamaxError } from '../errors.ts';
 
+/** The part of a store that a site needs; it may be no more than files behind a web server. */
+export interface StoreReader {
+  /** Names the store in messages, without credentials. */
+  readonly where: string;
+  /** A document, whole. Undefined where there is none. @throws PanamaxError `limit` over 64 MiB */
+  get(key: string): Promise<Buffer | undefined>;
+  /** Bytes of an object, from an offset that is within it. @throws PanamaxError `not-found` */
+  open(key: string, offset?: number): Promise<AsyncIterable<Uint8Array>>;
+}
+
 /**
  * Object storage as panamax needs it. Keys are `/`-separated; every object appears whole or not at all, and a
  * put over an existing key replaces it in one step. No key of an object is the beginning of another's path: with
  * `a/b` there is no `a`.
  */
-export interface Store {
-  /** Names the store in messages, without credentials. */
-  readonly where: string;
-  /** A document, whole. Undefined where there is none. @throws PanamaxError `limit` over 64 MiB */
-  get(key: string): Promise<Buffer | undefined>;
-  /** Bytes of an object. @throws PanamaxError `not-found` */
-  open(key: string): Promise<AsyncIterable<Uint8Array>>;
+export interface Store extends StoreReader {
   /** Size in bytes. Undefined where there is none. */
   stat(key: string): Promise<{ readonly size: number } | undefined>;
   put(key: string, bytes: Uint8Array): Promise<void>;
@@ -28,9 +32,21 @@ export const MAX_DOCUMENT_SIZE = 64 * 1024 ** 2;
 /** Parts of letters, digits and `_.@=-`, none of which begins with a dot. */
 const KEY = /^(?!.*(^|\/)\.)[\w.@=-]+(\/[\w.@=-]+)*$/;
 
+export function isKey(text: string): boolean {
+  return KEY.test(text);
+}
+
+export function tooLarge(found: number, where: string): PanamaxError {
+  return new PanamaxError('limit', 'document is too large', {
+    expected: `at most ${MAX_DOCUMENT_SIZE} bytes`,
+    found,
+    where,
+  });
+}
+
 /** Keys are made by panamax (layout.ts) of checked digests: a bad one is a defect. */
 export function checkKey(key: string): void {
-  if (!KEY.test(key)) throw new PanamaxError('internal', 'not a store key', { found: key });
+  if (!isKey(key)) throw new PanamaxError('internal', 'not a store key', { found: key });
 }
 
 /** As `checkKey`, for what `list` takes: a key and a slash. */

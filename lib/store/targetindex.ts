@@ -1,27 +1,146 @@
-import { parseDescriptor, type PatchDescriptor } from '../delta/descriptor.ts';
+import {
+  parseDescriptor,
+  imageName,
+  parseImageName,
+  type ImageName,
+  type PatchDescriptor,
+} from '../delta/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
-import type { Digest } from '../oci/descriptor.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
+import {
+  asArray,
+  asRecord,
+  asSize,
+  asString,
+  digestOf,
+  parseDigest,
+  parseDocument,
+  type Digest,
+} from '../oci/descriptor.ts';
+import { parseManifest } from '../oci/manifest.ts';
 import { canBeExact } from '../oci/form.ts';
 import { pullSize, type ImageRecord } from '../oci/record.ts';
-import { keys } from './layout.ts';
-import type { Store } from './store.ts';
+import { parseSignature, type Signature } from '../trust/key.ts';
+import { keys, type PatchFormat } from './layout.ts';
+import { isKey, type Store, type StoreReader } from './store.ts';
 
 export const INDEX_VERSION = 1;
+
+/** What a site reads of a target (docs/formats.md). */
+export interface TargetIndex extends IndexHead {
+  /** Smallest first; only those of formats that are known. */
+  readonly patches: readonly PatchOffer[];
+}
+
+/** The part of an index that does not change with the patches on offer. */
+export interface IndexHead {
+  readonly target: ImageName & {
+    readonly platform: string;
+    /** Whether all layers' compressions are known, so that the manifest digest can be kept. */
+    readonly isExact: boolean;
+    /** The manifest, byte for byte: proves that the config is its own. */
+    readonly manifestDocument: string;
+  };
+  /** What a pull moves at a site that has nothing. In bytes, as all sizes. */
+  readonly pullSize: number;
+}
+
+export interface PatchOffer {
+  readonly format: PatchFormat;
+  readonly source: ImageName;
+  readonly key: string;
+  readonly size: number;
+  readonly digest: Digest;
+  /** What a pull moves at a site that has the source. */
+  readonly pullSize: number;
+  readonly signature?: Signature;
+}
+
+export function indexHead(target: ImageRecord): IndexHead {
+  const { platform, manifestDocument } = target;
+  const isExact = canBeExact(target);
+  return {
+    target: { ...imageName(target), platform, isExact, manifestDocument },
+    pullSize: pullSize(target),
+  };
+}
 
 /**
  * Writes what a site reads of a target: every pair of it that the store knows, smallest patch first. Derived
  * from the descriptors alone, so it can be written at any time by anybody; written again until the descriptors
  * read before and after are the same, so that of two writers at once the last one has it all.
  */
-export async function writeIndex(store: Store, target: ImageRecord): Promise<void> {
+export async function writeIndex(store: Store, head: IndexHead): Promise<void> {
+  const { manifest } = head.target;
   const seen = new Set<string>();
-  for (let before = await readPairs(store, target.manifest); ;) {
-    const text = JSON.stringify(indexDocument(target, before), null, 2);
+  for (let before = await readPairs(store, manifest); ;) {
+    const text = JSON.stringify(indexDocument(head, before), null, 2);
     if (seen.has(text)) return;
     seen.add(text);
-    await store.put(keys.index(target.manifest), Buffer.from(`${text}\n`));
-    before = await readPairs(store, target.manifest);
+    await store.put(keys.index(manifest), Buffer.from(`${text}\n`));
+    before = await readPairs(store, manifest);
   }
+}
+
+/** Undefined where there is none. @throws PanamaxError `bad-input`, also for an index of another target */
+export async function readIndex(store: StoreReader, target: Digest): Promise<TargetIndex | undefined> {
+  const key = keys.index(target);
+  const bytes = await store.get(key);
+  return bytes && parseIndex(bytes, target, `${store.where} ${key}`);
+}
+
+function parseIndex(bytes: Uint8Array, target: Digest, where: string): TargetIndex {
+  const record = asRecord(parseDocument(bytes, where), where);
+  if (record['version'] !== INDEX_VERSION) {
+    throw new PanamaxError('bad-input', 'unknown version of index', {
+      expected: INDEX_VERSION,
+      found: JSON.stringify(record['version']),
+      where,
+    });
+  }
+  const head = asRecord(record['target'], `${where} target`);
+  const named = parseImageName(head, `${where} target`);
+  const manifestDocument = asString(head['manifestDocument'], `${where} manifestDocument`);
+  const found = digestOf(manifestDocument);
+  if (named.manifest !== target || found !== target) {
+    throw new PanamaxError('bad-input', 'index of another image', { expected: target, found, where });
+  }
+  const { config } = parseManifest(
+    Buffer.from(manifestDocument),
+    DEFAULT_LIMITS,
+    `${where} manifestDocument`,
+  );
+  if (config.digest !== named.config) {
+    const facts = { expected: config.digest, found: named.config, where };
+    throw new PanamaxError('bad-input', 'config of another image', facts);
+  }
+  const platform = asString(head['platform'], `${where} platform`);
+  return {
+    target: { ...named, platform, isExact: head['isExact'] === true, manifestDocument },
+    pullSize: asSize(record['pullSize'], `${where} pullSize`),
+    patches: asArray(record['patches'], `${where} patches`).flatMap((item, i) =>
+      parseOffer(asRecord(item, `${where} patches[${i}]`), `${where} patches[${i}]`),
+    ),
+  };
+}
+
+function parseOffer(record: Record<string, unknown>, where: string): PatchOffer[] {
+  const { format } = record;
+  if (format !== 'xdelta' && format !== 'oci-delta') return [];
+  const key = asString(record['key'], `${where} key`);
+  if (!isKey(key)) throw new PanamaxError('bad-input', 'not a store key', { found: key, where });
+  const signature = parseSignature(record['signature'], where);
+  return [
+    {
+      format,
+      source: parseImageName(record['source'], `${where} source`),
+      key,
+      size: asSize(record['size'], `${where} size`),
+      digest: parseDigest(record['digest'], `${where} digest`),
+      pullSize: asSize(record['pullSize'], `${where} pullSize`),
+      ...(signature && { signature }),
+    },
+  ];
 }
 
 async function readPairs(store: Store, target: Digest): Promise<PatchDescriptor[]> {
@@ -49,24 +168,20 @@ function order({ sizes, source, format }: PatchDescriptor): string {
   return `${String(sizes.actual).padStart(16, '0')} ${source.manifest} ${format}`;
 }
 
-function indexDocument(target: ImageRecord, pairs: readonly PatchDescriptor[]): object {
+function indexDocument({ target, pullSize }: IndexHead, pairs: readonly PatchDescriptor[]): object {
   return {
     version: INDEX_VERSION,
-    target: {
-      manifest: target.manifest,
-      config: target.config,
-      platform: target.platform,
-      isExact: canBeExact(target),
-    },
-    pullSize: pullSize(target),
+    target,
+    pullSize,
     patches: pairs
       .filter((pair) => pair.patch)
-      .map(({ format, source, patch, sizes }) => ({
+      .map(({ format, source, patch, sizes, signature }) => ({
         format,
         source,
         key: keys.patch(target.manifest, source.manifest, format),
         ...patch,
         pullSize: sizes.pull,
+        ...(signature && { signature }),
       })),
     pull: pairs
       .filter((pair) => !pair.patch)

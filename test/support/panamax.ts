@@ -16,12 +16,19 @@ export interface Result {
 }
 
 /** Starts it as the leader of a process group. */
-export function startPanamax(args: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
-  return spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+export function startPanamax(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): ChildProcessByStdio<null, Readable, Readable> {
+  return spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
 }
 
 export async function panamax(...args: readonly string[]): Promise<Result> {
-  const child = startPanamax(args);
+  return panamaxWith(process.env, ...args);
+}
+
+export async function panamaxWith(env: NodeJS.ProcessEnv, ...args: readonly string[]): Promise<Result> {
+  const child = startPanamax(args, env);
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
   return { code: child.exitCode, stdout, stderr };
 }

@@ -1,0 +1,124 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { PanamaxError } from '../../lib/errors.ts';
+import { formatReleaseName, parseReleaseName } from '../../lib/oci/releasename.ts';
+import { parseDestination } from '../../lib/oci/writer.ts';
+import { openEngine, parseEngineTransport, type Engine } from '../../lib/engine/engine.ts';
+import { pull, type Plan, type PullOutcome } from '../../lib/site/pull.ts';
+import { openStoreReader } from '../../lib/store/open.ts';
+import { readVerifyKeys } from '../../lib/trust/key.ts';
+import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
+import { formatShare, formatSize } from '../format.ts';
+import { printResult, scratchParent } from '../session.ts';
+
+const USAGE = 'NAME --store STORE [options]';
+
+export const pullCommand: Command = {
+  summary: 'Brings an image to the engine of a site, by the smallest patch from one that is there.',
+  usage: USAGE,
+  options: {
+    store: {
+      type: 'string',
+      value: 'STORE',
+      help: 'http[s]://HOST/PATH, s3://BUCKET[/PREFIX] or a directory',
+    },
+    engine: {
+      type: 'string',
+      value: 'ENGINE',
+      help: 'docker, podman, containerd, or none',
+      default: 'docker',
+    },
+    source: {
+      type: 'string',
+      short: 's',
+      multiple: true,
+      value: 'IMAGE',
+      help: 'an image that is there beside those of the engine',
+    },
+    output: {
+      type: 'string',
+      short: 'o',
+      value: 'IMAGE',
+      help: 'write the image there instead of loading it',
+    },
+    'verify-key': {
+      type: 'string',
+      multiple: true,
+      value: 'PUB',
+      help: 'take nothing that is not signed by one of these keys',
+    },
+    'dry-run': { type: 'boolean', help: 'show what would be done' },
+    'no-fallback': { type: 'boolean', help: 'fail where no patch does, instead of a pull by the engine' },
+    state: {
+      type: 'string',
+      value: 'DIR',
+      help: 'where unfinished downloads are kept (default: below XDG_STATE_HOME)',
+    },
+    ...COMMON,
+  },
+  async run(args, signal) {
+    operandCount(args, 1, 1, USAGE);
+    const store = args.text('store');
+    if (store === undefined) throw new PanamaxError('usage', 'no store', { expected: USAGE });
+    const name = parseReleaseName(args.operands[0]!);
+    const output = args.text('output');
+    const engine = engineOf(args, signal);
+    if (!engine && output === undefined) {
+      throw new PanamaxError('usage', 'without an engine there has to be an --output', { expected: USAGE });
+    }
+    const keys = args.list('verify-key');
+    const task = {
+      name,
+      ...args.platform,
+      sources: args.list('source'),
+      ...(output !== undefined && { destination: parseDestination(output) }),
+      fallback: !args.flag('no-fallback'),
+      dryRun: args.flag('dry-run'),
+    };
+    const outcome = await pull(task, {
+      openStore: () => openStoreReader(store, signal),
+      ...(engine && { engine }),
+      state: args.text('state') ?? stateDirectory(),
+      scratch: scratchParent(args),
+      limits: args.limits,
+      signal,
+      ...(keys.length > 0 && { verify: await readVerifyKeys(keys) }),
+      onPlan: (plan) => process.stderr.write(`panamax pull: ${formatPlan(plan)}\n`),
+    });
+    printResult(
+      args,
+      { name: formatReleaseName(name), ...outcome, dryRun: task.dryRun },
+      formatOutcome(args, outcome),
+    );
+  },
+};
+
+function engineOf(args: Arguments, signal: AbortSignal): Engine | undefined {
+  const engine = args.text('engine')!;
+  return engine === 'none' ? undefined : openEngine(parseEngineTransport(engine), { signal });
+}
+
+function stateDirectory(): string {
+  return join(process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'panamax');
+}
+
+function formatPlan({ offer, source, need }: Plan): string {
+  const pull = `${formatShare(offer.size, offer.pullSize)} of the ${formatSize(offer.pullSize)} that a pull moves`;
+  const disk = `${formatSize(need.scratch + need.state)} of disk`;
+  return `patch of ${formatSize(offer.size)} from ${source}, ${pull}; needs ${disk} and ${formatSize(need.memory)} of memory`;
+}
+
+function formatOutcome(
+  args: Arguments,
+  { method, target, patch, movedBytes, pullBytes, reasons }: PullOutcome,
+): string {
+  const [name] = args.operands;
+  const image = target ? ` (image ${target.config})` : '';
+  const why = reasons.map((reason) => `\n  ${reason}`).join('');
+  const would = args.flag('dry-run');
+  if (method === 'none') return `${name}: is there${image}`;
+  if (method === 'pull') return `${name}: ${would ? 'to be pulled' : 'pulled'} by the engine${image}${why}`;
+  if (would) return `${name}: ${formatPlan(patch!)}${why}`;
+  const share = `${formatShare(movedBytes, pullBytes!)} of the ${formatSize(pullBytes!)} that a pull moves`;
+  return `${name}${image}: moved ${formatSize(movedBytes)}, ${share}${why}`;
+}

@@ -1,0 +1,34 @@
+import { PanamaxError } from '../../lib/errors.ts';
+import { isDigest } from '../../lib/oci/descriptor.ts';
+import { openImage } from '../../lib/oci/image.ts';
+import { parseReference } from '../../lib/oci/reference.ts';
+import { parseReleaseName } from '../../lib/oci/releasename.ts';
+import { publishName } from '../../workers/name.ts';
+import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
+import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../session.ts';
+
+const USAGE = 'NAME IMAGE|DIGEST [options]';
+
+export const tagCommand: Command = {
+  summary: 'Tells sites that NAME stands for an image of the store from now on.',
+  usage: USAGE,
+  options: { ...STORE_OPTION, ...SIGN_OPTION, ...COMMON },
+  async run(args, signal) {
+    operandCount(args, 2, 2, USAGE);
+    const name = parseReleaseName(args.operands[0]!);
+    if (name.digest || !name.tag) {
+      throw new PanamaxError('usage', 'only a name with a tag', { found: args.operands[0]! });
+    }
+    const record = await withContext(args, signal, async (context) =>
+      publishName({ name, manifest: await manifestOf(args) }, context),
+    );
+    const { target, platform, sequence } = record;
+    printResult(args, record, `${record.name} ${platform}: image ${target.config}, sequence ${sequence}`);
+  },
+};
+
+async function manifestOf({ operands, platform, limits }: Arguments) {
+  const [, image] = operands;
+  if (isDigest(image)) return image;
+  return (await openImage(await parseReference(image!), { ...platform, limits })).manifestDigest;
+}

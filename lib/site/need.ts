@@ -1,0 +1,59 @@
+import { stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { PanamaxError } from '../errors.ts';
+import type { ImageName } from '../delta/descriptor.ts';
+import type { PatchOffer } from '../store/targetindex.ts';
+
+/** What a patch takes to apply, in bytes. Said before anything is begun, and compared with what there is. */
+export interface Need {
+  /** On the disk of the scratch directory. */
+  readonly scratch: number;
+  /** On the disk of the state directory, for the patch. */
+  readonly state: number;
+  readonly memory: number;
+}
+
+/** Of a process that applies a patch, whatever the images' size; measured, with room to spare. */
+const MEMORY = 512 * 1024 ** 2;
+/** Tar headers and documents, for each image. */
+const OVERHEAD = 16 * 1024 ** 2;
+
+export function needOf({ format, source, size }: PatchOffer, target: ImageName, isExported: boolean): Need {
+  const exported = isExported ? source.size + OVERHEAD : 0;
+  // an oci-delta does not say how large its layers are: they are built once before the image is written
+  const rebuilt = format === 'oci-delta' ? target.size : 0;
+  return {
+    scratch: exported + source.size + rebuilt + target.size + OVERHEAD,
+    state: size,
+    memory: MEMORY,
+  };
+}
+
+/** @throws PanamaxError `io` */
+export async function checkNeed(need: Need, scratch: string, state: string): Promise<void> {
+  const isShared = (await stat(await existing(scratch))).dev === (await stat(await existing(state))).dev;
+  await checkDisk(isShared ? need.scratch + need.state : need.scratch, scratch);
+  if (!isShared) await checkDisk(need.state, state);
+  const found = process.availableMemory();
+  if (found < need.memory) throw tooLittle('memory', need.memory, found);
+}
+
+async function checkDisk(need: number, directory: string): Promise<void> {
+  const { bavail, bsize } = await statfs(await existing(directory));
+  if (bavail * bsize < need) throw tooLittle('disk space', need, bavail * bsize, directory);
+}
+
+/** The directory, or what there is of its parents. */
+async function existing(directory: string): Promise<string> {
+  for (let path = directory; ; path = dirname(path)) {
+    if (path === dirname(path) || (await stat(path).catch(() => undefined))) return path;
+  }
+}
+
+function tooLittle(what: string, need: number, found: number, where?: string): PanamaxError {
+  return new PanamaxError('io', `not enough ${what} for a patch`, {
+    expected: `${need} bytes`,
+    found: `${found} bytes free`,
+    ...(where !== undefined && { where }),
+  });
+}

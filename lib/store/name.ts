@@ -1,0 +1,109 @@
+import { parseImageName, type ImageName } from '../delta/descriptor.ts';
+import { PanamaxError } from '../errors.ts';
+import { asRecord, asSize, asString, parseDocument } from '../oci/descriptor.ts';
+import { formatReleaseName, parseReleaseName, type ReleaseName } from '../oci/releasename.ts';
+import { parseSignature, type Sign, type Signature } from '../trust/key.ts';
+import { keys } from './layout.ts';
+import { isKey, type Store, type StoreReader } from './store.ts';
+
+const NAME_VERSION = 1;
+
+/** What an image's name stands for on one platform (docs/formats.md). */
+export interface NameRecord {
+  /** In full, with a tag. */
+  readonly name: string;
+  /** `os/architecture[/variant]` */
+  readonly platform: string;
+  readonly target: ImageName;
+  /** Higher each time the name gets another target: milliseconds since 1970, or one more than before. */
+  readonly sequence: number;
+  /** Of `nameStatement`. */
+  readonly signature?: Signature;
+}
+
+export function nameStatement({ name, platform, target, sequence }: NameRecord): string {
+  const { manifest, config, layers, size } = target;
+  return JSON.stringify(['panamax-name', 1, name, platform, manifest, config, layers, size, sequence]);
+}
+
+/**
+ * Makes a name stand for an image from now on. What it stood for before is kept beside, for who cleans up. The same
+ * again changes nothing, but for a signature by another key.
+ */
+export async function writeName(
+  store: Store,
+  { repository, tag }: ReleaseName,
+  platform: string,
+  target: ImageName,
+  sign: Sign | undefined,
+): Promise<NameRecord> {
+  const key = keys.name(repository, tag!, platform);
+  if (!isKey(key))
+    throw new PanamaxError('bad-input', 'a platform that cannot be a key', { found: platform });
+  const before = await readNameAt(store, key).catch((error: unknown) => {
+    // a damaged one is replaced
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  });
+  const isSame = before?.target.manifest === target.manifest && before.target.config === target.config;
+  const sequence = isSame ? before.sequence : Math.max(Date.now(), (before?.sequence ?? 0) + 1);
+  const name = formatReleaseName({ repository, ...(tag !== undefined && { tag }) });
+  const unsigned: NameRecord = { name, platform, target, sequence };
+  const record = sign ? { ...unsigned, signature: sign(nameStatement(unsigned)) } : unsigned;
+  if (isSame && before.name === name && before.signature?.value === record.signature?.value) return before;
+  const document = Buffer.from(`${JSON.stringify({ version: NAME_VERSION, ...record }, null, 2)}\n`);
+  await store.put(keys.pastName(repository, tag!, platform, sequence), document);
+  await store.put(key, document);
+  return record;
+}
+
+/**
+ * What a name stands for. A platform's variant is left out where there is nothing for it.
+ *
+ * @returns undefined where nothing is known of it
+ * @throws PanamaxError `bad-input`; `untrusted` for another name's record under this one
+ */
+export async function readName(
+  store: StoreReader,
+  { repository, tag }: ReleaseName,
+  platform: string,
+): Promise<NameRecord | undefined> {
+  const [os, architecture, variant] = platform.split('/');
+  const platforms = variant ? [platform, `${os}/${architecture}`] : [platform];
+  for (const candidate of platforms) {
+    const key = keys.name(repository, tag!, candidate);
+    const record = await readNameAt(store, key);
+    if (!record) continue;
+    const expected = `${repository}:${tag} ${candidate}`;
+    const found = `${record.name} ${record.platform}`;
+    if (expected === found) return record;
+    throw new PanamaxError('untrusted', 'record of another name', { expected, found, where: store.where });
+  }
+  return undefined;
+}
+
+/** @throws PanamaxError `bad-input` */
+export async function readNameAt(store: StoreReader, key: string): Promise<NameRecord | undefined> {
+  const bytes = await store.get(key);
+  if (!bytes) return undefined;
+  const where = `${store.where} ${key}`;
+  const record = asRecord(parseDocument(bytes, where), where);
+  if (record['version'] !== NAME_VERSION) {
+    const found = JSON.stringify(record['version']);
+    throw new PanamaxError('bad-input', 'unknown version of name', { expected: NAME_VERSION, found, where });
+  }
+  const name = asString(record['name'], `${where} name`);
+  try {
+    if (parseReleaseName(name).tag === undefined) throw new Error('no tag');
+  } catch {
+    throw new PanamaxError('bad-input', 'not a name with a tag', { found: name, where });
+  }
+  const signature = parseSignature(record['signature'], where);
+  return {
+    name,
+    platform: asString(record['platform'], `${where} platform`),
+    target: parseImageName(record['target'], `${where} target`),
+    sequence: asSize(record['sequence'], `${where} sequence`),
+    ...(signature && { signature }),
+  };
+}

@@ -1,0 +1,247 @@
+/** panamax pull, as an agent at a site runs it. */
+import assert from 'node:assert/strict';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { EXIT_CODES } from '../lib/errors.ts';
+import type { EngineTransport } from '../lib/engine/transport.ts';
+import { startContainerd } from './support/containerd.ts';
+import { snapshot } from './support/directory.ts';
+import { startDocker } from './support/engine.ts';
+import type { EngineUser } from './support/engineuser.ts';
+import { panamax, panamaxFails, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
+import { makePodman } from './support/podman.ts';
+import { missing, notRoot } from './support/programs.ts';
+import { startProxy } from './support/proxy.ts';
+import { makeSiteStore, NAME, type SiteStore } from './support/sitestore.ts';
+import { skopeoConfig, skopeoCopy } from './support/skopeo.ts';
+import { startWeb } from './support/web.ts';
+
+interface Outcome {
+  readonly method: string;
+  readonly target?: { readonly config: string };
+  readonly movedBytes: number;
+  readonly pullBytes: number;
+  readonly reasons: readonly string[];
+}
+
+const offline = ({ directory, site }: SiteStore) => [
+  ...site,
+  '--engine',
+  'none',
+  '--source',
+  join(directory, '1'),
+  '--output',
+  `oci:${directory}/out:new`,
+];
+
+describe('a site without an engine', () => {
+  test('takes the smallest patch from a directory or a web server', async (t) => {
+    const made = await makeSiteStore(t);
+    const web = await startWeb(t, made.store);
+    for (const store of [made.store, web.url]) {
+      const output = join(made.directory, 'out');
+      await rm(output, { recursive: true, force: true });
+      const dry = await panamaxJson<Outcome>(
+        'pull',
+        `${NAME}:2`,
+        '--store',
+        store,
+        ...offline(made),
+        '--dry-run',
+      );
+      assert.equal(dry.method, 'patch');
+      assert.deepEqual(await snapshot(output), {});
+      const { code, stdout, stderr } = await panamax('pull', `${NAME}:2`, '--store', store, ...offline(made));
+      assert.equal(code, 0, stderr);
+      assert.match(
+        stderr,
+        /^panamax pull: patch of [^\n]* needs [\d.]+ MB of disk and [\d.]+ MB of memory\n$/,
+      );
+      assert.match(stdout, /moved [\d.]+ kB, [\d.]+ % of the [\d.]+ MB that a pull moves/);
+      assert.equal(await skopeoConfig(`oci:${output}:new`), made.images[1]!.configDigest);
+    }
+    // by digest no name is needed
+    await rm(join(made.directory, 'store', 'names'), { recursive: true });
+    const digest = `${NAME}@${made.images[1]!.manifestDigest}`;
+    const outcome = await panamaxJson<Outcome>('pull', digest, '--store', made.store, ...offline(made));
+    assert.equal(outcome.target?.config, made.images[1]!.configDigest);
+    assert.ok(outcome.movedBytes < 0.05 * outcome.pullBytes, `${outcome.movedBytes} of ${outcome.pullBytes}`);
+    assert.deepEqual(await readdir(join(made.directory, 'state', 'partial')), []);
+    assert.deepEqual(await readdir(join(made.directory, 'scratch')), []);
+  });
+
+  test('says why it fails, by exit code', async (t) => {
+    const made = await makeSiteStore(t);
+    const options = ['--store', made.store, ...offline(made)];
+    await panamaxFails('no-patch', /the store knows no .*:3/, 'pull', `${NAME}:3`, ...options);
+    await panamaxFails('no-patch', /no index of sha256:0/, 'pull', `x@sha256:${'0'.repeat(64)}`, ...options);
+    const elsewhere = offline(made).map((option) => option.replace(/1$/, '2'));
+    const nothing = ['--store', made.store, ...made.site, '--engine', 'none', '--output', 'oci:out'];
+    await panamaxFails('no-patch', /none of 1 patches is from one of the 0/, 'pull', `${NAME}:2`, ...nothing);
+    await panamaxFails('not-found', /no such store/, 'pull', `${NAME}:2`, '--store', '/none', ...elsewhere);
+    await panamaxFails('usage', /not the name of an image/, 'pull', 'Not A Name', ...options);
+    // a patch that is damaged
+    const files = await readdir(made.store, { recursive: true });
+    const patches = files.filter((path) => path.endsWith('.xdelta')).map((path) => join(made.store, path));
+    const bytes = await readFile(patches[0]!);
+    for (const damaged of [
+      Buffer.concat([bytes, bytes]),
+      bytes.subarray(0, -1),
+      bytes.map((b, i) => (i === 999 ? b ^ 1 : b)),
+    ]) {
+      for (const path of patches) await writeFile(path, damaged);
+      await panamaxFails('bad-patch', /not the one that the index names/, 'pull', `${NAME}:2`, ...options);
+      assert.deepEqual(await readdir(join(made.directory, 'state', 'partial')), []);
+    }
+    assert.deepEqual(await snapshot(join(made.directory, 'out')), {});
+  });
+
+  test('goes on with what came before the connection was cut or the process killed', async (t) => {
+    const made = await makeSiteStore(t);
+    const web = await startWeb(t, made.store);
+    const proxy = await startProxy(t, web);
+    const options = ['--store', `http://127.0.0.1:${proxy.port}`, ...offline(made)];
+    proxy.setFault({ kind: 'slow', rate: 20_000 });
+    const child = startPanamax(['pull', `${NAME}:2`, ...options]);
+    const partial = join(made.directory, 'state', 'partial');
+    const sizes = async () => {
+      const names = await readdir(partial).catch(() => []);
+      return Promise.all(names.map(async (name) => (await readFile(join(partial, name))).length));
+    };
+    const closed = new Promise((resolve) => child.once('close', resolve));
+    while (!(await sizes()).some((size) => size > 2000)) await new Promise(setImmediate);
+    process.kill(-child.pid!, 'SIGKILL');
+    await closed;
+    const [kept] = await sizes();
+    assert.ok(kept! > 2000);
+    assert.deepEqual(await snapshot(join(made.directory, 'out')), {});
+    proxy.setFault();
+    const outcome = await panamaxJson<Outcome>('pull', `${NAME}:2`, ...options);
+    assert.equal(outcome.method, 'patch');
+    const ranges = web.requests.filter(({ range }) => range !== undefined);
+    assert.equal(ranges.at(-1)!.range, `bytes=${kept}-`);
+    assert.deepEqual(await readdir(partial), []);
+    assert.deepEqual(await readdir(join(made.directory, 'scratch')), []);
+  });
+});
+
+const nameFile = ({ store }: SiteStore, tag: string | number) =>
+  join(store, 'names', 'registry.example=5000', 'team', `app@${tag}`, 'linux-amd64.json');
+
+async function signed(t: TestContext): Promise<{ made: SiteStore; options: readonly string[] }> {
+  const made = await makeSiteStore(t, { count: 3, sign: true });
+  const key = ['--verify-key', join(made.directory, 'owner.pub')];
+  return { made, options: ['--store', made.store, ...offline(made), ...key] };
+}
+
+describe('a site that trusts a key', () => {
+  test('takes what is signed by it, and nothing else', async (t) => {
+    const { made, options } = await signed(t);
+    assert.equal((await panamaxJson<Outcome>('pull', `${NAME}:2`, ...options)).method, 'patch');
+    await panamax('keygen', join(made.directory, 'other'));
+    const other = options.map((option) => option.replace('owner.pub', 'other.pub'));
+    await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', `${NAME}:2`, ...other);
+    const digest = `${NAME}@${made.images[1]!.manifestDigest}`;
+    await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', digest, ...other);
+    // both keys, while one takes over from the other
+    await panamaxJson('pull', `${NAME}:2`, ...other, '--verify-key', join(made.directory, 'owner.pub'));
+  });
+
+  test('refuses names and patches that were mixed up', async (t) => {
+    const { made, options } = await signed(t);
+    // another name's record under this name
+    await cp(nameFile(made, 3), nameFile(made, 2));
+    await panamaxFails('untrusted', /record of another name/, 'pull', `${NAME}:2`, ...options);
+    // the same, its name corrected
+    const text = await readFile(nameFile(made, 3), 'utf8');
+    await writeFile(nameFile(made, 2), text.replace('app:3', 'app:2'));
+    await panamaxFails('untrusted', /the signature is not of what is said/, 'pull', `${NAME}:2`, ...options);
+    // another target's patches in an index
+    const index = (i: number) =>
+      join(made.store, 'index', `${made.images[i]!.manifestDigest.replace(':', '-')}.json`);
+    const [second, third] = await Promise.all(
+      [1, 2].map(async (i) => JSON.parse(await readFile(index(i), 'utf8')) as Record<string, unknown>),
+    );
+    await writeFile(index(2), JSON.stringify({ ...third, patches: second!['patches'] }));
+    await panamaxFails('untrusted', /the signature is not of what is said/, 'pull', `${NAME}:3`, ...options);
+    await cp(index(1), index(2));
+    await panamaxFails('bad-input', /index of another image/, 'pull', `${NAME}:3`, ...options);
+    assert.deepEqual(await snapshot(join(made.directory, 'out')), {});
+  });
+
+  test('refuses an older release under a name than it has accepted', async (t) => {
+    const { made, options } = await signed(t);
+    const tag = (release: number) =>
+      panamaxJson<{ sequence: number }>(
+        'tag',
+        `${NAME}:stable`,
+        join(made.directory, String(release)),
+        '--store',
+        made.store,
+        '--sign',
+        join(made.directory, 'owner.key'),
+      );
+    await tag(2);
+    const old = await readFile(nameFile(made, 'stable'));
+    await tag(3);
+    await panamaxJson('pull', `${NAME}:stable`, ...options);
+    const now = await readFile(nameFile(made, 'stable'));
+    await writeFile(nameFile(made, 'stable'), old);
+    await panamaxFails('untrusted', /an older image under the name/, 'pull', `${NAME}:stable`, ...options);
+    // the owner may go back
+    await writeFile(nameFile(made, 'stable'), now);
+    await tag(2);
+    const { target } = await panamaxJson<Outcome>('pull', `${NAME}:stable`, ...options);
+    assert.equal(target?.config, made.images[1]!.configDigest);
+  });
+});
+
+const ENGINES: Readonly<
+  Record<EngineTransport, { programs: readonly string[]; start: (t: TestContext) => Promise<EngineUser> }>
+> = {
+  'docker-daemon': { programs: ['dockerd', 'docker'], start: startDocker },
+  'containers-storage': { programs: ['podman'], start: makePodman },
+  containerd: { programs: ['containerd', 'ctr'], start: startContainerd },
+};
+
+for (const [transport, { programs, start }] of Object.entries(ENGINES)) {
+  test(
+    `${transport}: the second release at a site that has the first`,
+    { skip: missing(...programs, 'skopeo') || notRoot() },
+    async (t) => {
+      const made = await makeSiteStore(t);
+      const web = await startWeb(t, made.store);
+      const { env, command } = await start(t);
+      const first = join(made.directory, 'first.tar');
+      await skopeoCopy(`oci:${made.directory}/1`, `docker-archive:${first}:${NAME}:1`);
+      await (transport === 'containerd' ? command('images', 'import', first) : command('load', '-i', first));
+      const options = [`${NAME}:2`, '--store', web.url, '--engine', transport, ...made.site];
+      const pull = async (...args: string[]) => {
+        const { code, stdout, stderr } = await panamaxWith(env, 'pull', ...args, '--json');
+        assert.equal(code, 0, stderr);
+        return JSON.parse(stdout) as Outcome;
+      };
+      assert.equal((await pull(...options, '--dry-run')).method, 'patch');
+      const outcome = await pull(...options);
+      assert.equal(outcome.method, 'patch');
+      assert.equal(outcome.target?.config, made.images[1]!.configDigest);
+      assert.ok(
+        outcome.movedBytes < 0.05 * outcome.pullBytes,
+        `${outcome.movedBytes} of ${outcome.pullBytes}`,
+      );
+      // the engine knows it by name and ID: then there is nothing to do
+      const again = await pull(...options);
+      assert.equal(again.method, 'none');
+      const list =
+        transport === 'containerd' ? await command('images', 'ls') : await command('images', '--no-trunc');
+      assert.match(list, /team\/app:?\s*2/);
+      // no patch, and no registry either: both reasons
+      const { code, stderr } = await panamaxWith(env, 'pull', `${NAME}:9`, ...options.slice(1));
+      assert.equal(code, EXIT_CODES.io, stderr);
+      assert.match(stderr, /the engine refuses: .*before that: the store knows no .*:9/s);
+      await mkdir(join(made.directory, 'scratch'), { recursive: true });
+      assert.deepEqual(await readdir(join(made.directory, 'scratch')), []);
+    },
+  );
+}

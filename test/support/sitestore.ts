@@ -1,0 +1,61 @@
+/** A store with patches between releases that are large enough for a patch to be small. */
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { fileScope } from './daemon.ts';
+import { temporaryDirectory } from './directory.ts';
+import { writeLayout, type Layout } from './layout.ts';
+import { panamax, panamaxJson } from './panamax.ts';
+import { createRandom } from './random.ts';
+import { releaseLayers } from './releases.ts';
+import { writeTar } from './tar.ts';
+
+export const NAME = 'registry.example:5000/team/app';
+
+export interface SiteStore {
+  readonly directory: string;
+  readonly store: string;
+  /** By release, from 1. */
+  readonly images: readonly Layout[];
+  /** Options that keep a site's files below the directory. */
+  readonly site: readonly string[];
+}
+
+const templates = new Map<string, Promise<{ directory: string; images: readonly Layout[] }>>();
+const scope = fileScope();
+
+/** Releases 1 to `count`, the later ones named `NAME:RELEASE` in the store, each with a patch from all of the others. */
+export async function makeSiteStore(t: TestContext, { count = 2, sign = false } = {}): Promise<SiteStore> {
+  const key = `${count} ${sign}`;
+  const template = templates.get(key) ?? makeTemplate(count, sign);
+  templates.set(key, template);
+  const directory = await temporaryDirectory(t);
+  await cp((await template).directory, directory, { recursive: true });
+  const path = (name: string) => join(directory, name);
+  return {
+    directory,
+    store: path('store'),
+    images: (await template).images,
+    site: ['--state', path('state'), '--scratch', path('scratch')],
+  };
+}
+
+/** Made once a file. */
+async function makeTemplate(count: number, sign: boolean) {
+  const directory = await temporaryDirectory(scope);
+  const path = (name: string | number) => join(directory, String(name));
+  const images: Layout[] = [];
+  for (let release = 1; release <= count; release++) {
+    const noise = writeTar([{ path: 'noise', content: createRandom(7).bytes(1_500_000), mtime: release }]);
+    images.push(await writeLayout(path(release), [noise, ...releaseLayers(1, release)]));
+  }
+  if (sign) await panamax('keygen', path('owner'));
+  const options = ['--store', path('store'), '--scratch', path('scratch')];
+  if (sign) options.push('--sign', path('owner.key'));
+  const releases = images.map((_, i) => path(i + 1));
+  await panamaxJson('backfill', ...releases, '--top', String(count), '--effort', 'fast', ...options);
+  for (let release = 2; release <= count; release++) {
+    await panamaxJson('tag', `${NAME}:${release}`, path(release), ...options);
+  }
+  return { directory, images };
+}
