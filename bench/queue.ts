@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +18,7 @@ import { enqueue } from '../producers/enqueue.ts';
 import { addJobs } from '../workers/schedule.ts';
 import { FLOW, deltaJobs, type DeltaJob } from '../workers/flow.ts';
 import { runWorker } from '../workers/main.ts';
+import { freePort } from '../test/support/port.ts';
 
 const HELP = `Measures the queue with a delta stage that does nothing.
 
@@ -243,15 +243,6 @@ async function connected(url: string): Promise<Connection> {
       await sleep(100);
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 await main();

@@ -1,12 +1,11 @@
 /** Programs that listen on a port of the loopback, for a test or a file of them. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { after } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { temporaryDirectory } from './directory.ts';
 import { findProgram } from './programs.ts';
+import { freePort } from './port.ts';
 
 /** How long something lives: a test, or a `fileScope`. */
 export type Scope = { after(action: () => Promise<void>): void };
@@ -115,13 +114,4 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   const exit = once(child, 'exit');
   child.kill(signal);
   await exit;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
