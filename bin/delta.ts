@@ -9,6 +9,11 @@ export const DELTA_OPTIONS: Options = {
   effort: { type: 'string', value: 'LEVEL', help: 'fast, default or best', default: 'default' },
 };
 
+/** Which pairs patches are made of. */
+export const FORCE_OPTION: Options = {
+  force: { type: 'boolean', help: 'make patches also where no source is predicted to be worth one' },
+};
+
 /** @throws PanamaxError `usage` */
 export function parseFormats(args: Arguments): PatchFormat[] {
   const text = args.text('format');

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createLog } from '../lib/log.ts';
 import type { StageContext } from '../lib/run/context.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
+import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import { createScratch, defaultScratchSize } from '../lib/scratch.ts';
 import { openStore } from '../lib/store/open.ts';
 import { readSigningKey, type Sign } from '../lib/trust/key.ts';
@@ -50,7 +51,9 @@ export async function withContext<Result>(
   const store = await openStore(args.text('store')!, signal);
   await using scratch = await createScratch(scratchParent(args));
   await using layers = createLayerCache(join(scratch.path, 'layers'), await scratchSize(args, scratch.path));
-  return await action({ store, log, signal, limits: args.limits, scratch: scratch.path, layers, ...signing });
+  const similar = createForest(createMemoryStorage());
+  const { limits } = args;
+  return await action({ store, log, signal, limits, scratch: scratch.path, layers, similar, ...signing });
 }
 
 /** @param directory on the disk in question */

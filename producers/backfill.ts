@@ -10,9 +10,11 @@ import {
   type Failed,
   type ImageOutcome,
   type PairOutcome,
+  type PassedOver,
   type RunReport,
 } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
+import { choosePairs } from '../workers/choice.ts';
 import { deltaStage } from '../workers/delta.ts';
 import { publishNames } from '../workers/name.ts';
 import { pairingStage } from '../workers/pairing.ts';
@@ -86,15 +88,26 @@ export async function backfill(
     'pairing',
     targets,
     (target) => referenceOf.get(target)!,
-    (target) => pairingStage({ target, sources }, context),
+    async (target) => {
+      const ranking = await pairingStage({ target, sources }, context);
+      return { ...ranking, choice: await choosePairs(ranking, plan, store) };
+    },
   );
 
   const failedRankings: ImageOutcome[] = [];
   const pairs: { target: Digest; candidate: Candidate }[] = [];
+  const passedOver: PassedOver[] = [];
   for (const [i, ranking] of rankings.entries()) {
     const target = targets[i]!;
     if (ranking.status === 'failed') failedRankings.push({ reference: referenceOf.get(target)!, ...ranking });
-    else pairs.push(...ranking.candidates.slice(0, plan.top).map((candidate) => ({ target, candidate })));
+    else {
+      const choice = ranking.choice;
+      pairs.push(...choice.chosen.map((candidate) => ({ target, candidate })));
+      for (const candidate of choice.passedOver) {
+        const source = referenceOf.get(candidate.source)!;
+        passedOver.push({ target: referenceOf.get(target)!, source, candidate });
+      }
+    }
   }
   const image = (manifest: Digest) => ({ manifest, reference: referenceOf.get(manifest)!, ...platform });
   const deltas = await stage(
@@ -127,6 +140,7 @@ export async function backfill(
     images: [...images, ...failedRankings],
     rankings: countStatuses(rankings.map(({ status }) => status)),
     pairs: outcomes,
+    passedOver,
   };
   await putReport(store, report);
   return report;

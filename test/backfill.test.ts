@@ -224,7 +224,23 @@ describe('pairs', () => {
     // the same layers with another config: a pull moves nothing but that
     const layers = releaseLayers('a'.charCodeAt(0), 1);
     await writeLayout(join(directory, 'same'), layers, { config: { config: { Env: ['X=1'] } } });
-    const report = await runBackfill(directory, ['noise', 'same'], { sources: ['a1'] });
+    const untried = await runBackfill(directory, ['noise', 'same'], { sources: ['a1'], store: 'untried' });
+    assert.deepEqual(untried.pairs, []);
+    assert.deepEqual(
+      untried.passedOver.map(({ target, source }) => [basename(target), basename(source)]),
+      [
+        ['noise', 'a1'],
+        ['same', 'a1'],
+      ],
+    );
+    assert.ok(untried.passedOver.every(({ candidate: c }) => c.predictedPatchSize > 0.95 * c.pullSize));
+    const indexes = Object.keys(await objectsOf(directory, 'untried')).filter((key) =>
+      key.startsWith('index/'),
+    );
+    assert.equal(indexes.length, 2);
+
+    const report = await runBackfill(directory, ['noise', 'same'], { sources: ['a1'], force: true });
+    assert.deepEqual(report.passedOver, []);
     for (const pair of report.pairs) {
       assert.ok(pair.status === 'done');
       const { descriptor } = pair.patches[0]!;
@@ -238,7 +254,7 @@ describe('pairs', () => {
       assert.deepEqual(patches, []);
       assert.equal(pull.length, 1);
     }
-    const again = await runBackfill(directory, ['noise', 'same'], { sources: ['a1'] });
+    const again = await runBackfill(directory, ['noise', 'same'], { sources: ['a1'], force: true });
     assert.ok(again.pairs.every(({ status }) => status === 'skipped'));
   });
 

@@ -13,6 +13,7 @@ import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { connectProducer } from '../lib/queue/connection.ts';
 import { openLeases } from '../lib/queue/lease.ts';
 import { openQueues } from '../lib/queue/queues.ts';
+import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { openS3Store } from '../lib/store/s3.ts';
 import type { Store } from '../lib/store/store.ts';
@@ -315,6 +316,7 @@ describe('one job', { skip }, () => {
     const contexts = [0, 1].map(() => ({
       store,
       layers,
+      similar: createForest(createMemoryStorage()),
       queues,
       leases: openLeases(connection, 'test', 60_000),
       leaseRenewal: 20_000,

@@ -14,6 +14,7 @@ import { parseReference } from '../lib/oci/reference.ts';
 import { parseDestination, writeImage } from '../lib/oci/writer.ts';
 import { createGzip } from '../lib/recompress/gzip.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
+import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { keys } from '../lib/store/layout.ts';
@@ -202,7 +203,16 @@ test('what is known of a layer is not looked for again', async (t) => {
   const store = await openDirectoryStore(join(directory, 'store'));
   const log = { info() {}, warn() {} };
   const layers = createLayerCache(join(directory, 'layers'), 1e9);
-  const context = { store, log, signal: new AbortController().signal, limits, scratch: directory, layers };
+  const similar = createForest(createMemoryStorage());
+  const context = {
+    store,
+    log,
+    signal: new AbortController().signal,
+    limits,
+    scratch: directory,
+    layers,
+    similar,
+  };
   const compressionsOf = async (name: string) => {
     const { manifest } = await signatureStage({ reference: `oci:${join(directory, name)}` }, context);
     const { image } = await loadSignature(store, manifest);

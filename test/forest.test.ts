@@ -35,6 +35,20 @@ function suite(open: (t: TestContext) => Promise<ForestStorage>): void {
     assert.ok(found / queries.length / 10 >= 0.95, `${found} of ${queries.length * 10}`);
   });
 
+  test('among some of the images, also where they are few or far', async (t) => {
+    const index = createForest(await open(t));
+    for (let at = 0; at < CATALOGUE.length; at += 500) await index.add(CATALOGUE.slice(at, at + 500));
+    const query = CATALOGUE[3]!;
+    const few = CATALOGUE.filter((_, i) => i % 40 === 3).map(({ manifest }) => manifest);
+    const among = await index.nearest(query.sketch, 10, few);
+    assert.equal(among.length, 10);
+    assert.equal(among[0]!.manifest, query.manifest);
+    assert.ok(among.every(({ manifest }) => few.includes(manifest)));
+    assert.deepEqual(await index.nearest(query.sketch, 10, []), []);
+    const known = await index.sketches([few[1]!, query.manifest.replace(/..$/, '__') as `sha256:${string}`]);
+    assert.deepEqual(known[0], CATALOGUE[43]!.sketch);
+  });
+
   test('adds, replaces, lists and removes', async (t) => {
     const index = createForest(await open(t));
     const [a, b, c] = CATALOGUE as [IndexedImage, IndexedImage, IndexedImage];

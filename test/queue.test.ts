@@ -4,21 +4,27 @@ import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, test, type TestContext } from 'node:test';
+import { createForest } from '../lib/pairing/forest.ts';
 import { connectProducer } from '../lib/queue/connection.ts';
+import { redisForest } from '../lib/queue/forest.ts';
 import { openQueues } from '../lib/queue/queues.ts';
 import { EXIT_CODES } from '../lib/errors.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import type { Store } from '../lib/store/store.ts';
+import { findReport } from '../lib/run/record.ts';
 import { createStatusReader, type RunStatus } from '../lib/run/status.ts';
 import { enqueue, waitForRun, type Enqueued } from '../producers/enqueue.ts';
 import { parseInventory } from '../producers/inventory.ts';
+import { listImages } from '../workers/sketch.ts';
 import { makeReleases, objectsOf, RELEASES, runBackfill } from './support/backfill.ts';
 import { fileScope } from './support/daemon.ts';
-import { blobPath } from './support/layout.ts';
+import { blobPath, writeLayout } from './support/layout.ts';
 import { panamax, panamaxFails, panamaxJson, startPanamax } from './support/panamax.ts';
 import { missing } from './support/programs.ts';
+import { createRandom } from './support/random.ts';
 import { startRedis, type Redis } from './support/redis.ts';
 import { writeRelease } from './support/releases.ts';
+import { writeTar } from './support/tar.ts';
 import { finishedRun, planOf, startLocalWorker, until } from './support/worker.ts';
 
 const skip = missing('redis-server');
@@ -49,6 +55,16 @@ async function assertIdle(): Promise<void> {
   }
 }
 
+/** What the similarity index in Redis holds. */
+async function indexedImages(): Promise<string[]> {
+  const connection = await connectProducer(redis.url);
+  try {
+    return (await Array.fromAsync(createForest(redisForest(connection)).list())).toSorted();
+  } finally {
+    connection.redis.disconnect();
+  }
+}
+
 describe('a run on the queue', { skip }, () => {
   beforeEach(() => redis.wipe());
 
@@ -70,8 +86,25 @@ describe('a run on the queue', { skip }, () => {
     });
     await runBackfill(directory, RELEASES, { formats: ['xdelta', 'oci-delta'], top: 2, store: 'embedded' });
     assert.deepEqual(await objectsOf(directory), await objectsOf(directory, 'embedded'));
+    assert.deepEqual(await indexedImages(), (await Array.fromAsync(listImages(store))).toSorted());
     assert.ok(status.bytes.saved > 0 && status.bytes.pull === status.bytes.saved + status.bytes.patches);
     await assertIdle();
+  });
+
+  test('passes over what no source is worth a patch for', async (t) => {
+    const { directory, store } = await setUp(t, ['a1']);
+    const noise = writeTar([{ path: 'noise', content: createRandom(5).bytes(4000) }]);
+    await writeLayout(join(directory, 'noise'), [noise]);
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    await put(planOf(directory, ['noise'], { sources: ['a1'] }), store);
+    const { stages } = await finishedRun(store, 'run');
+    assert.equal(stages.delta.total, 0);
+    const report = (await findReport(store, 'run'))!;
+    const { target, source, candidate } = report.passedOver[0]!;
+    assert.deepEqual([target, source], [join(directory, 'noise'), join(directory, 'a1')]);
+    assert.ok(candidate.predictedPatchSize > 0.95 * candidate.pullSize);
+    await put(planOf(directory, ['noise'], { sources: ['a1'], id: 'forced', force: true }), store);
+    assert.equal((await finishedRun(store, 'forced')).stages.delta.done, 1);
   });
 
   test('is the same run under the same name, and no other', async (t) => {

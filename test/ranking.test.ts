@@ -188,7 +188,11 @@ test('of real images: releases of the same come first, as their patches are smal
   assert.equal((await plan('--budget', '1')).patches.length, 1);
   await panamaxFails('usage', /--budget/, 'plan', target, '-i', inventory, '--budget', '1x', ...store);
 
-  const report = await runBackfill(directory, ['a2'], { sources: [...names, 'rebuilt'], top: 3 });
+  const report = await runBackfill(directory, ['a2'], {
+    sources: [...names, 'rebuilt'],
+    top: 3,
+    force: true,
+  });
   const sizes = report.pairs.map((pair) => {
     assert.ok(pair.status !== 'failed');
     return pair.patches[0]!.descriptor.sizes;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
+import type { Candidate } from '../lib/pairing/ranking.ts';
 import type { Queues } from '../lib/queue/queues.ts';
 import type { Log } from '../lib/run/context.ts';
 import type { RunPlan } from '../lib/run/plan.ts';
@@ -13,6 +14,7 @@ import {
   putPairings,
   putReport,
   readOutcomes,
+  type ImageName,
   type Pairing,
   type Status,
 } from '../lib/run/record.ts';
@@ -21,6 +23,7 @@ import {
   type Failed,
   type ImageOutcome,
   type PairOutcome,
+  type PassedOver,
   type RunReport,
 } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
@@ -146,6 +149,16 @@ async function makeReport(
     pairingJobs(id, pairings).map(({ item }) => [item, ranked.get(item) ?? 'failed'] as const),
   );
   const unranked = new Map([...rankings].filter(([, status]) => status === 'failed'));
+  type Ranked = Pairing & { passedOver?: { source: ImageName; candidate: Candidate }[] };
+  const sound = new Map([...ranked].filter(([, status]) => status !== 'failed'));
+  const passedOver = [...(await readOutcomes<Ranked>(store, id, 'pairing', sound)).values()].flatMap(
+    ({ target, passedOver = [] }) =>
+      passedOver.map(({ source, candidate }): PassedOver => ({
+        target: target.reference,
+        source: source.reference,
+        candidate,
+      })),
+  );
   const failedRankings = [
     ...(await readOutcomes<Failed & Pairing>(store, id, 'pairing', unranked)).values(),
   ].map(({ target, error }): ImageOutcome => ({ reference: target.reference, status: 'failed', error }));
@@ -164,6 +177,7 @@ async function makeReport(
         ? { ...names, status: outcome.status, error: outcome.error }
         : { ...names, status: outcome.status, patches: outcome.patches };
     }),
+    passedOver,
   };
 }
 

@@ -36,6 +36,7 @@ export interface DispatchContext {
   readonly limits: StageContext['limits'];
   readonly scratch: string;
   readonly layers: StageContext['layers'];
+  readonly similar: StageContext['similar'];
   readonly sign?: Sign;
   readonly handlers?: StageHandlers;
   readonly log: Log;
@@ -81,7 +82,7 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
     try {
       const worked = await withLease(`${stage}.${item}`, attempt, context, async () => {
         const plan = await planOf(run);
-        const { limits, scratch, layers } = context;
+        const { limits, scratch, layers, similar } = context;
         const { status, outcome, next } = await handle(job, plan, {
           store,
           log,
@@ -89,6 +90,7 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
           limits,
           scratch,
           layers,
+          similar,
           ...signing(context),
         });
         if (next) await addJobs(next.stage, next.jobs, queues);

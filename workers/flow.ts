@@ -1,9 +1,10 @@
 import type { Digest } from '../lib/oci/descriptor.ts';
-import { scopeOf } from '../lib/pairing/ranking.ts';
+import { scopeOf, type Candidate } from '../lib/pairing/ranking.ts';
 import type { StageContext } from '../lib/run/context.ts';
 import { imagesOf, items, type RunPlan } from '../lib/run/plan.ts';
 import { loadPair, loadScope, putPair, type ImageName, type Pair, type Pairing } from '../lib/run/record.ts';
 import type { Stage } from '../lib/run/stage.ts';
+import { choosePairs } from './choice.ts';
 import { deltaStage } from './delta.ts';
 import { pairingStage } from './pairing.ts';
 import { signatureStage } from './signature.ts';
@@ -60,15 +61,18 @@ export const FLOW: StageHandlers = {
     const images = await loadScope(context.store, run, scope);
     const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
     const sources = [...referenceOf.keys()];
-    const { status, candidates } = await pairingStage({ target: target.manifest, sources }, context);
+    const { status, ...ranking } = await pairingStage({ target: target.manifest, sources }, context);
+    const choice = await choosePairs(ranking, plan, context.store);
     const jobs: DeltaJob[] = [];
-    for (const candidate of candidates.slice(0, plan.top)) {
-      const source = { manifest: candidate.source, reference: referenceOf.get(candidate.source)! };
+    const nameOf = ({ source }: Candidate) => ({ manifest: source, reference: referenceOf.get(source)! });
+    for (const candidate of choice.chosen) {
+      const source = nameOf(candidate);
       const item = items.delta(target.manifest, source.manifest);
       await putPair(context.store, run, item, { target, source, candidate });
       jobs.push({ run, item });
     }
-    return { status, outcome: { target, scope }, next: { stage: 'delta', jobs } };
+    const passedOver = choice.passedOver.map((candidate) => ({ source: nameOf(candidate), candidate }));
+    return { status, outcome: { target, scope, passedOver }, next: { stage: 'delta', jobs } };
   },
 
   async delta({ run, item }, plan, context) {

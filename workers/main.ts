@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { Limits } from '../lib/limits.ts';
+import { createForest } from '../lib/pairing/forest.ts';
 import { connectWorker } from '../lib/queue/connection.ts';
+import { redisForest } from '../lib/queue/forest.ts';
 import { openLeases } from '../lib/queue/lease.ts';
 import { PREFIX, RUN_QUEUE } from '../lib/queue/names.ts';
 import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
@@ -59,6 +61,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const context = {
     ...options,
     layers,
+    similar: createForest(redisForest(connection)),
     queues,
     leases: openLeases(connection, PREFIX, locks.lockDuration),
     leaseRenewal: locks.lockDuration / 3,

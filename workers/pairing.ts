@@ -23,12 +23,11 @@ export interface PairingInput {
   readonly sources: readonly Digest[];
 }
 
-/** Of more sources than this only those are compared whose sketches have most in common with the target's. */
+/** Of more sources than this only those are compared that the similarity index holds for nearest. */
 export const MOST_COMPARED = 64;
 
 /**
- * Ranks the sources for a target and stores the ranking. Holds the signatures of two images at a time, and the
- * sketches of all.
+ * Ranks the sources for a target and stores the ranking. Holds the signatures of two images at a time.
  */
 export async function pairingStage(input: PairingInput, context: StageContext): Promise<Outcome<Ranking>> {
   const { store, signal } = context;
@@ -42,7 +41,7 @@ export async function pairingStage(input: PairingInput, context: StageContext): 
   const compared =
     sources.length <= MOST_COMPARED
       ? sources
-      : await mostSimilar(store, input.target, sources, MOST_COMPARED);
+      : await mostSimilar(context, input.target, sources, MOST_COMPARED);
   for (const manifest of compared) {
     signal.throwIfAborted();
     candidates.push(compareImages(target, await loadSignature(store, manifest), calibrations));

@@ -6,6 +6,7 @@ import type { Digest, Platform } from '../lib/oci/descriptor.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { loadCompressions, storeCompressions } from '../lib/recompress/known.ts';
+import { sketchOf, type ImageSketch } from '../lib/pairing/sketch.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import { parseSignature, type Signature } from '../lib/signature/signature.ts';
 import type { SignatureResult, SignatureTask } from '../lib/signature/thread.ts';
@@ -22,7 +23,7 @@ export interface SignatureOutput {
   readonly manifest: Digest;
 }
 
-/** Reads an image and stores its signature. */
+/** Reads an image, stores its signature, and puts it into the similarity index. */
 export async function signatureStage(
   input: SignatureInput,
   context: StageContext,
@@ -34,7 +35,11 @@ export async function signatureStage(
     const options = { ...input, limits, scratch, signal };
     const image = await openImage(await parseReference(input.reference), options);
     const manifest = image.manifestDigest;
-    if (await hasSignature(store, manifest)) return { status: 'skipped', manifest };
+    const stored = await findSound(store, manifest);
+    if (stored) {
+      await addSketch(manifest, sketchOf(stored), context);
+      return { status: 'skipped', manifest };
+    }
     const module = threadModule('../lib/signature/thread', import.meta.url);
     const known = await loadCompressions(
       store,
@@ -43,6 +48,7 @@ export async function signatureStage(
     const task: SignatureTask = { ...input, limits, scratch, known };
     const result = await runThread<SignatureTask, SignatureResult>(module, task, signal);
     await storeCompressions(store, result.compressions);
+    await addSketch(result.manifest, Buffer.from(result.sketch), context);
     await store.put(keys.signature(result.manifest), result.bytes);
     context.log.info(
       { stage: 'signature', image: input.reference, manifest: result.manifest },
@@ -54,12 +60,22 @@ export async function signatureStage(
   }
 }
 
-async function hasSignature(store: Store, manifest: Digest): Promise<boolean> {
+async function addSketch(
+  manifest: Digest,
+  sketch: ImageSketch,
+  { store, similar }: StageContext,
+): Promise<void> {
+  const key = keys.sketch(manifest);
+  if (!(await store.get(key))?.equals(sketch)) await store.put(key, sketch);
+  await similar.add([{ manifest, sketch }]);
+}
+
+/** Undefined also for a damaged one: it is made anew. */
+async function findSound(store: Store, manifest: Digest): Promise<Signature | undefined> {
   try {
-    return (await findSignature(store, manifest)) !== undefined;
+    return await findSignature(store, manifest);
   } catch (error) {
-    // a damaged one is made anew
-    if (error instanceof PanamaxError && error.kind === 'bad-input') return false;
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import type { Digest } from '../lib/oci/descriptor.ts';
 import { parseDigest } from '../lib/oci/descriptor.ts';
+import type { SimilarityIndex } from '../lib/pairing/forest.ts';
 import { sketchOf, SKETCH_SIZE, sketchSimilarity, type ImageSketch } from '../lib/pairing/sketch.ts';
 import { keys } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
@@ -24,22 +25,59 @@ export async function loadSketch(store: Store, manifest: Digest): Promise<ImageS
   return sketch;
 }
 
-/** The `count` of the images that have most in common with the target. */
+/** Images that an index is asked about, or given, at a time. */
+const BATCH = 500;
+
+/**
+ * The `count` of the images that have most in common with the target. Where the index finds too few of them, since they
+ * have little in common with the target, or since it has lost some, all their sketches are compared.
+ */
 export async function mostSimilar(
-  store: Store,
+  { store, similar }: { readonly store: Store; readonly similar: SimilarityIndex },
   target: Digest,
   images: readonly Digest[],
   count: number,
 ): Promise<Digest[]> {
   const wanted = await loadSketch(store, target);
+  const found = await similar.nearest(wanted, count, images);
+  if (found.length >= Math.min(count, images.length)) return found.map(({ manifest }) => manifest);
   const scored: { manifest: Digest; similarity: number }[] = [];
-  for (const manifest of images) {
-    scored.push({ manifest, similarity: sketchSimilarity(wanted, await loadSketch(store, manifest)) });
+  for (let at = 0; at < images.length; at += BATCH) {
+    const batch = images.slice(at, at + BATCH);
+    const known = await similar.sketches(batch);
+    const lost = [];
+    for (const [i, manifest] of batch.entries()) {
+      const sketch = known[i] ?? (await loadSketch(store, manifest));
+      if (!known[i]) lost.push({ manifest, sketch });
+      scored.push({ manifest, similarity: sketchSimilarity(wanted, sketch) });
+    }
+    await similar.add(lost);
   }
   return scored
     .sort((a, b) => b.similarity - a.similarity || (a.manifest < b.manifest ? -1 : 1))
     .slice(0, count)
     .map(({ manifest }) => manifest);
+}
+
+/** Makes the index hold the images that the store has a signature of, and no others. */
+export async function rebuildIndex(
+  index: SimilarityIndex,
+  store: Store,
+  signal: AbortSignal,
+): Promise<SimilarityIndex> {
+  const gone = new Set<Digest>(await Array.fromAsync(index.list()));
+  let batch = [];
+  for await (const manifest of listImages(store)) {
+    signal.throwIfAborted();
+    gone.delete(manifest);
+    batch.push({ manifest, sketch: await loadSketch(store, manifest) });
+    if (batch.length < BATCH) continue;
+    await index.add(batch);
+    batch = [];
+  }
+  await index.add(batch);
+  for (const manifest of gone) await index.remove(manifest);
+  return index;
 }
 
 /** All images that the store has a signature of. */

@@ -6,7 +6,7 @@ import { backfill } from '../../producers/backfill.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
 import { createProgress } from '../progress.ts';
-import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
+import { DELTA_OPTIONS, FORCE_OPTION, parseEffort, parseFormats } from '../delta.ts';
 import { REGISTRY_OPTIONS, TAG_OPTIONS, tagChoice } from '../registry.ts';
 import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../session.ts';
 
@@ -28,6 +28,7 @@ export const backfillCommand: Command = {
     publish: { type: 'boolean', help: 'put patches beside their targets in registries, too' },
     ...TAG_OPTIONS,
     ...DELTA_OPTIONS,
+    ...FORCE_OPTION,
     ...STORE_OPTION,
     ...REGISTRY_OPTIONS,
     ...SIGN_OPTION,
@@ -45,6 +46,7 @@ export const backfillCommand: Command = {
       top: args.count('top'),
       formats: parseFormats(args),
       effort: parseEffort(args),
+      ...(args.flag('force') && { force: true as const }),
       concurrency: args.count('concurrency'),
     };
     const report = await withContext(args, signal, async (context) => {
@@ -70,7 +72,12 @@ export const backfillCommand: Command = {
 
 function formatReport(report: RunReport): string {
   const head = ['TARGET', 'SOURCE', 'FORMAT', 'PULL', 'PATCH', 'RATIO', 'TIME', 'RESULT'];
-  return formatTable([head, ...report.pairs.flatMap(rowsOf)], 3);
+  const passedOver = report.passedOver.map(({ target, source, candidate: { predictions, pullSize } }) => {
+    const predicted = Math.min(...Object.values(predictions).map(({ size }) => size));
+    const sizes = [formatSize(pullSize), `~ ${formatSize(predicted)}`, formatShare(predicted, pullSize)];
+    return [target, source, '-', ...sizes, '-', 'pull (not worth a patch)'];
+  });
+  return formatTable([head, ...report.pairs.flatMap(rowsOf), ...passedOver], 3);
 }
 
 function rowsOf(pair: PairOutcome): string[][] {

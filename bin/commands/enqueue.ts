@@ -7,7 +7,7 @@ import { expandReferences, type TagChoice } from '../../producers/expand.ts';
 import { parseInventory } from '../../producers/inventory.ts';
 import { absoluteReference, readReferences } from '../../producers/references.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
-import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
+import { DELTA_OPTIONS, FORCE_OPTION, parseEffort, parseFormats } from '../delta.ts';
 import { formatTable } from '../format.ts';
 import { formatStatus, openStoreSoon, redisUrl, REDIS_OPTION, refuseFailures } from '../queue.ts';
 import { createRunProgress } from '../progress.ts';
@@ -45,6 +45,7 @@ export const enqueueCommand: Command = {
     wait: { type: 'boolean', short: 'w', help: 'follow the run to its end; fails if anything did' },
     ...TAG_OPTIONS,
     ...DELTA_OPTIONS,
+    ...FORCE_OPTION,
     ...REGISTRY_OPTIONS,
     ...REDIS_OPTION,
     store: STORE_OPTION['store']!,
@@ -92,6 +93,7 @@ async function planOf(args: Arguments, signal: AbortSignal): Promise<RunPlan> {
     top: args.count('top'),
     formats: parseFormats(args),
     effort: parseEffort(args),
+    ...(args.flag('force') && { force: true as const }),
   };
 }
 

@@ -1,11 +1,10 @@
 import type { StageContext } from '../../lib/run/context.ts';
-import type { Digest } from '../../lib/oci/descriptor.ts';
 import { createForest, createMemoryStorage, type SimilarityIndex } from '../../lib/pairing/forest.ts';
 import { compareImages } from '../../lib/pairing/ranking.ts';
 import { connectProducer } from '../../lib/queue/connection.ts';
 import { redisForest } from '../../lib/queue/forest.ts';
 import type { Store } from '../../lib/store/store.ts';
-import { listImages, loadSketch } from '../../workers/sketch.ts';
+import { loadSketch, rebuildIndex } from '../../workers/sketch.ts';
 import { loadSignature, signatureStage } from '../../workers/signature.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
@@ -13,7 +12,6 @@ import { REDIS_OPTION } from '../queue.ts';
 import { printResult, STORE_OPTION, withContext } from '../session.ts';
 
 const USAGE = 'IMAGE [options]';
-const BATCH = 500;
 
 export const similarCommand: Command = {
   summary: 'Finds the images of the store that have most in common with IMAGE.',
@@ -65,28 +63,13 @@ async function withIndex<Result>(
   action: (index: SimilarityIndex) => Promise<Result>,
 ): Promise<Result> {
   const url = args.text('redis');
-  if (url === undefined) return action(await filled(createForest(createMemoryStorage()), store, signal));
+  if (url === undefined)
+    return action(await rebuildIndex(createForest(createMemoryStorage()), store, signal));
   const connection = await connectProducer(url);
   try {
     const index = createForest(redisForest(connection));
-    return await action(args.flag('rebuild') ? await filled(index, store, signal) : index);
+    return await action(args.flag('rebuild') ? await rebuildIndex(index, store, signal) : index);
   } finally {
     connection.redis.disconnect();
   }
-}
-
-async function filled(index: SimilarityIndex, store: Store, signal: AbortSignal): Promise<SimilarityIndex> {
-  const gone = new Set<Digest>(await Array.fromAsync(index.list()));
-  let batch = [];
-  for await (const manifest of listImages(store)) {
-    signal.throwIfAborted();
-    gone.delete(manifest);
-    batch.push({ manifest, sketch: await loadSketch(store, manifest) });
-    if (batch.length < BATCH) continue;
-    await index.add(batch);
-    batch = [];
-  }
-  await index.add(batch);
-  for (const manifest of gone) await index.remove(manifest);
-  return index;
 }

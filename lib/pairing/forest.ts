@@ -9,8 +9,14 @@ export interface SimilarityIndex {
   remove(manifest: Digest): Promise<void>;
   /** All images, in no order. */
   list(): AsyncIterable<Digest>;
-  /** At most `count` images, most similar first. The image itself is among them where it is in the index. */
-  nearest(sketch: ImageSketch, count: number): Promise<Neighbour[]>;
+  /**
+   * At most `count` images, most similar first. The image itself is among them where it is in the index.
+   *
+   * @param among others are passed over; of those that have next to nothing in common some may be missing
+   */
+  nearest(sketch: ImageSketch, count: number, among?: readonly Digest[]): Promise<Neighbour[]>;
+  /** What the index knows of these images. */
+  sketches(manifests: readonly Digest[]): Promise<(ImageSketch | undefined)[]>;
 }
 
 export interface IndexedImage {
@@ -41,8 +47,10 @@ export interface ForestStorage {
 
 const ID_SIZE = 8;
 const DIGEST_SIZE = 32;
-/** Members looked at in each direction of each tree. */
+/** Members looked at in each direction of each tree; where too few of them are allowed, up to so many. */
 const REACH = 48;
+const FARTHEST = 3072;
+const WIDER = 4;
 /** Records compared for each query, at least. */
 const COMPARED = 128;
 
@@ -57,19 +65,16 @@ export function createForest(storage: ForestStorage): SimilarityIndex {
     async add(images) {
       const ids = images.map(({ manifest }) => idOf(manifest));
       const known = await storage.records(ids);
-      for (const [i, record] of known.entries()) {
-        const image = images[i]!;
-        if (record && !record.subarray(DIGEST_SIZE).equals(image.sketch)) {
-          await storage.remove(ids[i]!, membersOf(ids[i]!, record.subarray(DIGEST_SIZE)));
-        }
+      const news = [];
+      for (const [i, { manifest, sketch }] of images.entries()) {
+        const id = ids[i]!;
+        const before = known[i]?.subarray(DIGEST_SIZE);
+        if (before?.equals(sketch)) continue;
+        if (before) await storage.remove(id, membersOf(id, before));
+        const record = Buffer.concat([Buffer.from(hexOf(manifest), 'hex'), sketch]);
+        news.push({ id, keys: membersOf(id, sketch), record });
       }
-      await storage.put(
-        images.map(({ manifest, sketch }, i) => ({
-          id: ids[i]!,
-          keys: membersOf(ids[i]!, sketch),
-          record: Buffer.concat([Buffer.from(hexOf(manifest), 'hex'), sketch]),
-        })),
-      );
+      await storage.put(news);
     },
     async remove(manifest) {
       const id = idOf(manifest);
@@ -79,14 +84,16 @@ export function createForest(storage: ForestStorage): SimilarityIndex {
     async *list() {
       for await (const record of storage.all()) yield manifestOf(record);
     },
-    async nearest(sketch, count) {
+    async nearest(sketch, count, among) {
       const keys = treeKeys(sketch);
-      const scores = new Map<string, number>();
-      for (const [tree, members] of (await storage.around(keys, REACH)).entries()) {
-        for (const member of members) {
-          const id = member.toString('latin1', TREE_DEPTH);
-          scores.set(id, (scores.get(id) ?? 0) + commonPrefix(member, keys[tree]!));
-        }
+      const allowed = among && new Set(among.map((manifest) => idOf(manifest).toString('latin1')));
+      const wanted = Math.min(count, allowed?.size ?? 0);
+      let scores = new Map<string, number>();
+      for (let reach = REACH; ; reach *= WIDER) {
+        const found = await storage.around(keys, reach);
+        scores = scoresOf(found, keys, allowed);
+        const isAll = found.every((members) => members.length < 2 * reach);
+        if (scores.size >= wanted || isAll || reach >= FARTHEST) break;
       }
       const ids = [...scores].sort(([, a], [, b]) => b - a).slice(0, Math.max(2 * count, COMPARED));
       const records = await storage.records(ids.map(([id]) => Buffer.from(id, 'latin1')));
@@ -104,7 +111,28 @@ export function createForest(storage: ForestStorage): SimilarityIndex {
         .sort((a, b) => b.similarity - a.similarity || (a.manifest < b.manifest ? -1 : 1))
         .slice(0, count);
     },
+    async sketches(manifests) {
+      const records = await storage.records(manifests.map(idOf));
+      return records.map((record) => record?.subarray(DIGEST_SIZE));
+    },
   };
+}
+
+/** For each id found how much its keys have in common with the query's. */
+function scoresOf(
+  found: readonly Buffer[][],
+  keys: readonly Buffer[],
+  allowed: ReadonlySet<string> | undefined,
+): Map<string, number> {
+  const scores = new Map<string, number>();
+  for (const [tree, members] of found.entries()) {
+    for (const member of members) {
+      const id = member.toString('latin1', TREE_DEPTH);
+      if (allowed && !allowed.has(id)) continue;
+      scores.set(id, (scores.get(id) ?? 0) + commonPrefix(member, keys[tree]!));
+    }
+  }
+  return scores;
 }
 
 /** Two images with one id would be one: among a million, with a chance below 1 in 10 million. */

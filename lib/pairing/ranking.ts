@@ -82,9 +82,12 @@ export function compareImages(
   };
 }
 
-/** Whether some patch from this source is expected to weigh less than a pull by more than predictions are off. */
-export function isWorthIt({ predictions, pullSize }: Candidate): boolean {
-  return Object.values(predictions).some(({ size }) => size < pullSize * WORTH);
+/** Whether a patch from this source, in one of some formats, is expected to weigh less than a pull by more than noise. */
+export function isWorthIt(
+  { predictions, pullSize }: Candidate,
+  formats: readonly PatchFormat[] = ['xdelta', 'oci-delta'],
+): boolean {
+  return formats.some((format) => predictions[format].size < pullSize * WORTH);
 }
 
 /** Smallest predicted patch first; ties by TLSH distance, then by digest, so that every run agrees. */

@@ -1,4 +1,5 @@
 import type { Limits } from '../limits.ts';
+import type { SimilarityIndex } from '../pairing/forest.ts';
 import type { Store } from '../store/store.ts';
 import type { LayerCache } from './layercache.ts';
 import type { Sign } from '../trust/key.ts';
@@ -13,6 +14,8 @@ export interface StageContext {
   readonly scratch: string;
   /** Unpacked images on scratch, shared by the jobs of this process. */
   readonly layers: LayerCache;
+  /** The images that have been read, found by what they have in common. */
+  readonly similar: SimilarityIndex;
   /** Signs what is published, where the store's owner has a key. */
   readonly sign?: Sign;
 }

@@ -28,6 +28,8 @@ export interface RunPlan {
   readonly top: number;
   readonly formats: readonly PatchFormat[];
   readonly effort: Effort;
+  /** Whether sources get a patch, too, that are not expected to be worth it. */
+  readonly force?: true;
 }
 
 export interface ResidentSet {
@@ -125,6 +127,7 @@ export function parsePlan(bytes: Uint8Array, where: string): RunPlan {
     top: asSize(record['top'], `${where} top`),
     formats: formats as PatchFormat[],
     effort,
+    ...(record['force'] === true ? { force: true } : {}),
   };
 }
 

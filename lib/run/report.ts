@@ -12,6 +12,8 @@ export interface RunReport {
   readonly images: readonly ImageOutcome[];
   readonly rankings: Counts;
   readonly pairs: readonly PairOutcome[];
+  /** Pairs of the best sources that got no patch. */
+  readonly passedOver: readonly PassedOver[];
 }
 
 /** How items of a stage went. */
@@ -42,6 +44,13 @@ export type PairOutcome = {
   readonly source: string;
   readonly candidate: Candidate;
 } & ({ readonly status: 'done' | 'skipped'; readonly patches: readonly PatchOutcome[] } | Failed);
+
+/** A pair that was not tried: the prediction says that a pull moves hardly more, if at all. */
+export interface PassedOver {
+  readonly target: string;
+  readonly source: string;
+  readonly candidate: Candidate;
+}
 
 export function countStatuses(list: Iterable<string | undefined>): Counts {
   const counts = { total: 0, done: 0, skipped: 0, failed: 0 };

@@ -3,6 +3,7 @@ import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
 import { openImage } from '../oci/image.ts';
 import { parseReference } from '../oci/reference.ts';
+import { sketchOf } from '../pairing/sketch.ts';
 import type { KnownCompressions } from '../recompress/known.ts';
 import { serveThread } from '../threadmain.ts';
 import { computeSignature } from './compute.ts';
@@ -23,6 +24,8 @@ export interface SignatureResult {
   readonly manifest: Digest;
   /** The signature as it is stored. */
   readonly bytes: Uint8Array;
+  /** Of the similarity index. */
+  readonly sketch: Uint8Array;
   /** Of the layers that were not known. */
   readonly compressions: KnownCompressions;
 }
@@ -36,5 +39,10 @@ serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
       .filter(({ digest }) => !known.has(digest))
       .map(({ digest, compression }) => [digest, compression ?? null]),
   );
-  return { manifest: image.manifestDigest, bytes: serializeSignature(signature), compressions };
+  return {
+    manifest: image.manifestDigest,
+    bytes: serializeSignature(signature),
+    sketch: sketchOf(signature),
+    compressions,
+  };
 });

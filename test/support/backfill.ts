@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
+import { createForest, createMemoryStorage } from '../../lib/pairing/forest.ts';
 import type { RunReport } from '../../lib/run/report.ts';
 import { createLayerCache } from '../../lib/run/layercache.ts';
 import { openDirectoryStore } from '../../lib/store/directory.ts';
@@ -43,6 +44,7 @@ export async function runBackfill(
     limits: DEFAULT_LIMITS,
     scratch,
     layers,
+    similar: createForest(createMemoryStorage()),
   };
   const inDirectory = (names: readonly string[]) => names.map((name) => join(directory, name));
   return await backfill(

@@ -1,0 +1,25 @@
+import { isWorthIt, type Candidate, type Ranking } from '../lib/pairing/ranking.ts';
+import type { RunPlan } from '../lib/run/plan.ts';
+import { indexHead, writeIndex } from '../lib/store/targetindex.ts';
+import type { Store } from '../lib/store/store.ts';
+import { loadSignature } from './signature.ts';
+
+/** What a ranking leads to. */
+export interface Choice {
+  /** The sources that get a patch. */
+  readonly chosen: readonly Candidate[];
+  /** Those of the best that get none, since a pull is expected to move hardly more. */
+  readonly passedOver: readonly Candidate[];
+}
+
+/** Takes the best of a ranking. Where none of them is worth it, the target's index says so at once. */
+export async function choosePairs(
+  { target, candidates }: Ranking,
+  { top, formats, force }: Pick<RunPlan, 'top' | 'formats' | 'force'>,
+  store: Store,
+): Promise<Choice> {
+  const best = candidates.slice(0, top);
+  const chosen = best.filter((candidate) => force === true || isWorthIt(candidate, formats));
+  if (chosen.length === 0) await writeIndex(store, indexHead((await loadSignature(store, target)).image));
+  return { chosen, passedOver: best.filter((candidate) => !chosen.includes(candidate)) };
+}
