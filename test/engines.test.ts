@@ -2,66 +2,59 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { openEngine } from '../lib/engine/engine.ts';
 import type { EngineTransport } from '../lib/engine/transport.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { parseReference } from '../lib/oci/reference.ts';
-import { startContainerd } from './support/containerd.ts';
 import { temporaryDirectory } from './support/directory.ts';
-import { startDocker } from './support/engine.ts';
 import { applyPatch, makePatch } from './support/patch.ts';
-import type { EngineUser } from './support/engineuser.ts';
-import { makePodman } from './support/podman.ts';
 import { missing, notRoot } from './support/programs.ts';
 import { releaseLayers, writeRelease } from './support/releases.ts';
+import { SITE_ENGINES } from './support/siteengines.ts';
 
-const ENGINES: Readonly<
-  Record<EngineTransport, { programs: readonly string[]; start: (t: TestContext) => Promise<EngineUser> }>
-> = {
-  'docker-daemon': { programs: ['dockerd', 'docker'], start: startDocker },
-  'containers-storage': { programs: ['podman'], start: makePodman },
-  containerd: { programs: ['containerd', 'ctr'], start: startContainerd },
-};
-
-for (const [name, { programs, start }] of Object.entries(ENGINES)) {
+for (const [name, site] of Object.entries(SITE_ENGINES)) {
   const transport = name as EngineTransport;
-  test(`${transport}: list, export, load, tag`, { skip: missing(...programs) || notRoot() }, async (t) => {
-    const { env } = await start(t);
-    const engine = openEngine(transport, { env });
-    assert.deepEqual(await engine.list(), []);
-    const directory = await temporaryDirectory(t);
-    const file = (name: string) => join(directory, name);
-    await writeRelease(file('1'), 1, 1);
-    const layout = await writeRelease(file('2'), 1, 2);
-    await makePatch(file('1'), file('2'), file('patch'));
-    const repository = 'registry.example:5000/team/app';
-    await applyPatch(file('patch'), file('1'), `docker-archive:${file('2.tar')}:${repository}:2`);
-    await engine.load(file('2.tar'));
-    await engine.tag(`${repository}:2`, `${repository}:stable`);
+  test(
+    `${transport}: list, export, load, tag`,
+    { skip: missing(...site.programs) || notRoot() },
+    async (t) => {
+      const { env } = await site.start(t);
+      const engine = openEngine(transport, { env });
+      assert.deepEqual(await engine.list(), []);
+      const directory = await temporaryDirectory(t);
+      const file = (name: string) => join(directory, name);
+      await writeRelease(file('1'), 1, 1);
+      const layout = await writeRelease(file('2'), 1, 2);
+      await makePatch(file('1'), file('2'), file('patch'));
+      const repository = 'registry.example:5000/team/app';
+      await applyPatch(file('patch'), file('1'), `docker-archive:${file('2.tar')}:${repository}:2`);
+      await engine.load(file('2.tar'));
+      await engine.tag(`${repository}:2`, `${repository}:stable`);
 
-    const [image, ...others] = await engine.list();
-    assert.ok(image);
-    assert.deepEqual(others, []);
-    assert.equal(image.config, layout.configDigest);
-    assert.deepEqual(image.diffIDs, layout.diffIDs);
-    assert.deepEqual(image.names.toSorted(), [`${repository}:2`, `${repository}:stable`]);
+      const [image, ...others] = await engine.list();
+      assert.ok(image);
+      assert.deepEqual(others, []);
+      assert.equal(image.config, layout.configDigest);
+      assert.deepEqual(image.diffIDs, layout.diffIDs);
+      assert.deepEqual(image.names.toSorted(), [`${repository}:2`, `${repository}:stable`]);
 
-    await engine.tag(image.config, `${repository}:also`);
-    for (const [i, reference] of [`${repository}:also`, image.config].entries()) {
-      const path = file(`exported-${i}.tar`);
-      await engine.export(reference, path);
-      const exported = await openImage(await parseReference(path), { limits: DEFAULT_LIMITS });
-      assert.equal(exported.configDigest, layout.configDigest);
-      for (const [i, layer] of exported.layers.entries()) {
-        assert.ok((await buffer(layer.tar())).equals(releaseLayers(1, 2)[i]!));
+      await engine.tag(image.config, `${repository}:also`);
+      for (const [i, reference] of [`${repository}:also`, image.config].entries()) {
+        const path = file(`exported-${i}.tar`);
+        await engine.export(reference, path);
+        const exported = await openImage(await parseReference(path), { limits: DEFAULT_LIMITS });
+        assert.equal(exported.configDigest, layout.configDigest);
+        for (const [i, layer] of exported.layers.entries()) {
+          assert.ok((await buffer(layer.tar())).equals(releaseLayers(1, 2)[i]!));
+        }
       }
-    }
-    await assert.rejects(engine.export(`${repository}:none`, file('none.tar')), { kind: 'not-found' });
-    await assert.rejects(engine.load(file('patch')), { kind: 'io' });
-    assert.equal((await engine.list()).length, 1);
-  });
+      await assert.rejects(engine.export(`${repository}:none`, file('none.tar')), { kind: 'not-found' });
+      await assert.rejects(engine.load(file('patch')), { kind: 'io' });
+      assert.equal((await engine.list()).length, 1);
+    },
+  );
 }
 
 test('an engine that is not there', async () => {

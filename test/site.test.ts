@@ -4,15 +4,11 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { EXIT_CODES } from '../lib/errors.ts';
-import type { EngineTransport } from '../lib/engine/transport.ts';
-import { startContainerd } from './support/containerd.ts';
 import { snapshot } from './support/directory.ts';
-import { startDocker } from './support/engine.ts';
-import type { EngineUser } from './support/engineuser.ts';
 import { panamax, panamaxFails, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
-import { makePodman } from './support/podman.ts';
 import { missing, notRoot } from './support/programs.ts';
 import { startProxy } from './support/proxy.ts';
+import { SITE_ENGINES } from './support/siteengines.ts';
 import { makeSiteStore, NAME, type SiteStore } from './support/sitestore.ts';
 import { skopeoConfig, skopeoCopy } from './support/skopeo.ts';
 import { startWeb } from './support/web.ts';
@@ -197,25 +193,18 @@ describe('a site that trusts a key', () => {
   });
 });
 
-const ENGINES: Readonly<
-  Record<EngineTransport, { programs: readonly string[]; start: (t: TestContext) => Promise<EngineUser> }>
-> = {
-  'docker-daemon': { programs: ['dockerd', 'docker'], start: startDocker },
-  'containers-storage': { programs: ['podman'], start: makePodman },
-  containerd: { programs: ['containerd', 'ctr'], start: startContainerd },
-};
-
-for (const [transport, { programs, start }] of Object.entries(ENGINES)) {
+for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
   test(
     `${transport}: the second release at a site that has the first`,
-    { skip: missing(...programs, 'skopeo') || notRoot() },
+    { skip: missing(...engine.programs, 'skopeo') || notRoot() },
     async (t) => {
       const made = await makeSiteStore(t);
       const web = await startWeb(t, made.store);
-      const { env, command } = await start(t);
+      const user = await engine.start(t);
+      const { env, command } = user;
       const first = join(made.directory, 'first.tar');
       await skopeoCopy(`oci:${made.directory}/1`, `docker-archive:${first}:${NAME}:1`);
-      await (transport === 'containerd' ? command('images', 'import', first) : command('load', '-i', first));
+      await engine.load(user, first);
       const options = [`${NAME}:2`, '--store', web.url, '--engine', transport, ...made.site];
       const pull = async (...args: string[]) => {
         const { code, stdout, stderr } = await panamaxWith(env, 'pull', ...args, '--json');

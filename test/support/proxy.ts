@@ -27,6 +27,8 @@ export interface Proxy {
   readonly connections: number;
   /** Connections that a `refuse` or `cut` has reset. */
   readonly resets: number;
+  /** Bytes that clients have received. */
+  readonly received: number;
   /** What happens from now on; by default all is passed on. */
   setFault(fault?: Fault): void;
 }
@@ -36,6 +38,7 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
   const state = { fault: undefined as Fault | undefined, changed: Promise.withResolvers<void>() };
   let connections = 0;
   let resets = 0;
+  let received = 0;
   const open = new Set<Socket>();
 
   const server = createServer({ allowHalfOpen: true }, (client) => {
@@ -93,6 +96,7 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
           if (isCut) size = Math.max(0, cut.after - passed);
           if (!to.write(rest.subarray(0, size))) await once(to, 'drain', { signal: gone });
           passed += size;
+          if (direction === 'down') received += size;
           rest = rest.subarray(size);
           if (!isCut) continue;
           if (cut.times !== undefined) cut.times--;
@@ -122,6 +126,9 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
     },
     get resets() {
       return resets;
+    },
+    get received() {
+      return received;
     },
     setFault(next) {
       state.fault = next && { ...next };
