@@ -1,8 +1,6 @@
 import { PanamaxError } from '../lib/errors.ts';
 import type { RunStatus } from '../lib/run/status.ts';
 import { STAGES } from '../lib/run/stage.ts';
-import type { Store } from '../lib/store/store.ts';
-import { openStore } from '../lib/store/open.ts';
 import type { Arguments, Options } from './command.ts';
 import { formatShare, formatSize, formatTable } from './format.ts';
 
@@ -19,24 +17,6 @@ export function redisUrl(args: Arguments): string {
   const url = args.text('redis') ?? process.env['REDIS_URL'];
   if (url) return url;
   throw new PanamaxError('usage', 'no Redis', { expected: '--redis URL, or REDIS_URL in the environment' });
-}
-
-/** In milliseconds. */
-const STORE_DEADLINE = 10_000;
-
-/** Opens the store for a command that must not hang. @throws PanamaxError `io` within seconds */
-export async function openStoreSoon(args: Arguments): Promise<Store> {
-  const location = args.text('store')!;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new PanamaxError('io', 'the store does not answer', { where: location });
-    timer = setTimeout(() => reject(error), STORE_DEADLINE);
-  });
-  try {
-    return await Promise.race([openStore(location), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 export function formatStatus(status: RunStatus): string {

@@ -48,7 +48,7 @@ export async function withContext<Result>(
 ): Promise<Result> {
   const log = createLog(args.text('log-level')!);
   const signing = await readSigning(args);
-  const store = await openStore(args.text('store')!, signal);
+  const store = await openStore(args.text('store')!, { signal });
   await using scratch = await createScratch(scratchParent(args));
   await using layers = createLayerCache(join(scratch.path, 'layers'), await scratchSize(args, scratch.path));
   const similar = createForest(createMemoryStorage());

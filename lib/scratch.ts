@@ -1,5 +1,6 @@
-import { mkdir, rm, statfs } from 'node:fs/promises';
+import { mkdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { toPanamaxError, PanamaxError } from './errors.ts';
 import { ownName, sweepDead } from './file.ts';
 
 export interface Scratch {
@@ -26,4 +27,25 @@ export async function createScratch(parent: string): Promise<Scratch> {
 export async function defaultScratchSize(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory);
   return Math.floor(bavail * bsize * 0.8);
+}
+
+/**
+ * What an error is called once it is known which files on scratch it needed: that one of them has been removed
+ * meanwhile says nothing of what was asked for, and may go well another time. `io`, then.
+ */
+export async function scratchError(error: unknown, needed: readonly string[]): Promise<unknown> {
+  const known = toPanamaxError(error);
+  if (known.kind !== 'not-found' && known.kind !== 'internal') return error;
+  for (const path of needed) {
+    if (await isThere(path)) continue;
+    return new PanamaxError('io', 'a file on scratch is gone', { where: path }, { cause: error });
+  }
+  return error;
+}
+
+export async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }

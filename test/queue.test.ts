@@ -1,7 +1,7 @@
 /** Runs on a real queue: what they publish, what enqueueing again does, what failures leave. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, test, type TestContext } from 'node:test';
 import { createForest } from '../lib/pairing/forest.ts';
@@ -10,6 +10,7 @@ import { redisForest } from '../lib/queue/forest.ts';
 import { openQueues } from '../lib/queue/queues.ts';
 import { EXIT_CODES } from '../lib/errors.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
+import { openS3Store } from '../lib/store/s3.ts';
 import type { Store } from '../lib/store/store.ts';
 import { findReport } from '../lib/run/record.ts';
 import { createStatusReader, type RunStatus } from '../lib/run/status.ts';
@@ -19,13 +20,16 @@ import { listImages } from '../workers/sketch.ts';
 import { makeReleases, objectsOf, RELEASES, runBackfill } from './support/backfill.ts';
 import { fileScope } from './support/daemon.ts';
 import { blobPath, writeLayout } from './support/layout.ts';
-import { panamax, panamaxFails, panamaxJson, startPanamax } from './support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
 import { missing } from './support/programs.ts';
+import { startProxy } from './support/proxy.ts';
 import { createRandom } from './support/random.ts';
 import { startRedis, type Redis } from './support/redis.ts';
 import { writeRelease } from './support/releases.ts';
+import { noS3, startS3, throughPort } from './support/s3.ts';
 import { writeTar } from './support/tar.ts';
-import { finishedRun, planOf, startLocalWorker, until } from './support/worker.ts';
+import { FLOW, type StageHandlers } from '../workers/flow.ts';
+import { finishedRun, planOf, QUICK, startLocalWorker, until } from './support/worker.ts';
 
 const skip = missing('redis-server');
 const scope = fileScope();
@@ -265,6 +269,30 @@ describe('failures', { skip }, () => {
     await assertIdle();
   });
 
+  test('of scratch files that somebody removed are tried again', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2']);
+    const scratch = await mkdtemp(join(directory, 'scratch-'));
+    let removals = 0;
+    const handlers: StageHandlers = {
+      ...FLOW,
+      delta(job, plan, context) {
+        const lease: typeof context.layers.lease = async (request) => {
+          const leased = await context.layers.lease(request);
+          if (removals++ < 2) await rm(leased.streams[0]!.path);
+          return leased;
+        };
+        return FLOW.delta(job, plan, { ...context, layers: { ...context.layers, lease } });
+      },
+    };
+    const options = { redis: redis.url, store, directory, scratch, handlers, concurrency: 1 };
+    const worker = await startLocalWorker(t, options);
+    await put(planOf(directory, ['a2'], { sources: ['a1'] }), store, { jobs: QUICK.jobs });
+    const status = await finishedRun(store, 'run');
+    assert.deepEqual(status.failures, []);
+    const retried = worker.events.filter(({ status }) => status === 'retried');
+    assert.ok(retried.length >= 2 && retried.every(({ kind }) => kind === 'io'), JSON.stringify(retried));
+  });
+
   test('of the store, once it is gone', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2']);
     await put(planOf(directory, ['a1', 'a2']), store);
@@ -366,6 +394,73 @@ describe('by the commands', { skip }, () => {
     );
     await panamaxFails('not-found', /no such run/, 'status', 'none', '--store', store);
     await panamaxFails('usage', /unknown stage/, 'worker', 'x', '--store', store, '--redis', redis.url);
+  });
+});
+
+async function enqueueFails(what: RegExp, env: NodeJS.ProcessEnv, ...args: string[]): Promise<void> {
+  const { code, stderr } = await panamaxWith({ ...process.env, ...env }, 'enqueue', ...args);
+  assert.equal(code, EXIT_CODES.io, stderr);
+  assert.match(stderr, what);
+}
+
+describe('servers that take connections and never answer', { skip: skip || noS3() }, () => {
+  beforeEach(() => redis.wipe());
+
+  test('from the start', async (t) => {
+    const { directory } = await setUp(t, ['a1']);
+    const image = join(directory, 'a1');
+    const s3 = await startS3(t);
+    const silent = await startProxy(t, { port: Number(s3.access.endpoint.port) });
+    silent.setFault({ kind: 'hang' });
+    const silentRedis = await startProxy(t, redis);
+    silentRedis.setFault({ kind: 'hang' });
+    await enqueueFails(
+      new RegExp(
+        `^panamax enqueue: Redis: no answer in 6 s: in redis at 127\\.0\\.0\\.1:${silentRedis.port}\\n$`,
+      ),
+      {},
+      image,
+      '--store',
+      join(directory, 'store'),
+      '--redis',
+      `redis://127.0.0.1:${silentRedis.port}`,
+    );
+    await enqueueFails(
+      new RegExp(`^panamax enqueue: no data for 5 s: in s3://panamax/ at 127\\.0\\.0\\.1:${silent.port}`),
+      throughPort(s3, silent.port).environment,
+      image,
+      '--store',
+      's3://panamax',
+      '--redis',
+      redis.url,
+    );
+  });
+
+  test('half-way', async (t) => {
+    const { directory, store } = await setUp(t, ['a1']);
+    const proxy = await startProxy(t, redis);
+    const plan = planOf(directory, ['a1']);
+    const falling: Store = {
+      ...store,
+      async put(key, bytes) {
+        await store.put(key, bytes);
+        proxy.setFault({ kind: 'hang' });
+      },
+    };
+    await assert.rejects(put(plan, falling, { redis: `redis://127.0.0.1:${proxy.port}` }), {
+      kind: 'io',
+      message: new RegExp(`redis at 127.0.0.1:${proxy.port}`),
+    });
+
+    const s3 = await startS3(t);
+    const front = await startProxy(t, { port: Number(s3.access.endpoint.port) });
+    const { access } = throughPort(s3, front.port);
+    const hasty = await openS3Store(access, await s3.makeBucket(), '', { isHasty: true });
+    front.setFault({ kind: 'hang' });
+    await assert.rejects(put(plan, hasty), {
+      kind: 'io',
+      message: new RegExp(`no data for 5 s: in s3://.* at 127.0.0.1:${front.port}`),
+    });
   });
 });
 

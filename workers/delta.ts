@@ -20,6 +20,7 @@ import type { Outcome, StageContext } from '../lib/run/context.ts';
 import type { CachedImage } from '../lib/run/layercache.ts';
 import type { PatchOutcome } from '../lib/run/report.ts';
 import { indexHead, writeIndex } from '../lib/store/targetindex.ts';
+import { scratchError } from '../lib/scratch.ts';
 import { keys, type PatchFormat } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { runThread, threadModule } from '../lib/thread.ts';
@@ -78,8 +79,8 @@ async function makePatches(
   });
   const [sourceStream, targetStream] = lease.streams;
   const scratch = join(context.scratch, randomUUID());
-  await mkdir(scratch);
   try {
+    await mkdir(scratch);
     const module = threadModule('../lib/delta/thread', import.meta.url);
     const task: DeltaTask = {
       source: { ...input.source, unpacked: { record: source, stream: sourceStream! } },
@@ -108,6 +109,8 @@ async function makePatches(
       outcomes.push({ descriptor, encodeSeconds });
     }
     return outcomes;
+  } catch (error) {
+    throw await scratchError(error, [context.scratch, scratch, sourceStream!.path, targetStream!.path]);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

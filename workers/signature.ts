@@ -10,6 +10,7 @@ import { sketchOf, type ImageSketch } from '../lib/pairing/sketch.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import { parseSignature, type Signature } from '../lib/signature/signature.ts';
 import type { SignatureResult, SignatureTask } from '../lib/signature/thread.ts';
+import { scratchError } from '../lib/scratch.ts';
 import { keys } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { runThread, threadModule } from '../lib/thread.ts';
@@ -30,8 +31,8 @@ export async function signatureStage(
 ): Promise<Outcome<SignatureOutput>> {
   const { store, limits, signal } = context;
   const scratch = join(context.scratch, randomUUID());
-  await mkdir(scratch);
   try {
+    await mkdir(scratch);
     const options = { ...input, limits, scratch, signal };
     const image = await openImage(await parseReference(input.reference), options);
     const manifest = image.manifestDigest;
@@ -55,6 +56,8 @@ export async function signatureStage(
       'signature stored',
     );
     return { status: 'done', manifest: result.manifest };
+  } catch (error) {
+    throw await scratchError(error, [context.scratch, scratch]);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
 import { checkRunId, newRunId, type ResidentSet, type RunPlan } from '../../lib/run/plan.ts';
 import { STAGES } from '../../lib/run/stage.ts';
+import { openStore } from '../../lib/store/open.ts';
 import { enqueue, waitForRun, type Enqueued } from '../../producers/enqueue.ts';
 import { expandReferences, type TagChoice } from '../../producers/expand.ts';
 import { parseInventory } from '../../producers/inventory.ts';
@@ -9,7 +10,7 @@ import { absoluteReference, readReferences } from '../../producers/references.ts
 import { COMMON, type Arguments, type Command } from '../command.ts';
 import { DELTA_OPTIONS, FORCE_OPTION, parseEffort, parseFormats } from '../delta.ts';
 import { formatTable } from '../format.ts';
-import { formatStatus, openStoreSoon, redisUrl, REDIS_OPTION, refuseFailures } from '../queue.ts';
+import { formatStatus, redisUrl, REDIS_OPTION, refuseFailures } from '../queue.ts';
 import { createRunProgress } from '../progress.ts';
 import { REGISTRY_OPTIONS, TAG_OPTIONS, tagChoice } from '../registry.ts';
 import { printResult, STORE_OPTION } from '../session.ts';
@@ -56,7 +57,8 @@ export const enqueueCommand: Command = {
   async run(args, signal) {
     const redis = redisUrl(args);
     const plan = await planOf(args, signal);
-    const store = await openStoreSoon(args);
+    const location = args.text('store')!;
+    const store = await openStore(location, { signal, isHasty: true });
     const dryRun = args.flag('dry-run');
     const enqueued = await enqueue(plan, store, { redis, dryRun, retryFailed: args.flag('retry-failed') });
     if (!args.flag('wait') || dryRun) {
@@ -65,7 +67,9 @@ export const enqueueCommand: Command = {
     }
     process.stderr.write(`${formatEnqueued(enqueued, false)}\n`);
     const progress = createRunProgress();
-    const status = await waitForRun(plan.id, store, { redis, signal, onStatus: progress });
+    // a run outlasts the restart of a server
+    const patient = await openStore(location, { signal });
+    const status = await waitForRun(plan.id, patient, { redis, signal, onStatus: progress });
     printResult(args, { ...enqueued, status }, formatStatus({ ...status, failures: [] }));
     refuseFailures(status);
   },

@@ -3,8 +3,9 @@ import { createPace } from '../../lib/run/pace.ts';
 import { checkRunId } from '../../lib/run/plan.ts';
 import { listRuns } from '../../lib/run/record.ts';
 import { createStatusReader } from '../../lib/run/status.ts';
+import { openStore } from '../../lib/store/open.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
-import { formatStatus, openStoreSoon, refuseFailures } from '../queue.ts';
+import { formatStatus, refuseFailures } from '../queue.ts';
 import { printResult, STORE_OPTION } from '../session.ts';
 
 const USAGE = '[RUN] [options]';
@@ -20,7 +21,7 @@ export const statusCommand: Command = {
   },
   async run(args, signal) {
     operandCount(args, 0, 1, USAGE);
-    const store = await openStoreSoon(args);
+    const store = await openStore(args.text('store')!, { signal, isHasty: !args.flag('watch') });
     const [run] = args.operands;
     if (run === undefined) {
       const runs = await listRuns(store);

@@ -3,7 +3,9 @@ import { PanamaxError, toPanamaxError } from '../errors.ts';
 
 /** In milliseconds. */
 const CONNECT_TIMEOUT = 2000;
-const ANSWER_TIMEOUT = 15_000;
+/** Until a server has answered for the first time; then for each command. */
+const GREETING_TIMEOUT = 6000;
+const ANSWER_TIMEOUT = 10_000;
 const CONNECT_TRIES = 3;
 const MAX_RECONNECT_DELAY = 5000;
 
@@ -30,12 +32,18 @@ export async function connectProducer(url: string): Promise<Connection> {
   });
   let last: Error | undefined;
   redis.on('error', (error: Error) => (last = error));
+  const late = setTimeout(() => {
+    last ??= new Error(`no answer in ${GREETING_TIMEOUT / 1000} s`);
+    redis.disconnect();
+  }, GREETING_TIMEOUT);
   try {
     await redis.connect();
     await redis.ping();
   } catch (error) {
     redis.disconnect();
     throw redisError(last ?? error, where);
+  } finally {
+    clearTimeout(late);
   }
   return { redis, where };
 }

@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LayerStream } from '../delta/alignment.ts';
 import { PanamaxError } from '../errors.ts';
+import { isThere } from '../scratch.ts';
 
 /**
  * The layer streams of images on scratch, shared by the jobs of one process: an image that many jobs need is
@@ -13,7 +14,8 @@ export interface LayerCache {
    * Waits until there is room for all of a job's images, unpacks what is not there, and keeps them until the lease
    * is disposed of. A job takes all it needs by one lease, so that no two wait for each other.
    *
-   * @throws PanamaxError `limit` for what never fits, and whatever `unpack` throws
+   * @throws PanamaxError `limit` for what never fits, `io` for files that somebody has removed (another lease makes
+   * them anew), and whatever `unpack` throws
    */
   lease(request: LeaseRequest): Promise<Lease>;
   readonly stats: Readonly<CacheStats>;
@@ -185,6 +187,15 @@ export function createLayerCache(directory: string, maxSize: number): LayerCache
     else if (entry.users === 0) drop(key, entry);
   }
 
+  /** Of files that are not there any more the cache has nothing. */
+  async function refuseLost(taken: ReadonlyMap<string, Entry>): Promise<void> {
+    for (const [key, entry] of taken) {
+      if (await isThere(entry.path)) continue;
+      if (entries.get(key) === entry) drop(key, entry);
+      throw new PanamaxError('io', 'layers on scratch are gone', { where: entry.path });
+    }
+  }
+
   async function admission(request: LeaseRequest): Promise<ReadonlyMap<string, Entry>> {
     const { promise, resolve, reject } = Promise.withResolvers<ReadonlyMap<string, Entry>>();
     const waiter: Waiter = { request, admit: resolve, fail: reject };
@@ -228,6 +239,7 @@ export function createLayerCache(directory: string, maxSize: number): LayerCache
           Promise.all(images.map(({ key }) => taken.get(key)!.stream)),
           signal,
         );
+        await refuseLost(taken);
         return { streams, [Symbol.dispose]: release };
       } catch (error) {
         release();

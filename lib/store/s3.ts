@@ -16,6 +16,8 @@ const PATIENCE: Patience = { attempts: 6, delay: 250, connect: 10_000, idle: 60_
 export interface S3Options {
   readonly patience?: Patience;
   readonly firstContact?: Patience;
+  /** For who must not hang: a server that was there and stops answering is waited for no longer than at the start. */
+  readonly isHasty?: boolean;
   /** The account may only read: the bucket is not made, nothing is tidied up. */
   readonly readOnly?: boolean;
   /** Ends requests under way. */
@@ -32,8 +34,10 @@ export async function openS3Store(
   access: S3Access,
   bucketName: string,
   prefix: string,
-  { patience = PATIENCE, firstContact = FIRST_CONTACT, readOnly = false, signal }: S3Options = {},
+  options: S3Options = {},
 ): Promise<Store> {
+  const { firstContact = FIRST_CONTACT, isHasty = false, readOnly = false, signal } = options;
+  const patience = options.patience ?? (isHasty ? firstContact : PATIENCE);
   const bucket = bucketOf(access, bucketName, patience, signal);
   const { client, policy } = bucket;
   const where = `s3://${bucketName}/${prefix} at ${access.endpoint.host}`;
