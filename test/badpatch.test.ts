@@ -1,6 +1,6 @@
 /** Wrong sources, damaged patches and files that are none: refused, and nothing is kept. */
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
@@ -66,10 +66,23 @@ describe('a source that is not the source of the patch', () => {
     const wrong = {
       release: releaseLayers(1, 3),
       fewer: first.slice(0, 1),
-      more: [...first, first[0]!],
-      swapped: first.toReversed(),
       none: [],
     };
+    // an xdelta needs the source's layers, in whatever image
+    const others = { more: [...first, first[0]!], swapped: first.toReversed() };
+    for (const [name, layers] of Object.entries(others)) {
+      const source = join(directory, name);
+      await writeLayout(source, layers);
+      await assertRefused(
+        pair,
+        { patch: pair.patches['oci-delta'], source, output: `oci:${directory}/new` },
+        ['wrong-source'],
+      );
+      const output = join(directory, 'new.stream');
+      await applyPatch(pair.patches.xdelta, source, `stream:${output}`);
+      assert.ok((await readFile(output)).equals(Buffer.concat(releaseLayers(1, 2))));
+      await rm(output);
+    }
     for (const [name, layers] of Object.entries(wrong)) {
       const source = join(directory, name);
       await writeLayout(source, layers);
@@ -204,7 +217,7 @@ test('a target that is larger than allowed', async (t) => {
   for (const format of FORMATS) {
     const destination = parseDestination(`oci:${pair.directory}/new`);
     const limits = { ...DEFAULT_LIMITS, maxImageSize: Buffer.concat(releaseLayers(1, 2)).length - 1 };
-    const task = { patch: pair.patches[format], source: pair.source, destination };
+    const task = { patch: pair.patches[format], sources: [pair.source], destination };
     const apply = applyPatchFile(task, { scratch, limits, signal: new AbortController().signal });
     await assert.rejects(apply, { kind: 'limit', message: /maxImageSize/ });
   }

@@ -1,112 +1,109 @@
-/** The servers that other tests rely on, and the faults of the proxy in front of them. */
+/** Layers of a patch's source in other images than it: any that has them serves, several together, too. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { once } from 'node:events';
-import { request, type IncomingMessage } from 'node:http';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
+import { layersDigest } from '../lib/delta/descriptor.ts';
+import { findServers } from '../lib/site/servers.ts';
+import type { Resident } from '../lib/site/resident.ts';
+import { digestOf, writeLayout } from './support/layout.ts';
+import { panamaxFails, panamaxJson } from './support/panamax.ts';
+import { applyPatch, makePatch } from './support/patch.ts';
+import { createRandom } from './support/random.ts';
+import { releaseLayers } from './support/releases.ts';
+import { makeSiteStore, NAME } from './support/sitestore.ts';
 import { temporaryDirectory } from './support/directory.ts';
-import { missing } from './support/programs.ts';
-import { startProxy } from './support/proxy.ts';
-import { startRedis } from './support/redis.ts';
-import { startRegistry } from './support/registry.ts';
-import { writeRelease } from './support/releases.ts';
-import { noS3, startS3 } from './support/s3.ts';
+import { writeTar } from './support/tar.ts';
 
-const run = promisify(execFile);
+type Sha = `sha256:${string}`;
+const sha = (text: string) => digestOf(Buffer.from(text)) as Sha;
 
-test('redis keeps what it said it has through a kill', { skip: missing('redis-server') }, async (t) => {
-  const redis = await startRedis(t);
-  assert.equal(await redis.command('SET', 'a', 'kept'), '+OK');
-  const { pid } = redis;
-  await redis.stop('SIGKILL');
-  await assert.rejects(redis.command('PING'));
-  await redis.start();
-  assert.notEqual(redis.pid, pid);
-  assert.equal(await redis.command('STRLEN', 'a'), ':4');
-  await redis.wipe();
-  assert.equal(await redis.command('DBSIZE'), ':0');
+function resident(label: string, ...layers: string[]): Resident {
+  const diffIDs = layers.map(sha);
+  return {
+    config: sha(label),
+    manifests: [],
+    diffIDs,
+    label,
+    isExported: false,
+    reference: async () => label,
+  };
+}
+
+test('as few images as have the layers between them', () => {
+  const diffIDs = ['a', 'b', 'c'].map(sha);
+  const source = {
+    manifest: sha('m'),
+    config: sha('source'),
+    layers: layersDigest(diffIDs),
+    size: 3,
+    diffIDs,
+  };
+  const labels = (residents: Resident[], format: 'xdelta' | 'oci-delta' = 'xdelta') =>
+    findServers({ format, source }, residents)?.map(({ label }) => label);
+  const ab = resident('ab', 'a', 'b');
+  const c = resident('c', 'c', 'd');
+  const b = resident('b', 'b');
+  assert.deepEqual(labels([b, ab, c]), ['ab', 'c']);
+  assert.deepEqual(labels([b, ab, c, resident('all', 'd', 'c', 'b', 'a')]), ['all']);
+  assert.deepEqual(labels([ab, c, resident('source')]), ['source']);
+  assert.deepEqual(labels([resident('copy', 'a', 'b', 'c'), ab]), ['copy']);
+  assert.equal(labels([ab, b]), undefined);
+  assert.equal(labels([]), undefined);
+  // unpacked files, of one image
+  assert.equal(labels([ab, c], 'oci-delta'), undefined);
+  const { diffIDs: _, ...unlisted } = source;
+  assert.equal(findServers({ format: 'xdelta', source: unlisted }, [ab, c]), undefined);
 });
 
-test('an S3 server with buckets of its own', { skip: noS3() }, async (t) => {
-  const s3 = await startS3(t);
-  const bucket = await s3.makeBucket();
-  await s3.client.putObject(bucket, 'a/b', 'text');
-  assert.equal(String(await buffer(await s3.client.getObject(bucket, 'a/b'))), 'text');
+test('a patch is applied to two images that share its source', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const path = (name: string) => join(directory, name);
+  const [base, application] = releaseLayers(1, 1) as [Buffer, Buffer];
+  const other = writeTar([{ path: 'other', content: createRandom(3).bytes(2000) }]);
+  await writeLayout(path('source'), [base, application]);
+  await writeLayout(path('target'), releaseLayers(1, 2));
+  await writeLayout(path('one'), [other, application]);
+  await writeLayout(path('two'), [base]);
+  await makePatch(path('source'), path('target'), path('patch'));
+  await applyPatch(path('patch'), [path('one'), path('two')], `stream:${path('rebuilt')}`);
+  assert.ok((await readFile(path('rebuilt'))).equals(Buffer.concat(releaseLayers(1, 2))));
+  await assert.rejects(applyPatch(path('patch'), [path('one'), path('target')], `stream:${path('no')}`), {
+    kind: 'wrong-source',
+    message: /expected layer 0 sha256:\w+, found none/,
+  });
+  const streams = [`stream:${path('rebuilt')}`, path('two')];
+  await assert.rejects(applyPatch(path('patch'), streams, `stream:${path('no')}`), { kind: 'usage' });
+  await panamaxFails(
+    'wrong-source',
+    /not the source of this patch/,
+    'apply',
+    path('patch'),
+    '--source',
+    path('one'),
+    '--output',
+    `oci:${path('out')}`,
+  );
 });
 
-test(
-  'a registry asks for its password',
-  { skip: missing('docker-registry', 'htpasswd', 'skopeo') },
-  async (t) => {
-    const registry = await startRegistry(t, { user: 'site', password: 'open sesame' });
-    const directory = await temporaryDirectory(t);
-    const { manifestDigest } = await writeRelease(join(directory, 'image'), 1, 1);
-    const images = [`oci:${join(directory, 'image')}`, `docker://${registry.host}/team/app:1`];
-    const policy = ['--preserve-digests', '--dest-tls-verify=false'];
-    const copy = (...options: string[]) =>
-      run('skopeo', ['--insecure-policy', 'copy', '-q', ...policy, ...options, ...images]);
-    await assert.rejects(copy('--dest-no-creds'), /unauthorized|authentication/i);
-    await copy('--dest-creds', 'site:open sesame');
-    const headers = { authorization: `Basic ${Buffer.from('site:open sesame').toString('base64')}` };
-    const manifest = await fetch(`http://${registry.host}/v2/team/app/manifests/1`, {
-      headers: { ...headers, accept: 'application/vnd.oci.image.manifest.v1+json' },
-    });
-    assert.equal(manifest.headers.get('docker-content-digest'), manifestDigest);
-  },
-);
-
-test('a proxy refuses, stalls, slows and cuts connections', { skip: noS3() }, async (t) => {
-  const s3 = await startS3(t);
-  const proxy = await startProxy(t, { port: Number(s3.access.endpoint.port) });
-  const bucket = await s3.makeBucket();
-  const size = 300_000;
-  await s3.client.putObject(bucket, 'large', Buffer.alloc(size, 1));
-  const url = new URL(await s3.client.presignedGetObject(bucket, 'large'));
-
-  /** Bytes that come in until the end or an error. */
-  async function read(): Promise<{ length: number; error?: string }> {
-    const sent = request({
-      host: '127.0.0.1',
-      port: proxy.port,
-      path: `${url.pathname}${url.search}`,
-      headers: { host: url.host },
-    });
-    sent.on('error', () => {});
-    sent.end();
-    let length = 0;
-    try {
-      const [answer] = (await once(sent, 'response')) as [IncomingMessage];
-      for await (const piece of answer) length += (piece as Buffer).length;
-      return { length };
-    } catch (error) {
-      return { length, error: (error as NodeJS.ErrnoException).code ?? String(error) };
-    }
+test('a site with no image that a patch is from, but with its layers', async (t) => {
+  const made = await makeSiteStore(t);
+  const path = (name: string) => join(made.directory, name);
+  const noise = writeTar([{ path: 'noise', content: createRandom(7).bytes(1_500_000), mtime: 1 }]);
+  const [base, application] = releaseLayers(1, 1) as [Buffer, Buffer];
+  await writeLayout(path('noise'), [noise, application]);
+  await writeLayout(path('base'), [base]);
+  const pull = ['pull', `${NAME}:2`, '--store', made.store, ...made.site, '--engine', 'none'];
+  const to = ['--output', `oci:${path('out')}:new`];
+  await panamaxFails('no-patch', /none of 1 patches/, ...pull, '--source', path('noise'), ...to);
+  interface Outcome {
+    readonly method: string;
+    readonly target: { readonly config: string };
+    readonly patch: { readonly source: string };
   }
-
-  assert.deepEqual(await read(), { length: size });
-
-  proxy.setFault({ kind: 'cut', direction: 'down', after: 100_000, times: 1 });
-  const cut = await read();
-  assert.ok(cut.error && cut.length < 100_000, JSON.stringify(cut));
-  assert.deepEqual(await read(), { length: size });
-
-  proxy.setFault({ kind: 'cut', direction: 'up', after: 10 });
-  assert.deepEqual(await read(), { length: 0, error: 'ECONNRESET' });
-
-  proxy.setFault({ kind: 'refuse' });
-  assert.deepEqual(await read(), { length: 0, error: 'ECONNRESET' });
-  assert.equal(proxy.resets, 3);
-
-  proxy.setFault({ kind: 'slow', rate: 1_000_000 });
-  assert.deepEqual(await read(), { length: size });
-
-  // what stalls goes on where it was
-  proxy.setFault({ kind: 'hang' });
-  const stalled = read();
-  proxy.setFault();
-  assert.deepEqual(await stalled, { length: size });
-  assert.equal(proxy.connections, 7);
+  const sources = ['--source', path('base'), '--source', path('noise')];
+  const { method, target, patch } = await panamaxJson<Outcome>(...pull, ...sources, ...to);
+  assert.equal(method, 'patch');
+  assert.equal(target.config, made.images[1]!.configDigest);
+  assert.equal(patch.source, `${path('noise')} + ${path('base')}`);
 });

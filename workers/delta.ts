@@ -7,6 +7,7 @@ import {
   parseDescriptor,
   serializeDescriptor,
   signDescriptor,
+  sourceName,
   type PatchDescriptor,
 } from '../lib/delta/descriptor.ts';
 import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
@@ -97,7 +98,7 @@ async function makePatches(
       const made: PatchDescriptor = {
         format,
         effort: input.effort,
-        source: imageName(source),
+        source: sourceName(source),
         target: imageName(target),
         ...(size < pull ? { patch: { size, digest } } : {}),
         sizes: { predicted: input.predictedPatchSize, actual: size, pull },

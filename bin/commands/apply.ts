@@ -14,7 +14,13 @@ export const applyCommand: Command = {
   summary: "Rebuilds a patch's target image from its source image.",
   usage: USAGE,
   options: {
-    source: { type: 'string', short: 's', value: 'IMAGE', help: 'the image that is there, or stream:FILE' },
+    source: {
+      type: 'string',
+      short: 's',
+      multiple: true,
+      value: 'IMAGE',
+      help: 'the image that is there, or several that have its layers between them, or stream:FILE',
+    },
     output: {
       type: 'string',
       short: 'o',
@@ -31,9 +37,9 @@ export const applyCommand: Command = {
   async run(args, signal) {
     operandCount(args, 1, 1, USAGE);
     const [patch] = args.operands;
-    const source = args.text('source');
+    const sources = args.list('source');
     const output = args.text('output');
-    if (source === undefined || output === undefined) {
+    if (sources.length === 0 || output === undefined) {
       throw new PanamaxError('usage', 'source or output is missing', { expected: USAGE });
     }
     const destination = parseDestination(output);
@@ -43,7 +49,7 @@ export const applyCommand: Command = {
     });
     await using scratch = await createScratch(scratchParent(args));
     const target = await applyPatchFile(
-      { patch: patch!, source, destination, isPlain, ...args.platform },
+      { patch: patch!, sources, destination, isPlain, ...args.platform },
       { scratch: scratch.path, limits: args.limits, signal },
     );
     const isExact = !isPlain && keepsManifest(target, destination);

@@ -6,7 +6,7 @@ import { PanamaxError } from '../errors.ts';
 import { writeAll } from '../file.ts';
 import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
-import { openImage, type Image } from '../oci/image.ts';
+import { openImage, type Image, type Layer } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
 import { imageRecord, platformOf, streamSize, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
@@ -21,8 +21,11 @@ import { applyXdelta } from './xdelta.ts';
 export interface ApplyTask {
   /** Path of the patch. */
   readonly patch: string;
-  /** Reference of the source image, or `stream:FILE` for its layer stream. */
-  readonly source: string;
+  /**
+   * References of images that have the source's layers between them, or `stream:FILE` for its layer stream. An oci-delta
+   * takes the very image it was made from, alone.
+   */
+  readonly sources: readonly string[];
   readonly destination: Destination;
   /** Layers uncompressed, and a manifest of its own, also where the target's could be kept. */
   readonly isPlain?: boolean;
@@ -63,29 +66,38 @@ export async function applyPatchFile(task: ApplyTask, context: ApplyContext): Pr
 
 /** The layer stream of the source, which has to have the very layers that the patch was made from. */
 async function xdeltaSource(recipe: Recipe, task: ApplyTask, context: ApplyContext): Promise<string> {
-  const { source, target } = recipe;
-  if (task.source.startsWith('stream:')) {
-    const path = task.source.slice('stream:'.length);
-    await checkStream(recipe, path, context.signal);
-    return path;
+  const stream = streamOf(task);
+  if (stream !== undefined) {
+    await checkStream(recipe, stream, context.signal);
+    return stream;
   }
-  const image = await openSource(task, platformOf(target), context);
-  const expected = source.layers.map((layer) => layer.diffID);
-  const found = image.layers.map((layer) => layer.diffID);
-  const at = Array.from({ length: Math.max(expected.length, found.length) }).findIndex(
-    (_, i) => expected[i] !== found[i],
-  );
-  if (at >= 0) {
-    throw wrongSource(
-      source.config,
-      `layer ${at} ${expected[at] ?? 'none'}`,
-      found[at] ?? 'none',
-      task.source,
-    );
+  const images: Image[] = [];
+  for (const source of task.sources) {
+    images.push(await openSource(source, task, platformOf(recipe.target), context));
   }
+  const layers = findLayers(recipe.source, images);
   const path = join(context.scratch, 'source');
-  await unpackImage(image, path, context.limits, context.signal);
+  await unpackImage({ reference: task.sources.join(', '), layers }, path, context.limits, context.signal);
   return path;
+}
+
+function streamOf({ sources }: ApplyTask): string | undefined {
+  const stream = sources.find((source) => source.startsWith('stream:'));
+  if (stream === undefined || sources.length === 1) return stream?.slice('stream:'.length);
+  throw new PanamaxError('usage', 'a layer stream goes with no other source', { found: sources.join(', ') });
+}
+
+/** The layers that a patch was made from, whichever of the images has them. */
+function findLayers(source: Recipe['source'], images: readonly Image[]): Layer[] {
+  const byDiffID = new Map(images.flatMap(({ layers }) => layers.map((layer) => [layer.diffID, layer])));
+  return source.layers.map(({ diffID }, at) => {
+    const layer = byDiffID.get(diffID);
+    if (layer) return layer;
+    const [only, ...others] = images;
+    const found = others.length === 0 ? only?.layers[at]?.diffID : undefined;
+    const where = images.map(({ reference }) => reference).join(', ');
+    throw wrongSource(source.config, `layer ${at} ${diffID}`, found ?? 'none', where);
+  });
 }
 
 /** A bare layer stream has no manifest: its layers are hashed where the patch's source has them. */
@@ -114,12 +126,15 @@ async function rebuildOnScratch(
   task: ApplyTask,
   { limits, scratch, signal }: ApplyContext,
 ): Promise<{ path: string; record: ImageRecord }> {
-  if (task.source.startsWith('stream:')) {
-    throw new PanamaxError('usage', 'an oci-delta needs the source as an image', { found: task.source });
+  const [reference] = task.sources;
+  if (reference === undefined || task.sources.length > 1 || reference.startsWith('stream:')) {
+    throw new PanamaxError('usage', 'an oci-delta needs the source as an image', {
+      found: task.sources.join(', '),
+    });
   }
-  const image = await openSource(task, platformOf(delta.target), { limits, scratch, signal });
+  const image = await openSource(reference, task, platformOf(delta.target), { limits, scratch, signal });
   if (image.configDigest !== delta.source.config) {
-    throw wrongSource(delta.source.config, delta.source.config, image.configDigest, task.source);
+    throw wrongSource(delta.source.config, delta.source.config, image.configDigest, reference);
   }
   const stream = await unpackImage(image, join(scratch, 'source'), limits, signal);
   await using source = await openRebuildSource(stream, image.layers, limits);
@@ -147,12 +162,13 @@ async function rebuildOnScratch(
 
 /** An index with several platforms at the source holds the target's, too. */
 async function openSource(
+  source: string,
   task: ApplyTask,
   target: Platform | undefined,
   context: ApplyContext,
 ): Promise<Image> {
   const platform = task.platform ?? target;
-  return openImage(await parseReference(task.source), { ...context, ...(platform && { platform }) });
+  return openImage(await parseReference(source), { ...context, ...(platform && { platform }) });
 }
 
 function checkSize(size: number, limits: Limits, where: string): void {

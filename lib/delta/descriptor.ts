@@ -1,4 +1,12 @@
-import { asRecord, asSize, digestOf, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
+import {
+  asArray,
+  asRecord,
+  asSize,
+  digestOf,
+  parseDigest,
+  parseDocument,
+  type Digest,
+} from '../oci/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
 import { streamSize, type ImageRecord } from '../oci/record.ts';
 import type { PatchFormat } from '../store/layout.ts';
@@ -10,7 +18,7 @@ export interface PatchDescriptor {
   readonly format: PatchFormat;
   /** How much work went into it. */
   readonly effort: Effort;
-  readonly source: ImageName;
+  readonly source: SourceName;
   readonly target: ImageName;
   /** Undefined where a pull moves no more than the patch would: then there is none. */
   readonly patch?: { readonly size: number; readonly digest: Digest };
@@ -36,9 +44,22 @@ export interface ImageName {
   readonly size: number;
 }
 
+/** What a patch starts from: an image, or several as one. */
+export interface SourceName extends ImageName {
+  /** Of its layers, bottom first: who has them all, in whatever images, has the source of an `xdelta` patch. */
+  readonly diffIDs?: readonly Digest[];
+  /** Manifests of the images, in the order of their layers, where there are several. */
+  readonly images?: readonly Digest[];
+}
+
 export function imageName({ manifest, config, layers }: ImageRecord): ImageName {
   const diffIDs = layers.map(({ diffID }) => diffID);
   return { manifest, config, layers: layersDigest(diffIDs), size: streamSize({ layers }) };
+}
+
+export function sourceName(source: ImageRecord, images: readonly Digest[] = []): SourceName {
+  const diffIDs = source.layers.map(({ diffID }) => diffID);
+  return { ...imageName(source), diffIDs, ...(images.length > 1 && { images }) };
 }
 
 /** @param diffIDs bottom first */
@@ -100,7 +121,7 @@ export function parseDescriptor(bytes: Uint8Array, where: string): PatchDescript
   return {
     format,
     effort: effort as Effort,
-    source: parseImageName(record['source'], `${where} source`),
+    source: parseSourceName(record['source'], `${where} source`),
     target: parseImageName(record['target'], `${where} target`),
     ...(record['patch'] === undefined ? {} : { patch: parsePatch(record['patch'], `${where} patch`) }),
     sizes: {
@@ -121,6 +142,26 @@ export function parseImageName(value: unknown, where: string): ImageName {
     layers: parseDigest(record['layers'], `${where} layers`),
     size: asSize(record['size'], `${where} size`),
   };
+}
+
+/** @throws PanamaxError `bad-input`, also for layers that are not those that `layers` stands for */
+export function parseSourceName(value: unknown, where: string): SourceName {
+  const name = parseImageName(value, where);
+  const { diffIDs, images } = asRecord(value, where);
+  const listed = diffIDs === undefined ? undefined : parseDigests(diffIDs, `${where} diffIDs`);
+  if (listed && layersDigest(listed) !== name.layers) {
+    const facts = { expected: name.layers, found: layersDigest(listed), where };
+    throw new PanamaxError('bad-input', 'layers of another source', facts);
+  }
+  return {
+    ...name,
+    ...(listed && { diffIDs: listed }),
+    ...(images !== undefined && { images: parseDigests(images, `${where} images`) }),
+  };
+}
+
+function parseDigests(value: unknown, where: string): Digest[] {
+  return asArray(value, where).map((digest) => parseDigest(digest, where));
 }
 
 function parsePatch(value: unknown, where: string): { size: number; digest: Digest } {

@@ -21,7 +21,11 @@ export interface Spool {
  *
  * @throws PanamaxError `bad-input`, `limit` over `maxImageSize`, `io`
  */
-export async function openSpool(image: Image, path: string, limits: Limits): Promise<Spool> {
+export async function openSpool(
+  image: Pick<Image, 'reference'>,
+  path: string,
+  limits: Limits,
+): Promise<Spool> {
   const file = await open(path, 'wx+');
   const layerSizes: number[] = [];
   let total = 0;
@@ -48,9 +52,13 @@ export async function openSpool(image: Image, path: string, limits: Limits): Pro
   };
 }
 
-/** Writes an image's layer stream to a new file. @throws PanamaxError as `openSpool` and its `add` do */
+/**
+ * Writes the layer stream of an image, or of some layers of several, to a new file.
+ *
+ * @throws PanamaxError as `openSpool` and its `add` do
+ */
 export async function unpackImage(
-  image: Image,
+  image: Pick<Image, 'reference' | 'layers'>,
   path: string,
   limits: Limits,
   signal?: AbortSignal,

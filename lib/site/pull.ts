@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyPatchFile } from '../delta/apply.ts';
 import { layersDigest, verifyPatch, type ImageName } from '../delta/descriptor.ts';
@@ -21,6 +21,7 @@ import { download } from './download.ts';
 import { checkNeed, needOf, type Need } from './need.ts';
 import { claimPartial } from './partial.ts';
 import { findResidents, type Resident } from './resident.ts';
+import { findServers } from './servers.ts';
 
 export interface PullTask {
   readonly name: ReleaseName;
@@ -153,16 +154,18 @@ async function pullPatch(task: PullTask, site: Site, known: Known): Promise<Pull
     return undefined;
   }
   const offers = index.patches.flatMap((offer) => {
-    const resident = residents.find((image) => fits(offer, image));
-    return resident ? [{ offer, resident }] : [];
+    const servers = findServers(offer, residents);
+    return servers ? [{ offer, servers }] : [];
   });
   if (offers.length === 0) known.reasons.push(noneFits(index.patches.length, residents.length));
-  for (const { offer, resident } of offers.toSorted((a, b) => a.offer.size - b.offer.size)) {
+  for (const { offer, servers } of offers.toSorted((a, b) => a.offer.size - b.offer.size)) {
+    const source = servers.map(({ label }) => label).join(' + ');
+    const isExported = servers.some((server) => server.isExported);
     const plan: Plan = {
       target: index.target,
-      source: resident.label,
+      source,
       offer,
-      need: needOf(offer, index.target, resident.isExported),
+      need: needOf(offer, index.target, isExported),
     };
     try {
       if (site.verify)
@@ -170,7 +173,7 @@ async function pullPatch(task: PullTask, site: Site, known: Known): Promise<Pull
       await checkNeed(plan.need, site.scratch, site.state);
       if (!task.dryRun) {
         site.onPlan?.(plan);
-        await applyOffer(plan, resident, task, site, reader);
+        await applyOffer(plan, servers, task, site, reader);
       }
       return {
         method: 'patch',
@@ -185,17 +188,12 @@ async function pullPatch(task: PullTask, site: Site, known: Known): Promise<Pull
       known.failure = toPanamaxError(error);
       const { kind, message } = known.failure;
       if (kind === 'internal') throw known.failure;
-      known.reasons.push(`patch from ${resident.label}: ${message}`);
+      known.reasons.push(`patch from ${source}: ${message}`);
       // neither the disk nor the network gets better with another patch
       if (kind === 'io') break;
     }
   }
   return undefined;
-}
-
-/** A copy may have another config than what it is of; its layer stream is the same. */
-function fits({ format, source }: PatchOffer, { config, layers }: Resident): boolean {
-  return config === source.config || (format === 'xdelta' && layers === source.layers);
 }
 
 /** What a tag stands for, as the store's owner says. */
@@ -213,7 +211,7 @@ async function resolveName(
 
 async function applyOffer(
   { offer, target }: Plan,
-  resident: Resident,
+  servers: readonly Resident[],
   { destination, name }: PullTask,
   { engine, limits, signal, state, scratch: parent }: Site,
   reader: StoreReader,
@@ -223,15 +221,18 @@ async function applyOffer(
     await download(reader, offer, partial.path, signal);
     await checkPatch(partial.path, target, limits);
     await using scratch = await createScratch(parent);
-    const source = await resident.reference(scratch.path);
+    const sources: string[] = [];
+    for (const server of servers) sources.push(await server.reference(scratch.path));
     const archive = join(scratch.path, 'target.tar');
     const output =
       destination ?? ({ transport: 'docker-archive', path: archive, name: engineName(name) } as const);
     const context = { scratch: scratch.path, limits, signal };
-    await applyPatchFile({ patch: partial.path, source, destination: output }, context);
+    await applyPatchFile({ patch: partial.path, sources, destination: output }, context);
     if (engine && !destination) {
       // the engine makes copies of its own: what is no longer needed makes room
-      for (const file of ['source.tar', 'source']) await rm(join(scratch.path, file), { force: true });
+      for (const name of await readdir(scratch.path)) {
+        if (join(scratch.path, name) !== archive) await rm(join(scratch.path, name), { force: true });
+      }
       await engine.load(archive);
       await checkLoaded(engine, target, engineName(name));
     }

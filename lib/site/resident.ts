@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-import { layersDigest } from '../delta/descriptor.ts';
 import type { Limits } from '../limits.ts';
-import type { Digest, Platform } from '../oci/descriptor.ts';
+import { hexOf, type Digest, type Platform } from '../oci/descriptor.ts';
 import { openImage } from '../oci/image.ts';
 import { parseReference } from '../oci/reference.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -12,8 +11,8 @@ export interface Resident {
   readonly config: Digest;
   /** That it is known by. */
   readonly manifests: readonly Digest[];
-  /** `layersDigest` of its layers. */
-  readonly layers: Digest;
+  /** Of its layers, bottom first. */
+  readonly diffIDs: readonly Digest[];
   /** For people. */
   readonly label: string;
   /** Whether `reference` makes a copy of it on scratch first. */
@@ -34,7 +33,7 @@ export async function findResidents(
     residents.push({
       config: configDigest,
       manifests: [manifestDigest],
-      layers: layersDigest(layers.map(({ diffID }) => diffID)),
+      diffIDs: layers.map(({ diffID }) => diffID),
       label: source,
       isExported: false,
       reference: async () => source,
@@ -44,11 +43,11 @@ export async function findResidents(
     residents.push({
       config,
       manifests,
-      layers: layersDigest(diffIDs),
+      diffIDs,
       label: names[0] ?? config,
       isExported: true,
       async reference(scratch) {
-        const path = join(scratch, 'source.tar');
+        const path = join(scratch, `source-${hexOf(config)}.tar`);
         await engine!.export(config, path);
         return `docker-archive:${path}`;
       },

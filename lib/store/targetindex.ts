@@ -2,8 +2,10 @@ import {
   parseDescriptor,
   imageName,
   parseImageName,
+  parseSourceName,
   type ImageName,
   type PatchDescriptor,
+  type SourceName,
 } from '../delta/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
@@ -47,7 +49,7 @@ export interface IndexHead {
 
 export interface PatchOffer {
   readonly format: PatchFormat;
-  readonly source: ImageName;
+  readonly source: SourceName;
   readonly key: string;
   readonly size: number;
   readonly digest: Digest;
@@ -133,7 +135,7 @@ function parseOffer(record: Record<string, unknown>, where: string): PatchOffer[
   return [
     {
       format,
-      source: parseImageName(record['source'], `${where} source`),
+      source: parseSourceName(record['source'], `${where} source`),
       key,
       size: asSize(record['size'], `${where} size`),
       digest: parseDigest(record['digest'], `${where} digest`),

@@ -35,11 +35,15 @@ export async function makePatch(
 }
 
 /** Applies a patch; scratch files go beside it. */
-export async function applyPatch(patch: string, source: string, output: string): Promise<ImageRecord> {
+export async function applyPatch(
+  patch: string,
+  source: string | readonly string[],
+  output: string,
+): Promise<ImageRecord> {
   const scratch = await mkdtemp(`${patch}-scratch-`);
   try {
     return await applyPatchFile(
-      { patch, source, destination: parseDestination(output) },
+      { patch, sources: [source].flat(), destination: parseDestination(output) },
       { scratch, limits, signal: new AbortController().signal },
     );
   } finally {
