@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage, type Image, type Layer } from '../lib/oci/image.ts';
-import { findCompression } from '../lib/recompress/detect.ts';
+import { findCompression, readHead } from '../lib/recompress/detect.ts';
 import type { Compression } from '../lib/recompress/recipe.ts';
 import { createScratch } from '../lib/scratch.ts';
 import { createServices, ENGINES, type Services, type Subject } from './compressors.ts';
@@ -146,7 +146,7 @@ async function judgeImage(tally: Tally, image: Image): Promise<void> {
 
 async function judge(tally: Tally, layer: JudgedLayer, tar: () => AsyncIterable<Uint8Array>): Promise<void> {
   const started = performance.now();
-  const compression = await findCompression(layer, tar);
+  const compression = await findCompression({ ...layer, head: await readHead(layer) }, tar);
   tally.seconds += (performance.now() - started) / 1000;
   tally.layers++;
   tally.bytes += layer.descriptor.size;

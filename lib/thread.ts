@@ -49,7 +49,8 @@ export function threadModule(name: string, base: string): URL {
   return new URL(`${name}${base.endsWith('.ts') ? '.ts' : '.js'}`, base);
 }
 
-function revived({ kind, message, facts }: Failure): PanamaxError {
+/** The error that has come out of a thread. */
+export function revived({ kind, message, facts }: Failure): PanamaxError {
   const error = new PanamaxError(kind, message);
   Object.defineProperty(error, 'facts', { value: facts });
   return error;

@@ -6,7 +6,7 @@ import { unpackImage } from '../oci/layerstream.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
-import { findCompressions } from '../recompress/detect.ts';
+import { findCompressions } from '../recompress/finder.ts';
 import { serveThread } from '../threadmain.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import type { Effort, LayerStream } from './alignment.ts';

@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import type { LayerStream } from '../delta/alignment.ts';
 import { compressionOf } from '../oci/decompress.ts';
+import type { Descriptor, Digest } from '../oci/descriptor.ts';
 import type { Layer } from '../oci/image.ts';
 import { candidates } from './encoders.ts';
 import { createGzip, gzipHeaderSize } from './gzip.ts';
-import type { KnownCompressions } from './known.ts';
 import type { Compression, GzipRecipe } from './recipe.ts';
 
 /** Of a layer's tar, to tell encoders apart by. */
@@ -13,38 +11,20 @@ const SAMPLE_SIZE = 1024 ** 2;
 /** Of the compressed layer, to compare with; more than the sample can take. */
 const HEAD_SIZE = 4 * 1024 ** 2;
 const STEP = 64 * 1024;
-const READ_SIZE = 256 * 1024;
 /** Whole layers that are compressed in vain, at most. */
 const MAX_ATTEMPTS = 4;
 
-/**
- * Finds how each layer of an image was compressed.
- *
- * @param stream the image's layer stream
- * @param known of layers that were looked into before
- * @returns undefined for those that can't be made again
- */
-export async function findCompressions(
-  layers: readonly Pick<Layer, 'blob' | 'descriptor' | 'diffID'>[],
-  { path, layerSizes }: LayerStream,
-  known: KnownCompressions = new Map(),
-): Promise<(Compression | undefined)[]> {
-  const found = new Map(known);
-  let start = 0;
-  for (const [i, layer] of layers.entries()) {
-    const end = start + layerSizes[i]!;
-    const range = { start, end: end - 1, highWaterMark: READ_SIZE };
-    const { digest } = layer.descriptor;
-    if (!found.has(digest)) {
-      const tar = () => (end > range.start ? createReadStream(path, range) : none());
-      found.set(digest, (await findCompression(layer, tar)) ?? null);
-    }
-    start = end;
-  }
-  return layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined);
+/** A layer, as far as it tells how it was compressed. */
+export interface CompressedLayer {
+  readonly descriptor: Descriptor;
+  readonly diffID: Digest;
+  /** The beginning of its blob, from `readHead`. */
+  readonly head: Uint8Array;
 }
 
-async function* none(): AsyncGenerator<Uint8Array, void, void> {}
+export async function readHead(layer: Pick<Layer, 'blob'>): Promise<Uint8Array> {
+  return firstBytes(layer.blob(), HEAD_SIZE);
+}
 
 /**
  * Finds how a layer was compressed. The encoders that make the beginning of it compress all of it, until one's
@@ -54,15 +34,14 @@ async function* none(): AsyncGenerator<Uint8Array, void, void> {}
  * @returns undefined where none of the encoders known makes this layer
  */
 export async function findCompression(
-  layer: Pick<Layer, 'blob' | 'descriptor' | 'diffID'>,
+  { descriptor, diffID, head }: CompressedLayer,
   tar: () => AsyncIterable<Uint8Array>,
 ): Promise<Compression | undefined> {
-  const { digest, mediaType, size } = layer.descriptor;
-  if (digest === layer.diffID) return mediaType.endsWith('.tar') ? { encoder: 'none' } : undefined;
-  const head = await firstBytes(layer.blob(), HEAD_SIZE);
+  const { digest, mediaType, size } = descriptor;
+  if (digest === diffID) return mediaType.endsWith('.tar') ? { encoder: 'none' } : undefined;
   const headerSize = gzipHeaderSize(head);
   if (compressionOf(head) !== 'gzip' || headerSize === undefined) return undefined;
-  const header = head.toString('base64', 0, headerSize);
+  const header = Buffer.from(head.subarray(0, headerSize)).toString('base64');
   const sample = await firstBytes(tar(), SAMPLE_SIZE + 1);
   const isWhole = sample.length <= SAMPLE_SIZE;
   let attempts = 0;

@@ -7,6 +7,7 @@ import { reversedCode } from './bits.ts';
  */
 
 const MAX_BITS = 16;
+const ROW = MAX_BITS + 1;
 const NEVER = 0x7fffffff;
 
 /**
@@ -50,13 +51,13 @@ export function generateCodes(
 function countBits(frequencies: readonly number[], limit: number): number[] {
   const n = frequencies.length;
   const maxBits = Math.min(limit, n - 1);
-  const lastFrequency = new Float64Array(MAX_BITS + 1).fill(frequencies[1]!);
-  const nextLeaf = new Float64Array(MAX_BITS + 1).fill(frequencies[2]!);
-  const nextPair = new Float64Array(MAX_BITS + 1).fill(frequencies[0]! + frequencies[1]!);
-  const needed = new Int32Array(MAX_BITS + 1);
-  /** `leaves[level][j]`: leaves left of the ancestor at level j of the rightmost node at `level`. */
-  const leaves = Array.from({ length: MAX_BITS + 1 }, () => new Int32Array(MAX_BITS + 1));
-  for (let level = 1; level <= maxBits; level++) leaves[level]![level] = 2;
+  const lastFrequency = new Float64Array(ROW).fill(frequencies[1]!);
+  const nextLeaf = new Float64Array(ROW).fill(frequencies[2]!);
+  const nextPair = new Float64Array(ROW).fill(frequencies[0]! + frequencies[1]!);
+  const needed = new Int32Array(ROW);
+  /** At `level * ROW + j`: leaves left of the ancestor at level j of the rightmost node at `level`. */
+  const leaves = new Int32Array(ROW * ROW);
+  for (let level = 1; level <= maxBits; level++) leaves[level * ROW + level] = 2;
   nextPair[1] = NEVER;
   needed[maxBits] = 2 * n - 4;
   for (let level = maxBits; ;) {
@@ -69,13 +70,13 @@ function countBits(frequencies: readonly number[], limit: number): number[] {
     }
     const previous = lastFrequency[level]!;
     if (nextLeaf[level]! < nextPair[level]!) {
-      const taken = leaves[level]![level]! + 1;
+      const taken = leaves[level * ROW + level]! + 1;
       lastFrequency[level] = nextLeaf[level]!;
-      leaves[level]![level] = taken;
+      leaves[level * ROW + level] = taken;
       nextLeaf[level] = frequencies[taken] ?? NEVER;
     } else {
       lastFrequency[level] = nextPair[level]!;
-      leaves[level]!.set(leaves[level - 1]!.subarray(0, level));
+      for (let j = level * ROW; j < level * ROW + level; j++) leaves[j] = leaves[j - ROW]!;
       needed[level - 1] = 2;
     }
     needed[level]!--;
@@ -88,8 +89,8 @@ function countBits(frequencies: readonly number[], limit: number): number[] {
     }
   }
   const counts = [0];
-  const top = leaves[maxBits]!;
-  for (let level = maxBits; level > 0; level--) counts.push(top[level]! - top[level - 1]!);
+  const top = maxBits * ROW;
+  for (let level = maxBits; level > 0; level--) counts.push(leaves[top + level]! - leaves[top + level - 1]!);
   return counts;
 }
 

@@ -2,6 +2,7 @@ import type { BitWriter } from './bits.ts';
 import type { Deflater } from './deflater.ts';
 import { createGoBlockWriter } from './goblock.ts';
 import { MAX_MATCH, matchToken, WINDOW_SIZE } from './symbols.ts';
+import { commonLength, TEXT_MARGIN } from './text.ts';
 
 /** Levels 2 to 9 of Go's compress/flate (deflate.go): hash chains over a window that is moved by halves. */
 
@@ -43,7 +44,8 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
   const { lazy, nice, chain, skip } = LEVELS[level]!;
   const isLazy = skip === undefined;
   const blocks = createGoBlockWriter(out);
-  const window = new Uint8Array(2 * WINDOW_SIZE);
+  const window = new Uint8Array(2 * WINDOW_SIZE + TEXT_MARGIN);
+  const text = new DataView(window.buffer);
   const hashHead = new Int32Array(HASH_SIZE);
   const hashPrevious = new Int32Array(WINDOW_SIZE);
   const tokens = new Int32Array(MAX_BLOCK_TOKENS + 1);
@@ -60,7 +62,7 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
   let chainHead = -1;
 
   function shift(): void {
-    window.copyWithin(0, WINDOW_SIZE);
+    window.copyWithin(0, WINDOW_SIZE, 2 * WINDOW_SIZE);
     index -= WINDOW_SIZE;
     end -= WINDOW_SIZE;
     blockStart = blockStart !== undefined && blockStart >= WINDOW_SIZE ? blockStart - WINDOW_SIZE : undefined;
@@ -75,9 +77,9 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
 
   /** Puts a position at the head of its chain, and returns who was there. */
   function insert(at: number): number {
-    const value =
-      (window[at + 3]! | (window[at + 2]! << 8) | (window[at + 1]! << 16) | (window[at]! << 24)) >>> 0;
-    const hash = Math.imul(value, HASH_MULTIPLIER) >>> HASH_SHIFT;
+    // its bytes in the other order
+    const word = text.getInt32(at);
+    const hash = Math.imul(word, HASH_MULTIPLIER) >>> HASH_SHIFT;
     const head = hashHead[hash]!;
     hashPrevious[at & WINDOW_MASK] = head;
     hashHead[hash] = at + hashOffset;
@@ -88,25 +90,27 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
   function findMatch(lookahead: number): void {
     const maxLength = Math.min(MAX_MATCH, lookahead);
     const enough = Math.min(nice, maxLength);
-    const minIndex = index - WINDOW_SIZE;
+    const at = index;
+    const base = hashOffset;
+    const minIndex = Math.max(at - WINDOW_SIZE, 0);
+    const first = text.getInt32(at, true);
     let best = MIN_MATCH - 1;
-    let wanted = window[index + best]!;
-    let candidate = chainHead - hashOffset;
+    let wanted = window[at + best]!;
+    let candidate = chainHead - base;
     for (let tries = chain; tries > 0; tries--) {
-      if (window[candidate + best] === wanted) {
-        let n = 0;
-        while (n < maxLength && window[candidate + n] === window[index + n]) n++;
-        if (n > best && (n > MIN_MATCH || index - candidate <= MAX_SHORT_OFFSET)) {
+      if (window[candidate + best] === wanted && text.getInt32(candidate, true) === first) {
+        const n = commonLength(text, candidate, at, maxLength);
+        if (n > best && (n > MIN_MATCH || at - candidate <= MAX_SHORT_OFFSET)) {
           best = n;
           length = n;
-          offset = index - candidate;
+          offset = at - candidate;
           if (n >= enough) return;
-          wanted = window[index + n]!;
+          wanted = window[at + n]!;
         }
       }
-      if (candidate === minIndex) return;
-      candidate = hashPrevious[candidate & WINDOW_MASK]! - hashOffset;
-      if (candidate < minIndex || candidate < 0) return;
+      if (candidate === at - WINDOW_SIZE) return;
+      candidate = hashPrevious[candidate & WINDOW_MASK]! - base;
+      if (candidate < minIndex) return;
     }
   }
 
@@ -180,7 +184,7 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
       for (let at = 0; at < piece.length;) {
         deflate(false);
         if (index >= 2 * WINDOW_SIZE - MIN_LOOKAHEAD) shift();
-        const part = piece.subarray(at, at + window.length - end);
+        const part = piece.subarray(at, at + 2 * WINDOW_SIZE - end);
         window.set(part, end);
         end += part.length;
         at += part.length;

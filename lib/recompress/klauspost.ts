@@ -2,6 +2,7 @@ import type { BitWriter } from './bits.ts';
 import type { Deflater } from './deflater.ts';
 import { createKlauspostBlockWriter } from './klauspostblock.ts';
 import { MAX_MATCH, MAX_STORED, matchToken, WINDOW_SIZE } from './symbols.ts';
+import { commonLength, TEXT_MARGIN } from './text.ts';
 
 /**
  * Level 5, the default, of klauspost/compress (flate/level5.go), whose output is the same for all versions
@@ -56,7 +57,8 @@ const FIRST_POSITION = MAX_STORED;
 export function createKlauspost(version: KlauspostVersion, out: BitWriter): KlauspostDeflater {
   const { skipBeginning, isSplitWell, isTrimmed }: Traits = VERSIONS[version];
   const blocks = createKlauspostBlockWriter(out, isTrimmed);
-  const history = new Uint8Array(HISTORY_SIZE);
+  const history = new Uint8Array(HISTORY_SIZE + TEXT_MARGIN);
+  const text = new DataView(history.buffer);
   const table = new Int32Array(TABLE_SIZE);
   const longTable = new Int32Array(TABLE_SIZE);
   const longPrevious = new Int32Array(TABLE_SIZE);
@@ -67,30 +69,14 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
   let current = FIRST_POSITION;
   let tokenCount = 0;
 
-  const load = (at: number): number =>
-    history[at]! | (history[at + 1]! << 8) | (history[at + 2]! << 16) | (history[at + 3]! << 24);
-  const shortHash = (at: number): number => Math.imul(load(at), PRIME4) >>> TABLE_SHIFT;
-
-  /** The highest bits of seven bytes, in the upper part of a 64-bit word, times the prime. */
-  function longHash(at: number): number {
-    const low24 = history[at]! | (history[at + 1]! << 8) | (history[at + 2]! << 16);
-    const high = load(at + 3);
-    const carried = Math.floor(
-      (low24 * PRIME7_LOW_HIGH + Math.floor((low24 * PRIME7_LOW_LOW) / 65536)) / 256,
-    );
-    return (carried + Math.imul(high, PRIME7_LOW) + Math.imul(low24 << 8, PRIME7_HIGH)) >>> TABLE_SHIFT;
-  }
-
   function insertLong(hash: number, at: number): void {
     longPrevious[hash] = longTable[hash]!;
     longTable[hash] = at + current;
   }
 
-  function matchLength(s: number, t: number, limit: number): number {
-    let at = s;
-    for (let from = t; at < limit && history[at] === history[from]; from++) at++;
-    return at - s;
-  }
+  /** To `limit`, which `s` may be behind already. */
+  const matchLength = (s: number, t: number, limit: number): number =>
+    commonLength(text, s, t, Math.max(limit - s, 0));
 
   function addBlock(source: Uint8Array): number {
     if (end + source.length > HISTORY_SIZE) {
@@ -144,8 +130,8 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
       let length = 0;
       let t = 0;
       for (;;) {
-        const hash = shortHash(nextS);
-        const long = longHash(nextS);
+        const hash = shortHash(text, nextS);
+        const long = longHash(text, nextS);
         s = nextS;
         nextS = s + 1 + ((s - nextEmit) >> 6);
         if (nextS > limit) break search;
@@ -154,13 +140,13 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
         const longCandidate2 = longPrevious[long]! - current;
         table[hash] = s + current;
         insertLong(long, s);
-        const value = load(s);
+        const value = load(text, s);
         if (s - longCandidate < WINDOW_SIZE) {
           t = longCandidate;
-          if (value === load(t)) {
-            table[shortHash(nextS)] = nextS + current;
-            insertLong(longHash(nextS), nextS);
-            if (s - longCandidate2 < WINDOW_SIZE && value === load(longCandidate2)) {
+          if (value === load(text, t)) {
+            table[shortHash(text, nextS)] = nextS + current;
+            insertLong(longHash(text, nextS), nextS);
+            if (s - longCandidate2 < WINDOW_SIZE && value === load(text, longCandidate2)) {
               const most = Math.min(s + MAX_MATCH, end);
               length = matchLength(s + 4, t + 4, most) + 4;
               const length2 = matchLength(s + 4, longCandidate2 + 4, most) + 4;
@@ -172,29 +158,31 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
             break;
           }
           t = longCandidate2;
-          if (s - t < WINDOW_SIZE && value === load(t)) {
-            table[shortHash(nextS)] = nextS + current;
-            insertLong(longHash(nextS), nextS);
+          if (s - t < WINDOW_SIZE && value === load(text, t)) {
+            table[shortHash(text, nextS)] = nextS + current;
+            insertLong(longHash(text, nextS), nextS);
             break;
           }
         }
         t = shortCandidate;
-        if (s - t < WINDOW_SIZE && value === load(t)) {
+        if (s - t < WINDOW_SIZE && value === load(text, t)) {
           length = matchLength(s + 4, t + 4, Math.min(s + MAX_MATCH, end)) + 4;
-          const nextLong = longHash(nextS);
+          const nextLong = longHash(text, nextS);
           const t1 = longTable[nextLong]! - current;
           const t2 = longPrevious[nextLong]! - current;
-          table[shortHash(nextS)] = nextS + current;
+          table[shortHash(text, nextS)] = nextS + current;
           insertLong(nextLong, nextS);
           if (nextS - t1 < WINDOW_SIZE) {
-            const next = load(nextS);
+            const next = load(text, nextS);
             const most = Math.min(nextS + MAX_MATCH, end);
-            let better = load(t1) === next ? matchLength(nextS + 4, t1 + 4, most) + 4 : 0;
+            let better = load(text, t1) === next ? matchLength(nextS + 4, t1 + 4, most) + 4 : 0;
             if (better > length) {
               t = t1;
             } else {
               better =
-                nextS - t2 < WINDOW_SIZE && load(t2) === next ? matchLength(nextS + 4, t2 + 4, most) + 4 : 0;
+                nextS - t2 < WINDOW_SIZE && load(text, t2) === next
+                  ? matchLength(nextS + 4, t2 + 4, most) + 4
+                  : 0;
               if (better > length) t = t2;
             }
             if (better > length) {
@@ -209,7 +197,7 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
       else if (length === MAX_MATCH) length += matchLength(s + length, t + length, end);
       const behind = s + length;
       if (length < MAX_RETRIED && behind < limit) {
-        const t2 = longTable[longHash(behind)]! - current - length + skipBeginning;
+        const t2 = longTable[longHash(text, behind)]! - current - length + skipBeginning;
         const s2 = s + skipBeginning;
         const offset = s2 - t2;
         if (t2 >= 0 && offset < WINDOW_SIZE && offset > 0) {
@@ -233,21 +221,21 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
       if (nextS >= s) s = nextS + 1;
       if (s >= limit) break;
       hashInside(s - length + 1, s);
-      table[shortHash(s - 1)] = s - 1 + current;
-      insertLong(longHash(s - 1), s - 1);
+      table[shortHash(text, s - 1)] = s - 1 + current;
+      insertLong(longHash(text, s - 1), s - 1);
     }
     if (nextEmit < end && tokenCount > 0) emitLiterals(nextEmit, end);
   }
 
   function hashInside(from: number, to: number): void {
     if (from >= to - 1) return;
-    table[shortHash(from)] = from + current;
-    insertLong(longHash(from), from);
-    insertLong(longHash(from + 1), from + 1);
-    table[shortHash(from + 2)] = from + 2 + current;
+    table[shortHash(text, from)] = from + current;
+    insertLong(longHash(text, from), from);
+    insertLong(longHash(text, from + 1), from + 1);
+    table[shortHash(text, from + 2)] = from + 2 + current;
     for (let i = from + 4; i < to - 1; i += HASH_EVERY) {
-      insertLong(longHash(i), i);
-      table[shortHash(i + 1)] = i + 1 + current;
+      insertLong(longHash(text, i), i);
+      table[shortHash(text, i + 1)] = i + 1 + current;
     }
   }
 
@@ -300,4 +288,26 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
       blocks.finish();
     },
   };
+}
+
+function load(text: DataView, at: number): number {
+  return text.getInt32(at, true);
+}
+
+function shortHash(text: DataView, at: number): number {
+  return Math.imul(text.getInt32(at, true), PRIME4) >>> TABLE_SHIFT;
+}
+
+/** The highest bits of seven bytes, in the upper part of a 64-bit word, times the prime. */
+function longHash(text: DataView, at: number): number {
+  const low24 = text.getInt32(at, true) & 0xffffff;
+  // the product of low24 and the prime's lower part, without its last 24 bits, in parts that do not overflow
+  const high8 = low24 >>> 16;
+  const low16 = low24 & 0xffff;
+  const middle = Math.imul(low16, PRIME7_LOW_HIGH);
+  const rest = Math.imul(high8, PRIME7_LOW_LOW) + (Math.imul(low16, PRIME7_LOW_LOW) >>> 16);
+  const carry = ((middle & 0xff) + (rest & 0xff)) >>> 8;
+  const carried = (Math.imul(high8, PRIME7_LOW_HIGH) << 8) + (middle >>> 8) + (rest >>> 8) + carry;
+  const high = Math.imul(text.getInt32(at + 3, true), PRIME7_LOW);
+  return (carried + high + Math.imul(low24 << 8, PRIME7_HIGH)) >>> TABLE_SHIFT;
 }

@@ -1,6 +1,7 @@
 import type { BitWriter } from './bits.ts';
 import type { Deflater } from './deflater.ts';
 import { MAX_MATCH, matchToken, OFFSET_EXTRA, offsetCode, WINDOW_SIZE } from './symbols.ts';
+import { commonLength, TEXT_MARGIN } from './text.ts';
 import { createZlibBlockWriter } from './zlibblock.ts';
 
 /**
@@ -54,7 +55,8 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
   const isGzip = variant === 'gzip';
   const maxTokens = isGzip ? 0x7fff : 0x3fff;
   const writeBlock = createZlibBlockWriter(out);
-  const window = new Uint8Array(2 * WINDOW_SIZE);
+  const window = new Uint8Array(2 * WINDOW_SIZE + MAX_MATCH + TEXT_MARGIN);
+  const text = new DataView(window.buffer);
   const head = new Uint16Array(HASH_MASK + 1);
   const previous = new Uint16Array(WINDOW_SIZE);
   const tokens = new Int32Array(maxTokens);
@@ -72,12 +74,12 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
   let isLiteralHeld = false;
 
   function slide(): void {
-    window.copyWithin(0, WINDOW_SIZE);
+    window.copyWithin(0, WINDOW_SIZE, 2 * WINDOW_SIZE);
     matchStart -= WINDOW_SIZE;
     start -= WINDOW_SIZE;
     blockStart -= WINDOW_SIZE;
-    for (let i = 0; i < head.length; i++) head[i] = Math.max(head[i]! - WINDOW_SIZE, 0);
-    for (let i = 0; i < previous.length; i++) previous[i] = Math.max(previous[i]! - WINDOW_SIZE, 0);
+    moveBack(head);
+    moveBack(previous);
   }
 
   /** Puts a position at the head of its chain, and returns who was there, 0 for nobody. */
@@ -94,7 +96,7 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
   function fill(piece: Uint8Array): number {
     if (start >= WINDOW_SIZE + MAX_DISTANCE) slide();
     const end = start + lookahead;
-    const part = piece.subarray(0, window.length - end);
+    const part = piece.subarray(0, 2 * WINDOW_SIZE - end);
     window.set(part, end);
     lookahead += part.length;
     while (unhashed > 0 && lookahead + unhashed >= MIN_MATCH) insert(start - unhashed--);
@@ -109,19 +111,18 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
     const enough = isGzip ? nice : Math.min(nice, lookahead);
     let length = best;
     let tries = best >= good ? chain >> 2 : chain;
-    let wanted = window[start + length]!;
-    let wantedBefore = window[start + length - 1]!;
+    const at = start;
+    // the last two bytes of a better match
+    let wanted = text.getUint16(at + length - 1, true);
     let candidate = from;
     do {
-      if (window[candidate + length] === wanted && window[candidate + length - 1] === wantedBefore) {
-        let n = 0;
-        while (n < maxLength && window[candidate + n] === window[start + n]) n++;
+      if (text.getUint16(candidate + length - 1, true) === wanted) {
+        const n = commonLength(text, candidate, at, maxLength);
         if (n > length) {
           matchStart = candidate;
           length = n;
           if (n >= enough) break;
-          wanted = window[start + length]!;
-          wantedBefore = window[start + length - 1]!;
+          wanted = text.getUint16(at + length - 1, true);
         }
       }
       candidate = previous[candidate & WINDOW_MASK]!;
@@ -219,6 +220,8 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
 
   /** Makes tokens of all input. */
   function drain(): void {
+    // gzip has moved its window by the time it knows of the end
+    if (isGzip && start >= WINDOW_SIZE + MAX_DISTANCE) slide();
     if (isGzip) window.fill(0, start + lookahead, start + lookahead + MIN_MATCH - 1);
     deflate(1);
     if (isLiteralHeld) addLiteral(window[start - 1]!);
@@ -251,4 +254,15 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
       out.align();
     },
   };
+}
+
+/** Takes a window's size off each position, down to 0; two positions at a time. */
+function moveBack(positions: Uint16Array): void {
+  const pairs = new Int32Array(positions.buffer);
+  for (let i = 0; i < pairs.length; i++) {
+    const pair = pairs[i]!;
+    // the highest bits say which positions are left, and go
+    const kept = pair & 0x80008000;
+    pairs[i] = pair & (kept - (kept >>> 15));
+  }
 }

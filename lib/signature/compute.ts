@@ -7,7 +7,7 @@ import { openSpool } from '../oci/layerstream.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord } from '../oci/record.ts';
 import { createRootfs, type RootfsItem } from '../oci/rootfs.ts';
-import { findCompressions } from '../recompress/detect.ts';
+import { createCompressionFinder } from '../recompress/finder.ts';
 import type { KnownCompressions } from '../recompress/known.ts';
 import type { Compression } from '../recompress/recipe.ts';
 import type { TarEntry } from '../tar/entry.ts';
@@ -63,6 +63,7 @@ async function readImage(
 ): Promise<Omit<Signature, 'image'> & ReadLayers> {
   try {
     await using spool = await openSpool(image, scratchPath, limits);
+    await using finder = createCompressionFinder(scratchPath, known);
     const rootfs = createRootfs<StoredContent>(limits);
     const contents = new Map<Digest, number>();
     const records: ContentRecord[] = [];
@@ -87,6 +88,7 @@ async function readImage(
         files.push({ path: entry.path, content: index });
       }
       layers.push({ tlsh: tlsh.digest(), entries, files });
+      await finder.add(layer, start, spool.layerSizes.at(-1)!);
     }
     const items = rootfs.nodes();
     const inodes = new Set(items.map(({ node }) => node).filter((node) => node.type === 'file'));
@@ -95,13 +97,14 @@ async function readImage(
     const { layerSizes } = spool;
     return {
       layerSizes,
-      compressions: await findCompressions(image.layers, { path: scratchPath, layerSizes }, known),
       contentDigest: contentDigest(items),
       contentSize,
       tlsh: await tlshOf(items, spool.file),
       files: fileTable(items),
       layers,
       contents: records,
+      // last, because it may take as long as all else
+      compressions: await finder.found(),
     };
   } finally {
     await rm(scratchPath, { force: true });

@@ -1,0 +1,46 @@
+import { on } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { toPanamaxError } from '../errors.ts';
+import type { ThreadMessage } from '../thread.ts';
+import { findCompression, type CompressedLayer } from './detect.ts';
+import type { Compression } from './recipe.ts';
+
+/** The body of the thread that finds how layers were compressed, one behind the other. */
+
+export interface FinderTask {
+  readonly id: number;
+  readonly layer: CompressedLayer;
+  /** The file of the layer stream, and where the layer stands in it. */
+  readonly path: string;
+  readonly start: number;
+  readonly size: number;
+}
+
+export interface FinderAnswer {
+  readonly id: number;
+  readonly answer: ThreadMessage<Compression | undefined>;
+}
+
+const READ_SIZE = 256 * 1024;
+
+async function serve(): Promise<void> {
+  for await (const [task] of on(parentPort!, 'message') as AsyncIterable<[FinderTask]>) {
+    const post = (answer: FinderAnswer['answer']) => parentPort!.postMessage({ id: task.id, answer });
+    try {
+      post({ result: await find(task) });
+    } catch (error) {
+      const { kind, message, facts } = toPanamaxError(error);
+      post({ failure: { kind, message, facts } });
+    }
+  }
+}
+
+async function find({ layer, path, start, size }: FinderTask): Promise<Compression | undefined> {
+  const range = { start, end: start + size - 1, highWaterMark: READ_SIZE };
+  return findCompression(layer, () => (size > 0 ? createReadStream(path, range) : none()));
+}
+
+async function* none(): AsyncGenerator<Uint8Array, void, void> {}
+
+await serve();
