@@ -131,7 +131,7 @@ async function measureThroughput(
         all.slice(at, at + 64).map(({ item, target, source }) =>
           putPair(store, run, item, {
             target: { manifest: target, reference: 'target' },
-            source: { manifest: source, reference: 'source' },
+            sources: [{ manifest: source, reference: 'source' }],
             candidate: {} as Candidate,
           }),
         ),

@@ -14,6 +14,10 @@ export const FORCE_OPTION: Options = {
   force: { type: 'boolean', help: 'make patches also where no source is predicted to be worth one' },
 };
 
+export const TOGETHER_OPTION: Options = {
+  together: { type: 'boolean', help: 'each site has all of the sources: several of them may be one source' },
+};
+
 /** @throws PanamaxError `usage` */
 export function parseFormats(args: Arguments): PatchFormat[] {
   const text = args.text('format');

@@ -23,6 +23,8 @@ import { signatureStage } from '../workers/signature.ts';
 export interface BackfillPlan extends Omit<RunPlan, 'id' | 'started' | 'residents'> {
   /** References of the images that sites have. */
   readonly sources: readonly string[];
+  /** Whether each site has all of them: several may be one source. */
+  readonly together?: true;
   readonly concurrency: number;
 }
 
@@ -44,8 +46,13 @@ export async function backfill(
   const { signal, store } = context;
   const started = new Date();
   const id = newRunId(started);
-  const { sources: residents, concurrency, ...question } = plan;
-  const asked = { id, started: started.toISOString(), ...question, residents: [{ images: residents }] };
+  const { sources: residents, together, concurrency, ...question } = plan;
+  const asked = {
+    id,
+    started: started.toISOString(),
+    ...question,
+    residents: [{ images: residents, ...(together && { together }) }],
+  };
   await putPlan(store, asked);
 
   async function stage<Item, Result extends { status: string }>(
@@ -89,11 +96,15 @@ export async function backfill(
     targets,
     (target) => referenceOf.get(target)!,
     async (target) => {
-      const ranking = await pairingStage({ target, sources }, context);
+      const ranking = await pairingStage({ target, sources, ...(together && { together }) }, context);
       return { ...ranking, choice: await choosePairs(ranking, plan, store) };
     },
   );
 
+  const nameOf = (candidate: Candidate) =>
+    partsOf(candidate)
+      .map((manifest) => referenceOf.get(manifest)!)
+      .join(' + ');
   const failedRankings: ImageOutcome[] = [];
   const pairs: { target: Digest; candidate: Candidate }[] = [];
   const passedOver: PassedOver[] = [];
@@ -104,8 +115,7 @@ export async function backfill(
       const choice = ranking.choice;
       pairs.push(...choice.chosen.map((candidate) => ({ target, candidate })));
       for (const candidate of choice.passedOver) {
-        const source = referenceOf.get(candidate.source)!;
-        passedOver.push({ target: referenceOf.get(target)!, source, candidate });
+        passedOver.push({ target: referenceOf.get(target)!, source: nameOf(candidate), candidate });
       }
     }
   }
@@ -113,11 +123,11 @@ export async function backfill(
   const deltas = await stage(
     'delta',
     pairs,
-    ({ target, candidate }) => `${referenceOf.get(target)!} from ${referenceOf.get(candidate.source)!}`,
+    ({ target, candidate }) => `${referenceOf.get(target)!} from ${nameOf(candidate)}`,
     ({ target, candidate }) =>
       deltaStage(
         {
-          source: image(candidate.source),
+          sources: partsOf(candidate).map(image),
           target: image(target),
           formats: plan.formats,
           effort: plan.effort,
@@ -128,7 +138,7 @@ export async function backfill(
   );
   const outcomes: PairOutcome[] = pairs.map(({ target, candidate }, i) => ({
     target: referenceOf.get(target)!,
-    source: referenceOf.get(candidate.source)!,
+    source: nameOf(candidate),
     candidate,
     ...deltas[i]!,
   }));
@@ -144,6 +154,10 @@ export async function backfill(
   };
   await putReport(store, report);
   return report;
+}
+
+function partsOf({ source, images = [source] }: Candidate): readonly Digest[] {
+  return images;
 }
 
 function failed(reason: unknown): Failed {

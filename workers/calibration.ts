@@ -8,6 +8,7 @@ import {
 } from '../lib/pairing/calibration.ts';
 import type { Calibrations } from '../lib/pairing/prediction.ts';
 import { compareImages } from '../lib/pairing/ranking.ts';
+import type { Signature } from '../lib/signature/signature.ts';
 import { keys, type PatchFormat } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { loadSignature } from './signature.ts';
@@ -62,10 +63,11 @@ async function readPair(
       bytes,
       `${store.where} ${key}`,
     );
-    const candidate = compareImages(
-      await loadSignature(store, target.manifest),
-      await loadSignature(store, source.manifest),
-    );
+    const sources: Signature[] = [];
+    for (const manifest of source.images ?? [source.manifest]) {
+      sources.push(await loadSignature(store, manifest));
+    }
+    const candidate = compareImages(await loadSignature(store, target.manifest), sources);
     return { format, reasons: candidate.predictions[format].reasons, actual: sizes.actual };
   } catch (error) {
     if (error instanceof PanamaxError && (error.kind === 'bad-input' || error.kind === 'not-found'))

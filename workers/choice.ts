@@ -18,7 +18,13 @@ export async function choosePairs(
   { top, formats, force }: Pick<RunPlan, 'top' | 'formats' | 'force'>,
   store: Store,
 ): Promise<Choice> {
-  const best = candidates.slice(0, top);
+  const fits = candidates.filter(({ images }) => !images || formats.includes('xdelta'));
+  let best = fits.slice(0, top);
+  // an oci-delta names one image as its source
+  if (formats.includes('oci-delta')) {
+    const alone = fits.filter(({ images }) => !images).slice(0, top);
+    best = [...new Set([...best, ...alone])];
+  }
   const chosen = best.filter((candidate) => force === true || isWorthIt(candidate, formats));
   if (chosen.length === 0) await writeIndex(store, indexHead((await loadSignature(store, target)).image));
   return { chosen, passedOver: best.filter((candidate) => !chosen.includes(candidate)) };

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
-import type { Candidate } from '../lib/pairing/ranking.ts';
 import type { Queues } from '../lib/queue/queues.ts';
 import type { Log } from '../lib/run/context.ts';
 import type { RunPlan } from '../lib/run/plan.ts';
@@ -14,7 +13,8 @@ import {
   putPairings,
   putReport,
   readOutcomes,
-  type ImageName,
+  nameSources,
+  type Pair,
   type Pairing,
   type Status,
 } from '../lib/run/record.ts';
@@ -149,13 +149,13 @@ async function makeReport(
     pairingJobs(id, pairings).map(({ item }) => [item, ranked.get(item) ?? 'failed'] as const),
   );
   const unranked = new Map([...rankings].filter(([, status]) => status === 'failed'));
-  type Ranked = Pairing & { passedOver?: { source: ImageName; candidate: Candidate }[] };
+  type Ranked = Pairing & { passedOver?: Omit<Pair, 'target'>[] };
   const sound = new Map([...ranked].filter(([, status]) => status !== 'failed'));
   const passedOver = [...(await readOutcomes<Ranked>(store, id, 'pairing', sound)).values()].flatMap(
     ({ target, passedOver = [] }) =>
-      passedOver.map(({ source, candidate }): PassedOver => ({
+      passedOver.map(({ sources, candidate }): PassedOver => ({
         target: target.reference,
-        source: source.reference,
+        source: nameSources({ sources }),
         candidate,
       })),
   );
@@ -171,8 +171,8 @@ async function makeReport(
     images: [...images, ...failedRankings],
     rankings: countStatuses(rankings.values()),
     pairs: [...deltas].map(([item, outcome]) => {
-      const { target, source, candidate } = pairs.get(item)!;
-      const names = { target: target.reference, source: source.reference, candidate };
+      const { target, sources, candidate } = pairs.get(item)!;
+      const names = { target: target.reference, source: nameSources({ sources }), candidate };
       return outcome.status === 'failed'
         ? { ...names, status: outcome.status, error: outcome.error }
         : { ...names, status: outcome.status, patches: outcome.patches };

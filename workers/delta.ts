@@ -14,6 +14,7 @@ import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Limits } from '../lib/limits.ts';
 import { verified } from '../lib/oci/blobs.ts';
+import { combineDigests, combineRecords } from '../lib/oci/combined.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
 import { pullSize, streamSize, type ImageRecord } from '../lib/oci/record.ts';
 import type { UnpackTask } from '../lib/oci/unpackthread.ts';
@@ -28,7 +29,8 @@ import { runThread, threadModule } from '../lib/thread.ts';
 import { loadSignature } from './signature.ts';
 
 export interface DeltaInput {
-  readonly source: DeltaImage;
+  /** One image, or several as one source. */
+  readonly sources: readonly DeltaImage[];
   readonly target: DeltaImage;
   readonly formats: readonly PatchFormat[];
   readonly effort: Effort;
@@ -55,7 +57,9 @@ export async function deltaStage(input: DeltaInput, context: StageContext): Prom
   const target = (await loadSignature(store, input.target.manifest)).image;
   const known: PatchOutcome[] = [];
   const missing: PatchFormat[] = [];
-  for (const format of input.formats) {
+  // an oci-delta names one image as its source
+  const formats = input.formats.filter((format) => format === 'xdelta' || input.sources.length === 1);
+  for (const format of formats) {
     const descriptor = await findPublished(input, format, store);
     if (descriptor) known.push({ descriptor: await signPublished(descriptor, context) });
     else missing.push(format);
@@ -72,9 +76,11 @@ async function makePatches(
   context: StageContext,
 ): Promise<PatchOutcome[]> {
   const { store, limits, signal, log, layers } = context;
-  const source = (await loadSignature(store, input.source.manifest)).image;
+  const records: ImageRecord[] = [];
+  for (const { manifest } of input.sources) records.push((await loadSignature(store, manifest)).image);
+  const source = combineRecords(records);
   using lease = await layers.lease({
-    images: [cachedImage(source, input.source, limits), cachedImage(target, input.target, limits)],
+    images: [cachedImage(source, input.sources, limits), cachedImage(target, [input.target], limits)],
     ownSize: patchRoom(target, formats),
     signal,
   });
@@ -84,7 +90,7 @@ async function makePatches(
     await mkdir(scratch);
     const module = threadModule('../lib/delta/thread', import.meta.url);
     const task: DeltaTask = {
-      source: { ...input.source, unpacked: { record: source, stream: sourceStream! } },
+      source: { ...input.sources[0]!, unpacked: { record: source, stream: sourceStream! } },
       target: { ...input.target, unpacked: { record: target, stream: targetStream! } },
       formats,
       effort: input.effort,
@@ -98,7 +104,10 @@ async function makePatches(
       const made: PatchDescriptor = {
         format,
         effort: input.effort,
-        source: sourceName(source),
+        source: sourceName(
+          source,
+          records.map(({ manifest }) => manifest),
+        ),
         target: imageName(target),
         ...(size < pull ? { patch: { size, digest } } : {}),
         sizes: { predicted: input.predictedPatchSize, actual: size, pull },
@@ -118,7 +127,7 @@ async function makePatches(
 }
 
 /** An image's layer stream for the cache: what has the same layers is the same. */
-function cachedImage(record: ImageRecord, image: DeltaImage, limits: Limits): CachedImage {
+function cachedImage(record: ImageRecord, images: readonly DeltaImage[], limits: Limits): CachedImage {
   const size = streamSize(record);
   const maxImageSize = Math.min(limits.maxImageSize, size);
   return {
@@ -127,7 +136,7 @@ function cachedImage(record: ImageRecord, image: DeltaImage, limits: Limits): Ca
     unpack: (path, signal) =>
       runThread<UnpackTask, LayerStream>(
         threadModule('../lib/oci/unpackthread', import.meta.url),
-        { ...image, path, limits: { ...limits, maxImageSize } },
+        { images, path, limits: { ...limits, maxImageSize } },
         signal,
       ),
   };
@@ -156,24 +165,25 @@ async function signPublished(
 
 /** The descriptor of a pair that is done: of this pair, made with no less effort, its patch there and sound. */
 async function findPublished(
-  { source, target, effort }: DeltaInput,
+  { sources, target, effort }: DeltaInput,
   format: PatchFormat,
   store: Store,
 ): Promise<PatchDescriptor | undefined> {
-  const key = keys.descriptor(target.manifest, source.manifest, format);
+  const source = combineDigests(sources.map(({ manifest }) => manifest));
+  const key = keys.descriptor(target.manifest, source, format);
   const bytes = await store.get(key);
   if (!bytes) return undefined;
   try {
     const descriptor = parseDescriptor(bytes, `${store.where} ${key}`);
     const isOfPair =
       descriptor.format === format &&
-      descriptor.source.manifest === source.manifest &&
+      descriptor.source.manifest === source &&
       descriptor.target.manifest === target.manifest &&
       EFFORTS.indexOf(descriptor.effort) >= EFFORTS.indexOf(effort);
     if (!isOfPair) return undefined;
     const { patch } = descriptor;
     if (!patch) return descriptor;
-    const patchKey = keys.patch(target.manifest, source.manifest, format);
+    const patchKey = keys.patch(target.manifest, source, format);
     for await (const _ of verified(await store.open(patchKey), patch, `${store.where} ${patchKey}`));
     return descriptor;
   } catch (error) {

@@ -57,30 +57,33 @@ export const FLOW: StageHandlers = {
     return { status, outcome: { reference, manifest } };
   },
 
-  async pairing({ run, target, scope }, plan, context) {
+  async pairing({ run, target, scope, together }, plan, context) {
     const images = await loadScope(context.store, run, scope);
     const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
     const sources = [...referenceOf.keys()];
-    const { status, ...ranking } = await pairingStage({ target: target.manifest, sources }, context);
+    const { status, ...ranking } = await pairingStage(
+      { target: target.manifest, sources, ...(together && { together }) },
+      context,
+    );
     const choice = await choosePairs(ranking, plan, context.store);
     const jobs: DeltaJob[] = [];
-    const nameOf = ({ source }: Candidate) => ({ manifest: source, reference: referenceOf.get(source)! });
+    const namesOf = ({ source, images = [source] }: Candidate): ImageName[] =>
+      images.map((manifest) => ({ manifest, reference: referenceOf.get(manifest)! }));
     for (const candidate of choice.chosen) {
-      const source = nameOf(candidate);
-      const item = items.delta(target.manifest, source.manifest);
-      await putPair(context.store, run, item, { target, source, candidate });
+      const item = items.delta(target.manifest, candidate.source);
+      await putPair(context.store, run, item, { target, sources: namesOf(candidate), candidate });
       jobs.push({ run, item });
     }
-    const passedOver = choice.passedOver.map((candidate) => ({ source: nameOf(candidate), candidate }));
+    const passedOver = choice.passedOver.map((candidate) => ({ sources: namesOf(candidate), candidate }));
     return { status, outcome: { target, scope, passedOver }, next: { stage: 'delta', jobs } };
   },
 
   async delta({ run, item }, plan, context) {
-    const { source, target, candidate }: Pair = await loadPair(context.store, run, item);
+    const { sources, target, candidate }: Pair = await loadPair(context.store, run, item);
     const { formats, effort } = plan;
     const { status, patches } = await deltaStage(
       {
-        source: { ...source, ...platformOf(plan) },
+        sources: sources.map((source) => ({ ...source, ...platformOf(plan) })),
         target: { ...target, ...platformOf(plan) },
         formats,
         effort,
@@ -141,15 +144,16 @@ export function planPairings(
   const targets = named(plan.targets);
   const scopes = new Map<string, ImageName[]>();
   const pairings = new Map<string, Pairing>();
-  for (const { images, sites } of plan.residents) {
+  for (const { images, sites, together: isTogether } of plan.residents) {
     const sources = named(images);
     const held = new Set(sources.map(({ manifest }) => manifest));
-    const scope = scopeOf([...held]);
+    const together = (isTogether === true || sites !== undefined) && held.size > 1;
+    const scope = scopeOf([...held], together);
     for (const target of targets) {
       const isHeld = held.has(target.manifest);
       if (held.size === (isHeld ? 1 : 0) || (sites && isHeld)) continue;
       scopes.set(scope, sources);
-      pairings.set(items.pairing(target.manifest, scope), { target, scope });
+      pairings.set(items.pairing(target.manifest, scope), { target, scope, ...(together && { together }) });
     }
   }
   return { scopes, pairings: [...pairings.values()] };

@@ -11,6 +11,7 @@ import {
 import type { Calibrations } from '../lib/pairing/prediction.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
+import type { Signature } from '../lib/signature/signature.ts';
 import { keys } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { loadCalibrations } from './calibration.ts';
@@ -21,17 +22,27 @@ export interface PairingInput {
   readonly target: Digest;
   /** The images allowed as sources; the target itself is passed over. */
   readonly sources: readonly Digest[];
+  /** Whether sites have all of the sources, so that several may be one. */
+  readonly together?: boolean;
 }
 
 /** Of more sources than this only those are compared that the similarity index holds for nearest. */
 export const MOST_COMPARED = 64;
 
+/** Images that are one source, at most. */
+const MOST_TOGETHER = 3;
+/** Images that are tried beside the best, those that rank next. */
+const MOST_TRIED = 8;
+/** What another image has to bring a prediction down to, at most, to be worth its place in a source. */
+const GAIN = 0.9;
+
 /**
- * Ranks the sources for a target and stores the ranking. Holds the signatures of two images at a time.
+ * Ranks the sources for a target and stores the ranking. Holds the signatures of two images at a time; of some
+ * more where several may be one source.
  */
 export async function pairingStage(input: PairingInput, context: StageContext): Promise<Outcome<Ranking>> {
   const { store, signal } = context;
-  const key = keys.pairing(input.target, scopeOf(input.sources));
+  const key = keys.pairing(input.target, scopeOf(input.sources, input.together));
   const calibrations = await loadCalibrations(store);
   const stored = await findRanking(input, key, store, calibrations);
   if (stored) return { status: 'skipped', ...stored };
@@ -46,13 +57,44 @@ export async function pairingStage(input: PairingInput, context: StageContext): 
     signal.throwIfAborted();
     candidates.push(compareImages(target, await loadSignature(store, manifest), calibrations));
   }
-  const ranking = rankCandidates(input.target, candidates, calibrations);
+  let ranking = rankCandidates(input.target, candidates, calibrations);
+  if (input.together) {
+    const combined = await findCombined(target, ranking, context);
+    if (combined) ranking = rankCandidates(input.target, [...candidates, combined], calibrations);
+  }
   await store.put(key, serializeRanking(ranking));
   context.log.info(
     { stage: 'pairing', target: input.target, candidates: candidates.length },
     'ranking stored',
   );
   return { status: 'done', ...ranking };
+}
+
+/** The best source of several images, if it beats each alone: the best one, and what helps it most again and again. */
+async function findCombined(
+  target: Signature,
+  { candidates, calibrations }: Ranking,
+  { store, signal }: StageContext,
+): Promise<Candidate | undefined> {
+  let [best] = candidates;
+  if (!best) return undefined;
+  let parts = [await loadSignature(store, best.source)];
+  while (parts.length < MOST_TOGETHER) {
+    const taken = new Set(parts.map(({ image }) => image.manifest));
+    const others = candidates.filter(({ source }) => !taken.has(source)).slice(0, MOST_TRIED);
+    let next: { candidate: Candidate; parts: Signature[] } | undefined;
+    for (const { source } of others) {
+      signal.throwIfAborted();
+      const tried = [...parts, await loadSignature(store, source)];
+      const candidate = compareImages(target, tried, calibrations);
+      const least = next ? next.candidate.predictedPatchSize : best.predictedPatchSize * GAIN;
+      if (candidate.predictedPatchSize < least) next = { candidate, parts: tried };
+    }
+    if (!next) break;
+    best = next.candidate;
+    parts = next.parts;
+  }
+  return best.images && best;
 }
 
 /** A stored ranking that is sound and of this very question. */
@@ -66,7 +108,8 @@ async function findRanking(
   if (!bytes) return undefined;
   try {
     const ranking = parseRanking(bytes, `${store.where} ${key}`);
-    const ranked = new Set(ranking.candidates.map((candidate) => candidate.source));
+    const alone = ranking.candidates.filter(({ images }) => !images);
+    const ranked = new Set(alone.map(({ source }) => source));
     const wanted = new Set(input.sources.filter((source) => source !== input.target));
     return ranking.target === input.target &&
       JSON.stringify(ranking.calibrations) === JSON.stringify(calibrations) &&

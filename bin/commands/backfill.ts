@@ -6,7 +6,7 @@ import { backfill } from '../../producers/backfill.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
 import { createProgress } from '../progress.ts';
-import { DELTA_OPTIONS, FORCE_OPTION, parseEffort, parseFormats } from '../delta.ts';
+import { DELTA_OPTIONS, FORCE_OPTION, TOGETHER_OPTION, parseEffort, parseFormats } from '../delta.ts';
 import { REGISTRY_OPTIONS, TAG_OPTIONS, tagChoice } from '../registry.ts';
 import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../session.ts';
 
@@ -29,6 +29,7 @@ export const backfillCommand: Command = {
     ...TAG_OPTIONS,
     ...DELTA_OPTIONS,
     ...FORCE_OPTION,
+    ...TOGETHER_OPTION,
     ...STORE_OPTION,
     ...REGISTRY_OPTIONS,
     ...SIGN_OPTION,
@@ -46,6 +47,7 @@ export const backfillCommand: Command = {
       top: args.count('top'),
       formats: parseFormats(args),
       effort: parseEffort(args),
+      ...(args.flag('together') && { together: true as const }),
       ...(args.flag('force') && { force: true as const }),
       concurrency: args.count('concurrency'),
     };

@@ -8,7 +8,7 @@ import { expandReferences, type TagChoice } from '../../producers/expand.ts';
 import { parseInventory } from '../../producers/inventory.ts';
 import { absoluteReference, readReferences } from '../../producers/references.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
-import { DELTA_OPTIONS, FORCE_OPTION, parseEffort, parseFormats } from '../delta.ts';
+import { DELTA_OPTIONS, FORCE_OPTION, TOGETHER_OPTION, parseEffort, parseFormats } from '../delta.ts';
 import { formatTable } from '../format.ts';
 import { formatStatus, redisUrl, REDIS_OPTION, refuseFailures } from '../queue.ts';
 import { createRunProgress } from '../progress.ts';
@@ -47,6 +47,7 @@ export const enqueueCommand: Command = {
     ...TAG_OPTIONS,
     ...DELTA_OPTIONS,
     ...FORCE_OPTION,
+    ...TOGETHER_OPTION,
     ...REGISTRY_OPTIONS,
     ...REDIS_OPTION,
     store: STORE_OPTION['store']!,
@@ -84,8 +85,9 @@ async function planOf(args: Arguments, signal: AbortSignal): Promise<RunPlan> {
   const inventory = args.text('inventory');
   const sources = await expandReferences(unique(args.list('sources')), choice);
   const residents: ResidentSet[] = inventory === undefined ? [] : await readInventory(inventory, choice);
-  if (sources.length > 0) residents.push({ images: sources });
-  else if (inventory === undefined) residents.push({ images: targets });
+  const together = args.flag('together') && { together: true as const };
+  if (sources.length > 0) residents.push({ images: sources, ...together });
+  else if (inventory === undefined) residents.push({ images: targets, ...together });
   const started = new Date();
   const name = args.text('run');
   return {

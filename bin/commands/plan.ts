@@ -3,7 +3,7 @@ import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
 import type { Digest } from '../../lib/oci/descriptor.ts';
 import { pullSize } from '../../lib/oci/record.ts';
 import { planPatches, type Budget, type PossiblePatch } from '../../lib/pairing/plan.ts';
-import { isWorthIt } from '../../lib/pairing/ranking.ts';
+import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
 import type { StageContext } from '../../lib/run/context.ts';
 import type { PatchFormat } from '../../lib/store/layout.ts';
 import { parseInventory } from '../../producers/inventory.ts';
@@ -15,6 +15,8 @@ import { printResult, STORE_OPTION, withContext } from '../session.ts';
 
 const USAGE = 'TARGET... --inventory FILE [options]';
 const FORMATS: readonly PatchFormat[] = ['xdelta', 'oci-delta'];
+/** Sets, those of most sites, of which several images together are tried as one source. */
+const MOST_COMBINED_SETS = 50;
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
 
 export const planCommand: Command = {
@@ -65,27 +67,45 @@ async function plan(args: Arguments, context: StageContext): Promise<void> {
     if (!references.has(manifest)) references.set(manifest, reference);
   }
   const sources = [...new Set(residents.flatMap(({ images }) => images.map((one) => manifests.get(one)!)))];
-  const pullSizes = new Map<string, number>();
-  const possible: PossiblePatch[] = [];
-  for (const reference of args.operands) {
-    const target = manifests.get(reference)!;
-    if (pullSizes.has(target)) continue;
-    pullSizes.set(target, pullSize((await loadSignature(store, target)).image));
-    for (const candidate of (await pairingStage({ target, sources }, context)).candidates) {
-      const { size, seconds } = candidate.predictions[format];
-      // a source that is not worth a patch still shares layers
-      const patchSize = isWorthIt(candidate) ? size : Infinity;
-      possible.push({ source: candidate.source, target, size: patchSize, seconds, pull: candidate.pullSize });
-    }
-  }
   const sets = residents.map(({ images, sites }) => ({
     images: images.map((one) => manifests.get(one)!),
     sites: sites?.length ?? 1,
   }));
-  const { patches, seconds, bytes } = planPatches(sets, pullSizes, possible, budget);
+  const together = sets
+    .filter(({ images }) => images.length > 1)
+    .toSorted((a, b) => b.sites - a.sites)
+    .slice(0, MOST_COMBINED_SETS);
+  const pullSizes = new Map<string, number>();
+  const possible = new Map<string, PossiblePatch>();
+  for (const reference of args.operands) {
+    const target = manifests.get(reference)!;
+    if (pullSizes.has(target)) continue;
+    pullSizes.set(target, pullSize((await loadSignature(store, target)).image));
+    const { candidates } = await pairingStage({ target, sources }, context);
+    const combined: Candidate[] = [];
+    for (const { images } of together) {
+      if (images.includes(target)) continue;
+      const ranking = await pairingStage({ target, sources: images, together: true }, context);
+      combined.push(...ranking.candidates.filter((candidate) => candidate.images));
+    }
+    for (const candidate of [...candidates, ...combined]) {
+      const { source, images, pullSize: pull, predictions } = candidate;
+      const { size, seconds } = predictions[format];
+      possible.set(`${target} ${source}`, {
+        source,
+        ...(images && { images }),
+        target,
+        // a source that is not worth a patch still shares layers
+        size: isWorthIt(candidate, [format]) ? size : Infinity,
+        seconds,
+        pull,
+      });
+    }
+  }
+  const { patches, seconds, bytes } = planPatches(sets, pullSizes, [...possible.values()], budget);
   const named = patches.map((patch) => ({
     ...patch,
-    source: references.get(patch.source)!,
+    source: (patch.images ?? [patch.source]).map((image) => references.get(image)!).join(' + '),
     target: references.get(patch.target)!,
   }));
   const rows = named.map((one) => [

@@ -5,6 +5,7 @@ import { pairingStage } from '../../workers/pairing.ts';
 import { signatureStage } from '../../workers/signature.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
+import { TOGETHER_OPTION } from '../delta.ts';
 import { REGISTRY_OPTIONS } from '../registry.ts';
 import { printResult, STORE_OPTION, withContext } from '../session.ts';
 
@@ -17,6 +18,7 @@ export const rankCommand: Command = {
   usage: USAGE,
   options: {
     sources: { type: 'string', short: 's', multiple: true, value: 'IMAGE', help: 'the candidates' },
+    ...TOGETHER_OPTION,
     explain: { type: 'boolean', help: 'say what each predicted patch is made of' },
     ...STORE_OPTION,
     ...REGISTRY_OPTIONS,
@@ -38,11 +40,15 @@ async function rank(args: Arguments, context: StageContext): Promise<void> {
   const references = new Map<string, string>();
   for (const reference of sources) references.set(await manifestOf(reference), reference);
   const ranking = await pairingStage(
-    { target: targetManifest, sources: [...references.keys()] as `sha256:${string}`[] },
+    {
+      target: targetManifest,
+      sources: [...references.keys()] as `sha256:${string}`[],
+      together: args.flag('together'),
+    },
     context,
   );
   const candidates = ranking.candidates.map((c) => ({
-    reference: references.get(c.source)!,
+    reference: (c.images ?? [c.source]).map((image) => references.get(image)!).join(' + '),
     isWorthIt: isWorthIt(c),
     ...c,
   }));

@@ -4,34 +4,58 @@ import { isEngineTransport } from '../engine/transport.ts';
 import type { Limits } from '../limits.ts';
 import { serveThread } from '../threadmain.ts';
 import type { Digest, Platform } from './descriptor.ts';
-import { checkManifest, openImage } from './image.ts';
-import { unpackImage } from './layerstream.ts';
+import { checkManifest, openImage, type Image } from './image.ts';
+import { openSpool } from './layerstream.ts';
 import { parseReference } from './reference.ts';
 
-/** The body of the thread that unpacks one image. */
+/** The body of the thread that unpacks an image, or several as one source. */
 
 export interface UnpackTask {
-  readonly reference: string;
-  readonly platform?: Platform;
-  /** Of the image that has to be there. */
-  readonly manifest: Digest;
+  readonly images: readonly UnpackedPart[];
   /** A file that is not there yet. */
   readonly path: string;
   readonly limits: Limits;
 }
 
-serveThread(async (task: UnpackTask): Promise<LayerStream> => {
-  const reference = await parseReference(task.reference);
-  const unpack = async (scratch?: string) => {
-    const image = await openImage(reference, { ...task, ...(scratch !== undefined && { scratch }) });
-    return unpackImage(checkManifest(image, task.manifest), task.path, task.limits);
-  };
-  if (!isEngineTransport(reference.transport)) return unpack();
-  const scratch = `${task.path}.export`;
+export interface UnpackedPart {
+  readonly reference: string;
+  readonly platform?: Platform;
+  /** Of the image that has to be there. */
+  readonly manifest: Digest;
+}
+
+serveThread(async ({ images, path, limits }: UnpackTask): Promise<LayerStream> => {
+  const where = images.map(({ reference }) => reference).join(' + ');
+  await using spool = await openSpool({ reference: where }, path, limits);
+  const seen = new Set<Digest>();
+  for (const part of images) {
+    await withImage(part, `${path}.export`, limits, async ({ layers }) => {
+      for (const layer of layers) {
+        // of an image alone also what it has twice
+        if (images.length > 1 && seen.has(layer.diffID)) continue;
+        seen.add(layer.diffID);
+        for await (const _ of spool.add(layer));
+      }
+    });
+  }
+  return { path, layerSizes: spool.layerSizes };
+});
+
+/** @param scratch a directory that is not there, for an engine's export */
+async function withImage(
+  part: UnpackedPart,
+  scratch: string,
+  limits: Limits,
+  action: (image: Image) => Promise<void>,
+): Promise<void> {
+  const reference = await parseReference(part.reference);
+  const read = async (options: { readonly scratch?: string }) =>
+    action(checkManifest(await openImage(reference, { ...part, limits, ...options }), part.manifest));
+  if (!isEngineTransport(reference.transport)) return read({});
   await mkdir(scratch);
   try {
-    return await unpack(scratch);
+    await read({ scratch });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
-});
+}

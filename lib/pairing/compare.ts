@@ -47,6 +47,14 @@ export function layersOf(signature: Pick<Signature, 'image' | 'layers' | 'conten
   });
 }
 
+/** The layers of several images as one source, each layer once. */
+export function layersOfAll(
+  signatures: readonly Pick<Signature, 'image' | 'layers' | 'contents'>[],
+): LayerView[] {
+  if (signatures.length === 1) return layersOf(signatures[0]!);
+  return [...new Map(signatures.flatMap(layersOf).map((layer) => [layer.diffID, layer])).values()];
+}
+
 function estimated({ size, density }: ContentRecord): number {
   return size * density;
 }

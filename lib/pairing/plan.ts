@@ -8,6 +8,8 @@ export interface SiteSet {
 /** A patch that could be made. */
 export interface PossiblePatch {
   readonly source: string;
+  /** Where several images are one source: a site has to hold them all. */
+  readonly images?: readonly string[];
   readonly target: string;
   /** Predicted, in bytes. */
   readonly size: number;
@@ -87,6 +89,12 @@ function greedy(
       else holders.set(image, [s]);
     }
   }
+  const held = sets.map(({ images }) => new Set(images));
+  const holdersOf = ({ source, images = [source] }: PossiblePatch): readonly number[] => {
+    const [first, ...others] = images;
+    const all = holders.get(first!) ?? [];
+    return others.length === 0 ? all : all.filter((s) => others.every((image) => held[s]!.has(image)));
+  };
   // what each set's sites move for each target now; 0 where they hold it
   const moved = new Map<string, Float64Array>();
   for (const [target, pull] of pullSizes) {
@@ -94,20 +102,21 @@ function greedy(
     for (const s of holders.get(target) ?? []) row[s] = 0;
     moved.set(target, row);
   }
-  for (const { source, target, pull } of possible) {
-    const row = moved.get(target)!;
-    for (const s of holders.get(source) ?? []) row[s] = Math.min(row[s]!, pull);
+  for (const patch of possible) {
+    const row = moved.get(patch.target)!;
+    for (const s of holdersOf(patch)) row[s] = Math.min(row[s]!, patch.pull);
   }
   const total = () => {
     let sum = 0;
     for (const row of moved.values()) for (const [s, bytes] of row.entries()) sum += bytes * sets[s]!.sites;
     return sum;
   };
-  const savings = ({ source, target, size }: PossiblePatch) => {
+  const savings = (patch: PossiblePatch) => {
+    const { target, size } = patch;
     const row = moved.get(target)!;
     let saves = 0;
     let sites = 0;
-    for (const s of holders.get(source) ?? []) {
+    for (const s of holdersOf(patch)) {
       if (row[s]! <= size) continue;
       saves += (row[s]! - size) * sets[s]!.sites;
       sites += sets[s]!.sites;
@@ -136,7 +145,7 @@ function greedy(
     }
     const { patch } = top;
     const row = moved.get(patch.target)!;
-    for (const s of holders.get(patch.source)!) row[s] = Math.min(row[s]!, patch.size);
+    for (const s of holdersOf(patch)) row[s] = Math.min(row[s]!, patch.size);
     patches.push({ ...patch, saves, sites });
     left -= top.cost;
     seconds += patch.seconds;

@@ -8,10 +8,11 @@ import {
   parseDocument,
   type Digest,
 } from '../oci/descriptor.ts';
+import { combineRecords } from '../oci/combined.ts';
 import { pullSize, streamSize } from '../oci/record.ts';
 import { serializeRecipe, sourceRecord } from '../delta/recipe.ts';
 import type { PatchFormat } from '../store/layout.ts';
-import { compareLayers, indexSource, layersOf } from './compare.ts';
+import { compareLayers, indexSource, layersOf, layersOfAll } from './compare.ts';
 import { COSTS, predict, type Calibrations, type Prediction } from './prediction.ts';
 import type { Signature } from '../signature/signature.ts';
 import { tlshDistance } from '../signature/tlsh.ts';
@@ -19,6 +20,8 @@ import { tlshDistance } from '../signature/tlsh.ts';
 /** How well an image would do as the source of a target. */
 export interface Candidate {
   readonly source: Digest;
+  /** Where several images are one source: their manifests in the order of their layers. `source` then names them all. */
+  readonly images?: readonly Digest[];
   /** Null where one of the two has no TLSH. Small is near; it misleads across families of images. */
   readonly tlshDistance: number | null;
   /** Bytes of the target's files whose content the source has, under whatever path. All layers count, hidden files too. */
@@ -53,41 +56,47 @@ const WORTH = 0.95;
 /** What a layer of the source takes in a recipe, in bytes. */
 const RECIPE_LAYER = 61;
 
-/** Compares a target with one possible source by their signatures. */
+/** Compares a target with one possible source, which may be several images, by their signatures. */
 export function compareImages(
   target: Signature,
-  source: Signature,
+  source: Signature | readonly Signature[],
   calibrations: Calibrations = {},
 ): Candidate {
-  const compared = compareLayers(layersOf(target), indexSource(layersOf(source)));
+  const sources = [source].flat();
+  const image = combineRecords(sources.map((one) => one.image));
+  const compared = compareLayers(layersOf(target), indexSource(layersOfAll(sources)));
   // digests of the source would make a noise of some bytes where sources are equally good
   const recipe = { source: { ...sourceRecord(target.image), layers: [] }, target: target.image };
-  const recipeSize = serializeRecipe(recipe).length + source.image.layers.length * RECIPE_LAYER;
+  const recipeSize = serializeRecipe(recipe).length + image.layers.length * RECIPE_LAYER;
   const sizes = { recipeSize, targetSize: streamSize(target.image) };
   const predictions = {
     xdelta: predict(compared, sizes, COSTS.xdelta, calibrations.xdelta),
     'oci-delta': predict(compared, sizes, COSTS['oci-delta'], calibrations['oci-delta']),
   };
   const { identicalBytes, changedBytes, newBytes, sharedLayerBytes } = compared;
+  const [{ tlsh }, ...others] = sources as [Signature, ...Signature[]];
   return {
-    source: source.image.manifest,
-    tlshDistance: target.tlsh && source.tlsh ? tlshDistance(target.tlsh, source.tlsh) : null,
+    source: image.manifest,
+    ...(others.length > 0 && { images: sources.map((one) => one.image.manifest) }),
+    tlshDistance: others.length === 0 && target.tlsh && tlsh ? tlshDistance(target.tlsh, tlsh) : null,
     identicalBytes,
     changedBytes,
     newBytes,
     sharedLayerBytes,
     predictedPatchSize: predictions.xdelta.size,
     predictions,
-    pullSize: pullSize(target.image, source.image),
+    pullSize: pullSize(target.image, image),
   };
 }
 
 /** Whether a patch from this source, in one of some formats, is expected to weigh less than a pull by more than noise. */
 export function isWorthIt(
-  { predictions, pullSize }: Candidate,
+  { predictions, pullSize, images }: Candidate,
   formats: readonly PatchFormat[] = ['xdelta', 'oci-delta'],
 ): boolean {
-  return formats.some((format) => predictions[format].size < pullSize * WORTH);
+  // an oci-delta names one image as its source
+  const possible = images ? formats.filter((format) => format === 'xdelta') : formats;
+  return possible.some((format) => predictions[format].size < pullSize * WORTH);
 }
 
 /** Smallest predicted patch first; ties by TLSH distance, then by digest, so that every run agrees. */
@@ -111,9 +120,14 @@ export function rankCandidates(
   };
 }
 
-/** Names a set of allowed sources: the rankings of one target differ by it. */
-export function scopeOf(sources: readonly Digest[]): string {
-  return digestOf(sources.toSorted().join('\n')).slice('sha256:'.length, 'sha256:'.length + 16);
+/**
+ * Names a set of allowed sources: the rankings of one target differ by it.
+ *
+ * @param together whether several of them may be one source
+ */
+export function scopeOf(sources: readonly Digest[], together = false): string {
+  const text = [...sources.toSorted(), ...(together ? ['together'] : [])].join('\n');
+  return digestOf(text).slice('sha256:'.length, 'sha256:'.length + 16);
 }
 
 export function serializeRanking(ranking: Ranking): Buffer {
@@ -139,6 +153,9 @@ export function parseRanking(bytes: Uint8Array, where: string): Ranking {
       const size = (key: string) => asSize(candidate[key], `${at} ${key}`);
       return {
         source: parseDigest(candidate['source'], at),
+        ...(candidate['images'] !== undefined && {
+          images: asArray(candidate['images'], at).map((image) => parseDigest(image, at)),
+        }),
         tlshDistance: candidate['tlshDistance'] === null ? null : size('tlshDistance'),
         identicalBytes: size('identicalBytes'),
         changedBytes: size('changedBytes'),

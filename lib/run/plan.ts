@@ -40,6 +40,8 @@ export interface ResidentSet {
    * to it; without sites the images are candidates, and a target among them is passed over.
    */
   readonly sites?: readonly string[];
+  /** Whether each site has all of the images, as those of an inventory do: several of them may be one source. */
+  readonly together?: true;
 }
 
 const RUN_VERSION = 1;
@@ -119,6 +121,7 @@ export function parsePlan(bytes: Uint8Array, where: string): RunPlan {
       return {
         images: texts(set['images'], `${where} images`),
         ...(set['sites'] === undefined ? {} : { sites: texts(set['sites'], `${where} sites`) }),
+        ...(set['together'] === true ? { together: true } : {}),
       };
     }),
     ...(record['platform'] === undefined

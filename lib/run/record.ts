@@ -1,5 +1,5 @@
 import { PanamaxError } from '../errors.ts';
-import { asRecord, asString, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
+import { asArray, asRecord, asString, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
 import type { Candidate } from '../pairing/ranking.ts';
 import { keys } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
@@ -26,13 +26,21 @@ export interface Pairing {
   readonly target: ImageName;
   /** Of the set of sources; names its document, too. */
   readonly scope: string;
+  /** Whether several of them may be one source. */
+  readonly together?: boolean;
 }
 
 /** A pair that a ranking chose. */
 export interface Pair {
   readonly target: ImageName;
-  readonly source: ImageName;
+  /** Several images may be one source. */
+  readonly sources: readonly ImageName[];
   readonly candidate: Candidate;
+}
+
+/** For people. */
+export function nameSources({ sources }: Pick<Pair, 'sources'>): string {
+  return sources.map(({ reference }) => reference).join(' + ');
 }
 
 /** Requests at a time where many small objects are read or written. */
@@ -172,7 +180,7 @@ export async function loadPair(store: Store, run: string, item: string): Promise
   if (!document) throw new PanamaxError('not-found', 'no such pair', { found: item, where: store.where });
   return {
     target: parseName(document['target'], store.where),
-    source: parseName(document['source'], store.where),
+    sources: asArray(document['sources'], store.where).map((image) => parseName(image, store.where)),
     candidate: document['candidate'] as Candidate,
   };
 }

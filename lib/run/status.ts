@@ -7,6 +7,7 @@ import {
   listPairs,
   loadPairs,
   loadPlan,
+  nameSources,
   readOutcomes,
   type Pairing,
   type Status,
@@ -136,7 +137,7 @@ async function findFailures(
     [...read].map(([item, { error, reference, target }]) => {
       const pair = pairs?.get(item);
       const what = pair
-        ? `${pair.target.reference} from ${pair.source.reference}`
+        ? `${pair.target.reference} from ${nameSources(pair)}`
         : (reference ?? target?.reference ?? item);
       return [item, { what, error }];
     }),
