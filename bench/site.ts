@@ -41,6 +41,7 @@ async function main(): Promise<void> {
     }
     const [first, second] = names as [string, string];
     await plant.makePatches([`docker://${second}`], '--sources', `docker://${first}`);
+    process.stderr.write('patches are made\n');
     const rows: string[][] = [];
     for (const transport of values.engine) {
       const engine = SITE_ENGINES[transport as keyof typeof SITE_ENGINES];

@@ -5,13 +5,16 @@ import { formatReleaseName, parseReleaseName } from '../../lib/oci/releasename.t
 import { parseDestination } from '../../lib/oci/writer.ts';
 import { openEngine, parseEngineTransport, type Engine } from '../../lib/engine/engine.ts';
 import { pull, type Plan, type PullOutcome } from '../../lib/site/pull.ts';
+import { parseRegistryName } from '../../lib/registry/name.ts';
+import { openRepository } from '../../lib/registry/registry.ts';
 import { openStoreReader } from '../../lib/store/open.ts';
 import { readVerifyKeys } from '../../lib/trust/key.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatShare, formatSize } from '../format.ts';
+import { REGISTRY_OPTIONS } from '../registry.ts';
 import { printResult, scratchParent } from '../session.ts';
 
-const USAGE = 'NAME --store STORE [options]';
+const USAGE = 'NAME [--store STORE] [options]';
 
 export const pullCommand: Command = {
   summary: 'Brings an image to the engine of a site, by the smallest patch from one that is there.',
@@ -20,7 +23,7 @@ export const pullCommand: Command = {
     store: {
       type: 'string',
       value: 'STORE',
-      help: 'http[s]://HOST/PATH, s3://BUCKET[/PREFIX] or a directory',
+      help: 'http[s]://HOST/PATH, s3://BUCKET[/PREFIX] or a directory (default: what is beside the image in its registry)',
     },
     engine: {
       type: 'string',
@@ -54,12 +57,12 @@ export const pullCommand: Command = {
       value: 'DIR',
       help: 'where unfinished downloads are kept (default: below XDG_STATE_HOME)',
     },
+    ...REGISTRY_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {
     operandCount(args, 1, 1, USAGE);
     const store = args.text('store');
-    if (store === undefined) throw new PanamaxError('usage', 'no store', { expected: USAGE });
     const name = parseReleaseName(args.operands[0]!);
     const output = args.text('output');
     const engine = engineOf(args, signal);
@@ -76,7 +79,9 @@ export const pullCommand: Command = {
       dryRun: args.flag('dry-run'),
     };
     const outcome = await pull(task, {
-      openStore: () => openStoreReader(store, signal),
+      ...(store !== undefined && { openStore: () => openStoreReader(store, signal) }),
+      openRegistry: (onBytes) =>
+        openRepository(parseRegistryName(name.repository), { limits: args.limits, signal, onBytes }),
       ...(engine && { engine }),
       state: args.text('state') ?? stateDirectory(),
       scratch: scratchParent(args),

@@ -81,7 +81,7 @@ export async function formatOf(path: string): Promise<PatchFormat | undefined> {
   return buffer.toString('latin1', 257, 262) === 'ustar' ? 'oci-delta' : undefined;
 }
 
-async function digestOfFile(path: string): Promise<Digest> {
+export async function digestOfFile(path: string): Promise<Digest> {
   const hash = createHash('sha256');
   for await (const piece of createReadStream(path, { highWaterMark: 256 * 1024 }))
     hash.update(piece as Buffer);

@@ -7,7 +7,7 @@ import { replaceFile } from '../file.ts';
 import type { Limits } from '../limits.ts';
 import { openArchive, type Archive } from './archive.ts';
 import { parseRegistryName } from '../registry/name.ts';
-import { openRepository } from '../registry/registry.ts';
+import { openRepository, type Repository } from '../registry/registry.ts';
 import { archiveBlobs, directoryBlobs, keptBlobs, readDocument, verified, type BlobSource } from './blobs.ts';
 import { decompressed } from './decompress.ts';
 import {
@@ -110,8 +110,17 @@ export function checkManifest(image: Image, expected: Digest): Image {
 
 async function openFromRegistry(reference: Reference, options: ImageOptions): Promise<Image> {
   const name = parseRegistryName(reference.path);
-  const repository = openRepository(name, options);
-  const found = await repository.getManifest(name.digest ?? name.tag!);
+  return openRepositoryImage(openRepository(name, options), name.digest ?? name.tag!, reference, options);
+}
+
+/** @param manifest a tag, or the digest of a manifest or an index */
+export async function openRepositoryImage(
+  repository: Repository,
+  manifest: string,
+  reference: Reference,
+  options: ImageOptions,
+): Promise<Image> {
+  const found = await repository.getManifest(manifest);
   const manifests: BlobSource = {
     where: repository.where,
     open: async (digest) => [

@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs';
 import { finished, pipeline } from 'node:stream/promises';
 import { pack } from 'tar-stream';
-import type { PatchDescriptor } from '../delta/descriptor.ts';
+import { parseDescriptor as parsePair, type PatchDescriptor } from '../delta/descriptor.ts';
 import {
   ARTIFACT_TYPE as OCI_DELTA,
   EMPTY_DOCUMENT,
@@ -9,9 +9,7 @@ import {
 } from '../delta/ocidelta/document.ts';
 import { PanamaxError } from '../errors.ts';
 import { replaceFile, writeChunks } from '../file.ts';
-import type { Limits } from '../limits.ts';
-import { openArchive } from '../oci/archive.ts';
-import { verified } from '../oci/blobs.ts';
+import { readDocument, verified } from '../oci/blobs.ts';
 import {
   asArray,
   asRecord,
@@ -24,19 +22,19 @@ import {
   type Digest,
 } from '../oci/descriptor.ts';
 import { LAYOUT_MARKER } from '../oci/layoutwriter.ts';
-import { MEDIA_TYPES } from '../oci/manifest.ts';
 import type { PatchFormat } from '../store/layout.ts';
-import { pushBlob } from './push.ts';
-import { listReferrers, pushReferrer, type Referrer } from './referrers.ts';
+import { listReferrers, type Referrer } from './referrers.ts';
 import type { Repository } from './registry.ts';
 
 /** Patches beside their target in a registry (docs/formats.md). */
 
 export const XDELTA_ARTIFACT = 'application/vnd.panamax.patch.v1';
 export const XDELTA_LAYER = 'application/vnd.panamax.patch.v1.xdelta';
-/** The config: what the store has as the pair's descriptor. */
+/** What the store has as the pair's descriptor: the config of an xdelta, or of an artifact beside an oci-delta. */
 export const DESCRIPTOR_CONFIG = 'application/vnd.panamax.descriptor.v1+json';
-const PREFIX = 'vnd.panamax.patch';
+/** Says of an oci-delta, which stays as it is, what its descriptor says. */
+export const DESCRIPTOR_ARTIFACT = 'application/vnd.panamax.descriptor.v1';
+export const PREFIX = 'vnd.panamax.patch';
 const DELTA_PREFIX = 'io.github.containers.delta';
 const MAX_LAYERS = 2000;
 
@@ -46,27 +44,85 @@ export interface RegistryPatch {
   readonly source: { readonly manifest?: Digest; readonly config: Digest };
   /** What fetching it moves, in bytes. */
   readonly size: number;
-  /** What a pull moves at a site that has the source; undefined where nobody says. */
-  readonly pullSize?: number;
   /** The artifact's manifest. */
   readonly artifact: Descriptor;
   readonly layers: readonly Descriptor[];
-  /** Of the pair, as the store has it; an oci-delta has none. */
-  readonly descriptor?: Descriptor;
+  /** Of the pair, as the store has it; undefined for an oci-delta of others. */
+  readonly pair?: PatchDescriptor & { readonly patch: NonNullable<PatchDescriptor['patch']> };
 }
 
-/** Patches to a target, smallest first. What is damaged or of another kind is passed over. */
-export async function findPatches(repository: Repository, target: Digest): Promise<RegistryPatch[]> {
+/** What an artifact says of its source before it is looked at. */
+export interface SourceHint {
+  readonly config?: Digest;
+  readonly layers?: Digest;
+}
+
+/**
+ * Patches to a target, smallest first. What is damaged, of another kind or another image is passed over.
+ *
+ * @param isWanted leaves out, unread, what is made from something else
+ */
+export async function findPatches(
+  repository: Repository,
+  target: Digest,
+  isWanted: (source: SourceHint) => boolean = () => true,
+): Promise<RegistryPatch[]> {
+  return readPatches(repository, target, await listReferrers(repository, target), isWanted);
+}
+
+/** As `findPatches`, of referrers that were listed. */
+export async function readPatches(
+  repository: Repository,
+  target: Digest,
+  referrers: readonly Referrer[],
+  isWanted: (source: SourceHint) => boolean = () => true,
+): Promise<RegistryPatch[]> {
   const patches: RegistryPatch[] = [];
-  for (const referrer of await listReferrers(repository, target)) {
-    if (referrer.artifactType !== XDELTA_ARTIFACT && referrer.artifactType !== OCI_DELTA) continue;
+  const ofKind = (kind: string) => referrers.filter(({ artifactType }) => artifactType === kind);
+  for (const referrer of [...ofKind(XDELTA_ARTIFACT), ...ofKind(OCI_DELTA)]) {
     try {
-      patches.push(await readArtifact(repository, referrer, target));
+      if (!isWanted(hintOf(referrer))) continue;
+      const patch = await readArtifact(repository, referrer, target);
+      const own = referrer.artifactType === XDELTA_ARTIFACT ? [referrer] : ofKind(DESCRIPTOR_ARTIFACT);
+      const pairs = await readPairsOf(repository, patch, own, target);
+      // one with each signature
+      for (const pair of pairs) patches.push({ ...patch, pair });
+      if (pairs.length === 0 && patch.format === 'oci-delta') patches.push(patch);
     } catch (error) {
-      if (!(error instanceof PanamaxError) || !/^(bad-input|not-found)$/.test(error.kind)) throw error;
+      if (!isUnusable(error)) throw error;
     }
   }
   return patches.toSorted((a, b) => a.size - b.size);
+}
+
+export function isUnusable(error: unknown): boolean {
+  return error instanceof PanamaxError && /^(bad-input|bad-patch|not-found|limit)$/.test(error.kind);
+}
+
+function hintOf({ artifactType, annotations }: Referrer): SourceHint {
+  const prefix = artifactType === OCI_DELTA ? DELTA_PREFIX : PREFIX;
+  const config = annotations?.[`${prefix}.source-config`];
+  const layers = annotations?.[`${prefix}.source-layers`];
+  return { ...(isDigest(config) && { config }), ...(isDigest(layers) && { layers }) };
+}
+
+/** A manifest with a subject, checked to be the target. @throws PanamaxError `bad-input` */
+export async function readReferrer(repository: Repository, { digest }: Referrer, target: Digest) {
+  const { bytes } = await repository.getManifest(digest);
+  const where = `${repository.where} ${digest}`;
+  const record = asRecord(parseDocument(bytes, where), where);
+  const subject = parseDescriptor(record['subject'], `${where} subject`);
+  if (subject.digest !== target) {
+    const facts = { expected: target, found: subject.digest, where };
+    throw new PanamaxError('bad-input', 'refers to another image', facts);
+  }
+  return { bytes, record, where, annotations: asRecord(record['annotations'] ?? {}, where) };
+}
+
+/** The config of an artifact, verified. */
+export async function readConfig(repository: Repository, config: Descriptor): Promise<Buffer> {
+  const { where, limits } = repository;
+  return readDocument({ where, open: async (digest) => repository.openBlob(digest) }, config, limits);
 }
 
 async function readArtifact(
@@ -74,54 +130,81 @@ async function readArtifact(
   referrer: Referrer,
   target: Digest,
 ): Promise<RegistryPatch> {
-  const { bytes } = await repository.getManifest(referrer.digest);
-  const where = `${repository.where} ${referrer.digest}`;
-  const record = asRecord(parseDocument(bytes, where), where);
-  const subject = parseDescriptor(record['subject'], `${where} subject`);
+  const { bytes, record, where, annotations } = await readReferrer(repository, referrer, target);
   const layers = asArray(record['layers'], where).map((layer) => parseDescriptor(layer, `${where} layers`));
-  const annotations = asRecord(record['annotations'] ?? {}, where);
   const isDelta = referrer.artifactType === OCI_DELTA;
   const prefix = isDelta ? DELTA_PREFIX : PREFIX;
   const manifest = annotations[`${prefix}.source`];
   const config = annotations[`${prefix}.source-config`];
-  const isSound =
-    subject.digest === target &&
-    isDigest(config) &&
-    layers.length <= MAX_LAYERS &&
-    (isDelta || layers.length === 1);
-  if (!isSound)
-    throw new PanamaxError('bad-input', 'not a patch of this target', { expected: target, where });
-  const pullSize = Number(annotations[`${prefix}.pull-size`] ?? Number.NaN);
+  if (!isDigest(config) || layers.length > MAX_LAYERS || (!isDelta && layers.length !== 1)) {
+    throw new PanamaxError('bad-input', 'not a patch', { where });
+  }
   return {
     format: isDelta ? 'oci-delta' : 'xdelta',
     source: { config, ...(isDigest(manifest) && { manifest }) },
     size: layers.reduce((sum, { size }) => sum + size, 0),
-    ...(Number.isSafeInteger(pullSize) && { pullSize }),
     artifact: { mediaType: referrer.mediaType, digest: referrer.digest, size: bytes.length },
     layers,
-    ...(!isDelta && { descriptor: parseDescriptor(record['config'], `${where} config`) }),
   };
 }
+
+/** @param artifacts that may have the patch's descriptor as their config */
+async function readPairsOf(
+  repository: Repository,
+  { format, source, artifact, layers }: RegistryPatch,
+  artifacts: readonly Referrer[],
+  target: Digest,
+): Promise<NonNullable<RegistryPatch['pair']>[]> {
+  const pairs: NonNullable<RegistryPatch['pair']>[] = [];
+  for (const candidate of artifacts) {
+    const told = candidate.annotations?.[`${PREFIX}.artifact`];
+    if (format === 'oci-delta' && told !== undefined && told !== artifact.digest) continue;
+    try {
+      const { record, where, annotations } = await readReferrer(repository, candidate, target);
+      if (format === 'oci-delta' && annotations[`${PREFIX}.artifact`] !== artifact.digest) continue;
+      const config = parseDescriptor(record['config'], `${where} config`);
+      const pair = parsePair(await readConfig(repository, config), where);
+      const { patch } = pair;
+      const isSame =
+        pair.format === format &&
+        pair.source.config === source.config &&
+        (format === 'oci-delta' || (patch?.digest === layers[0]!.digest && patch.size === layers[0]!.size));
+      if (patch && isSame && pair.target.manifest === target) pairs.push({ ...pair, patch });
+    } catch (error) {
+      if (!isUnusable(error)) throw error;
+    }
+  }
+  return pairs;
+}
+
+/** The bytes of a layer, which are verified by who reads to the end. */
+export type OpenLayer = (layer: Descriptor) => AsyncIterable<Uint8Array>;
 
 /**
  * Fetches a patch into a file, which appears whole or not at all; transfers that break off go on where they were. An
  * oci-delta becomes the archive that it was pushed from, bit for bit.
+ *
+ * @param open for layers that were fetched before
  */
-export async function fetchPatch(repository: Repository, patch: RegistryPatch, path: string): Promise<void> {
-  const open = (layer: Descriptor) =>
-    verified(repository.openBlob(layer.digest), layer, `${repository.where} ${layer.digest}`);
+export async function fetchPatch(
+  repository: Repository,
+  patch: RegistryPatch,
+  path: string,
+  open: OpenLayer = (layer) =>
+    verified(repository.openBlob(layer.digest), layer, `${repository.where} ${layer.digest}`),
+): Promise<void> {
   await replaceFile(path, async (part) => {
     if (patch.format === 'xdelta') await writeChunks(part, open(patch.layers[0]!));
     else await writeDelta(repository, patch, open, part);
   });
 }
 
-const blobName = (digest: Digest) => `blobs/sha256/${hexOf(digest)}`;
+export const blobName = (digest: Digest) => `blobs/sha256/${hexOf(digest)}`;
 
 async function writeDelta(
   repository: Repository,
   { artifact, layers }: RegistryPatch,
-  open: (layer: Descriptor) => AsyncIterable<Uint8Array>,
+  open: OpenLayer,
   path: string,
 ): Promise<void> {
   const { bytes } = await repository.getManifest(artifact.digest);
@@ -150,103 +233,4 @@ async function writeDelta(
     await written.catch(() => {});
     throw error;
   }
-}
-
-export interface NewPatch {
-  readonly pair: PatchDescriptor;
-  /** The pair's descriptor, as the store has it. */
-  readonly document: Buffer;
-  /** The patch's file. */
-  readonly path: string;
-}
-
-/** Puts a patch beside its target. Twice is as good as once. */
-export async function publishPatch(
-  repository: Repository,
-  subject: Descriptor,
-  patch: NewPatch,
-  limits: Limits,
-): Promise<Digest> {
-  return patch.pair.format === 'xdelta'
-    ? publishXdelta(repository, subject, patch)
-    : publishDelta(repository, subject, patch, limits);
-}
-
-async function publishXdelta(
-  repository: Repository,
-  { mediaType, digest, size }: Descriptor,
-  { pair, document, path }: NewPatch,
-): Promise<Digest> {
-  const config = { mediaType: DESCRIPTOR_CONFIG, digest: digestOf(document), size: document.length };
-  const layer = { mediaType: XDELTA_LAYER, digest: pair.patch!.digest, size: pair.patch!.size };
-  const annotations = {
-    [`${PREFIX}.format`]: pair.format,
-    [`${PREFIX}.source`]: pair.source.manifest,
-    [`${PREFIX}.source-config`]: pair.source.config,
-    [`${PREFIX}.pull-size`]: String(pair.sizes.pull),
-  };
-  const manifest = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType: MEDIA_TYPES.ociManifest,
-      artifactType: XDELTA_ARTIFACT,
-      config,
-      layers: [layer],
-      subject: { mediaType, digest, size },
-      annotations,
-    }),
-  );
-  await pushBlob(repository, layer, { path });
-  await pushBlob(repository, config, document);
-  return pushArtifact(repository, digest, XDELTA_ARTIFACT, manifest, annotations);
-}
-
-/** As it is: the oci-delta program finds it by its own kind and subject. */
-async function publishDelta(
-  repository: Repository,
-  subject: Descriptor,
-  { path }: NewPatch,
-  limits: Limits,
-): Promise<Digest> {
-  const archive = await openArchive(path, limits);
-  const [item] = asArray(
-    asRecord(parseDocument(await archive.readDocument('index.json'), path), path)['manifests'],
-    path,
-  );
-  const { digest } = parseDescriptor(item, path);
-  const manifest = await archive.readDocument(blobName(digest));
-  const record = asRecord(parseDocument(manifest, path), path);
-  const found = parseDescriptor(record['subject'], `${path} subject`).digest;
-  if (found !== subject.digest) {
-    throw new PanamaxError('bad-patch', 'patch of another image', {
-      expected: subject.digest,
-      found,
-      where: path,
-    });
-  }
-  const layers = asArray(record['layers'], path).map((layer) => parseDescriptor(layer, path));
-  for (const layer of layers) {
-    await pushBlob(repository, layer, { open: () => archive.open(blobName(layer.digest)) });
-  }
-  await pushBlob(
-    repository,
-    { digest: digestOf(EMPTY_DOCUMENT), size: EMPTY_DOCUMENT.length },
-    EMPTY_DOCUMENT,
-  );
-  const annotations = asRecord(record['annotations'] ?? {}, path) as Record<string, string>;
-  return pushArtifact(repository, subject.digest, OCI_DELTA, manifest, annotations);
-}
-
-async function pushArtifact(
-  repository: Repository,
-  subject: Digest,
-  artifactType: string,
-  manifest: Buffer,
-  annotations: Readonly<Record<string, string>>,
-): Promise<Digest> {
-  const digest = digestOf(manifest);
-  const { ociManifest: mediaType } = MEDIA_TYPES;
-  const referrer = { mediaType, digest, size: manifest.length, artifactType, annotations };
-  await pushReferrer(repository, subject, referrer, manifest);
-  return digest;
 }

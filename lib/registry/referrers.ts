@@ -26,6 +26,36 @@ const ATTEMPTS = 5;
  * index under the tag `sha256-HEX`.
  */
 export async function listReferrers(repository: Repository, subject: Digest): Promise<Referrer[]> {
+  const referrers: Referrer[] = [];
+  for (const referrer of await listedReferrers(repository, subject)) {
+    referrers.push(VAGUE.test(referrer.artifactType) ? await described(repository, referrer) : referrer);
+  }
+  return referrers;
+}
+
+/** Some registries list an artifact under the media type of its config, as the specification's drafts had it. */
+const VAGUE = /^$|^application\/vnd\.oci\.empty\.v1\+json$|^application\/vnd\.panamax\.[a-z0-9.]+\+json$/;
+
+async function described(repository: Repository, referrer: Referrer): Promise<Referrer> {
+  const where = `${repository.where} ${referrer.digest}`;
+  try {
+    const { bytes } = await repository.getManifest(referrer.digest);
+    const { artifactType, annotations } = asRecord(parseDocument(bytes, where), where);
+    if (typeof artifactType !== 'string') return referrer;
+    return { ...referrer, artifactType, ...(isStrings(annotations) && { annotations }) };
+  } catch (error) {
+    if (error instanceof PanamaxError && /^(bad-input|not-found)$/.test(error.kind)) return referrer;
+    throw error;
+  }
+}
+
+function isStrings(value: unknown): value is Record<string, string> {
+  return (
+    typeof value === 'object' && value !== null && Object.values(value).every((v) => typeof v === 'string')
+  );
+}
+
+async function listedReferrers(repository: Repository, subject: Digest): Promise<Referrer[]> {
   const found: Referrer[] = [];
   let next: URL | undefined = repository.url(`referrers/${subject}`);
   while (next) {
@@ -43,6 +73,7 @@ export async function listReferrers(repository: Repository, subject: Digest): Pr
     }
     checkDocumentSize(Number(response.headers['content-length'] ?? 0), repository.limits, repository.where);
     const bytes = await repository.named(`referrers of ${subject}`, () => buffer(response));
+    repository.onBytes(bytes.length);
     const page = parseReferrers(bytes, repository.where);
     found.push(...page);
     if (found.length > MAX_REFERRERS) {

@@ -24,14 +24,16 @@ export interface Repository {
   readonly limits: Limits;
   /** A manifest or an index. @throws PanamaxError `not-found`, `bad-input`, `limit`, `io` */
   getManifest(reference: string): Promise<FoundManifest>;
-  /** Bytes of a blob, not yet verified; a transfer that breaks off goes on where it was. */
-  openBlob(digest: Digest): AsyncIterable<Uint8Array>;
+  /** Bytes of a blob from an offset within it, not yet verified; a transfer that breaks off goes on where it was. */
+  openBlob(digest: Digest, offset?: number): AsyncIterable<Uint8Array>;
   /** In the registry's order, which is mostly the alphabet's. */
   listTags(): AsyncIterable<string>;
   /** Does one action with errors as PanamaxError that name what it was about. */
   named<Result>(what: string, action: () => Promise<Result>): Promise<Result>;
   readonly url: (path: string) => URL;
   readonly scope: string;
+  /** Told of what has come. */
+  onBytes(count: number): void;
 }
 
 export interface FoundManifest {
@@ -47,6 +49,7 @@ export interface RepositoryOptions {
   readonly settings?: RegistrySettings;
   /** Whether more than reading is wanted. */
   readonly push?: boolean;
+  readonly onBytes?: (count: number) => void;
 }
 
 const ACCEPT = [
@@ -59,7 +62,13 @@ const MAX_TAGS = 100_000;
 
 export function openRepository(
   name: Pick<RegistryName, 'registry' | 'repository'>,
-  { limits, signal, settings = registrySettings(process.env), push = false }: RepositoryOptions,
+  {
+    limits,
+    signal,
+    settings = registrySettings(process.env),
+    push = false,
+    onBytes = () => {},
+  }: RepositoryOptions,
 ): Repository {
   const { registry, repository } = name;
   const session = openSession(registry, settings, signal);
@@ -86,7 +95,9 @@ export function openRepository(
     for (const retry = session.attempts(); ;) {
       const response = await get(address, { accept });
       try {
-        return { bytes: await readAll(response, limits, where), response };
+        const bytes = await readAll(response, limits, where);
+        onBytes(bytes.length);
+        return { bytes, response };
       } catch (error) {
         response.destroy();
         await retry.after(error);
@@ -101,6 +112,7 @@ export function openRepository(
     named,
     url,
     scope,
+    onBytes,
     getManifest: (reference) =>
       named(reference, async () => {
         const { bytes, response } = await getDocument(url(`manifests/${reference}`), ACCEPT);
@@ -117,9 +129,9 @@ export function openRepository(
         return { mediaType: typeof declared === 'string' ? declared : header.trim(), digest, bytes };
       }),
 
-    async *openBlob(digest) {
+    async *openBlob(digest, start = 0) {
       const retry = session.attempts();
-      let offset = 0;
+      let offset = start;
       let response: IncomingMessage | undefined;
       try {
         for (;;) {
@@ -131,6 +143,7 @@ export function openRepository(
             let skip = offset - startOf(response);
             if (skip < 0) throw new PanamaxError('io', 'the registry leaves a gap', { where });
             for await (const piece of response as AsyncIterable<Buffer>) {
+              onBytes(piece.length);
               const fresh = piece.subarray(Math.min(skip, piece.length));
               skip -= piece.length - fresh.length;
               if (fresh.length === 0) continue;

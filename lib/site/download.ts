@@ -6,6 +6,9 @@ import { writeAll } from '../file.ts';
 import type { Digest } from '../oci/descriptor.ts';
 import type { StoreReader } from '../store/store.ts';
 
+/** The part of a store, or of a registry, that is needed. */
+export type Blobs = Pick<StoreReader, 'where' | 'open'>;
+
 export interface Wanted {
   readonly key: string;
   readonly size: number;
@@ -20,7 +23,7 @@ export interface Wanted {
  *   what has come is kept
  */
 export async function download(
-  reader: StoreReader,
+  reader: Blobs,
   wanted: Wanted,
   path: string,
   signal: AbortSignal,
@@ -40,7 +43,7 @@ export async function download(
 
 /** @returns the digest of what there is in the end */
 async function fill(
-  reader: StoreReader,
+  reader: Blobs,
   wanted: Wanted,
   path: string,
   start: number,
@@ -74,7 +77,7 @@ async function fill(
   return `sha256:${hash.digest('hex')}`;
 }
 
-function wrong({ key }: Wanted, expected: string, found: string, { where }: StoreReader): PanamaxError {
+function wrong({ key }: Wanted, expected: string, found: string, { where }: Blobs): PanamaxError {
   const facts = { expected, found, where: `${where} ${key}` };
   return new PanamaxError('bad-patch', 'patch is not the one that the index names', facts);
 }

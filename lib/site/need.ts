@@ -2,7 +2,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PanamaxError } from '../errors.ts';
 import type { ImageName } from '../delta/descriptor.ts';
-import type { PatchOffer } from '../store/targetindex.ts';
+import type { Offer } from './origin.ts';
 
 /** What a patch takes to apply, in bytes. Said before anything is begun, and compared with what there is. */
 export interface Need {
@@ -18,7 +18,7 @@ const MEMORY = 512 * 1024 ** 2;
 /** Tar headers and documents, for each image. */
 const OVERHEAD = 16 * 1024 ** 2;
 
-export function needOf({ format, source, size }: PatchOffer, target: ImageName, isExported: boolean): Need {
+export function needOf({ format, source, size }: Offer, target: ImageName, isExported: boolean): Need {
   const exported = isExported ? source.size + OVERHEAD : 0;
   // an oci-delta does not say how large its layers are: they are built once before the image is written
   const rebuilt = format === 'oci-delta' ? target.size : 0;

@@ -1,27 +1,27 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyPatchFile } from '../delta/apply.ts';
-import { layersDigest, verifyPatch, type ImageName } from '../delta/descriptor.ts';
+import { layersDigest, type ImageName } from '../delta/descriptor.ts';
 import { openPatch } from '../delta/patch.ts';
 import type { Engine, EngineImage } from '../engine/engine.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
-import { formatPlatform, machinePlatform } from '../oci/platform.ts';
 import { formatReleaseName, parseReleaseName, type ReleaseName } from '../oci/releasename.ts';
 import type { Destination } from '../oci/writer.ts';
 import { createScratch } from '../scratch.ts';
-import { nameStatement, readName } from '../store/name.ts';
+import type { SourceHint } from '../registry/patches.ts';
+import type { Repository } from '../registry/registry.ts';
 import type { StoreReader } from '../store/store.ts';
-import { readIndex, type PatchOffer } from '../store/targetindex.ts';
 import type { Verify } from '../trust/key.ts';
-import { acceptName } from './accepted.ts';
 import { countBytes, type Counted } from './counted.ts';
-import { download } from './download.ts';
 import { checkNeed, needOf, type Need } from './need.ts';
+import type { Offer, Origin } from './origin.ts';
 import { claimPartial } from './partial.ts';
+import { registryOrigin } from './registryorigin.ts';
 import { findResidents, type Resident } from './resident.ts';
 import { findServers } from './servers.ts';
+import { storeOrigin } from './storeorigin.ts';
 
 export interface PullTask {
   readonly name: ReleaseName;
@@ -37,7 +37,10 @@ export interface PullTask {
 }
 
 export interface Site {
-  openStore(): Promise<StoreReader>;
+  /** Undefined where patches are beside their images alone. */
+  readonly openStore?: () => Promise<StoreReader>;
+  /** The name's repository. Undefined for a name that no registry can have. */
+  readonly openRegistry?: (onBytes: (count: number) => void) => Repository;
   readonly engine?: Engine;
   /** What is kept from one start to the next. */
   readonly state: string;
@@ -54,7 +57,7 @@ export interface Plan {
   readonly target: ImageName;
   /** For people. */
   readonly source: string;
-  readonly offer: PatchOffer;
+  readonly offer: Offer;
   readonly need: Need;
 }
 
@@ -63,7 +66,7 @@ export interface PullOutcome {
   readonly method: 'none' | 'patch' | 'pull';
   readonly target?: { readonly manifest: Digest; readonly config: Digest };
   readonly patch?: Plan;
-  /** Bytes that came from the store. */
+  /** Bytes that came from the store or, of documents and patches, the registry. */
   readonly movedBytes: number;
   /** What a pull moves: at a site with this source, or, where there is none, at one with nothing. */
   readonly pullBytes?: number;
@@ -80,20 +83,22 @@ export interface PullOutcome {
  */
 export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   const known: Known = { reasons: [], moved: { bytes: 0 } };
-  try {
-    const outcome = await pullPatch(task, site, known);
-    if (outcome) return outcome;
-  } catch (error) {
-    site.signal.throwIfAborted();
-    known.failure = toPanamaxError(error);
-    if (known.failure.kind === 'untrusted' || known.failure.kind === 'internal') throw known.failure;
-    known.reasons.push(known.failure.message);
+  for (const origin of originsOf(task, site, known)) {
+    try {
+      const outcome = await pullPatch(task, site, origin, known);
+      if (outcome) return outcome;
+    } catch (error) {
+      site.signal.throwIfAborted();
+      known.failure = toPanamaxError(error);
+      if (known.failure.kind === 'untrusted' || known.failure.kind === 'internal') throw known.failure;
+      known.reasons.push(known.failure.message);
+    }
   }
   if (!task.fallback || !site.engine || task.destination) {
     throw known.failure ?? new PanamaxError('no-patch', `no patch: ${known.reasons.join('; ')}`);
   }
   const { target, pullSize, moved, reasons } = known;
-  if (!task.dryRun) await enginePull(site.engine, task.name, reasons);
+  if (!task.dryRun) await enginePull(site.engine, task.name, site.verify && target, reasons);
   return {
     method: 'pull',
     ...(target && { target: { manifest: target.manifest, config: target.config } }),
@@ -103,9 +108,41 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   };
 }
 
-async function enginePull(engine: Engine, name: ReleaseName, reasons: readonly string[]): Promise<void> {
+/**
+ * The store, and the registry where there is none, or where the next thing would be a pull from it: a site without
+ * a network does not wait for one.
+ */
+function originsOf(task: PullTask, site: Site, known: Known): Origin[] {
+  const origins: Origin[] = [];
+  const { openStore, openRegistry, engine } = site;
+  if (openStore) {
+    origins.push(storeOrigin(task, site, async () => countBytes(await openStore(), known.moved)));
+  }
+  if (openRegistry && (!openStore || (task.fallback && engine && !task.destination))) {
+    const repository = openRegistry((count) => (known.moved.bytes += count));
+    const isWanted = ({ config, layers }: SourceHint) =>
+      config === undefined ||
+      (known.residents ?? []).some(
+        (image) => image.config === config || layersDigest(image.diffIDs) === layers,
+      );
+    origins.push(registryOrigin(task, site, repository, () => known.target?.manifest, isWanted));
+  }
+  return origins;
+}
+
+/** @param trusted where keys say what the name stands for, the engine pulls that, whatever the tag has become */
+async function enginePull(
+  engine: Engine,
+  name: ReleaseName,
+  trusted: ImageName | undefined,
+  reasons: readonly string[],
+): Promise<void> {
   try {
-    await engine.pull(formatReleaseName(name));
+    const { repository } = name;
+    const digest = trusted?.manifest ?? name.digest;
+    if (!digest) return await engine.pull(formatReleaseName(name));
+    await engine.pull(formatReleaseName({ repository, digest }));
+    if (trusted) await engine.tag(trusted.config, engineName(name));
   } catch (error) {
     const { kind, message } = toPanamaxError(error);
     throw new PanamaxError(kind, `${message}; before that: ${reasons.join('; ')}`, {}, { cause: error });
@@ -116,6 +153,7 @@ async function enginePull(engine: Engine, name: ReleaseName, reasons: readonly s
 interface Known {
   readonly reasons: string[];
   readonly moved: Counted;
+  residents?: readonly Resident[];
   target?: ImageName | undefined;
   pullSize?: number;
   /** The last one. */
@@ -123,22 +161,24 @@ interface Known {
 }
 
 /** @returns undefined where no patch fits or none could be applied; the reasons say why */
-async function pullPatch(task: PullTask, site: Site, known: Known): Promise<PullOutcome | undefined> {
+async function pullPatch(
+  task: PullTask,
+  site: Site,
+  origin: Origin,
+  known: Known,
+): Promise<PullOutcome | undefined> {
   const { engine, limits, signal } = site;
-  const reader = countBytes(await site.openStore(), known.moved);
-  const manifest = task.name.digest ?? (known.target = await resolveName(task, site, reader))?.manifest;
-  if (!manifest) {
-    known.reasons.push(`the store knows no ${formatReleaseName(task.name)}`);
+  const platform = task.platform && { platform: task.platform };
+  const residents = (known.residents ??= await findResidents(engine, task.sources, { limits, ...platform }));
+  const answer = await origin.ask();
+  if (typeof answer === 'string') {
+    known.reasons.push(answer);
     return undefined;
   }
-  const index = await readIndex(reader, manifest);
-  if (index && known.target) checkSame(known.target, index.target, reader.where);
-  known.target = index?.target ?? known.target;
-  if (index) known.pullSize = index.pullSize;
-  const platform = task.platform && { platform: task.platform };
-  const residents = await findResidents(engine, task.sources, { limits, ...platform });
-  const { target } = known;
-  const present = !task.destination && target && residents.find((image) => isImage(image, target));
+  const { target } = answer;
+  known.target = target;
+  if (answer.pullSize !== undefined) known.pullSize = answer.pullSize;
+  const present = !task.destination && residents.find((image) => isImage(image, target));
   if (present) {
     if (!task.dryRun) await engine?.tag(present.config, engineName(task.name));
     return {
@@ -149,35 +189,33 @@ async function pullPatch(task: PullTask, site: Site, known: Known): Promise<Pull
       reasons: [],
     };
   }
-  if (!index) {
-    known.reasons.push(`the store has no index of ${manifest}`);
+  if (!answer.offers) {
+    known.reasons.push(`${origin.label} has no index of ${target.manifest}`);
     return undefined;
   }
-  const offers = index.patches.flatMap((offer) => {
+  const offers = answer.offers.flatMap((offer) => {
     const servers = findServers(offer, residents);
     return servers ? [{ offer, servers }] : [];
   });
-  if (offers.length === 0) known.reasons.push(noneFits(index.patches.length, residents.length));
+  if (offers.length === 0) known.reasons.push(noneFits(origin.label, answer.offers.length, residents.length));
   for (const { offer, servers } of offers.toSorted((a, b) => a.offer.size - b.offer.size)) {
     const source = servers.map(({ label }) => label).join(' + ');
-    const isExported = servers.some((server) => server.isExported);
-    const plan: Plan = {
-      target: index.target,
-      source,
+    const need = needOf(
       offer,
-      need: needOf(offer, index.target, isExported),
-    };
+      target,
+      servers.some((server) => server.isExported),
+    );
+    const plan: Plan = { target, source, offer, need };
     try {
-      if (site.verify)
-        verifyPatch({ ...offer, target: index.target, patch: offer }, site.verify, reader.where);
+      if (site.verify) offer.verify(site.verify);
       await checkNeed(plan.need, site.scratch, site.state);
       if (!task.dryRun) {
         site.onPlan?.(plan);
-        await applyOffer(plan, servers, task, site, reader);
+        await applyOffer(plan, servers, task, site);
       }
       return {
         method: 'patch',
-        target: named(index.target),
+        target: named(target),
         patch: plan,
         movedBytes: known.moved.bytes + (task.dryRun ? offer.size : 0),
         pullBytes: offer.pullSize,
@@ -196,29 +234,16 @@ async function pullPatch(task: PullTask, site: Site, known: Known): Promise<Pull
   return undefined;
 }
 
-/** What a tag stands for, as the store's owner says. */
-async function resolveName(
-  { name, platform, dryRun }: PullTask,
-  { verify, state }: Site,
-  reader: StoreReader,
-): Promise<ImageName | undefined> {
-  const record = await readName(reader, name, formatPlatform(platform ?? machinePlatform()));
-  if (!record) return undefined;
-  verify?.(nameStatement(record), record.signature, `${reader.where} ${record.name}`);
-  await acceptName(state, record, { keep: !dryRun });
-  return record.target;
-}
-
 async function applyOffer(
   { offer, target }: Plan,
   servers: readonly Resident[],
   { destination, name }: PullTask,
   { engine, limits, signal, state, scratch: parent }: Site,
-  reader: StoreReader,
 ): Promise<void> {
-  const partial = await claimPartial(join(state, 'partial'), offer.digest);
+  const partials = join(state, 'partial');
+  const partial = await claimPartial(partials, offer.digest);
   try {
-    await download(reader, offer, partial.path, signal);
+    await offer.fetch(partial.path, partials, signal);
     await checkPatch(partial.path, target, limits);
     await using scratch = await createScratch(parent);
     const sources: string[] = [];
@@ -247,13 +272,6 @@ async function applyOffer(
 /** Engines name by tag alone: an image that is asked for by digest gets one that says it. */
 function engineName({ repository, tag, digest }: ReleaseName): string {
   return `${repository}:${tag ?? digest!.replace(':', '-')}`;
-}
-
-/** A manifest names its config, so one of the two has been meddled with. @throws PanamaxError `untrusted` */
-function checkSame(named: ImageName, indexed: ImageName, where: string): void {
-  if (named.config === indexed.config) return;
-  const facts = { expected: named.config, found: indexed.config, where };
-  throw new PanamaxError('untrusted', 'name and index differ in the image', facts);
 }
 
 /** Another image's patch may be sound in itself. @throws PanamaxError `bad-patch` */
@@ -285,8 +303,8 @@ function named({ manifest, config }: ImageName): { manifest: Digest; config: Dig
   return { manifest, config };
 }
 
-function noneFits(patches: number, residents: number): string {
+function noneFits(where: string, patches: number, residents: number): string {
   return patches === 0
-    ? 'the store has no patch to this image'
+    ? `${where} has no patch to this image from one of the ${residents} images that are here`
     : `none of ${patches} patches is from one of the ${residents} images that are here`;
 }

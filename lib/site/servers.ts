@@ -1,6 +1,6 @@
 import { layersDigest } from '../delta/descriptor.ts';
 import type { Digest } from '../oci/descriptor.ts';
-import type { PatchOffer } from '../store/targetindex.ts';
+import type { Offer } from './origin.ts';
 import type { Resident } from './resident.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { Resident } from './resident.ts';
  * of the source between them, which need know nothing of each other. Undefined where there are none.
  */
 export function findServers(
-  { format, source }: Pick<PatchOffer, 'format' | 'source'>,
+  { format, source }: Pick<Offer, 'format' | 'source'>,
   residents: readonly Resident[],
 ): Resident[] | undefined {
   const itself = residents.find(

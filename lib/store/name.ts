@@ -51,7 +51,7 @@ export async function writeName(
   const unsigned: NameRecord = { name, platform, target, sequence };
   const record = sign ? { ...unsigned, signature: sign(nameStatement(unsigned)) } : unsigned;
   if (isSame && before.name === name && before.signature?.value === record.signature?.value) return before;
-  const document = Buffer.from(`${JSON.stringify({ version: NAME_VERSION, ...record }, null, 2)}\n`);
+  const document = nameDocument(record);
   await store.put(keys.pastName(repository, tag!, platform, sequence), document);
   await store.put(key, document);
   return record;
@@ -85,8 +85,15 @@ export async function readName(
 /** @throws PanamaxError `bad-input` */
 export async function readNameAt(store: StoreReader, key: string): Promise<NameRecord | undefined> {
   const bytes = await store.get(key);
-  if (!bytes) return undefined;
-  const where = `${store.where} ${key}`;
+  return bytes && parseName(bytes, `${store.where} ${key}`);
+}
+
+export function nameDocument(record: NameRecord): Buffer {
+  return Buffer.from(`${JSON.stringify({ version: NAME_VERSION, ...record }, null, 2)}\n`);
+}
+
+/** @throws PanamaxError `bad-input` */
+export function parseName(bytes: Uint8Array, where: string): NameRecord {
   const record = asRecord(parseDocument(bytes, where), where);
   if (record['version'] !== NAME_VERSION) {
     const found = JSON.stringify(record['version']);

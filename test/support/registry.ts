@@ -43,6 +43,21 @@ export async function startRegistry(
   ) as Registry;
 }
 
+/** A registry that has the referrers API, which Debian's has not; test/judge/registry is what it is built from. */
+export async function startReferrersRegistry(scope: Scope): Promise<Registry> {
+  const daemon = await startDaemon(scope, {
+    command: 'referrers-registry',
+    args: (port) => ['-address', `127.0.0.1:${port}`],
+    async ping(port) {
+      await (await fetch(`http://127.0.0.1:${port}/v2/`)).arrayBuffer();
+    },
+  });
+  return Object.defineProperties(
+    { host: `127.0.0.1:${daemon.port}` },
+    Object.getOwnPropertyDescriptors(daemon),
+  ) as Registry;
+}
+
 /** bcrypt is all that the registry takes. */
 function htpasswd(user: string, password: string): string {
   const { status, stdout, error } = spawnSync('htpasswd', ['-nbB', user, password], { encoding: 'utf8' });

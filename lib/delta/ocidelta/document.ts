@@ -17,7 +17,7 @@ import { parseCompression, type Compression } from '../../recompress/recipe.ts';
 
 export const ARTIFACT_TYPE = 'application/vnd.io.github.containers.oci-delta.v1';
 export const TAR_DIFF = 'application/vnd.tar-diff';
-const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
+export const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
 /** The config of an artifact. */
 export const EMPTY_DOCUMENT: Buffer = Buffer.from('{}');
 

@@ -1,0 +1,50 @@
+/** Releases in a registry, with patches beside them. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { panamaxJson } from './panamax.ts';
+import type { Registry } from './registry.ts';
+import { makeSiteStore, type SiteStore } from './sitestore.ts';
+
+export interface Pushed extends SiteStore {
+  /** `HOST/team/app` */
+  readonly name: string;
+  /** For commands that write to the registry. */
+  readonly options: readonly string[];
+  /** Puts a release under a tag of its own, or another one. */
+  push(release: number, tag?: string): Promise<void>;
+  publish(release: number | string, ...options: readonly string[]): Promise<void>;
+}
+
+/** @param host of the registry, as names have it */
+export async function pushReleases(
+  t: TestContext,
+  { host }: Pick<Registry, 'host'>,
+  { count = 2, format = 'xdelta' } = {},
+): Promise<Pushed> {
+  const made = await makeSiteStore(t, { count });
+  const store = join(made.directory, 'registry-store');
+  const name = `${host}/team/app`;
+  const options = ['--store', store, '--insecure-registry', host, '--scratch', join(made.directory, 'work')];
+  const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
+  const push = async (release: number, tag = String(release)) => {
+    const from = `oci:${join(made.directory, String(release))}`;
+    await promisify(execFile)('skopeo', [...copy, from, `docker://${name}:${tag}`]);
+  };
+  const references: string[] = [];
+  for (let release = 1; release <= count; release++) {
+    await push(release);
+    references.push(`docker://${name}:${release}`);
+  }
+  const settings = ['--format', format, '--effort', 'fast', '--top', String(count)];
+  await panamaxJson('backfill', ...references, ...settings, ...options);
+  return {
+    ...made,
+    name,
+    options,
+    push,
+    publish: async (release, ...others) =>
+      void (await panamaxJson('publish', `docker://${name}:${release}`, ...options, ...others)),
+  };
+}
