@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { rm, type FileHandle } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { Limits } from '../limits.ts';
 import type { Image } from '../oci/image.ts';
 import type { Digest } from '../oci/descriptor.ts';
@@ -16,9 +16,7 @@ import { scanTar } from '../tar/scan.ts';
 import { contentDigest, fileTable, type Content } from './filetable.ts';
 import { createContentSketcher, type ContentSketch, type ContentSketcher } from './contentsketch.ts';
 import type { ContentRecord, LayerFile, LayerSketch, Signature } from './signature.ts';
-import { createTlsh, type TlshHasher } from './tlsh.ts';
-
-const READ_SIZE = 1024 ** 2;
+import { createStreamTlsh, type StreamTlsh } from './streamtlsh.ts';
 
 /** Content of a regular file, and what is needed to read it again. */
 interface StoredContent extends Content {
@@ -63,15 +61,16 @@ async function readImage(
 ): Promise<Omit<Signature, 'image'> & ReadLayers> {
   try {
     await using spool = await openSpool(image, scratchPath, limits);
+    await using tlsh = createStreamTlsh(scratchPath);
     await using finder = createCompressionFinder(scratchPath, known);
     const rootfs = createRootfs<StoredContent>(limits);
     const contents = new Map<Digest, number>();
     const records: ContentRecord[] = [];
-    const layers: LayerSketch[] = [];
+    const layers: Omit<LayerSketch, 'tlsh'>[] = [];
+    const tlshs: Promise<string | null>[] = [];
     for (const layer of image.layers) {
       const where = `${image.reference} layer ${layer.descriptor.digest}`;
       const start = spool.layerSizes.reduce((sum, size) => sum + size, 0);
-      const tlsh = createTlsh();
       const files: LayerFile[] = [];
       let entries = 0;
       rootfs.beginLayer(where);
@@ -87,7 +86,8 @@ async function readImage(
         }
         files.push({ path: entry.path, content: index });
       }
-      layers.push({ tlsh: tlsh.digest(), entries, files });
+      tlshs.push(tlsh.digest());
+      layers.push({ entries, files });
       await finder.add(layer, start, spool.layerSizes.at(-1)!);
     }
     const items = rootfs.nodes();
@@ -99,9 +99,9 @@ async function readImage(
       layerSizes,
       contentDigest: contentDigest(items),
       contentSize,
-      tlsh: await tlshOf(items, spool.file),
       files: fileTable(items),
-      layers,
+      tlsh: await tlshOf(items, tlsh),
+      layers: await Promise.all(layers.map(async (layer, i) => ({ tlsh: await tlshs[i]!, ...layer }))),
       contents: records,
       // last, because it may take as long as all else
       compressions: await finder.found(),
@@ -121,7 +121,7 @@ interface ReadEntry {
 async function* readEntries(
   tar: AsyncIterable<Uint8Array>,
   start: number,
-  tlsh: TlshHasher,
+  tlsh: StreamTlsh,
   options: { limits: Limits; where: string },
 ): AsyncGenerator<ReadEntry, void, void> {
   const sketcher = createContentSketcher();
@@ -144,22 +144,28 @@ interface FileReader {
   finish(): StoredContent;
 }
 
-function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tlsh: TlshHasher): FileReader {
+function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tlsh: StreamTlsh): FileReader {
   const hash = createHash('sha256');
   const expander = createExpander(entry, (bytes) => {
     hash.update(bytes);
     sketcher.update(bytes);
-    tlsh.update(bytes);
   });
+  const offset = start + entry.bodyOffset;
+  let stored = 0;
   return {
     entry,
-    push: (data) => expander.push(data),
+    push(data) {
+      expander.push(data);
+      if (!entry.sparse) tlsh.add(offset + stored, data.length);
+      stored += data.length;
+    },
     finish() {
       expander.end();
+      if (entry.sparse) tlsh.addContent(entry, offset);
       const digest = `sha256:${hash.digest('hex')}` as const;
       return {
         digest,
-        offset: start + entry.bodyOffset,
+        offset,
         storedSize: entry.bodySize,
         entry,
         sketch: sketcher.finish(),
@@ -169,23 +175,12 @@ function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tls
 }
 
 /** TLSH over the contents of the regular files in path order, each inode once. */
-async function tlshOf(items: readonly RootfsItem<StoredContent>[], file: FileHandle): Promise<string | null> {
-  const tlsh = createTlsh();
-  const buffer = Buffer.allocUnsafe(READ_SIZE);
+function tlshOf(items: readonly RootfsItem<StoredContent>[], tlsh: StreamTlsh): Promise<string | null> {
   const seen = new Set<unknown>();
   for (const { node } of items) {
     if (!node.content || seen.has(node)) continue;
     seen.add(node);
-    const { entry, offset, storedSize } = node.content;
-    const expander = createExpander(entry, (bytes) => tlsh.update(bytes));
-    for (let done = 0; done < storedSize;) {
-      const wanted = Math.min(buffer.length, storedSize - done);
-      const { bytesRead } = await file.read(buffer, 0, wanted, offset + done);
-      if (bytesRead === 0) break;
-      expander.push(buffer.subarray(0, bytesRead));
-      done += bytesRead;
-    }
-    expander.end();
+    tlsh.addContent(node.content.entry, node.content.offset);
   }
   return tlsh.digest();
 }
