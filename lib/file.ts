@@ -25,8 +25,19 @@ export async function replaceFile(path: string, fill: (part: string) => Promise<
  * again.
  */
 export async function writeChunks(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const _ of writing(path, chunks));
+}
+
+/** Yields what it is given once that is in a new file. */
+export async function* writing(
+  path: string,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, void> {
   await using file = await open(path, 'wx');
-  for await (const chunk of chunks) await writeAll(file, chunk);
+  for await (const chunk of chunks) {
+    await writeAll(file, chunk);
+    yield chunk;
+  }
 }
 
 export async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {

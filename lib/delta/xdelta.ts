@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
-import { writeChunks } from '../file.ts';
+import { writing } from '../file.ts';
 import { streamSize } from '../oci/record.ts';
 import { verifyStream } from '../oci/writer.ts';
 import { matchInThread } from './match.ts';
@@ -16,7 +16,10 @@ import { fileAccess } from './vcdiff/randomaccess.ts';
 
 const READ_SIZE = 256 * 1024;
 
-/** Writes a patch and applies it: what comes out has the target's diffIDs, or this throws. */
+/**
+ * Writes a patch and applies it as it is written: what comes out has the target's diffIDs, or this throws. While one
+ * window is applied, the threads compress those that follow.
+ */
 export async function createXdelta({ source, target, path, effort, signal }: PatchTask): Promise<void> {
   const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
   const abort = signal && { signal };
@@ -31,9 +34,11 @@ export async function createXdelta({ source, target, path, effort, signal }: Pat
     effort,
     ...abort,
   });
-  await writeChunks(path, patch);
-  const written = await readXdelta(path);
-  await verifyStream(written.target, applyXdelta(path, source.stream.path, written, signal));
+  const options = { maxTargetSize: streamSize(target.record), ...abort };
+  await verifyStream(
+    target.record,
+    decodeVcdiff(writing(path, patch), await fileAccess(sourceFile), options),
+  );
 }
 
 /** Reads what a patch says of itself. @throws PanamaxError `bad-patch` */

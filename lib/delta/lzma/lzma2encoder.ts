@@ -1,8 +1,10 @@
 import { SymbolCoder } from './coder.ts';
 import { MatchFinder, MIN_HASHED } from './matchfinder.ts';
 import { encodeProperties, type Properties } from './model.ts';
-import { FIRST_MATCH_STEP, LITERAL_STEP, Parser } from './parser.ts';
+import { LazyParser } from './lazyparser.ts';
+import { OptimalParser } from './optimalparser.ts';
 import { RangeEncoder } from './rangeencoder.ts';
+import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
 
 const MAX_CHUNK_OUTPUT = 2 ** 16;
 const MAX_CHUNK_INPUT = 2 ** 21;
@@ -33,6 +35,8 @@ export interface EncoderSettings {
   readonly depth: number;
   /** A match this long is taken without looking for anything better. */
   readonly niceLength: number;
+  /** Whether symbols are chosen by their prices, which takes three times as long as to match lazily. */
+  readonly optimal: boolean;
 }
 
 /**
@@ -55,7 +59,8 @@ export class Lzma2Encoder {
   constructor(settings: EncoderSettings) {
     this.#finder = new MatchFinder(this.#buffer, settings.window, settings.rowCountBits, settings.depth);
     this.#coder = new SymbolCoder(this.#range, settings.properties);
-    this.#parser = new Parser(this.#buffer, this.#finder, this.#coder, settings.niceLength);
+    const ParserOfChoice = settings.optimal ? OptimalParser : LazyParser;
+    this.#parser = new ParserOfChoice(this.#buffer, this.#finder, this.#coder, settings.niceLength);
   }
 
   /** Takes note of a piece that is compressed elsewhere. */
@@ -121,7 +126,7 @@ export class Lzma2Encoder {
     ) {
       const symbols = this.#parser.parse(at, end);
       for (let i = 0; i < symbols; i++)
-        at = this.#symbol(at, this.#parser.pathLengths[i]!, this.#parser.pathSteps[i]!);
+        at = this.#symbol(at, this.#parser.lengths[i]!, this.#parser.steps[i]!);
     }
     range.finish();
     return at;

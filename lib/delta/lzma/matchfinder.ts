@@ -1,6 +1,8 @@
 const ROW_BITS = 4;
 const ROW = 1 << ROW_BITS;
 const HASH3_BITS = 16;
+const F2 = +(process.env.F2 ?? 4096);
+const F3 = +(process.env.F3 ?? 2 ** 18);
 const MULTIPLIER = 0x9e3779b1 | 0;
 const POSITION_BITS = 24;
 const POSITION_MASK = (1 << POSITION_BITS) - 1;
@@ -31,8 +33,6 @@ export class MatchFinder {
   readonly #last3 = new Int32Array(1 << HASH3_BITS);
   /** The first position that has not been entered. */
   #next = 0;
-  #count = 0;
-  #longest = 0;
 
   /**
    * @param buffer where positions point to; contents may move down by multiples of 16 MiB
@@ -65,7 +65,8 @@ export class MatchFinder {
     const three = two | (buffer[at + 2]! << 16);
     const hash = Math.imul(three | (buffer[at + 3]! << 24), MULTIPLIER);
     this.#last2[two] = at;
-    this.#last3[hash3(three)] = at;
+    const key3 = Math.imul(three, MULTIPLIER << 8) >>> 0;
+    this.#last3[key3 >>> (32 - HASH3_BITS)] = (at & POSITION_MASK) | ((key3 << 8) & ~POSITION_MASK);
     this.#enter(at, hash);
   }
 
@@ -74,51 +75,63 @@ export class MatchFinder {
    * ones have the larger distances. At least four bytes have to stand at `at`.
    */
   find(at: number, max: number): number {
-    this.enterUntil(at);
+    if (this.#next < at) this.enterUntil(at);
     this.#next = at + 1;
     const buffer = this.#buffer;
+    const rows = this.#rows;
+    const lengths = this.lengths;
+    const distances = this.distances;
     const farthest = Math.min(at, this.#window);
     const two = buffer[at]! | (buffer[at + 1]! << 8);
     const three = two | (buffer[at + 2]! << 16);
     const hash = Math.imul(three | (buffer[at + 3]! << 24), MULTIPLIER);
-    this.#count = 0;
-    this.#longest = 1;
+    let count = 0;
+    let longest = 1;
 
     const distance2 = (at - this.#last2[two]!) & POSITION_MASK;
     this.#last2[two] = at;
-    if (distance2 > 0 && distance2 <= farthest) this.#compare(at, distance2, max);
-
-    const slot3 = hash3(three);
-    const distance3 = (at - this.#last3[slot3]!) & POSITION_MASK;
-    this.#last3[slot3] = at;
-    if (distance3 > distance2 && distance3 <= farthest) this.#compare(at, distance3, max);
+    const key3 = Math.imul(three, MULTIPLIER << 8) >>> 0 ;
+    const slot3 = key3 >>> (32 - HASH3_BITS);
+    const entry3 = this.#last3[slot3]!;
+    const tag3 = (key3 << 8) & ~POSITION_MASK;
+    const distance3 = (at - entry3) & POSITION_MASK;
+    this.#last3[slot3] = (at & POSITION_MASK) | tag3;
+    if (distance2 > 0 && distance2 <= Math.min(farthest, F2)) {
+      const length = commonLength(buffer, at - distance2, at, max);
+      if (length > longest) {
+        longest = length;
+        lengths[count] = length;
+        distances[count++] = distance2 - 1;
+      }
+    }
+    if ((entry3 ^ tag3) >>> POSITION_BITS === 0 && distance3 > distance2 && distance3 <= Math.min(farthest, F3)) {
+      const length = commonLength(buffer, at - distance3, at, max);
+      if (length > longest) {
+        longest = length;
+        lengths[count] = length;
+        distances[count++] = distance3 - 1;
+      }
+    }
 
     const row = hash >>> (32 - this.#rowCountBits);
     const first = row << ROW_BITS;
     const head = this.#heads[row]!;
     const tag = (hash << this.#rowCountBits) >>> POSITION_BITS;
-    for (let i = 1; i <= this.#depth; i++) {
-      const entry = this.#rows[first + ((head - i) & (ROW - 1))]!;
+    for (let i = head - 1, last = head - 1 - this.#depth; i > last && longest < max; i--) {
+      const entry = rows[first + (i & (ROW - 1))]!;
       if (entry >>> POSITION_BITS !== tag) continue;
       const distance = (at - entry) & POSITION_MASK;
       if (distance === 0 || distance > farthest) continue;
-      if (buffer[at - distance + this.#longest] !== buffer[at + this.#longest]) continue;
-      this.#compare(at, distance, max);
-      if (this.#longest === max) break;
+      if (buffer[at - distance + longest] !== buffer[at + longest]) continue;
+      const length = commonLength(buffer, at - distance, at, max);
+      if (length <= longest) continue;
+      longest = length;
+      lengths[count] = length;
+      distances[count++] = distance - 1;
     }
-    this.#enter(at, hash);
-    return this.#count;
-  }
-
-  #compare(at: number, distance: number, max: number): void {
-    const buffer = this.#buffer;
-    const from = at - distance;
-    let length = 0;
-    while (length < max && buffer[from + length] === buffer[at + length]) length++;
-    if (length <= this.#longest) return;
-    this.#longest = length;
-    this.lengths[this.#count] = length;
-    this.distances[this.#count++] = distance - 1;
+    this.#heads[row] = (head + 1) & (ROW - 1);
+    rows[first + head] = (at & POSITION_MASK) | ((hash << this.#rowCountBits) & ~POSITION_MASK);
+    return count;
   }
 
   #enter(at: number, hash: number): void {
@@ -130,6 +143,8 @@ export class MatchFinder {
   }
 }
 
-function hash3(three: number): number {
-  return Math.imul(three, MULTIPLIER << 8) >>> (32 - HASH3_BITS);
+function commonLength(buffer: Uint8Array, from: number, at: number, max: number): number {
+  let length = 0;
+  while (length < max && buffer[from + length] === buffer[at + length]) length++;
+  return length;
 }

@@ -5,12 +5,25 @@ import { integerSize, writeInteger } from './integer.ts';
 import type { Sections } from './sections.ts';
 import { SECTIONS, type SectionName } from './window.ts';
 
-/** What is looked at to find a match, and how long a match ends the search. */
-const SETTINGS: Readonly<Record<Effort, Pick<EncoderSettings, 'rowCountBits' | 'depth' | 'niceLength'>>> = {
-  fast: { rowCountBits: 16, depth: 4, niceLength: 16 },
-  default: { rowCountBits: 18, depth: 8, niceLength: 32 },
-  best: { rowCountBits: 20, depth: 16, niceLength: 128 },
-};
+/** How hard to look: where there is much, a quarter of the time is worth five percent more bytes. */
+export interface Thoroughness {
+  readonly effort: Effort;
+  /** Whether there is much to compress. */
+  readonly much: boolean;
+}
+
+type Settings = Pick<EncoderSettings, 'rowCountBits' | 'depth' | 'niceLength' | 'optimal'>;
+
+const FAST: Settings = { rowCountBits: 16, depth: 4, niceLength: 32, optimal: false };
+const LAZY: Settings = { rowCountBits: 18, depth: 16, niceLength: 273, optimal: false };
+const OPTIMAL: Settings = { rowCountBits: 18, depth: 8, niceLength: 32, optimal: true };
+const BEST: Settings = { rowCountBits: 20, depth: 16, niceLength: 128, optimal: true };
+
+function settingsFor({ effort, much }: Thoroughness): Settings {
+  if (effort === 'fast') return FAST;
+  if (effort === 'best') return BEST;
+  return much ? LAZY : OPTIMAL;
+}
 
 export interface Compressor {
   /** Compresses the sections of windows that follow those before. */
@@ -24,8 +37,8 @@ export interface Compressor {
  * from window to window and is never finished. Windows are gathered until a kind of section has a piece's worth of
  * bytes, for each piece starts with fresh probabilities.
  */
-export function createCompressor(effort: Effort): Compressor {
-  const streams = Object.fromEntries(SECTIONS.map((name) => [name, createStream(name, effort)])) as Record<
+export function createCompressor(thoroughness: Thoroughness): Compressor {
+  const streams = Object.fromEntries(SECTIONS.map((name) => [name, createStream(name, settingsFor(thoroughness))])) as Record<
     SectionName,
     SectionStream
   >;
@@ -49,9 +62,8 @@ interface SectionStream {
   skip(sections: readonly Uint8Array[]): void;
 }
 
-function createStream(name: SectionName, effort: Effort): SectionStream {
+function createStream(name: SectionName, { rowCountBits, ...settings }: Settings): SectionStream {
   const properties = name === 'data' ? { lc: 3, lp: 0, pb: 0 } : { lc: 0, lp: 0, pb: 0 };
-  const { rowCountBits, ...settings } = SETTINGS[effort];
   const encoder = new Lzma2Encoder({
     properties,
     window: MAX_WINDOW,

@@ -1,12 +1,13 @@
 import { Worker } from 'node:worker_threads';
 import { threadModule } from '../../thread.ts';
-import type { Effort } from '../alignment.ts';
-import { createCompressor } from './compressor.ts';
+import { createCompressor, type Thoroughness } from './compressor.ts';
 import type { CompressorTask } from './compressorthread.ts';
-import type { Sections } from './sections.ts';
+import { type Sections, sizeOf } from './sections.ts';
 
 /** Each takes up to 70 MiB. */
 const THREADS = 2;
+/** Groups under way: what a thread does next waits for it. */
+const CONCURRENCY = 2 * THREADS;
 
 export interface CompressorPool {
   /** How many groups of windows can be under way at once. */
@@ -17,8 +18,8 @@ export interface CompressorPool {
 }
 
 /** For a patch with so little to compress that threads would take longer to start. */
-export function singleCompressor(effort: Effort): CompressorPool {
-  const compressor = createCompressor(effort);
+export function singleCompressor(thoroughness: Thoroughness): CompressorPool {
+  const compressor = createCompressor(thoroughness);
   return {
     concurrency: 1,
     compress: (windows) => Promise.resolve(compressor.compress(windows)),
@@ -27,21 +28,27 @@ export function singleCompressor(effort: Effort): CompressorPool {
 }
 
 /**
- * Compresses groups of windows in threads by turns. All threads are shown all windows, for each may copy from what
- * was before; what comes out is what one compressor would make.
+ * Compresses groups of windows in threads, each in the one with least to do. All threads are shown all windows, for
+ * each may copy from what was before; what comes out is what one compressor would make.
  */
-export function createCompressorPool(effort: Effort): CompressorPool {
+export function createCompressorPool(thoroughness: Thoroughness): CompressorPool {
   const module = threadModule('compressorthread', import.meta.url);
   const threads = Array.from({ length: THREADS }, () =>
-    openThread(new Worker(module, { workerData: effort })),
+    openThread(new Worker(module, { workerData: thoroughness })),
   );
-  let next = 0;
+  const pending = threads.map(() => 0);
   return {
-    concurrency: THREADS,
-    compress(windows) {
-      const owner = next++ % THREADS;
+    concurrency: CONCURRENCY,
+    async compress(windows) {
+      const size = windows.reduce((sum, sections) => sum + sizeOf(sections), 0);
+      const owner = pending.indexOf(Math.min(...pending));
+      pending[owner]! += size;
       const results = threads.map((thread, i) => thread.post({ windows, mine: i === owner }));
-      return results[owner]!;
+      try {
+        return await results[owner]!;
+      } finally {
+        pending[owner]! -= size;
+      }
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(threads.map(({ worker }) => worker.terminate()));

@@ -1,6 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Effort } from '../alignment.ts';
-import { createCompressor } from './compressor.ts';
+import { createCompressor, type Thoroughness } from './compressor.ts';
 import type { Sections } from './sections.ts';
 
 /** The body of a thread that compresses some of a patch's windows and is shown the others. */
@@ -11,7 +10,7 @@ export interface CompressorTask {
   readonly mine: boolean;
 }
 
-const compressor = createCompressor(workerData as Effort);
+const compressor = createCompressor(workerData as Thoroughness);
 
 parentPort!.on('message', ({ windows, mine }: CompressorTask) => {
   if (mine) parentPort!.postMessage(compressor.compress(windows));

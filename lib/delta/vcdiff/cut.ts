@@ -26,13 +26,17 @@ const MAX_SEGMENT = MAX_ADDRESS - MAX_WINDOW;
 /** An alignment too far from the others for one segment starts a new window, unless it is shorter than this. */
 const MIN_FAR = 256;
 
-/** Cuts a target of `targetSize` bytes into windows as large as stock xdelta3 takes them. */
-export function* cutWindows(targetSize: number, alignments: Alignments): Generator<Cut, void> {
+/** Cuts a target of `targetSize` bytes into windows of at most `maxWindow` bytes, which is at most `MAX_WINDOW`. */
+export function* cutWindows(
+  targetSize: number,
+  alignments: Alignments,
+  maxWindow: number,
+): Generator<Cut, void> {
   const { count, target, source, length, exact } = alignments;
   let next = 0;
   for (let start = 0; start < targetSize;) {
     const inside: CutAlignment[] = [];
-    let end = Math.min(start + MAX_WINDOW, targetSize);
+    let end = Math.min(start + maxWindow, targetSize);
     let low = Infinity;
     let high = 0;
     for (; next < count && target[next]! < end; next++) {

@@ -5,8 +5,8 @@ import { cutWindows, type Cut } from './cut.ts';
 import { writeHeader } from './header.ts';
 import { Planner } from './plan.ts';
 import type { RandomAccess } from './randomaccess.ts';
-import { writeSections, type Sections } from './sections.ts';
-import { MAX_WINDOW, SECTIONS, writeWindowHeader } from './window.ts';
+import { sizeOf, writeSections, type Sections } from './sections.ts';
+import { MAX_WINDOW, writeWindowHeader } from './window.ts';
 
 export interface EncodeOptions {
   readonly source: RandomAccess;
@@ -22,6 +22,9 @@ export interface EncodeOptions {
 
 /** Windows are compressed together until their sections have this many bytes. */
 const GATHERED = 2 ** 22;
+/** From so many bytes without a counterpart on, the encoder hurries, and makes smaller windows to share out evenly. */
+const MUCH = 2 ** 24;
+const HURRIED_WINDOW = 2 ** 22;
 
 /** A window on its way into the patch. */
 interface PlannedWindow {
@@ -34,7 +37,9 @@ interface PlannedWindow {
 export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint8Array, void> {
   const { source, target, alignments, appHeader, effort = 'default', signal } = options;
   yield writeHeader({ secondary: 'lzma', ...(appHeader && { appHeader }) });
-  const buffer = new Uint8Array(Math.min(MAX_WINDOW, target.size));
+  const much = uncovered(target.size, alignments) > MUCH;
+  const maxWindow = much && effort !== 'best' ? HURRIED_WINDOW : MAX_WINDOW;
+  const buffer = new Uint8Array(Math.min(maxWindow, target.size));
   const planner = new Planner(source);
   const groups: Group[] = [];
   let pool: CompressorPool | undefined;
@@ -51,10 +56,10 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
   }
 
   try {
-    for (const cut of cutWindows(target.size, alignments)) {
+    for (const cut of cutWindows(target.size, alignments, maxWindow)) {
       signal?.throwIfAborted();
       if (size >= GATHERED) {
-        pool ??= createCompressorPool(effort);
+        pool ??= createCompressorPool({ effort, much });
         if (groups.length === pool.concurrency) yield* writeGroup(groups.shift()!);
         startGroup();
       }
@@ -62,9 +67,9 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
       await target.read(window, cut.start);
       const sections = writeSections(cut, window, await planner.plan(cut, window));
       gathered.push({ cut, sections: copied(sections), adler32: adler32(window) });
-      size += SECTIONS.reduce((sum, name) => sum + sections[name].length, 0);
+      size += sizeOf(sections);
     }
-    pool ??= singleCompressor(effort);
+    pool ??= singleCompressor({ effort, much });
     startGroup();
     for (const group of groups) {
       signal?.throwIfAborted();
@@ -73,6 +78,10 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
   } finally {
     await pool?.[Symbol.asyncDispose]();
   }
+}
+
+function uncovered(size: number, { length }: Alignments): number {
+  return length.reduce((left, covered) => left - covered, size);
 }
 
 /** Windows that are compressed together. */

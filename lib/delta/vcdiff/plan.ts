@@ -4,9 +4,9 @@ import type { RandomAccess } from './randomaccess.ts';
 import { SourceCopies } from './sourcecopies.ts';
 
 /** Estimates in bits of what a choice costs once LZMA has been over the sections. */
-const BITS_PER_ADDED_BYTE = 6;
-const BITS_PER_COPY = 26;
-const BITS_PER_NEW_DISTANCE = 26;
+const BITS_PER_ADDED_BYTE = 4;
+const BITS_PER_COPY = 20;
+const BITS_PER_NEW_DISTANCE = 64;
 /** Equal bytes between two differences that are worth a copy. */
 const MIN_RUN = Math.ceil(BITS_PER_COPY / BITS_PER_ADDED_BYTE);
 

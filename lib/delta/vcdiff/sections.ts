@@ -10,6 +10,10 @@ export interface Sections {
   readonly addresses: Uint8Array;
 }
 
+export function sizeOf({ data, instructions, addresses }: Sections): number {
+  return data.length + instructions.length + addresses.length;
+}
+
 /** An opcode and a size of up to 2^28 bytes; an address of 32 bits. */
 const MAX_INSTRUCTION = 1 + 4;
 const MAX_ADDRESS_SIZE = 5;

@@ -19,6 +19,7 @@ import {
   MAX_MATCH,
   MIN_MATCH,
 } from './model.ts';
+import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
 import { LENGTHS, price0, price1, Prices, SHORT_DISTANCES, slotOf } from './prices.ts';
 
 /** Positions that are looked at together. */
@@ -28,24 +29,19 @@ const INFINITE = 2 ** 30;
 /** Symbols between two updates of the prices. */
 const UPDATE_INTERVAL = 256;
 
-/** How a node was reached: by a literal, a repeated match (0 to 3), or a match (4 + distance - 1). */
-export const LITERAL_STEP = -1;
-export const FIRST_MATCH_STEP = 4;
-
 /**
  * Chooses the symbols for a stretch of bytes: the cheapest path, by the prices as they stand, through all
- * literals and matches there are (as LZMA's "optimal" parser; forward, each node keeps its best arrival).
+ * literals andmatches there are (as LZMA's "optimal" parser; forward, each node keeps its best arrival).
  */
-export class Parser {
+export class OptimalParser implements Parser {
   readonly #buffer: Uint8Array;
   readonly #finder: MatchFinder;
   readonly #coder: SymbolCoder;
   readonly #prices: Prices;
   readonly #niceLength: number;
   readonly #positionMask: number;
-  /** Symbols of the path that was chosen last: lengths and steps, in order. */
-  readonly pathLengths = new Uint16Array(NODES);
-  readonly pathSteps = new Int32Array(NODES);
+  readonly lengths = new Uint16Array(NODES);
+  readonly steps = new Int32Array(NODES);
   readonly #cost = new Int32Array(NODES);
   readonly #length = new Uint16Array(NODES);
   readonly #step = new Int32Array(NODES);
@@ -65,12 +61,10 @@ export class Parser {
     this.#positionMask = (1 << coder.properties.pb) - 1;
   }
 
-  /** Has the prices taken anew before the next symbol. */
   reset(): void {
     this.#symbolsUntilUpdate = 0;
   }
 
-  /** Chooses symbols from `at` on, for at least one byte and not beyond `end`; returns how many symbols. */
   parse(at: number, end: number): number {
     if (this.#symbolsUntilUpdate <= 0) {
       this.#prices.update();
@@ -265,8 +259,8 @@ export class Parser {
     let symbols = 0;
     for (let node = end; node > 0; node -= this.#length[node]!) symbols++;
     for (let node = end, i = symbols - 1; node > 0; node -= this.#length[node]!) {
-      this.pathLengths[i] = this.#length[node]!;
-      this.pathSteps[i--] = this.#step[node]!;
+      this.lengths[i] = this.#length[node]!;
+      this.steps[i--] = this.#step[node]!;
     }
     return symbols;
   }
