@@ -1,12 +1,12 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { runThread, threadModule } from '../thread.ts';
 import type { Alignments, Effort, LayerStream } from './alignment.ts';
-import { alignBuffers } from './match/align.ts';
 import { findCounterparts, isUsable, type Counterparts } from './match/counterpart.ts';
 import { clipped, Draft, tidied } from './match/draft.ts';
 import { listStream, type Listing } from './match/listing.ts';
+import { findSimilar } from './match/sketch.ts';
+import { alignPairs, sizeOf, windowsOf, type AlignTask, type StretchPair } from './match/stretch.ts';
 import type { MatchTask } from './match/thread.ts';
-import { findSimilar, type Similar } from './match/sketch.ts';
 
 export interface MatchOptions {
   readonly effort?: Effort;
@@ -37,114 +37,101 @@ export async function matchStreams(
   const from = listStream(source);
   const to = listStream(target);
   const counterparts = findCounterparts(from, to, options.usable);
+  const draft = new Draft();
+  const stretches = [
+    ...pairPieces(from, to, counterparts, draft),
+    ...pairStrangers(source, target, from, to, counterparts, options),
+  ];
+  for (const found of await alignStretches(source, target, stretches, options)) draft.append(found);
+  const items = tidied(draft.items());
+  return options.usable ? clipped(items, options.usable) : items;
+}
+
+/** Enters heads and identical bodies into the draft; yields bodies that have to be compared. */
+function* pairPieces(
+  from: Listing,
+  to: Listing,
+  counterparts: Counterparts,
+  draft: Draft,
+): Generator<StretchPair, void> {
+  for (let i = 0; i < to.count; i++) {
+    const j = counterparts.piece[i]!;
+    if (j < 0) continue;
+    const head = Math.min(to.body[i]! - to.start[i]!, from.body[j]! - from.start[j]!);
+    const equalHeads = to.headDigest[i] === from.headDigest[j];
+    draft.push(to.body[i]! - head, from.body[j]! - head, head, equalHeads ? 1 : 0);
+    const body = to.start[i + 1]! - to.body[i]!;
+    if (counterparts.same[i] === 1) {
+      draft.push(to.body[i]!, from.body[j]!, body, 1);
+      continue;
+    }
+    yield {
+      source: { start: from.body[j]!, end: from.start[j + 1]! },
+      target: { start: to.body[i]!, end: to.start[i + 1]! },
+    };
+  }
+}
+
+/** What has no counterpart by name or content, with the stretch of the source that is most like it. */
+function* pairStrangers(
+  source: LayerStream,
+  target: LayerStream,
+  from: Listing,
+  to: Listing,
+  { piece }: Counterparts,
+  { usable }: MatchOptions,
+): Generator<StretchPair, void> {
+  const wanted = [...piece.keys()].filter((i) => piece[i]! < 0);
   const sourceFd = openSync(source.path, 'r');
   const targetFd = openSync(target.path, 'r');
   try {
-    const wanted = [...counterparts.piece.keys()].filter((i) => counterparts.piece[i]! < 0);
     const similar = findSimilar({ ...from, fd: sourceFd }, { ...to, fd: targetFd }, wanted, (i) =>
-      isUsable(options.usable, from.body[i]!),
+      isUsable(usable, from.body[i]!),
     );
-    const items = tidied(
-      matchPieces(from, to, counterparts, similar, { sourceFd, targetFd }, options).view(),
-    );
-    return options.usable ? clipped(items, options.usable) : items;
+    for (const [i, { start, end }] of similar) {
+      yield {
+        source: { start: Math.floor(start), end: Math.floor(end) },
+        target: { start: to.body[i]!, end: to.start[i + 1]! },
+        // only the best matches are worth looking for
+        effort: 'fast',
+      };
+    }
   } finally {
     closeSync(sourceFd);
     closeSync(targetFd);
   }
 }
 
-function matchPieces(
-  from: Listing,
-  to: Listing,
-  counterparts: Counterparts,
-  similar: ReadonlyMap<number, Similar>,
-  { sourceFd, targetFd }: { readonly sourceFd: number; readonly targetFd: number },
-  options: MatchOptions,
-): Draft {
-  const draft = new Draft();
-  const files: FilePair[] = [];
-  for (let i = 0; i < to.count; i++) {
-    const j = counterparts.piece[i]!;
-    if (j < 0) {
-      const stretch = similar.get(i);
-      if (stretch) {
-        files.push({
-          source: { start: Math.floor(stretch.start), end: Math.floor(stretch.end) },
-          target: { start: to.body[i]!, end: to.start[i + 1]! },
-          effort: 'fast',
-        });
-      }
-      continue;
-    }
-    const head = Math.min(to.body[i]! - to.start[i]!, from.body[j]! - from.start[j]!);
-    const equalHeads = to.headDigest[i] === from.headDigest[j];
-    draft.push(to.body[i]! - head, from.body[j]! - head, head, equalHeads ? 1 : 0);
-    const body = to.start[i + 1]! - to.body[i]!;
-    if (counterparts.same[i] === 1) draft.push(to.body[i]!, from.body[j]!, body, 1);
-    else {
-      files.push({
-        source: { start: from.body[j]!, end: from.start[j + 1]! },
-        target: { start: to.body[i]!, end: to.start[i + 1]! },
-      });
-    }
-  }
-  for (const file of files) {
-    const effort = file.effort ?? options.effort;
-    for (const { source, target } of windowsOf(file)) {
-      options.signal?.throwIfAborted();
-      const items = alignBuffers(readRange(sourceFd, source), readRange(targetFd, target), effort);
-      for (let i = 0; i < items.count; i++) {
-        draft.push(target.start + items.target[i]!, source.start + items.source[i]!, items.length[i]!, 0);
-      }
-    }
-  }
-  return draft;
-}
+/** Threads that align, and from how many bytes on it takes more than one: each takes up to 120 MiB. */
+const THREADS = 2;
+const MIN_SHARED = 8 * 1024 ** 2;
 
-/** Part of a layer stream. */
-interface Range {
-  readonly start: number;
-  readonly end: number;
-}
-
-interface FilePair {
-  /** Of strangers only the best matches are worth looking for. */
-  readonly effort?: Effort;
-  readonly source: Range;
-  readonly target: Range;
-}
-
-/** Larger files are matched in windows of half this, each against so much of the source. In bytes. */
-const MAX_MATCHED = 112 * 1024 ** 2;
-
-/** A pair of files in parts that fit memory: stretches of the target, each with what of the source is about there. */
-function* windowsOf(file: FilePair): Generator<FilePair, void> {
-  const { source, target } = file;
-  const size = target.end - target.start;
-  const sourceSize = source.end - source.start;
-  if (size <= MAX_MATCHED && sourceSize <= MAX_MATCHED) {
-    yield file;
-    return;
+/** Aligns stretches in threads that share them out by size. What comes out does not depend on who did what. */
+async function alignStretches(
+  source: LayerStream,
+  target: LayerStream,
+  pairs: readonly StretchPair[],
+  { effort = 'default', signal }: MatchOptions,
+): Promise<Alignments[]> {
+  const windows = pairs.flatMap(windowsOf).toSorted((a, b) => sizeOf(b) - sizeOf(a));
+  const total = windows.reduce((sum, window) => sum + sizeOf(window), 0);
+  const shares = Array.from({ length: total < MIN_SHARED ? 1 : THREADS }, () => ({
+    size: 0,
+    pairs: [] as StretchPair[],
+  }));
+  for (const window of windows) {
+    const share = shares.reduce((least, other) => (other.size < least.size ? other : least));
+    share.size += sizeOf(window);
+    share.pairs.push(window);
   }
-  for (let at = 0; at < size; at += MAX_MATCHED / 2) {
-    const end = Math.min(size, at + MAX_MATCHED / 2);
-    const middle = Math.round((sourceSize * (at + end)) / 2 / size);
-    const low = Math.max(0, Math.min(middle - MAX_MATCHED / 2, sourceSize - MAX_MATCHED));
-    const high = Math.min(sourceSize, low + MAX_MATCHED);
-    yield {
-      source: { start: source.start + low, end: source.start + high },
-      target: { start: target.start + at, end: target.start + end },
-    };
-  }
-}
-
-function readRange(fd: number, { start, end }: Range): Uint8Array {
-  const buffer = new Uint8Array(end - start);
-  for (let at = 0; at < buffer.length;) {
-    const got = readSync(fd, buffer, at, buffer.length - at, start + at);
-    if (got === 0) throw new Error('the stream is shorter than its layers');
-    at += got;
-  }
-  return buffer;
+  const tasks = shares.map((share) => ({
+    source: source.path,
+    target: target.path,
+    pairs: share.pairs,
+    effort,
+  }));
+  const [first, ...others] = tasks;
+  const module = threadModule('match/alignthread', import.meta.url);
+  const elsewhere = others.map((task) => runThread<AlignTask, Alignments>(module, task, signal));
+  return Promise.all([...elsewhere, alignPairs(first!)]);
 }

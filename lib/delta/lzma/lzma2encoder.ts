@@ -12,12 +12,6 @@ const MAX_CHUNK_INPUT = 2 ** 21;
 const PARSED_INPUT = 2 ** 11;
 const PARSED_OUTPUT = 2 ** 14;
 
-/** The buffer holds twice this; its contents move by this when it is full, as the match finder wants it. */
-const HALF_BUFFER = 2 ** 24;
-/** The longest piece, so that behind a move there is still a whole window before the piece. */
-export const MAX_PIECE = 2 ** 22;
-export const MAX_WINDOW = HALF_BUFFER - MAX_PIECE;
-
 /** Control bytes of LZMA2. */
 const LZMA = 0x80;
 const RESET_STATE = 0x40;
@@ -27,7 +21,9 @@ const STORED_WITH_RESET = 1;
 
 export interface EncoderSettings {
   readonly properties: Properties;
-  /** Farthest distance of a match in bytes, at most `MAX_WINDOW`. */
+  /** The longest piece in bytes. */
+  readonly maxPiece: number;
+  /** Farthest distance of a match in bytes, below 16 MiB. */
   readonly window: number;
   /** Logarithm of the number of the match finder's rows, which take 64 bytes each. */
   readonly rowCountBits: number;
@@ -45,7 +41,9 @@ export interface EncoderSettings {
  * comes out for a piece depends on the stream alone.
  */
 export class Lzma2Encoder {
-  readonly #buffer = new Uint8Array(2 * HALF_BUFFER);
+  /** A window, a piece, and as much again, so that contents have to move but now and then. */
+  readonly #buffer: Uint8Array;
+  readonly #window: number;
   readonly #finder: MatchFinder;
   readonly #range = new RangeEncoder(MAX_CHUNK_OUTPUT);
   readonly #coder: SymbolCoder;
@@ -57,6 +55,8 @@ export class Lzma2Encoder {
   #stateReset = false;
 
   constructor(settings: EncoderSettings) {
+    this.#buffer = new Uint8Array(2 * (settings.window + settings.maxPiece));
+    this.#window = settings.window;
     this.#finder = new MatchFinder(this.#buffer, settings.window, settings.rowCountBits, settings.depth);
     this.#coder = new SymbolCoder(this.#range, settings.properties);
     const ParserOfChoice = settings.optimal ? OptimalParser : LazyParser;
@@ -71,7 +71,7 @@ export class Lzma2Encoder {
   }
 
   /**
-   * Compresses a piece of at most `MAX_PIECE` bytes. No chunk reaches across a cut.
+   * Compresses a piece. No chunk reaches across a cut.
    *
    * @param cuts offsets in the piece, ascending; the last one is its length
    * @returns LZMA2 chunks, in as many parts as there are cuts
@@ -88,9 +88,10 @@ export class Lzma2Encoder {
 
   #append(piece: Uint8Array): number {
     if (this.#end + piece.length > this.#buffer.length) {
-      this.#buffer.copyWithin(0, HALF_BUFFER, this.#end);
-      this.#end -= HALF_BUFFER;
-      this.#finder.moved(HALF_BUFFER);
+      const moved = this.#end - this.#window;
+      this.#buffer.copyWithin(0, moved, this.#end);
+      this.#end -= moved;
+      this.#finder.move(moved);
     }
     const start = this.#end;
     this.#buffer.set(piece, start);

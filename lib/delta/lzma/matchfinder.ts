@@ -1,8 +1,11 @@
 const ROW_BITS = 4;
 const ROW = 1 << ROW_BITS;
 const HASH3_BITS = 16;
-const F2 = +(process.env.F2 ?? 4096);
-const F3 = +(process.env.F3 ?? 2 ** 18);
+/** Brings the 8 bits of the hash of three bytes that its slot does not tell to where entries have their tag. */
+const HASH3_TAG = 16;
+/** Matches of two and of three bytes cost more than literals from farther away. */
+const FARTHEST_OF_TWO = 2 ** 12;
+const FARTHEST_OF_THREE = 2 ** 18;
 const MULTIPLIER = 0x9e3779b1 | 0;
 const POSITION_BITS = 24;
 const POSITION_MASK = (1 << POSITION_BITS) - 1;
@@ -16,7 +19,8 @@ export const MAX_MATCHES = ROW + 2;
  *
  * Of each hash of four bytes the last 16 positions are kept in one row, which is one cache line: per entry 24
  * bits of the position and 8 more bits of the hash, which rule out most of what would not match (the layout is
- * that of zstd's row-based match finder). Of hashes of two and three bytes only the last position is kept.
+ * that of zstd's row-based match finder). Of hashes of two and three bytes only the last position is kept,
+ * of three with all bits of the hash, which tell three bytes for certain.
  * Entries may be stale: every candidate is compared.
  */
 export class MatchFinder {
@@ -33,9 +37,11 @@ export class MatchFinder {
   readonly #last3 = new Int32Array(1 << HASH3_BITS);
   /** The first position that has not been entered. */
   #next = 0;
+  /** How far the buffer's contents have moved: what is kept are positions before all moves, modulo 16 MiB. */
+  #moved = 0;
 
   /**
-   * @param buffer where positions point to; contents may move down by multiples of 16 MiB
+   * @param buffer where positions point to
    * @param window farthest distance of a match in bytes, below 16 MiB
    * @param rowCountBits logarithm of the number of rows, which take 64 bytes each
    * @param depth entries of a row that are looked at
@@ -54,20 +60,25 @@ export class MatchFinder {
     while (this.#next < end) this.#insert(this.#next++);
   }
 
-  /** Follows a move of the buffer's contents by `distance`, a multiple of 16 MiB, towards its start. */
-  moved(distance: number): void {
+  /** Follows a move of the buffer's contents by `distance` towards its start. */
+  move(distance: number): void {
     this.#next -= distance;
+    this.#moved += distance;
   }
 
   #insert(at: number): void {
     const buffer = this.#buffer;
+    const position = (at + this.#moved) & POSITION_MASK;
     const two = buffer[at]! | (buffer[at + 1]! << 8);
     const three = two | (buffer[at + 2]! << 16);
     const hash = Math.imul(three | (buffer[at + 3]! << 24), MULTIPLIER);
-    this.#last2[two] = at;
-    const key3 = Math.imul(three, MULTIPLIER << 8) >>> 0;
-    this.#last3[key3 >>> (32 - HASH3_BITS)] = (at & POSITION_MASK) | ((key3 << 8) & ~POSITION_MASK);
-    this.#enter(at, hash);
+    const hash3 = Math.imul(three, MULTIPLIER << 8);
+    this.#last2[two] = position;
+    this.#last3[hash3 >>> (32 - HASH3_BITS)] = position | (hash3 << HASH3_TAG);
+    const row = hash >>> (32 - this.#rowCountBits);
+    const head = this.#heads[row]!;
+    this.#heads[row] = (head + 1) & (ROW - 1);
+    this.#rows[(row << ROW_BITS) + head] = position | ((hash << this.#rowCountBits) & ~POSITION_MASK);
   }
 
   /**
@@ -82,21 +93,21 @@ export class MatchFinder {
     const lengths = this.lengths;
     const distances = this.distances;
     const farthest = Math.min(at, this.#window);
+    const position = (at + this.#moved) & POSITION_MASK;
     const two = buffer[at]! | (buffer[at + 1]! << 8);
     const three = two | (buffer[at + 2]! << 16);
     const hash = Math.imul(three | (buffer[at + 3]! << 24), MULTIPLIER);
+    const hash3 = Math.imul(three, MULTIPLIER << 8);
+    const tag3 = hash3 << HASH3_TAG;
     let count = 0;
     let longest = 1;
 
-    const distance2 = (at - this.#last2[two]!) & POSITION_MASK;
-    this.#last2[two] = at;
-    const key3 = Math.imul(three, MULTIPLIER << 8) >>> 0 ;
-    const slot3 = key3 >>> (32 - HASH3_BITS);
-    const entry3 = this.#last3[slot3]!;
-    const tag3 = (key3 << 8) & ~POSITION_MASK;
-    const distance3 = (at - entry3) & POSITION_MASK;
-    this.#last3[slot3] = (at & POSITION_MASK) | tag3;
-    if (distance2 > 0 && distance2 <= Math.min(farthest, F2)) {
+    const distance2 = (position - this.#last2[two]!) & POSITION_MASK;
+    this.#last2[two] = position;
+    const entry3 = this.#last3[hash3 >>> (32 - HASH3_BITS)]!;
+    this.#last3[hash3 >>> (32 - HASH3_BITS)] = position | tag3;
+    const distance3 = (position - entry3) & POSITION_MASK;
+    if (distance2 > 0 && distance2 <= Math.min(farthest, FARTHEST_OF_TWO)) {
       const length = commonLength(buffer, at - distance2, at, max);
       if (length > longest) {
         longest = length;
@@ -104,7 +115,11 @@ export class MatchFinder {
         distances[count++] = distance2 - 1;
       }
     }
-    if ((entry3 ^ tag3) >>> POSITION_BITS === 0 && distance3 > distance2 && distance3 <= Math.min(farthest, F3)) {
+    if (
+      (entry3 ^ tag3) >>> POSITION_BITS === 0 &&
+      distance3 > distance2 &&
+      distance3 <= Math.min(farthest, FARTHEST_OF_THREE)
+    ) {
       const length = commonLength(buffer, at - distance3, at, max);
       if (length > longest) {
         longest = length;
@@ -116,11 +131,11 @@ export class MatchFinder {
     const row = hash >>> (32 - this.#rowCountBits);
     const first = row << ROW_BITS;
     const head = this.#heads[row]!;
-    const tag = (hash << this.#rowCountBits) >>> POSITION_BITS;
-    for (let i = head - 1, last = head - 1 - this.#depth; i > last && longest < max; i--) {
+    const tag = (hash << this.#rowCountBits) & ~POSITION_MASK;
+    for (let i = head - 1, end = head - 1 - this.#depth; i > end && longest < max; i--) {
       const entry = rows[first + (i & (ROW - 1))]!;
-      if (entry >>> POSITION_BITS !== tag) continue;
-      const distance = (at - entry) & POSITION_MASK;
+      if ((entry ^ tag) >>> POSITION_BITS !== 0) continue;
+      const distance = (position - entry) & POSITION_MASK;
       if (distance === 0 || distance > farthest) continue;
       if (buffer[at - distance + longest] !== buffer[at + longest]) continue;
       const length = commonLength(buffer, at - distance, at, max);
@@ -130,16 +145,8 @@ export class MatchFinder {
       distances[count++] = distance - 1;
     }
     this.#heads[row] = (head + 1) & (ROW - 1);
-    rows[first + head] = (at & POSITION_MASK) | ((hash << this.#rowCountBits) & ~POSITION_MASK);
+    rows[first + head] = position | tag;
     return count;
-  }
-
-  #enter(at: number, hash: number): void {
-    const row = hash >>> (32 - this.#rowCountBits);
-    const slot = this.#heads[row]!;
-    this.#heads[row] = (slot + 1) & (ROW - 1);
-    const tag = (hash << this.#rowCountBits) & ~POSITION_MASK;
-    this.#rows[(row << ROW_BITS) + slot] = (at & POSITION_MASK) | tag;
   }
 }
 

@@ -18,21 +18,22 @@ export class Draft {
     this.exact[i] = exact;
   }
 
-  append(other: Alignments): void {
+  /** @param target what is added to the other's offsets */
+  append(other: Alignments, target = 0, source = 0): void {
     for (let i = 0; i < other.count; i++) {
-      this.push(other.target[i]!, other.source[i]!, other.length[i]!, other.exact[i]!);
+      this.push(other.target[i]! + target, other.source[i]! + source, other.length[i]!, other.exact[i]!);
     }
   }
 
-  /** The items as they stand, without the spare room. */
-  view(): Alignments {
+  /** The items as they stand, in memory of their own size. */
+  items(): Alignments {
     const n = this.count;
     return {
       count: n,
-      target: this.target.subarray(0, n),
-      source: this.source.subarray(0, n),
-      length: this.length.subarray(0, n),
-      exact: this.exact.subarray(0, n),
+      target: this.target.slice(0, n),
+      source: this.source.slice(0, n),
+      length: this.length.slice(0, n),
+      exact: this.exact.slice(0, n),
     };
   }
 
@@ -76,7 +77,7 @@ export function tidied(items: Alignments): Alignments {
     else out.push(target, source, length, items.exact[i]!);
     end = target + length;
   }
-  return out.view();
+  return out.items();
 }
 
 /** What of the alignments copies from the allowed source ranges: [start, end, start, end, …], ascending. */
@@ -91,7 +92,7 @@ export function clipped(items: Alignments, allowed: Float64Array): Alignments {
       out.push(items.target[i]! + from - source, from, to - from, items.exact[i]!);
     }
   }
-  return out.view();
+  return out.items();
 }
 
 /** Index in `ranges` of the first range that ends behind `offset`. */

@@ -6,7 +6,7 @@ const MAX_BITS = 24;
 
 /**
  * An index of 8-byte seeds: `head[slot]` is 1 + the number of the first entry with that hash, `next[entry]` links
- * the others, in the order of the buffer. `at[entry]` is where it stands, or entry * step where there is no `at`.
+ * the others, in the order of the buffer. It is valid until the next index is made. `at[entry]` is where it stands, or entry * step where there is no `at`.
  */
 export interface SeedIndex {
   readonly shift: number;
@@ -37,7 +37,9 @@ export function indexUnmarked(
   for (const mark of marked) if (mark === 0) blocks++;
   let step = 1;
   while ((blocks * blockSize) / step > maxEntries) step *= 2;
-  const at = new Int32Array(Math.ceil((blocks * blockSize) / step));
+  const room = Math.ceil((blocks * blockSize) / step);
+  if (places.length < room) places = new Int32Array(room);
+  const at = places.subarray(0, room);
   const last = data.byteLength - SEED;
   let count = 0;
   for (let block = 0; block < marked.length; block++) {
@@ -52,9 +54,16 @@ export function indexUnmarked(
   return { shift, step, head, next, at };
 }
 
+let heads = new Int32Array(0);
+let nexts = new Int32Array(0);
+let places = new Int32Array(0);
+
+/** Tables in memory that the index before had: one index is in use at a time. */
 function tables(count: number): { head: Int32Array; next: Int32Array; shift: number } {
   const bits = Math.min(MAX_BITS, Math.max(8, Math.floor(Math.log2(count + 1))));
-  return { head: new Int32Array(1 << bits), next: new Int32Array(count), shift: 32 - bits };
+  if (heads.length < 1 << bits) heads = new Int32Array(1 << bits);
+  if (nexts.length < count) nexts = new Int32Array(count);
+  return { head: heads.subarray(0, 1 << bits).fill(0), next: nexts.subarray(0, count), shift: 32 - bits };
 }
 
 /** Returns the slot. Of a run of equal seeds only the first and the last stay in the chain. */

@@ -1,5 +1,5 @@
 import type { Effort } from '../alignment.ts';
-import { Lzma2Encoder, MAX_PIECE, MAX_WINDOW, type EncoderSettings } from '../lzma/lzma2encoder.ts';
+import { Lzma2Encoder, type EncoderSettings } from '../lzma/lzma2encoder.ts';
 import { xzPrologue } from '../lzma/xz.ts';
 import { integerSize, writeInteger } from './integer.ts';
 import type { Sections } from './sections.ts';
@@ -24,6 +24,13 @@ function settingsFor({ effort, much }: Thoroughness): Settings {
   if (effort === 'best') return BEST;
   return much ? LAZY : OPTIMAL;
 }
+
+/** In bytes. Data repeat over longer distances than instructions do. */
+const SIZES = {
+  data: { maxPiece: 2 ** 22, window: 2 ** 23 },
+  instructions: { maxPiece: 2 ** 20, window: 2 ** 21 },
+  addresses: { maxPiece: 2 ** 20, window: 2 ** 21 },
+};
 
 export interface Compressor {
   /** Compresses the sections of windows that follow those before. */
@@ -58,23 +65,25 @@ export function createCompressor(thoroughness: Thoroughness): Compressor {
 }
 
 interface SectionStream {
-  compress(sections: readonly Uint8Array[]): Uint8Array[];
+  compress(sections: readonly Uint8Array[]): Uint8Array<ArrayBuffer>[];
   skip(sections: readonly Uint8Array[]): void;
 }
 
 function createStream(name: SectionName, { rowCountBits, ...settings }: Settings): SectionStream {
   const properties = name === 'data' ? { lc: 3, lp: 0, pb: 0 } : { lc: 0, lp: 0, pb: 0 };
+  const { maxPiece, window } = SIZES[name];
   const encoder = new Lzma2Encoder({
     properties,
-    window: MAX_WINDOW,
+    maxPiece,
+    window,
     rowCountBits: name === 'data' ? rowCountBits : rowCountBits - 2,
     ...settings,
   });
-  let prologue = xzPrologue(MAX_WINDOW);
+  let prologue = xzPrologue(window);
   return {
     compress(sections) {
       const parts: Uint8Array[][] = sections.map(() => []);
-      for (const { bytes, cuts, owners } of piecesOf(sections)) {
+      for (const { bytes, cuts, owners } of piecesOf(sections, maxPiece)) {
         for (const [i, part] of encoder.encode(bytes, cuts).entries())
           parts[owners[i]!]!.push(Buffer.from(part));
       }
@@ -89,7 +98,7 @@ function createStream(name: SectionName, { rowCountBits, ...settings }: Settings
       });
     },
     skip(sections) {
-      for (const { bytes } of piecesOf(sections)) {
+      for (const { bytes } of piecesOf(sections, maxPiece)) {
         encoder.skip(bytes);
         prologue = new Uint8Array();
       }
@@ -106,20 +115,20 @@ interface Piece {
 }
 
 /** Sections one behind the other, in pieces as the encoder takes them. */
-function* piecesOf(sections: readonly Uint8Array[]): Generator<Piece, void> {
+function* piecesOf(sections: readonly Uint8Array[], maxPiece: number): Generator<Piece, void> {
   let gathered: Uint8Array[] = [];
   let cuts: number[] = [];
   let owners: number[] = [];
   let size = 0;
   for (const [owner, section] of sections.entries()) {
     for (let at = 0; at < section.length;) {
-      const part = section.subarray(at, at + MAX_PIECE - size);
+      const part = section.subarray(at, at + maxPiece - size);
       at += part.length;
       size += part.length;
       gathered.push(part);
       cuts.push(size);
       owners.push(owner);
-      if (size < MAX_PIECE) continue;
+      if (size < maxPiece) continue;
       yield { bytes: Buffer.concat(gathered), cuts, owners };
       [gathered, cuts, owners, size] = [[], [], [], 0];
     }

@@ -12,7 +12,7 @@ const CONCURRENCY = 2 * THREADS;
 export interface CompressorPool {
   /** How many groups of windows can be under way at once. */
   readonly concurrency: number;
-  /** Compresses the sections of windows that follow those before; to be called in their order. */
+  /** Compresses the sections of windows that follow those before, and takes them; to be called in their order. */
   compress(windows: readonly Sections[]): Promise<Sections[]>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -43,9 +43,9 @@ export function createCompressorPool(thoroughness: Thoroughness): CompressorPool
       const size = windows.reduce((sum, sections) => sum + sizeOf(sections), 0);
       const owner = pending.indexOf(Math.min(...pending));
       pending[owner]! += size;
-      const results = threads.map((thread, i) => thread.post({ windows, mine: i === owner }));
+      for (const [i, thread] of threads.entries()) if (i !== owner) thread.show(windows);
       try {
-        return await results[owner]!;
+        return await threads[owner]!.compress(windows);
       } finally {
         pending[owner]! -= size;
       }
@@ -71,14 +71,20 @@ function openThread(worker: Worker) {
   });
   return {
     worker,
-    /** Resolves with the sections where the task is the thread's own, else at once with none. */
-    post(task: CompressorTask): Promise<Sections[]> {
+    show(windows: readonly Sections[]): void {
+      worker.postMessage({ windows, mine: false } satisfies CompressorTask);
+    },
+    /** The windows' memory goes to the thread. */
+    compress(windows: readonly Sections[]): Promise<Sections[]> {
       if (failure) return Promise.reject(failure);
-      worker.postMessage(task);
-      if (!task.mine) return Promise.resolve([]);
+      worker.postMessage({ windows, mine: true } satisfies CompressorTask, windows.flatMap(memoryOf));
       return new Promise((resolve, reject) => {
         waiting.push({ resolve, reject });
       });
     },
   };
+}
+
+function memoryOf({ data, instructions, addresses }: Sections): ArrayBuffer[] {
+  return [data.buffer, instructions.buffer, addresses.buffer];
 }

@@ -15,4 +15,8 @@ const compressor = createCompressor(workerData as Thoroughness);
 parentPort!.on('message', ({ windows, mine }: CompressorTask) => {
   if (mine) parentPort!.postMessage(compressor.compress(windows));
   else compressor.skip(windows);
+  // the collector would leave it for long, as it does not see how much there is
+  for (const { data, instructions, addresses } of windows) {
+    for (const { buffer } of [data, instructions, addresses]) buffer.transfer(0);
+  }
 });

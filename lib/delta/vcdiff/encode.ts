@@ -90,15 +90,9 @@ interface Group {
   readonly done: Promise<Sections[]>;
 }
 
-/** Sections are written into buffers of the largest size they may have; what goes to threads is shared with them. */
+/** Sections are views of buffers of the largest size they may have. */
 function copied({ data, instructions, addresses }: Sections): Sections {
-  return { data: shared(data), instructions: shared(instructions), addresses: shared(addresses) };
-}
-
-function shared(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
-  copy.set(bytes);
-  return copy;
+  return { data: data.slice(), instructions: instructions.slice(), addresses: addresses.slice() };
 }
 
 async function* writeGroup({ windows, done }: Group): AsyncGenerator<Uint8Array, void> {

@@ -1,0 +1,92 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import type { Alignments, Effort } from '../alignment.ts';
+import { alignBuffers } from './align.ts';
+import { Draft } from './draft.ts';
+
+/** Part of a layer stream, in bytes. */
+export interface Stretch {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A stretch of the target and the one of the source that it is to be aligned with. */
+export interface StretchPair {
+  readonly source: Stretch;
+  readonly target: Stretch;
+  /** Instead of the task's. */
+  readonly effort?: Effort;
+}
+
+export interface AlignTask {
+  /** Paths of the layer streams. */
+  readonly source: string;
+  readonly target: string;
+  readonly pairs: readonly StretchPair[];
+  readonly effort: Effort;
+}
+
+/**
+ * The most that is aligned at once, in bytes of either side. Of what is larger half of this is aligned with so much
+ * of the source: more would mean a coarser index, which loses more than what lies farther away is worth.
+ */
+const MAX_ALIGNED = 24 * 1024 ** 2;
+
+export function sizeOf({ target }: StretchPair): number {
+  return target.end - target.start;
+}
+
+/** A pair in parts that fit memory: parts of the target, each with what of the source is about there. */
+export function windowsOf(pair: StretchPair): StretchPair[] {
+  const { source, target, ...rest } = pair;
+  const size = target.end - target.start;
+  const sourceSize = source.end - source.start;
+  if (size <= MAX_ALIGNED && sourceSize <= MAX_ALIGNED) return [pair];
+  const windows: StretchPair[] = [];
+  for (let at = 0; at < size; at += MAX_ALIGNED / 2) {
+    const end = Math.min(size, at + MAX_ALIGNED / 2);
+    const middle = Math.round((sourceSize * (at + end)) / 2 / size);
+    const low = Math.max(0, Math.min(middle - MAX_ALIGNED / 2, sourceSize - MAX_ALIGNED));
+    const high = Math.min(sourceSize, low + MAX_ALIGNED);
+    windows.push({
+      ...rest,
+      source: { start: source.start + low, end: source.start + high },
+      target: { start: target.start + at, end: target.start + end },
+    });
+  }
+  return windows;
+}
+
+/** Aligns pairs that `windowsOf` has made, one after the other. */
+export function alignPairs({ source, target, pairs, effort }: AlignTask): Alignments {
+  const draft = new Draft();
+  const sourceFd = openSync(source, 'r');
+  const targetFd = openSync(target, 'r');
+  const largest = (side: 'source' | 'target') =>
+    pairs.reduce((size, pair) => Math.max(size, pair[side].end - pair[side].start), 0);
+  const from = new Uint8Array(largest('source'));
+  const to = new Uint8Array(largest('target'));
+  try {
+    for (const pair of pairs) {
+      const found = alignBuffers(
+        readStretch(sourceFd, pair.source, from),
+        readStretch(targetFd, pair.target, to),
+        pair.effort ?? effort,
+      );
+      draft.append(found, pair.target.start, pair.source.start);
+    }
+    return draft.items();
+  } finally {
+    closeSync(sourceFd);
+    closeSync(targetFd);
+  }
+}
+
+function readStretch(fd: number, { start, end }: Stretch, into: Uint8Array): Uint8Array {
+  const bytes = into.subarray(0, end - start);
+  for (let at = 0; at < bytes.length;) {
+    const got = readSync(fd, bytes, at, bytes.length - at, start + at);
+    if (got === 0) throw new Error('the stream is shorter than its layers');
+    at += got;
+  }
+  return bytes;
+}
