@@ -1,6 +1,6 @@
 import type { Effort } from '../alignment.ts';
 import { Draft } from './draft.ts';
-import { indexSeeds, indexUnmarked, SEED, seedSlot, type SeedIndex } from './seedindex.ts';
+import { indexSeeds, indexUnmarked, MAX_ENTRIES, SEED, seedSlot, SeedTables, type SeedIndex } from './seedindex.ts';
 
 /** How much a better place has to gain over going on at the same distance, in equal bytes (as in bsdiff). */
 const MARGIN = 8;
@@ -13,6 +13,9 @@ const BLOCK = 16;
 /** Where less of the source than this is settled, the files are too far apart for a second look to pay. */
 const MIN_SETTLED = 0.3;
 const MAX_SKIP = 8;
+/** Equal bytes that pay for an alignment at another distance than the one before; more of them in all are not counted. */
+const MIN_EQUAL = 20;
+const LONG = 64;
 /** Exact runs from here on need no second look. */
 const SETTLED = 32;
 
@@ -28,25 +31,47 @@ interface Settings {
 const SETTINGS: Readonly<Record<Effort, Settings>> = {
   fast: { maxChain: 4, maxEntries: 2 ** 21, twice: false },
   default: { maxChain: 8, maxEntries: 2 ** 22, twice: true },
-  best: { maxChain: 64, maxEntries: 2 ** 23, twice: true },
+  best: { maxChain: 64, maxEntries: MAX_ENTRIES, twice: true },
 };
 
 /**
  * Aligns two buffers byte by byte. The target is scanned for seeds of the source; a place that is better than going
  * on at the same distance starts a new alignment, and both extend over single differences to where they meet.
  */
-export function alignBuffers(source: Uint8Array, target: Uint8Array, effort: Effort = 'default'): Draft {
+export function alignBuffers(
+  source: Uint8Array,
+  target: Uint8Array,
+  effort: Effort = 'default',
+  tables = new SeedTables(),
+): Draft {
   const { maxChain, maxEntries, twice } = SETTINGS[effort];
   const sides = { source, target, sourceView: viewOf(source), targetView: viewOf(target) };
   let step = 1;
   while (source.length / step > maxEntries) step *= 2;
-  const first = scan(sides, indexSeeds(sides.sourceView, step), maxChain, undefined);
-  if (!twice || step === 1) return first;
+  const first = scan(sides, indexSeeds(sides.sourceView, step, tables), maxChain, undefined);
+  if (!twice || step === 1) return pruned(sides, first);
   const marked = markSettled(sides, first);
   let settled = 0;
   for (const mark of marked) settled += mark;
-  if (settled < marked.length * MIN_SETTLED) return first;
-  return scan(sides, indexUnmarked(sides.sourceView, marked, BLOCK, maxEntries), maxChain, first);
+  if (settled < marked.length * MIN_SETTLED) return pruned(sides, first);
+  const second = scan(sides, indexUnmarked(sides.sourceView, marked, BLOCK, maxEntries, tables), maxChain, first);
+  return pruned(sides, second);
+}
+
+/** Leaves out alignments too short for any encoding: what they cost is more than what they save. */
+function pruned({ source, target }: Sides, items: Draft): Draft {
+  const kept = new Draft();
+  let before = NaN;
+  for (let i = 0; i < items.count; i++) {
+    const at = items.target[i]!;
+    const from = items.source[i]!;
+    const length = items.length[i]!;
+    const isShort = length < LONG && equalBytes(source, from, target, at, length) < MIN_EQUAL;
+    if (isShort && from - at !== before) continue;
+    before = from - at;
+    kept.push(at, from, length, 0);
+  }
+  return kept;
 }
 
 interface Sides {

@@ -1,12 +1,15 @@
 /** Bytes of a seed: what has to be equal for a place to be found. */
 export const SEED = 8;
 
-/** Of the number of slots, which take 4 bytes each. */
-const MAX_BITS = 24;
+/** Entries of an index at most. */
+export const MAX_ENTRIES = 2 ** 23;
+/** Of the number of slots, as a power of two. Entries and slots take 4 bytes each. */
+const MAX_BITS = 23;
 
 /**
  * An index of 8-byte seeds: `head[slot]` is 1 + the number of the first entry with that hash, `next[entry]` links
- * the others, in the order of the buffer. It is valid until the next index is made. `at[entry]` is where it stands, or entry * step where there is no `at`.
+ * the others, in the order of the buffer. `at[entry]` is where it stands, or entry * step where there is no `at`.
+ * It is valid until its tables are used for another.
  */
 export interface SeedIndex {
   readonly shift: number;
@@ -17,9 +20,9 @@ export interface SeedIndex {
 }
 
 /** Indexes every `step`-th offset of the whole buffer. */
-export function indexSeeds(data: DataView, step: number): SeedIndex {
+export function indexSeeds(data: DataView, step: number, tables: SeedTables): SeedIndex {
   const count = data.byteLength < SEED ? 0 : Math.floor((data.byteLength - SEED) / step) + 1;
-  const { head, next, shift } = tables(count);
+  const { head, next, shift } = tables.for(count);
   for (let entry = count - 1, before = -1; entry >= 0; entry--) {
     before = enter(head, next, entry, slotAt(data, entry * step, shift), before);
   }
@@ -32,14 +35,13 @@ export function indexUnmarked(
   marked: Uint8Array,
   blockSize: number,
   maxEntries: number,
+  tables: SeedTables,
 ): SeedIndex {
   let blocks = 0;
   for (const mark of marked) if (mark === 0) blocks++;
   let step = 1;
   while ((blocks * blockSize) / step > maxEntries) step *= 2;
-  const room = Math.ceil((blocks * blockSize) / step);
-  if (places.length < room) places = new Int32Array(room);
-  const at = places.subarray(0, room);
+  const at = tables.places;
   const last = data.byteLength - SEED;
   let count = 0;
   for (let block = 0; block < marked.length; block++) {
@@ -47,23 +49,33 @@ export function indexUnmarked(
     const end = Math.min((block + 1) * blockSize, last + 1);
     for (let offset = block * blockSize; offset < end; offset += step) at[count++] = offset;
   }
-  const { head, next, shift } = tables(count);
+  const { head, next, shift } = tables.for(count);
   for (let entry = count - 1, before = -1; entry >= 0; entry--) {
     before = enter(head, next, entry, slotAt(data, at[entry]!, shift), before);
   }
   return { shift, step, head, next, at };
 }
 
-let heads = new Int32Array(0);
-let nexts = new Int32Array(0);
-let places = new Int32Array(0);
+/** What the tables of an index take at most, in bytes. */
+export const MAX_INDEX_SIZE = 4 * (2 ** MAX_BITS + 2 * MAX_ENTRIES);
 
-/** Tables in memory that the index before had: one index is in use at a time. */
-function tables(count: number): { head: Int32Array; next: Int32Array; shift: number } {
-  const bits = Math.min(MAX_BITS, Math.max(8, Math.floor(Math.log2(count + 1))));
-  if (heads.length < 1 << bits) heads = new Int32Array(1 << bits);
-  if (nexts.length < count) nexts = new Int32Array(count);
-  return { head: heads.subarray(0, 1 << bits).fill(0), next: nexts.subarray(0, count), shift: 32 - bits };
+/** The memory of one index after the other. */
+export class SeedTables {
+  readonly #heads: Int32Array;
+  readonly #nexts: Int32Array;
+  readonly places: Int32Array;
+
+  constructor(memory = new ArrayBuffer(MAX_INDEX_SIZE), offset = 0) {
+    this.#heads = new Int32Array(memory, offset, 2 ** MAX_BITS);
+    this.#nexts = new Int32Array(memory, offset + 4 * 2 ** MAX_BITS, MAX_ENTRIES);
+    this.places = new Int32Array(memory, offset + 4 * (2 ** MAX_BITS + MAX_ENTRIES), MAX_ENTRIES);
+  }
+
+  for(count: number): { head: Int32Array; next: Int32Array; shift: number } {
+    const bits = Math.min(MAX_BITS, Math.max(8, Math.floor(Math.log2(count + 1))));
+    const head = this.#heads.subarray(0, 2 ** bits).fill(0);
+    return { head, next: this.#nexts.subarray(0, count), shift: 32 - bits };
+  }
 }
 
 /** Returns the slot. Of a run of equal seeds only the first and the last stay in the chain. */

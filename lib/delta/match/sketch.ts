@@ -45,10 +45,12 @@ export function findSimilar(
   const similar = new Map<number, Similar>();
   const lonely = wanted.filter((i) => sizeOf(target, i) >= MIN_PIECE);
   if (lonely.reduce((sum, i) => sum + sizeOf(target, i), 0) < WORTHWHILE) return similar;
+  // in one piece, which goes back to the system whole
+  const memory = new ArrayBuffer(16 << SLOT_BITS);
   const samples = {
-    piece: new Int32Array(1 << SLOT_BITS),
-    offset: new Float64Array(1 << SLOT_BITS),
-    sample: new Int32Array(1 << SLOT_BITS),
+    offset: new Float64Array(memory, 0, 1 << SLOT_BITS),
+    piece: new Int32Array(memory, 8 << SLOT_BITS, 1 << SLOT_BITS),
+    sample: new Int32Array(memory, 12 << SLOT_BITS, 1 << SLOT_BITS),
   };
   for (let i = 0; i < source.count; i++) {
     if (sizeOf(source, i) < MIN_PIECE || !allowed(i)) continue;

@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import type { Alignments, Effort } from '../alignment.ts';
 import { alignBuffers } from './align.ts';
 import { Draft } from './draft.ts';
+import { MAX_INDEX_SIZE, SeedTables } from './seedindex.ts';
 
 /** Part of a layer stream, in bytes. */
 export interface Stretch {
@@ -61,16 +62,18 @@ export function alignPairs({ source, target, pairs, effort }: AlignTask): Alignm
   const draft = new Draft();
   const sourceFd = openSync(source, 'r');
   const targetFd = openSync(target, 'r');
-  const largest = (side: 'source' | 'target') =>
-    pairs.reduce((size, pair) => Math.max(size, pair[side].end - pair[side].start), 0);
-  const from = new Uint8Array(largest('source'));
-  const to = new Uint8Array(largest('target'));
+  // all memory in one piece, which goes back to the system whole
+  const memory = new ArrayBuffer(2 * MAX_ALIGNED + MAX_INDEX_SIZE);
+  const from = new Uint8Array(memory, 0, MAX_ALIGNED);
+  const to = new Uint8Array(memory, MAX_ALIGNED, MAX_ALIGNED);
+  const tables = new SeedTables(memory, 2 * MAX_ALIGNED);
   try {
     for (const pair of pairs) {
       const found = alignBuffers(
         readStretch(sourceFd, pair.source, from),
         readStretch(targetFd, pair.target, to),
         pair.effort ?? effort,
+        tables,
       );
       draft.append(found, pair.target.start, pair.source.start);
     }

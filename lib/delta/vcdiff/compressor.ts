@@ -27,7 +27,7 @@ function settingsFor({ effort, much }: Thoroughness): Settings {
 
 /** In bytes. Data repeat over longer distances than instructions do. */
 const SIZES = {
-  data: { maxPiece: 2 ** 22, window: 2 ** 23 },
+  data: { maxPiece: 2 ** 22, window: 2 ** 22 },
   instructions: { maxPiece: 2 ** 20, window: 2 ** 21 },
   addresses: { maxPiece: 2 ** 20, window: 2 ** 21 },
 };

@@ -6,8 +6,8 @@ import { type Sections, sizeOf } from './sections.ts';
 
 /** Each takes up to 70 MiB. */
 const THREADS = 2;
-/** Groups under way: what a thread does next waits for it. */
-const CONCURRENCY = 2 * THREADS;
+/** Groups under way: what one thread does next waits for it. */
+const CONCURRENCY = THREADS + 1;
 
 export interface CompressorPool {
   /** How many groups of windows can be under way at once. */

@@ -27,8 +27,7 @@ const MUCH = 2 ** 24;
 const HURRIED_WINDOW = 2 ** 22;
 
 /** A window on its way into the patch. */
-interface PlannedWindow {
-  readonly cut: Cut;
+interface PlannedWindow extends Pick<Cut, 'size' | 'segmentOffset' | 'segmentSize'> {
   readonly sections: Sections;
   readonly adler32: number;
 }
@@ -44,7 +43,7 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
   const groups: Group[] = [];
   let pool: CompressorPool | undefined;
   let gathered: PlannedWindow[] = [];
-  let size = 0;
+  let gatheredSize = 0;
 
   function startGroup(): void {
     const done = pool!.compress(gathered.map(({ sections }) => sections));
@@ -52,13 +51,13 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
     done.catch(() => undefined);
     groups.push({ windows: gathered, done });
     gathered = [];
-    size = 0;
+    gatheredSize = 0;
   }
 
   try {
     for (const cut of cutWindows(target.size, alignments, maxWindow)) {
       signal?.throwIfAborted();
-      if (size >= GATHERED) {
+      if (gatheredSize >= GATHERED) {
         pool ??= createCompressorPool({ effort, much });
         if (groups.length === pool.concurrency) yield* writeGroup(groups.shift()!);
         startGroup();
@@ -66,8 +65,9 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
       const window = buffer.subarray(0, cut.size);
       await target.read(window, cut.start);
       const sections = writeSections(cut, window, await planner.plan(cut, window));
-      gathered.push({ cut, sections: copied(sections), adler32: adler32(window) });
-      size += sizeOf(sections);
+      const { size, segmentOffset, segmentSize } = cut;
+      gathered.push({ size, segmentOffset, segmentSize, sections, adler32: adler32(window) });
+      gatheredSize += sizeOf(sections);
     }
     pool ??= singleCompressor({ effort, much });
     startGroup();
@@ -90,19 +90,14 @@ interface Group {
   readonly done: Promise<Sections[]>;
 }
 
-/** Sections are views of buffers of the largest size they may have. */
-function copied({ data, instructions, addresses }: Sections): Sections {
-  return { data: data.slice(), instructions: instructions.slice(), addresses: addresses.slice() };
-}
-
 async function* writeGroup({ windows, done }: Group): AsyncGenerator<Uint8Array, void> {
   const compressed = await done;
-  for (const [i, { cut, adler32 }] of windows.entries()) {
+  for (const [i, { size, segmentOffset, segmentSize, adler32 }] of windows.entries()) {
     const { data, instructions, addresses } = compressed[i]!;
     yield writeWindowHeader({
-      segmentOffset: cut.segmentOffset,
-      segmentSize: cut.segmentSize,
-      targetSize: cut.size,
+      segmentOffset,
+      segmentSize,
+      targetSize: size,
       sizes: { data: data.length, instructions: instructions.length, addresses: addresses.length },
       compressed: {
         data: data.length > 0,

@@ -20,7 +20,7 @@ const MAX_ADDRESS_SIZE = 5;
 
 /** Writes instructions in the words of RFC 3284. */
 export function writeSections(cut: Cut, window: Uint8Array, plan: Instructions): Sections {
-  const data = new Uint8Array(window.length);
+  const data = new Uint8Array(addedSize(plan));
   const instructions = new Uint8Array(plan.count * MAX_INSTRUCTION);
   const addresses = new Uint8Array(plan.count * MAX_ADDRESS_SIZE);
   let dataEnd = 0;
@@ -45,8 +45,14 @@ export function writeSections(cut: Cut, window: Uint8Array, plan: Instructions):
     at += size;
   }
   return {
-    data: data.subarray(0, dataEnd),
-    instructions: instructions.subarray(0, instructionsEnd),
-    addresses: addresses.subarray(0, addressesEnd),
+    data,
+    instructions: instructions.slice(0, instructionsEnd),
+    addresses: addresses.slice(0, addressesEnd),
   };
+}
+
+function addedSize({ count, sizes, sources }: Instructions): number {
+  let size = 0;
+  for (let i = 0; i < count; i++) if (sources[i]! < 0) size += sizes[i]!;
+  return size;
 }
