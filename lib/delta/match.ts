@@ -132,6 +132,9 @@ async function alignStretches(
   }));
   const [first, ...others] = tasks;
   const module = threadModule('match/alignthread', import.meta.url);
-  const elsewhere = others.map((task) => runThread<AlignTask, Alignments>(module, task, signal));
-  return Promise.all([...elsewhere, alignPairs(first!)]);
+  const elsewhere = Promise.all(others.map((task) => runThread<AlignTask, Alignments>(module, task, signal)));
+  // who awaits it comes later
+  elsewhere.catch(() => undefined);
+  const here = alignPairs(first!);
+  return [here, ...(await elsewhere)];
 }

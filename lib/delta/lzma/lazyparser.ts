@@ -82,12 +82,10 @@ export class LazyParser implements Parser {
     const { lengths, distances } = this.#finder;
     const max = Math.min(MAX_MATCH, end - at);
     let last = (max >= MIN_HASHED ? this.#finder.find(at, max) : 0) - 1;
-    while (
-      last > 0 &&
-      lengths[last]! === lengths[last - 1]! + 1 &&
-      isMuchNearer(distances[last - 1]!, distances[last]!)
-    )
-      last--;
+    for (; last > 0; last--) {
+      const gained = lengths[last]! - lengths[last - 1]!;
+      if (gained > 1 || !isMuchNearer(distances[last - 1]!, distances[last]!)) break;
+    }
     this.#foundAt = at;
     this.#length = last < 0 ? 1 : lengths[last]!;
     this.#distance = last < 0 ? 0 : distances[last]!;

@@ -1,6 +1,14 @@
 import type { Effort } from '../alignment.ts';
 import { Draft } from './draft.ts';
-import { indexSeeds, indexUnmarked, MAX_ENTRIES, SEED, seedSlot, SeedTables, type SeedIndex } from './seedindex.ts';
+import {
+  indexSeeds,
+  indexUnmarked,
+  MAX_ENTRIES,
+  SEED,
+  seedSlot,
+  SeedTables,
+  type SeedIndex,
+} from './seedindex.ts';
 
 /** How much a better place has to gain over going on at the same distance, in equal bytes (as in bsdiff). */
 const MARGIN = 8;
@@ -54,7 +62,12 @@ export function alignBuffers(
   let settled = 0;
   for (const mark of marked) settled += mark;
   if (settled < marked.length * MIN_SETTLED) return pruned(sides, first);
-  const second = scan(sides, indexUnmarked(sides.sourceView, marked, BLOCK, maxEntries, tables), maxChain, first);
+  const second = scan(
+    sides,
+    indexUnmarked(sides.sourceView, marked, BLOCK, maxEntries, tables),
+    maxChain,
+    first,
+  );
   return pruned(sides, second);
 }
 

@@ -45,10 +45,9 @@ export interface Compressor {
  * bytes, for each piece starts with fresh probabilities.
  */
 export function createCompressor(thoroughness: Thoroughness): Compressor {
-  const streams = Object.fromEntries(SECTIONS.map((name) => [name, createStream(name, settingsFor(thoroughness))])) as Record<
-    SectionName,
-    SectionStream
-  >;
+  const streams = Object.fromEntries(
+    SECTIONS.map((name) => [name, createStream(name, settingsFor(thoroughness))]),
+  ) as Record<SectionName, SectionStream>;
   return {
     compress(windows) {
       const kinds = SECTIONS.map((name) => streams[name].compress(windows.map((sections) => sections[name])));
