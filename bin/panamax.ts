@@ -7,6 +7,7 @@ import { backfillCommand } from './commands/backfill.ts';
 import { calibrateCommand } from './commands/calibrate.ts';
 import { diffCommand } from './commands/diff.ts';
 import { enqueueCommand } from './commands/enqueue.ts';
+import { gcCommand } from './commands/gc.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { publishCommand } from './commands/publish.ts';
 import { planCommand } from './commands/plan.ts';
@@ -33,6 +34,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   similar: similarCommand,
   plan: planCommand,
   calibrate: calibrateCommand,
+  gc: gcCommand,
   inspect: inspectCommand,
 };
 

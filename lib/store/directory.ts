@@ -3,7 +3,15 @@ import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node
 import { dirname, join } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { flush, ownName, sweepDead } from '../file.ts';
-import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, tooLarge, type Store, type StoreReader } from './store.ts';
+import {
+  checkKey,
+  checkPrefix,
+  MAX_DOCUMENT_SIZE,
+  tooLarge,
+  type ObjectInfo,
+  type Store,
+  type StoreReader,
+} from './store.ts';
 
 const TEMPORARY = '.tmp';
 
@@ -116,10 +124,10 @@ async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined
   }
 }
 
-function statFile(path: string): Promise<{ size: number } | undefined> {
+function statFile(path: string): Promise<ObjectInfo | undefined> {
   return inStore(path, async () => {
     const info = await unlessMissing(() => stat(path));
-    return info?.isFile() ? { size: info.size } : undefined;
+    return info?.isFile() ? { size: info.size, modified: info.mtime } : undefined;
   });
 }
 

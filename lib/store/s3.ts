@@ -100,8 +100,8 @@ export async function openS3Store(
       const object = objectOf(key);
       return inStore(key, async () => {
         try {
-          const { size } = await retrying(policy, () => client.statObject(bucketName, object));
-          return { size };
+          const info = await retrying(policy, () => client.statObject(bucketName, object));
+          return { size: info.size, modified: info.lastModified };
         } catch (error) {
           if (isMissing(error)) return undefined;
           throw error;

@@ -16,8 +16,8 @@ export interface StoreReader {
  * `a/b` there is no `a`.
  */
 export interface Store extends StoreReader {
-  /** Size in bytes. Undefined where there is none. */
-  stat(key: string): Promise<{ readonly size: number } | undefined>;
+  /** Undefined where there is none. */
+  stat(key: string): Promise<ObjectInfo | undefined>;
   put(key: string, bytes: Uint8Array): Promise<void>;
   /** Stores a file's content. The file stays as it is. */
   putFile(key: string, path: string): Promise<void>;
@@ -25,6 +25,13 @@ export interface Store extends StoreReader {
   remove(key: string): Promise<void>;
   /** Keys under a prefix that ends with `/`, in bytewise order. */
   list(prefix: string): AsyncIterable<string>;
+}
+
+export interface ObjectInfo {
+  /** In bytes. */
+  readonly size: number;
+  /** When it was put there, by the clock of whoever keeps it. */
+  readonly modified: Date;
 }
 
 export const MAX_DOCUMENT_SIZE = 64 * 1024 ** 2;

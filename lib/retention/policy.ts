@@ -1,0 +1,98 @@
+import { hexOf, type Digest } from '../oci/descriptor.ts';
+import { parseReleaseName } from '../oci/releasename.ts';
+import type { Census, FoundName, Pair } from './census.ts';
+
+/** What is kept. At least one of the first two says something. */
+export interface Policy {
+  /** Of each repository and platform, the so many images that it was named for last. */
+  readonly keepLast?: number;
+  /** Images that sites hold. */
+  readonly inventory?: ReadonlySet<Digest>;
+  /** Whether images that no name has ever stood for go, too. */
+  readonly dropUnnamed: boolean;
+}
+
+/** What goes, in the order in which it goes: what names something before what it names. */
+export interface Removal {
+  readonly target: Digest;
+  readonly why: string;
+  /** Whether nothing of the image stays but, where `signature` is empty, its signature. */
+  readonly isWhole: boolean;
+  readonly index: readonly string[];
+  readonly pairs: readonly Pair[];
+  /** Whatever nothing names: rankings, strays, signatures. */
+  readonly rest: readonly string[];
+}
+
+export interface Retention {
+  /** Targets that keep their index. */
+  readonly kept: readonly Digest[];
+  readonly removals: readonly Removal[];
+  /** Records of what names stood for, of images of which nothing stays: they tell that an image was a release. */
+  readonly names: readonly { readonly key: string; readonly target: Digest }[];
+}
+
+export function decide(census: Census, policy: Policy): Retention {
+  const { keepLast, inventory, dropUnnamed } = policy;
+  const named = new Set(census.names.map(({ target }) => target.manifest));
+  const last = lastReleases(census.names, keepLast);
+  const isHeld = (image: Digest) => (inventory?.has(image) ?? false) || census.awaited.has(image);
+  const isKept = (image: Digest) => isHeld(image) || last.has(image) || (!named.has(image) && !dropUnnamed);
+  const isSource = (image: Digest) =>
+    inventory === undefined || isHeld(image) || (keepLast !== undefined && last.has(image));
+
+  const sources = new Set<Digest>();
+  const wanted = new Map<Digest, readonly Pair[]>();
+  for (const [target, { pairs }] of census.images) {
+    const kept = isKept(target) ? pairs.filter((pair) => pair.sources.every(isSource)) : [];
+    wanted.set(target, kept);
+    for (const source of kept.flatMap((pair) => pair.sources)) sources.add(source);
+  }
+  const goes = (image: Digest) => !isKept(image) && (!sources.has(image) || !census.images.has(image));
+  const removals: Removal[] = [];
+  const kept: Digest[] = [];
+  for (const [target, objects] of census.images) {
+    const isWhole = !isKept(target);
+    const stays = new Set(wanted.get(target));
+    const pairs = objects.pairs.filter((pair) => !stays.has(pair));
+    const signature = goes(target) ? objects.signature : [];
+    const index = isWhole ? objects.index : [];
+    const rest = [...objects.stray, ...(isWhole ? objects.pairings : []), ...signature];
+    if (!isWhole && objects.index.length > 0) kept.push(target);
+    if (index.length + pairs.length + rest.length === 0) continue;
+    const why = isWhole ? 'no release that is kept' : 'from images that are not held';
+    removals.push({ target, why, isWhole, index, pairs, rest });
+  }
+  return {
+    kept,
+    removals,
+    names: census.names
+      .filter(({ isCurrent, target }) => !isCurrent && goes(target.manifest))
+      .map(({ key, target }) => ({ key, target: target.manifest })),
+  };
+}
+
+/** Without a number: what names stand for now. */
+function lastReleases(names: readonly FoundName[], keepLast: number | undefined): Set<Digest> {
+  if (keepLast === undefined) {
+    return new Set(names.filter(({ isCurrent }) => isCurrent).map(({ target }) => target.manifest));
+  }
+  const byRepository = new Map<string, FoundName[]>();
+  for (const name of names) {
+    const key = `${parseReleaseName(name.name).repository} ${name.platform}`;
+    byRepository.set(key, [...(byRepository.get(key) ?? []), name]);
+  }
+  const last = new Set<Digest>();
+  for (const records of byRepository.values()) {
+    const images = records.toSorted((a, b) => b.sequence - a.sequence).map(({ target }) => target.manifest);
+    for (const image of [...new Set(images)].slice(0, keepLast)) last.add(image);
+  }
+  return last;
+}
+
+/** For people. */
+export function shortName(image: Digest, names: readonly FoundName[]): string {
+  const found = names.filter(({ target }) => target.manifest === image);
+  const latest = found.toSorted((a, b) => b.sequence - a.sequence)[0];
+  return latest?.name ?? `sha256:${hexOf(image).slice(0, 16)}`;
+}

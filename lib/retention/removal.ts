@@ -1,0 +1,119 @@
+import { asArray, asRecord, parseDocument, type Digest } from '../oci/descriptor.ts';
+import { keys } from '../store/layout.ts';
+import type { Store } from '../store/store.ts';
+import type { Pair } from './census.ts';
+import type { Removal, Retention } from './policy.ts';
+
+export interface Removed {
+  readonly target: Digest;
+  readonly why: string;
+  readonly objects: readonly { readonly key: string; readonly size: number }[];
+}
+
+export interface Left {
+  readonly target: Digest;
+  readonly why: string;
+}
+
+export interface Outcome {
+  readonly removed: readonly Removed[];
+  /** Past records of names. */
+  readonly names: readonly string[];
+  /** Too young to be touched: somebody may be at work on them. */
+  readonly left: readonly Left[];
+}
+
+export interface RemovalOptions {
+  /** What is younger, in milliseconds, is not touched. */
+  readonly grace: number;
+  /** Without it nothing is changed. */
+  readonly isReal: boolean;
+  readonly signal: AbortSignal;
+  onRemoved?(removed: Removed): void;
+}
+
+/**
+ * Removes what a policy gives up, image by image. The index goes first, or is written anew without a patch, then
+ * descriptors, then patches: at any instant, and wherever it is stopped, whatever an index or a descriptor names is
+ * there. It may be started again at any time.
+ */
+export async function remove(
+  store: Store,
+  { removals, names }: Retention,
+  options: RemovalOptions,
+): Promise<Outcome> {
+  const removed: Removed[] = [];
+  const left: Left[] = [];
+  for (const removal of removals) {
+    options.signal.throwIfAborted();
+    const objects = await measure(store, removal);
+    if (isYoung(objects, options.grace)) {
+      left.push({ target: removal.target, why: 'younger than the grace period' });
+      continue;
+    }
+    if (options.isReal) await removeOne(store, removal);
+    const one = {
+      target: removal.target,
+      why: removal.why,
+      objects: objects.map(({ key, size }) => ({ key, size })),
+    };
+    removed.push(one);
+    options.onRemoved?.(one);
+  }
+  const old: string[] = [];
+  const untouched = new Set(left.map(({ target }) => target));
+  for (const { key, target } of names) {
+    options.signal.throwIfAborted();
+    if (untouched.has(target)) continue;
+    const info = await store.stat(key);
+    if (!info || isYoung([info], options.grace)) continue;
+    if (options.isReal) await store.remove(key);
+    old.push(key);
+  }
+  return { removed, names: old, left };
+}
+
+interface Measured {
+  readonly key: string;
+  readonly size: number;
+  readonly modified: Date;
+}
+
+async function measure(store: Store, { index, pairs, rest }: Removal): Promise<Measured[]> {
+  const objects: Measured[] = [];
+  for (const key of [...index, ...pairs.flatMap(keysOf), ...rest]) {
+    const info = await store.stat(key);
+    if (info) objects.push({ key, ...info });
+  }
+  return objects;
+}
+
+const keysOf = ({ descriptor, patch }: Pair) => (patch === undefined ? [descriptor] : [descriptor, patch]);
+
+function isYoung(objects: readonly Pick<Measured, 'modified'>[], grace: number): boolean {
+  return objects.some(({ modified }) => Date.now() - modified.getTime() < grace);
+}
+
+async function removeOne(store: Store, { target, isWhole, index, pairs, rest }: Removal): Promise<void> {
+  for (const key of index) await store.remove(key);
+  const dropped = new Set(pairs.flatMap(keysOf));
+  if (!isWhole) await rewriteIndex(store, target, dropped);
+  for (const { descriptor } of pairs) await store.remove(descriptor);
+  // a worker that read the descriptors before has written the index again: from now on none finds them
+  if (isWhole) for (const key of index) await store.remove(key);
+  else await rewriteIndex(store, target, dropped);
+  for (const { patch } of pairs) if (patch !== undefined) await store.remove(patch);
+  for (const key of rest) await store.remove(key);
+}
+
+/** Takes patches out of an index; all else in it stays as it is, also what this version does not know. */
+async function rewriteIndex(store: Store, target: Digest, dropped: ReadonlySet<string>): Promise<void> {
+  const key = keys.index(target);
+  const bytes = await store.get(key);
+  if (!bytes) return;
+  const index = asRecord(parseDocument(bytes, `${store.where} ${key}`), key);
+  const patches = asArray(index['patches'], key);
+  const stay = patches.filter((patch) => !dropped.has(String(asRecord(patch, key)['key'])));
+  if (stay.length === patches.length) return;
+  await store.put(key, Buffer.from(`${JSON.stringify({ ...index, patches: stay }, null, 2)}\n`));
+}
