@@ -1,8 +1,17 @@
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { PanamaxError } from '../lib/errors.ts';
 import { createLog } from '../lib/log.ts';
 import type { StageContext } from '../lib/run/context.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
+import {
+  createMemory,
+  defaultMemorySize,
+  deltaMemory,
+  JOB_MEMORY,
+  PROCESS_MEMORY,
+} from '../lib/run/memory.ts';
+import { STAGES, type Stage } from '../lib/run/stage.ts';
 import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import { createScratch, defaultScratchSize } from '../lib/scratch.ts';
 import { openStore } from '../lib/store/open.ts';
@@ -25,6 +34,11 @@ export const STORE_OPTION: Options = {
     type: 'string',
     value: 'SIZE',
     help: 'what may be kept on scratch (default: four fifths of what is free)',
+  },
+  memory: {
+    type: 'string',
+    value: 'SIZE',
+    help: 'what the process may take (default: four fifths of what there is)',
   },
   'log-level': { type: 'string', value: 'LEVEL', help: 'structured log on standard error', default: 'warn' },
 };
@@ -52,8 +66,10 @@ export async function withContext<Result>(
   await using scratch = await createScratch(scratchParent(args));
   await using layers = createLayerCache(join(scratch.path, 'layers'), await scratchSize(args, scratch.path));
   const similar = createForest(createMemoryStorage());
+  const memory = createMemory(memorySize(args));
   const { limits } = args;
-  return await action({ store, log, signal, limits, scratch: scratch.path, layers, similar, ...signing });
+  const shared = { layers, memory, similar };
+  return await action({ store, log, signal, limits, scratch: scratch.path, ...shared, ...signing });
 }
 
 /** @param directory on the disk in question */
@@ -61,6 +77,22 @@ export async function scratchSize(args: Arguments, directory: string): Promise<n
   const text = args.text('scratch-size');
   return text === undefined ? defaultScratchSize(directory) : parseSize(text, '--scratch-size');
 }
+
+/** In bytes. @throws PanamaxError `usage` where too little is asked for to do any job of a stage */
+export function memorySize(args: Arguments, stages: readonly Stage[] = STAGES): number {
+  const text = args.text('memory');
+  const least = PROCESS_MEMORY + Math.max(...stages.map((stage) => LEAST_MEMORY[stage]));
+  if (text === undefined) return Math.max(defaultMemorySize(), least);
+  const size = parseSize(text, '--memory');
+  if (size >= least) return size;
+  throw new PanamaxError('usage', '--memory', {
+    expected: `at least ${Math.ceil(least / 1024 ** 2)}M for ${stages.join(', ')}`,
+    found: text,
+  });
+}
+
+/** A pair of small images takes little. */
+const LEAST_MEMORY: Readonly<Record<Stage, number>> = { ...JOB_MEMORY, delta: deltaMemory(0) };
 
 /** Results go to standard output, as JSON or for people. */
 export function printResult(args: Arguments, result: object, text: string): void {

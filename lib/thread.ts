@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { resourceLimits, Worker } from 'node:worker_threads';
 import { PanamaxError, type ErrorFacts, type ErrorKind } from './errors.ts';
 
 /** An error on its way out of a thread: structured clone keeps no class. */
@@ -15,14 +15,21 @@ export type ThreadMessage<Result> = { readonly result: Result } | { readonly fai
  * An abort ends the thread at once; its scratch files are the caller's to remove.
  *
  * @param module URL of the module; name it with `threadModule`
+ * @param heap bound of its JavaScript heap, in bytes; by default that of the thread that starts it
+ * @throws PanamaxError `limit` where it takes more; and what the module throws
  */
 export async function runThread<Input, Result>(
   module: URL,
   input: Input,
   signal?: AbortSignal,
+  heap?: number,
 ): Promise<Result> {
   signal?.throwIfAborted();
-  const worker = new Worker(module, { workerData: input });
+  const maxOldGenerationSizeMb = heap ? Math.ceil(heap / 1024 ** 2) : resourceLimits.maxOldGenerationSizeMb;
+  const worker = new Worker(module, {
+    workerData: input,
+    ...(maxOldGenerationSizeMb && { resourceLimits: { maxOldGenerationSizeMb } }),
+  });
   const stop = () => void worker.terminate();
   signal?.addEventListener('abort', stop, { once: true });
   try {
@@ -31,7 +38,10 @@ export async function runThread<Input, Result>(
         if ('result' in message) resolve(message.result);
         else reject(revived(message.failure));
       });
-      worker.once('error', reject);
+      worker.once('error', (error: NodeJS.ErrnoException) => {
+        const isFull = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+        reject(isFull ? outOfMemory(maxOldGenerationSizeMb) : error);
+      });
       worker.once('exit', (code) => {
         reject(
           signal?.aborted ? signal.reason : new PanamaxError('internal', `thread ended with code ${code}`),
@@ -50,6 +60,14 @@ export function threadModule(name: string, base: string): URL {
 }
 
 /** The error that has come out of a thread. */
+function outOfMemory(maxOldGenerationSizeMb: number | undefined): PanamaxError {
+  const expected =
+    maxOldGenerationSizeMb === undefined
+      ? 'what Node allows'
+      : `at most ${maxOldGenerationSizeMb} MiB of heap`;
+  return new PanamaxError('limit', 'a job needs too much memory', { expected });
+}
+
 export function revived({ kind, message, facts }: Failure): PanamaxError {
   const error = new PanamaxError(kind, message);
   Object.defineProperty(error, 'facts', { value: facts });

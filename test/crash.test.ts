@@ -18,6 +18,7 @@ import { openDirectoryStore } from '../lib/store/directory.ts';
 import { openS3Store } from '../lib/store/s3.ts';
 import type { Store } from '../lib/store/store.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
+import { createMemory } from '../lib/run/memory.ts';
 import type { RunPlan } from '../lib/run/plan.ts';
 import { findPairings, listPairs } from '../lib/run/record.ts';
 import type { Stage } from '../lib/run/stage.ts';
@@ -316,6 +317,7 @@ describe('one job', { skip }, () => {
     const contexts = [0, 1].map(() => ({
       store,
       layers,
+      memory: createMemory(8 * 1024 ** 3),
       similar: createForest(createMemoryStorage()),
       queues,
       leases: openLeases(connection, 'test', 60_000),

@@ -16,6 +16,7 @@ import { createGzip } from '../lib/recompress/gzip.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
 import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
+import { createMemory } from '../lib/run/memory.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { keys } from '../lib/store/layout.ts';
 import { loadSignature, signatureStage } from '../workers/signature.ts';
@@ -211,6 +212,7 @@ test('what is known of a layer is not looked for again', async (t) => {
     limits,
     scratch: directory,
     layers,
+    memory: createMemory(8 * 1024 ** 3),
     similar,
   };
   const compressionsOf = async (name: string) => {

@@ -20,6 +20,7 @@ import { pullSize, streamSize, type ImageRecord } from '../lib/oci/record.ts';
 import type { UnpackTask } from '../lib/oci/unpackthread.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import type { CachedImage } from '../lib/run/layercache.ts';
+import { deltaMemory } from '../lib/run/memory.ts';
 import type { PatchOutcome } from '../lib/run/report.ts';
 import { indexHead, writeIndex } from '../lib/store/targetindex.ts';
 import { scratchError } from '../lib/scratch.ts';
@@ -79,6 +80,8 @@ async function makePatches(
   const records: ImageRecord[] = [];
   for (const { manifest } of input.sources) records.push((await loadSignature(store, manifest)).image);
   const source = combineRecords(records);
+  const memory = deltaMemory(streamSize(source) + streamSize(target));
+  using _reserved = await context.memory.reserve(memory, signal);
   using lease = await layers.lease({
     images: [cachedImage(source, input.sources, limits), cachedImage(target, [input.target], limits)],
     ownSize: patchRoom(target, formats),
@@ -97,7 +100,7 @@ async function makePatches(
       limits,
       scratch,
     };
-    const { patches } = await runThread<DeltaTask, DeltaResult>(module, task, signal);
+    const { patches } = await runThread<DeltaTask, DeltaResult>(module, task, signal, memory);
     const pull = pullSize(target, source);
     const outcomes: PatchOutcome[] = [];
     for (const { format, path, size, digest, encodeSeconds } of patches) {

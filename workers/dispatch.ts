@@ -36,6 +36,7 @@ export interface DispatchContext {
   readonly limits: StageContext['limits'];
   readonly scratch: string;
   readonly layers: StageContext['layers'];
+  readonly memory: StageContext['memory'];
   readonly similar: StageContext['similar'];
   readonly sign?: Sign;
   readonly handlers?: StageHandlers;
@@ -82,7 +83,7 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
     try {
       const worked = await withLease(`${stage}.${item}`, attempt, context, async () => {
         const plan = await planOf(run);
-        const { limits, scratch, layers, similar } = context;
+        const { limits, scratch, layers, memory, similar } = context;
         const { status, outcome, next } = await handle(job, plan, {
           store,
           log,
@@ -90,6 +91,7 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
           limits,
           scratch,
           layers,
+          memory,
           similar,
           ...signing(context),
         });

@@ -6,9 +6,11 @@ import { redisForest } from '../lib/queue/forest.ts';
 import { openLeases } from '../lib/queue/lease.ts';
 import { PREFIX, RUN_QUEUE } from '../lib/queue/names.ts';
 import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
+import { createSlots } from '../lib/queue/slots.ts';
 import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
 import type { Log } from '../lib/run/context.ts';
 import { createLayerCache, type CacheStats } from '../lib/run/layercache.ts';
+import { createMemory, defaultMemorySize } from '../lib/run/memory.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import { defaultScratchSize } from '../lib/scratch.ts';
 import type { Store } from '../lib/store/store.ts';
@@ -20,12 +22,14 @@ export interface WorkerOptions {
   readonly redis: string;
   readonly store: Store;
   readonly stages: readonly Stage[];
-  /** Jobs at a time, of each stage. */
+  /** Jobs at a time, of all stages together. */
   readonly concurrency: number;
   readonly limits: Limits;
   readonly scratch: string;
   /** What may be kept there, in bytes; by default most of what is free. */
   readonly scratchSize?: number;
+  /** What the process may take, in bytes; by default most of what there is. */
+  readonly memorySize?: number;
   /** Signs what is published, where the store's owner has a key. */
   readonly sign?: Sign;
   /** For jobs under way when the worker is told to stop, in milliseconds. */
@@ -61,18 +65,25 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const context = {
     ...options,
     layers,
+    memory: createMemory(options.memorySize ?? defaultMemorySize()),
     similar: createForest(redisForest(connection)),
     queues,
     leases: openLeases(connection, PREFIX, locks.lockDuration),
     leaseRenewal: locks.lockDuration / 3,
   };
   const start = { locks, onError: warn };
+  // one queue needs none
+  const shared = options.stages.length > 1 ? { slots: createSlots(concurrency) } : {};
   const leader = startQueueWorker(RUN_QUEUE, connection, runDispatcher(context), {
     ...start,
     concurrency: RUNS_AT_A_TIME,
   });
   const stages = options.stages.map((stage) =>
-    startQueueWorker(stage, connection, stageDispatcher(stage, context), { ...start, concurrency }),
+    startQueueWorker(stage, connection, stageDispatcher(stage, context), {
+      ...start,
+      ...shared,
+      concurrency,
+    }),
   );
   log.info({ stages: options.stages, redis: connection.where, store: options.store.where }, 'worker started');
   options.onReady?.({

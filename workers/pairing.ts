@@ -12,6 +12,7 @@ import type { Calibrations } from '../lib/pairing/prediction.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import type { Signature } from '../lib/signature/signature.ts';
+import { JOB_MEMORY } from '../lib/run/memory.ts';
 import { keys } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { loadCalibrations } from './calibration.ts';
@@ -46,6 +47,7 @@ export async function pairingStage(input: PairingInput, context: StageContext): 
   const calibrations = await loadCalibrations(store);
   const stored = await findRanking(input, key, store, calibrations);
   if (stored) return { status: 'skipped', ...stored };
+  using _reserved = await context.memory.reserve(JOB_MEMORY.pairing, signal);
   const target = await loadSignature(store, input.target);
   const candidates: Candidate[] = [];
   const sources = [...new Set(input.sources)].filter((source) => source !== input.target);

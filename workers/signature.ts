@@ -8,6 +8,7 @@ import { parseReference } from '../lib/oci/reference.ts';
 import { loadCompressions, storeCompressions } from '../lib/recompress/known.ts';
 import { sketchOf, type ImageSketch } from '../lib/pairing/sketch.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
+import { JOB_MEMORY } from '../lib/run/memory.ts';
 import { parseSignature, type Signature } from '../lib/signature/signature.ts';
 import type { SignatureResult, SignatureTask } from '../lib/signature/thread.ts';
 import { scratchError } from '../lib/scratch.ts';
@@ -41,13 +42,19 @@ export async function signatureStage(
       await addSketch(manifest, sketchOf(stored), context);
       return { status: 'skipped', manifest };
     }
+    using _reserved = await context.memory.reserve(JOB_MEMORY.signature, signal);
     const module = threadModule('../lib/signature/thread', import.meta.url);
     const known = await loadCompressions(
       store,
       image.layers.map(({ descriptor }) => descriptor.digest),
     );
     const task: SignatureTask = { ...input, limits, scratch, known };
-    const result = await runThread<SignatureTask, SignatureResult>(module, task, signal);
+    const result = await runThread<SignatureTask, SignatureResult>(
+      module,
+      task,
+      signal,
+      JOB_MEMORY.signature,
+    );
     await storeCompressions(store, result.compressions);
     await addSketch(result.manifest, Buffer.from(result.sketch), context);
     await store.put(keys.signature(result.manifest), result.bytes);

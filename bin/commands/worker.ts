@@ -10,7 +10,14 @@ import { runWorker, type RunningWorker } from '../../workers/main.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { redisUrl, REDIS_OPTION } from '../queue.ts';
 import { REGISTRY_OPTIONS } from '../registry.ts';
-import { readSigning, scratchParent, scratchSize, SIGN_OPTION, STORE_OPTION } from '../session.ts';
+import {
+  memorySize,
+  readSigning,
+  scratchParent,
+  scratchSize,
+  SIGN_OPTION,
+  STORE_OPTION,
+} from '../session.ts';
 
 const USAGE = '[signature|pairing|delta|all] [options]';
 
@@ -22,7 +29,7 @@ export const workerCommand: Command = {
       type: 'string',
       short: 'j',
       value: 'N',
-      help: 'jobs at a time, of each stage',
+      help: 'jobs at a time, of all its stages together',
       default: '1',
     },
     grace: {
@@ -52,6 +59,7 @@ export const workerCommand: Command = {
     const redis = redisUrl(args);
     const concurrency = args.count('concurrency');
     const grace = args.count('grace') * 1000;
+    const memory = memorySize(args, stages);
     const signing = await readSigning(args);
     const store = await openStore(args.text('store')!);
     await using scratch = await createScratch(scratchParent(args));
@@ -74,6 +82,7 @@ export const workerCommand: Command = {
         limits,
         scratch: scratch.path,
         scratchSize: size,
+        memorySize: memory,
         ...signing,
         grace,
         log,

@@ -1,6 +1,7 @@
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import type { Connection } from './connection.ts';
 import { PREFIX, RUN_QUEUE, type QueueName } from './names.ts';
+import type { Slots } from './slots.ts';
 
 /** What came of one attempt at a job. */
 export type Verdict =
@@ -37,6 +38,8 @@ export const LOCK_SETTINGS: LockSettings = {
   maxStalled: 3,
 };
 
+/** How long a job is kept that waits for a slot, in milliseconds. */
+const SLOT_PATIENCE = 3000;
 /** For handlers to end after an abort, and for Redis to take the last words. */
 const LAST_WORDS = 10_000;
 
@@ -55,19 +58,28 @@ export function startQueueWorker(
   options: {
     readonly concurrency: number;
     readonly locks: LockSettings;
+    /** Shared with other queues; a job that gets none in some seconds goes back into its queue. */
+    readonly slots?: Slots;
     readonly onError: (error: Error) => void;
   },
 ): QueueWorker {
   const hurry = new AbortController();
   const active = new Set<Promise<unknown>>();
-  let stopping = false;
+  const stopping = new AbortController();
+  const { slots } = options;
 
   async function attempt(job: Job, token: string | undefined, lost: AbortSignal): Promise<void> {
-    const handBack = async () => {
-      await job.moveToWait(token);
-      throw new WaitingError();
-    };
-    if (stopping) return handBack();
+    // what waits for a slot of this process may be another's sooner
+    const hasSlot = slots ? await slots.take(SLOT_PATIENCE, stopping.signal) : true;
+    try {
+      if (!hasSlot || stopping.signal.aborted) return await handBack(job, token);
+      await attemptNow(job, token, lost);
+    } finally {
+      if (hasSlot) slots?.free();
+    }
+  }
+
+  async function attemptNow(job: Job, token: string | undefined, lost: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([lost, hurry.signal]);
     const number = job.attemptsMade + 1;
     const isLast = number >= (job.opts.attempts ?? 1);
@@ -76,11 +88,11 @@ export function startQueueWorker(
       case 'over':
         return undefined;
       case 'later':
-        if (hurry.signal.aborted) return handBack();
+        if (hurry.signal.aborted) return handBack(job, token);
         await job.moveToDelayed(Date.now() + verdict.delay, token);
         throw new DelayedError();
       case 'failed':
-        if (hurry.signal.aborted && !verdict.final) return handBack();
+        if (hurry.signal.aborted && !verdict.final) return handBack(job, token);
         throw verdict.final ? new UnrecoverableError(verdict.message) : new Error(verdict.message);
     }
   }
@@ -112,7 +124,7 @@ export function startQueueWorker(
 
   return {
     async stop(grace) {
-      stopping = true;
+      stopping.abort();
       await worker.pause(true);
       const idle = async () => {
         while (active.size > 0) await Promise.all(active);
@@ -124,6 +136,11 @@ export function startQueueWorker(
       await within(worker.close(active.size > 0), LAST_WORDS);
     },
   };
+}
+
+async function handBack(job: Job, token: string | undefined): Promise<never> {
+  await job.moveToWait(token);
+  throw new WaitingError();
 }
 
 /** Waits for a promise, but no longer than so many milliseconds. */

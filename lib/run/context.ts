@@ -2,6 +2,7 @@ import type { Limits } from '../limits.ts';
 import type { SimilarityIndex } from '../pairing/forest.ts';
 import type { Store } from '../store/store.ts';
 import type { LayerCache } from './layercache.ts';
+import type { Memory } from './memory.ts';
 import type { Sign } from '../trust/key.ts';
 
 /** What a stage handler may use. It knows no queue: the drivers call it with this and an input. */
@@ -14,6 +15,8 @@ export interface StageContext {
   readonly scratch: string;
   /** Unpacked images on scratch, shared by the jobs of this process. */
   readonly layers: LayerCache;
+  /** Shared by the jobs of this process, too. */
+  readonly memory: Memory;
   /** The images that have been read, found by what they have in common. */
   readonly similar: SimilarityIndex;
   /** Signs what is published, where the store's owner has a key. */

@@ -6,6 +6,7 @@ import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { createForest, createMemoryStorage } from '../../lib/pairing/forest.ts';
 import type { RunReport } from '../../lib/run/report.ts';
 import { createLayerCache } from '../../lib/run/layercache.ts';
+import { createMemory } from '../../lib/run/memory.ts';
 import { openDirectoryStore } from '../../lib/store/directory.ts';
 import { backfill, type BackfillPlan } from '../../producers/backfill.ts';
 import { snapshot, temporaryDirectory } from './directory.ts';
@@ -44,6 +45,7 @@ export async function runBackfill(
     limits: DEFAULT_LIMITS,
     scratch,
     layers,
+    memory: createMemory(8 * 1024 ** 3),
     similar: createForest(createMemoryStorage()),
   };
   const inDirectory = (names: readonly string[]) => names.map((name) => join(directory, name));

@@ -1,0 +1,8 @@
+/** A thread that fills so many MiB of its heap. */
+import { serveThread } from '../../lib/threadmain.ts';
+
+serveThread(async (mebibytes: number) => {
+  const kept: number[][] = [];
+  for (let i = 0; i < mebibytes; i++) kept.push(Array.from({ length: 2 ** 17 }, (_, j) => j + 0.5));
+  return kept.length;
+});
