@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Limits } from '../lib/limits.ts';
 import { createForest } from '../lib/pairing/forest.ts';
+import type { Board } from '../lib/queue/board.ts';
 import { connectWorker } from '../lib/queue/connection.ts';
 import { redisForest } from '../lib/queue/forest.ts';
 import { openLeases } from '../lib/queue/lease.ts';
@@ -10,6 +11,7 @@ import { createSlots } from '../lib/queue/slots.ts';
 import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
 import type { Log } from '../lib/run/context.ts';
 import { createLayerCache, type CacheStats } from '../lib/run/layercache.ts';
+import type { Listen } from '../lib/run/liveness.ts';
 import { createMemory, defaultMemorySize } from '../lib/run/memory.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import { defaultScratchSize } from '../lib/scratch.ts';
@@ -36,6 +38,8 @@ export interface WorkerOptions {
   readonly grace: number;
   readonly log: Log;
   readonly onAttempt?: (event: AttemptEvent) => void;
+  /** Where the queues are shown by HTTP. */
+  readonly board?: Listen;
   /** Called once jobs are being taken. */
   readonly onReady?: (worker: RunningWorker) => void;
   readonly locks?: LockSettings;
@@ -60,6 +64,8 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const warn = createWarner(log);
   const scratchSize = options.scratchSize ?? (await defaultScratchSize(options.scratch));
   await using layers = createLayerCache(join(options.scratch, 'layers'), scratchSize);
+  await using board = options.board && (await openBoard(options.redis, options.board, warn));
+  if (board) log.info({ port: board.port }, 'the board is served');
   const connection = connectWorker(options.redis, warn);
   const queues = openQueues(connection, jobs);
   const context = {
@@ -98,6 +104,12 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   await Promise.all([leader.stop(0), ...stages.map((worker) => worker.stop(options.grace))]);
   connection.redis.disconnect();
   log.info({}, 'worker stopped');
+}
+
+async function openBoard(redis: string, listen: Listen, warn: (error: Error) => void): Promise<Board> {
+  // few want it, and it is large
+  const { serveBoard } = await import('../lib/queue/board.ts');
+  return serveBoard(connectWorker(redis, warn), listen);
 }
 
 /** The same error over and over, while a server is gone, is said once a minute. */

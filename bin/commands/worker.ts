@@ -43,6 +43,11 @@ export const workerCommand: Command = {
       value: '[HOST:]PORT',
       help: 'serve /healthz, /readyz and /metrics by HTTP (default: not)',
     },
+    board: {
+      type: 'string',
+      value: '[HOST:]PORT',
+      help: 'show the queues by HTTP (Bull Board), to who can reach it (default: not)',
+    },
     ...REDIS_OPTION,
     ...STORE_OPTION,
     ...SIGN_OPTION,
@@ -68,10 +73,14 @@ export const workerCommand: Command = {
     const metrics = createMetrics();
     let running: RunningWorker | undefined;
     const listen = args.text('listen');
+    const board = args.text('board');
     await using liveness =
       listen === undefined
         ? undefined
-        : await serveLiveness({ listen: parseListen(listen), pages: pagesOf(metrics, store, () => running) });
+        : await serveLiveness({
+            listen: parseListen(listen, '--listen'),
+            pages: pagesOf(metrics, store, () => running),
+          });
     if (liveness) log.info({ port: liveness.port }, 'listening');
     await runWorker(
       {
@@ -86,6 +95,7 @@ export const workerCommand: Command = {
         ...signing,
         grace,
         log,
+        ...(board !== undefined && { board: parseListen(board, '--board') }),
         onAttempt: (event) => metrics.onAttempt(event),
         onReady: (worker) => (running = worker),
       },
@@ -103,11 +113,11 @@ function parseStages(text: string): readonly Stage[] {
 }
 
 /** By default of this machine only. @throws PanamaxError `usage` */
-function parseListen(text: string): { host: string; port: number } {
+function parseListen(text: string, option: string): { host: string; port: number } {
   const match = /^(?:(.+):)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (match && port <= 65_535) return { host: match[1]?.replace(/^\[|\]$/g, '') ?? '127.0.0.1', port };
-  throw new PanamaxError('usage', '--listen', { expected: '[HOST:]PORT', found: text });
+  throw new PanamaxError('usage', option, { expected: '[HOST:]PORT', found: text });
 }
 
 function pagesOf(

@@ -1,20 +1,26 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { PanamaxError } from '../errors.ts';
 
 export interface Page {
   readonly type: string;
   text(): Promise<string>;
 }
 
+/** Port 0 is a free one. */
+export interface Listen {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface LivenessOptions {
-  /** Port 0 is a free one. */
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: Listen;
   /** By path. A page that throws, or takes too long, is answered by 503. */
   readonly pages: Readonly<Record<string, Page>>;
 }
 
-export interface Liveness extends AsyncDisposable {
+export interface Listener extends AsyncDisposable {
   readonly port: number;
 }
 
@@ -22,7 +28,7 @@ export interface Liveness extends AsyncDisposable {
 const PAGE_TIMEOUT = 3000;
 
 /** Serves what an orchestrator asks of a process. It knows nothing that is secret, and takes nothing. */
-export async function serveLiveness({ listen, pages }: LivenessOptions): Promise<Liveness> {
+export async function serveLiveness({ listen, pages }: LivenessOptions): Promise<Listener> {
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?', 1)[0]!;
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
@@ -37,10 +43,20 @@ export async function serveLiveness({ listen, pages }: LivenessOptions): Promise
       (error: unknown) => answer(503, 'text/plain', `${error instanceof Error ? error.message : 'failed'}\n`),
     );
   });
+  return listenOn(server, listen);
+}
+
+/** @throws PanamaxError `io` where the port is taken, or not ours to take */
+export async function listenOn(server: Server, { host, port }: Listen): Promise<Listener> {
   server.headersTimeout = 10_000;
   server.requestTimeout = 10_000;
-  server.listen(listen.port, listen.host);
-  await once(server, 'listening');
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    const { message } = error as Error;
+    throw new PanamaxError('io', message, { where: `${host}:${port}` }, { cause: error });
+  }
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
