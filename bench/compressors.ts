@@ -51,63 +51,12 @@ export const ENGINES: readonly Compressor[] = [
       await pull(reference, layout);
     },
   },
-  {
-    name: 'BuildKit',
-    programs: ['buildkitd', 'buildctl', 'skopeo'],
-    async compress({ name, rootfs }, layout, services) {
-      const context = join(services.scratch, `context-${name}`);
-      await mkdir(context);
-      await run('cp', [rootfs, join(context, 'rootfs.tar')]);
-      await writeFile(join(context, 'Dockerfile'), 'FROM scratch\nADD rootfs.tar /\n');
-      const output = join(services.scratch, `buildkit-${name}.tar`);
-      const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
-      await services.buildctl(
-        'build',
-        '--frontend',
-        'dockerfile.v0',
-        ...local,
-        '--output',
-        `type=oci,dest=${output}`,
-      );
-      await run('skopeo', ['copy', '-q', '--preserve-digests', `oci-archive:${output}`, `oci:${layout}`]);
-    },
-  },
-  {
-    name: 'podman push',
-    programs: ['podman', 'docker-registry', 'skopeo'],
-    async compress({ name, archive }, layout, services) {
-      const reference = `${await services.registry()}/podman:${name}`;
-      const store = containersStore(services, 'podman');
-      await run('podman', [...store, 'load', '-q', '-i', archive]);
-      await run('podman', [
-        ...store,
-        'push',
-        '-q',
-        '--tls-verify=false',
-        `docker.io/corpus/${name}`,
-        reference,
-      ]);
-      await pull(reference, layout);
-    },
-  },
-  {
-    name: 'buildah push',
-    programs: ['buildah', 'docker-registry', 'skopeo'],
-    async compress({ name, archive }, layout, services) {
-      const reference = `${await services.registry()}/buildah:${name}`;
-      const store = containersStore(services, 'buildah');
-      const { stdout } = await run('buildah', [...store, 'pull', '-q', `docker-archive:${archive}`]);
-      await run('buildah', [
-        ...store,
-        'push',
-        '-q',
-        '--tls-verify=false',
-        stdout.trim(),
-        `docker://${reference}`,
-      ]);
-      await pull(reference, layout);
-    },
-  },
+  buildkit('BuildKit', ''),
+  buildkit('BuildKit, compression=zstd', ',compression=zstd,force-compression=true'),
+  podman('podman push', []),
+  podman('podman push --compression-format zstd', ['--compression-format', 'zstd']),
+  buildah('buildah push', []),
+  buildah('buildah push --compression-format zstd', ['--compression-format', 'zstd']),
   {
     name: 'skopeo copy',
     programs: ['skopeo'],
@@ -138,6 +87,56 @@ export const ENGINES: readonly Compressor[] = [
     },
   },
 ];
+
+/** @param options of the output */
+function buildkit(name: string, options: string): Compressor {
+  return {
+    name,
+    programs: ['buildkitd', 'buildctl', 'skopeo'],
+    async compress(subject, layout, services) {
+      const { scratch } = services;
+      const context = join(scratch, `context-${subject.name}`);
+      await mkdir(context, { recursive: true });
+      await run('cp', [subject.rootfs, join(context, 'rootfs.tar')]);
+      await writeFile(join(context, 'Dockerfile'), 'FROM scratch\nADD rootfs.tar /\n');
+      const output = join(scratch, `buildkit-${subject.name}.tar`);
+      const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
+      const target = `type=oci,dest=${output}${options}`;
+      await services.buildctl('build', '--frontend', 'dockerfile.v0', ...local, '--output', target);
+      await run('skopeo', ['copy', '-q', '--preserve-digests', `oci-archive:${output}`, `oci:${layout}`]);
+    },
+  };
+}
+
+function podman(name: string, options: readonly string[]): Compressor {
+  return {
+    name,
+    programs: ['podman', 'docker-registry', 'skopeo'],
+    async compress(subject, layout, services) {
+      const reference = `${await services.registry()}/podman:${subject.name}`;
+      const store = containersStore(services, 'podman');
+      const image = `docker.io/corpus/${subject.name}`;
+      await run('podman', [...store, 'load', '-q', '-i', subject.archive]);
+      await run('podman', [...store, 'push', '-q', '--tls-verify=false', ...options, image, reference]);
+      await pull(reference, layout);
+    },
+  };
+}
+
+function buildah(name: string, options: readonly string[]): Compressor {
+  return {
+    name,
+    programs: ['buildah', 'docker-registry', 'skopeo'],
+    async compress(subject, layout, services) {
+      const reference = `${await services.registry()}/buildah:${subject.name}`;
+      const store = containersStore(services, 'buildah');
+      const { stdout } = await run('buildah', [...store, 'pull', '-q', `docker-archive:${subject.archive}`]);
+      const target = `docker://${reference}`;
+      await run('buildah', [...store, 'push', '-q', '--tls-verify=false', ...options, stdout.trim(), target]);
+      await pull(reference, layout);
+    },
+  };
+}
 
 function containersStore({ scratch }: Services, name: string): string[] {
   return ['--root', join(scratch, name), '--runroot', runroot(name), '--storage-driver', 'overlay'];

@@ -50,7 +50,10 @@ const FILTERS: readonly { name: string; command: readonly [string, ...string[]] 
     name: `zlib ${level} (Python)`,
     command: ['python3', '-c', PYTHON, String(level)] as const,
   })),
-  { name: 'zstd -3', command: ['zstd', '-qc', '-3'] },
+  ...[1, 3, 9, 19].map((level) => ({
+    name: `zstd -${level}`,
+    command: ['zstd', '-qc', `-${level}`] as const,
+  })),
 ];
 
 interface Tally {

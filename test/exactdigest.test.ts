@@ -12,7 +12,7 @@ import { openImage, type Image } from '../lib/oci/image.ts';
 import { imageRecord, type ImageRecord, type LayerRecord } from '../lib/oci/record.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { parseDestination, writeImage } from '../lib/oci/writer.ts';
-import { createGzip } from '../lib/recompress/gzip.ts';
+import { createCompressor } from '../lib/recompress/compressor.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
 import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
@@ -38,13 +38,13 @@ const GO_HEADER = 'H4sIAAAAAAAA/w==';
 const PGZIP_HEADER = 'H4sIAAAJbogA/w==';
 
 function goGzip(tar: Uint8Array, level = 6): Buffer {
-  const gzip = createGzip({ encoder: 'go', level, header: GO_HEADER });
+  const gzip = createCompressor({ encoder: 'go', level, header: GO_HEADER });
   return Buffer.concat([gzip.next(tar), gzip.end()]);
 }
 
 function pgzip(tar: Uint8Array): Buffer {
   const recipe = { encoder: 'pgzip-1.15.10', level: 5, blockSize: 1024 ** 2, header: PGZIP_HEADER } as const;
-  const gzip = createGzip(recipe);
+  const gzip = createCompressor(recipe);
   return Buffer.concat([gzip.next(tar), gzip.end()]);
 }
 

@@ -2,31 +2,37 @@
 import assert from 'node:assert/strict';
 import { openSync, readSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
-import { gunzipSync } from 'node:zlib';
+import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
+import { createCompressor } from '../lib/recompress/compressor.ts';
 import { candidates } from '../lib/recompress/encoders.ts';
-import { createGzip, gzipHeaderSize } from '../lib/recompress/gzip.ts';
-import { parseCompression, type GzipRecipe } from '../lib/recompress/recipe.ts';
+import { gzipHeaderSize } from '../lib/recompress/gzip.ts';
+import { headerSize, parseCompression, type EncoderRecipe } from '../lib/recompress/recipe.ts';
+import { createXxhash } from '../lib/recompress/xxhash.ts';
 import { buildGoEncoders, PROGRAMS, type RealEncoder } from './support/encoders.ts';
 import { missing } from './support/programs.ts';
 import { createRandom } from './support/random.ts';
 
 const HEADER = 'H4sIAAAAAAAA/w==';
+const ZSTD_HEADER = 'KLUv/QRo';
 
-function compress(recipe: GzipRecipe, input: Uint8Array, pieceSize = 65536): Buffer {
-  const gzip = createGzip(recipe);
+function compress(recipe: EncoderRecipe, input: Uint8Array, pieceSize = 65536): Buffer {
+  const compressor = createCompressor(recipe);
   const made: Uint8Array[] = [];
   for (let at = 0; at < input.length; at += pieceSize) {
-    made.push(gzip.next(input.subarray(at, at + pieceSize)));
+    made.push(compressor.next(input.subarray(at, at + pieceSize)));
   }
-  return Buffer.concat([...made, gzip.end()]);
+  return Buffer.concat([...made, compressor.end()]);
 }
 
 async function assertSame(encoder: RealEncoder, level: number, input: Uint8Array): Promise<void> {
   const expected = await encoder.compress(input, level);
-  const header = expected.toString('base64', 0, gzipHeaderSize(expected));
   const { name, blockSize } = encoder;
-  const recipe = parseCompression({ encoder: name, level, blockSize, header }, 'test') as GzipRecipe;
+  const format = name.includes('zstd') ? 'zstd' : 'gzip';
+  // of no input it makes no frame, and a tar is never empty
+  if (format === 'zstd' && input.length === 0) return;
+  const header = expected.toString('base64', 0, headerSize(expected, format));
+  const recipe = parseCompression({ encoder: name, level, blockSize, header }, 'test') as EncoderRecipe;
   const made = compress(recipe, input);
   const at = made.findIndex((byte, i) => byte !== expected[i]);
   assert.ok(made.equals(expected), `${name} -${level}, ${input.length} bytes: differs at ${at}`);
@@ -120,11 +126,15 @@ describe('as the real encoder', { skip }, () => {
 
 test('any input in any pieces is the same, and comes back', () => {
   const pieces = fc.integer({ min: 1, max: 200_000 });
-  const recipe = fc.constantFrom(...candidates()).map((candidate) => ({ ...candidate, header: HEADER }));
+  const recipe = fc.constantFrom(
+    ...candidates('gzip').map((candidate) => ({ ...candidate, header: HEADER })),
+    ...candidates('zstd').map((candidate) => ({ ...candidate, header: ZSTD_HEADER })),
+  );
   const property = fc.property(composed, pieces, recipe, (input, pieceSize, chosen) => {
     const made = compress(chosen, input, pieceSize);
     assert.ok(made.equals(compress(chosen, input)));
-    assert.ok(gunzipSync(made).equals(input));
+    const decompress = chosen.header === HEADER ? gunzipSync : zstdDecompressSync;
+    assert.ok(decompress(made).equals(input));
   });
   fc.assert(property, { numRuns: 60 });
 });
@@ -155,8 +165,41 @@ test('recipes that make no sense are refused', () => {
     { ...good, header: Buffer.from(HEADER, 'base64').subarray(0, 9).toString('base64') },
     { ...good, header: Buffer.from('1f8b08000000000000ff00', 'hex').toString('base64') },
     { ...good, header: Buffer.from('1f8b08080000000000ff41', 'hex').toString('base64') },
+    { ...good, encoder: 'klauspost-zstd-1.17.8', level: 2 },
+    { ...good, header: ZSTD_HEADER },
   ]) {
     assert.throws(() => parseCompression(bad, 'test'), { kind: 'bad-input' }, JSON.stringify(bad));
+  }
+});
+
+test('zstd headers are measured', () => {
+  for (const [hex, size] of [
+    ['28b52ffd0468', 6],
+    ['28b52ffd2400', 6],
+    ['28b52ffd6400112233', 7],
+    ['28b52ffd84580011223344', 10],
+    ['28b52ffdc458001122334455667788', 14],
+    ['28b52ffd845800', undefined],
+    // a dictionary, and a flag that is reserved
+    ['28b52ffd056800', undefined],
+    ['28b52ffd0c6800', undefined],
+    ['1f8b08000000000000ff', undefined],
+    ['', undefined],
+  ] as const) {
+    assert.equal(headerSize(Buffer.from(hex, 'hex'), 'zstd'), size, hex);
+  }
+});
+
+test('the checksum of zstd', () => {
+  const input = random.bytes(100_000);
+  for (const size of [0, 1, 3, 4, 7, 8, 12, 31, 32, 33, 63, 64, 99, 4096, 100_000]) {
+    const part = input.subarray(0, size);
+    const made = zstdCompressSync(part, { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
+    for (const step of [1, 5, 32, 100_000]) {
+      const hash = createXxhash();
+      for (let at = 0; at < size; at += step) hash.update(part.subarray(at, at + step));
+      assert.equal(hash.low(), made.readUInt32LE(made.length - 4), `${size} bytes by ${step}`);
+    }
   }
 });
 

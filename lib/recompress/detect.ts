@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { compressionOf } from '../oci/decompress.ts';
 import type { Descriptor, Digest } from '../oci/descriptor.ts';
 import type { Layer } from '../oci/image.ts';
+import { createCompressor } from './compressor.ts';
 import { candidates } from './encoders.ts';
-import { createGzip, gzipHeaderSize } from './gzip.ts';
-import type { Compression, GzipRecipe } from './recipe.ts';
+import { headerSize, type Compression, type EncoderRecipe } from './recipe.ts';
 
 /** Of a layer's tar, to tell encoders apart by. */
 const SAMPLE_SIZE = 1024 ** 2;
@@ -37,25 +37,31 @@ export async function findCompression(
   { descriptor, diffID, head }: CompressedLayer,
   tar: () => AsyncIterable<Uint8Array>,
 ): Promise<Compression | undefined> {
-  const { digest, mediaType, size } = descriptor;
+  const { digest, mediaType } = descriptor;
   if (digest === diffID) return mediaType.endsWith('.tar') ? { encoder: 'none' } : undefined;
-  const headerSize = gzipHeaderSize(head);
-  if (compressionOf(head) !== 'gzip' || headerSize === undefined) return undefined;
-  const header = Buffer.from(head.subarray(0, headerSize)).toString('base64');
+  const format = compressionOf(head);
+  const size = format === 'none' ? undefined : headerSize(head, format);
+  if (format === 'none' || size === undefined) return undefined;
+  const header = Buffer.from(head.subarray(0, size)).toString('base64');
   const sample = await firstBytes(tar(), SAMPLE_SIZE + 1);
   const isWhole = sample.length <= SAMPLE_SIZE;
   let attempts = 0;
-  for (const candidate of candidates()) {
+  for (const candidate of candidates(format)) {
     const recipe = { ...candidate, header };
     if (!makesBeginning(recipe, sample.subarray(0, SAMPLE_SIZE), isWhole, head)) continue;
-    if (await makesWhole(recipe, tar(), head, { digest, size })) return recipe;
+    if (await makesWhole(recipe, tar(), head, descriptor)) return recipe;
     if (++attempts === MAX_ATTEMPTS) return undefined;
   }
   return undefined;
 }
 
-function makesBeginning(recipe: GzipRecipe, sample: Uint8Array, isWhole: boolean, head: Uint8Array): boolean {
-  const gzip = createGzip(recipe);
+function makesBeginning(
+  recipe: EncoderRecipe,
+  sample: Uint8Array,
+  isWhole: boolean,
+  head: Uint8Array,
+): boolean {
+  const compressor = createCompressor(recipe);
   let done = 0;
   const isEqual = (made: Uint8Array) => {
     const expected = head.subarray(done, done + made.length);
@@ -63,18 +69,18 @@ function makesBeginning(recipe: GzipRecipe, sample: Uint8Array, isWhole: boolean
     return Buffer.compare(made.subarray(0, expected.length), expected) === 0;
   };
   for (let at = 0; at < sample.length; at += STEP) {
-    if (!isEqual(gzip.next(sample.subarray(at, at + STEP)))) return false;
+    if (!isEqual(compressor.next(sample.subarray(at, at + STEP)))) return false;
   }
-  return !isWhole || isEqual(gzip.end());
+  return !isWhole || isEqual(compressor.end());
 }
 
 async function makesWhole(
-  recipe: GzipRecipe,
+  recipe: EncoderRecipe,
   tar: AsyncIterable<Uint8Array>,
   head: Uint8Array,
   { digest, size }: { readonly digest: string; readonly size: number },
 ): Promise<boolean> {
-  const gzip = createGzip(recipe);
+  const compressor = createCompressor(recipe);
   const hash = createHash('sha256');
   let done = 0;
   const add = (made: Uint8Array) => {
@@ -85,9 +91,9 @@ async function makesWhole(
     return done <= size;
   };
   for await (const piece of tar) {
-    if (!add(gzip.next(piece))) return false;
+    if (!add(compressor.next(piece))) return false;
   }
-  return add(gzip.end()) && done === size && `sha256:${hash.digest('hex')}` === digest;
+  return add(compressor.end()) && done === size && `sha256:${hash.digest('hex')}` === digest;
 }
 
 /** At most so many bytes of a stream, which is not read further. */

@@ -1,7 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { createBitWriter } from './bits.ts';
-import { ENCODERS } from './encoders.ts';
-import type { GzipRecipe } from './recipe.ts';
+import type { Trailer } from './compressor.ts';
 
 const FLAG_HEADER_CRC = 2;
 const FLAG_EXTRA = 4;
@@ -28,33 +26,20 @@ export function gzipHeaderSize(bytes: Uint8Array): number | undefined {
   return size <= bytes.length ? size : undefined;
 }
 
-/** One gzip member, piece by piece: `next` gives what is ready by now, which may be nothing. */
-export interface GzipStream {
-  next(piece: Uint8Array): Uint8Array;
-  /** The rest, with the trailer. */
-  end(): Uint8Array;
-}
-
-export function createGzip({ encoder, header, level, blockSize = 0 }: GzipRecipe): GzipStream {
-  const out = createBitWriter();
-  const deflater = ENCODERS[encoder].create({ level, blockSize }, out);
+/** CRC-32 and size, behind the content. */
+export function createGzipTrailer(): Trailer {
   let crc = 0;
   let size = 0;
-  out.bytes(Buffer.from(header, 'base64'));
   return {
-    next(piece) {
+    update(piece) {
       crc = crc32(piece, crc);
       size += piece.length;
-      deflater.write(piece);
-      return out.take();
     },
-    end() {
-      deflater.finish();
+    bytes() {
       const trailer = Buffer.alloc(8);
       trailer.writeUInt32LE(crc, 0);
       trailer.writeUInt32LE(size % 2 ** 32, 4);
-      out.bytes(trailer);
-      return out.take();
+      return trailer;
     },
   };
 }

@@ -2,24 +2,31 @@ import { PanamaxError } from '../errors.ts';
 import { asRecord, asSize, asString } from '../oci/descriptor.ts';
 import { ENCODERS, isEncoderName, MIN_BLOCK_SIZE, type EncoderName } from './encoders.ts';
 import { gzipHeaderSize } from './gzip.ts';
+import { zstdHeaderSize } from './zstdframe.ts';
 
 /** How a layer was compressed: what makes its compressed bytes out of its tar, bit for bit (docs/formats.md). */
 export type Compression =
   /** The manifest names the tar itself. */
-  { readonly encoder: 'none' } | GzipRecipe;
+  { readonly encoder: 'none' } | EncoderRecipe;
 
-/** One gzip member. */
-export interface GzipRecipe {
+/** One gzip member, or one zstd frame. */
+export interface EncoderRecipe {
   readonly encoder: EncoderName;
   readonly level: number;
   /** In bytes, of encoders that have blocks. */
   readonly blockSize?: number;
-  /** The gzip header, in base64. */
+  /** The header of the member or frame, in base64. */
   readonly header: string;
 }
 
 const MAX_BLOCK_SIZE = 2 ** 30;
 const MAX_HEADER_SIZE = 64 * 1024;
+const HEADER_SOURCES = { gzip: 'RFC 1952, section 2.3', zstd: 'RFC 8878, section 3.1.1.1' };
+
+/** Size of the header that a member or frame begins with; undefined where there is none, or not all of it. */
+export function headerSize(bytes: Uint8Array, format: 'gzip' | 'zstd'): number | undefined {
+  return format === 'gzip' ? gzipHeaderSize(bytes) : zstdHeaderSize(bytes);
+}
 
 /**
  * @returns undefined for an encoder that this version does not know
@@ -35,8 +42,9 @@ export function parseCompression(value: unknown, where: string): Compression | u
   if (!levels.includes(level)) throw refused('no such level', levels.join(' '), level, where);
   const header = asString(record['header'], `${where} header`);
   const bytes = Buffer.from(header, 'base64');
-  if (bytes.length > MAX_HEADER_SIZE || gzipHeaderSize(bytes) !== bytes.length) {
-    throw refused('not a gzip header', 'RFC 1952, section 2.3', bytes.toString('hex', 0, 16), where);
+  const { format } = ENCODERS[encoder];
+  if (bytes.length > MAX_HEADER_SIZE || headerSize(bytes, format) !== bytes.length) {
+    throw refused(`not a header of ${format}`, HEADER_SOURCES[format], bytes.toString('hex', 0, 16), where);
   }
   if (!('blockSizes' in ENCODERS[encoder])) return { encoder, level, header };
   const blockSize = asSize(record['blockSize'], `${where} blockSize`);

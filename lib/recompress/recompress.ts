@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { PanamaxError } from '../errors.ts';
 import type { Digest } from '../oci/descriptor.ts';
-import { createGzip } from './gzip.ts';
+import { createCompressor } from './compressor.ts';
 import type { Compression } from './recipe.ts';
 
 /** At most so much input is compressed at a time, so that the event loop turns. */
@@ -16,14 +16,14 @@ export async function* recompressed(
     yield* tar;
     return;
   }
-  const gzip = createGzip(compression);
+  const compressor = createCompressor(compression);
   for await (const chunk of tar) {
     for (let at = 0; at < chunk.length; at += PIECE_SIZE) {
-      const ready = gzip.next(chunk.subarray(at, at + PIECE_SIZE));
+      const ready = compressor.next(chunk.subarray(at, at + PIECE_SIZE));
       if (ready.length > 0) yield ready;
     }
   }
-  yield gzip.end();
+  yield compressor.end();
 }
 
 /**

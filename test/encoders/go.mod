@@ -4,4 +4,4 @@ go 1.24
 
 require github.com/klauspost/pgzip v1.2.6
 
-require github.com/klauspost/compress v1.19.2 // indirect
+require github.com/klauspost/compress v1.19.2

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/klauspost/pgzip"
 )
 
@@ -29,6 +30,8 @@ func run(encoder, level string) error {
 		writer, err = gzip.NewWriterLevel(os.Stdout, number)
 	case "pgzip":
 		writer, err = pgzip.NewWriterLevel(os.Stdout, number)
+	case "zstd":
+		writer, err = zstd.NewWriter(os.Stdout, zstd.WithEncoderLevel(zstd.EncoderLevel(number)))
 	default:
 		err = fmt.Errorf("no encoder %q", encoder)
 	}

@@ -19,13 +19,18 @@ const LEVELS = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 const PIGZ_BLOCK = 128 * 1024;
 const PGZIP_BLOCK = 1024 * 1024;
 
-/** Versions of klauspost/compress at the ends of the ranges that make the same, by their files in test/encoders. */
-const KLAUSPOST = {
-  'pgzip-1.14.4': 'klauspost-v1.14.4.mod',
-  'pgzip-1.15.0': 'klauspost-v1.15.9.mod',
-  'pgzip-1.15.10': 'klauspost-v1.18.0.mod',
-  'pgzip-1.18.2': 'go.mod',
-};
+/**
+ * Versions of klauspost/compress at the ends of the ranges that make the same, by their files in test/encoders, and what
+ * recipes call them.
+ */
+const KLAUSPOST: readonly { readonly modfile: string; readonly pgzip?: string; readonly zstd?: string }[] = [
+  { modfile: 'klauspost-v1.14.4.mod', pgzip: 'pgzip-1.14.4', zstd: 'klauspost-zstd-1.13.6' },
+  { modfile: 'klauspost-v1.15.9.mod', pgzip: 'pgzip-1.15.0', zstd: 'klauspost-zstd-1.13.6' },
+  { modfile: 'klauspost-v1.16.7.mod', zstd: 'klauspost-zstd-1.16.4' },
+  { modfile: 'klauspost-v1.17.7.mod', zstd: 'klauspost-zstd-1.17.0' },
+  { modfile: 'klauspost-v1.18.0.mod', pgzip: 'pgzip-1.15.10', zstd: 'klauspost-zstd-1.17.8' },
+  { modfile: 'go.mod', pgzip: 'pgzip-1.18.2', zstd: 'klauspost-zstd-1.17.8' },
+];
 
 const PYTHON = `
 import sys, zlib
@@ -42,16 +47,17 @@ export const PROGRAMS: readonly RealEncoder[] = [
   program('pigz-serial', (level) => ['pigz', '-nc', '-p1', `-${level}`], PIGZ_BLOCK),
 ];
 
-/** Go's compress/gzip, and pgzip over several versions of klauspost/compress; built here. */
+/** Go's compress/gzip, and pgzip and zstd of several versions of klauspost/compress; built here. */
 export async function buildGoEncoders(scope: Scope): Promise<RealEncoder[]> {
   const directory = await temporaryDirectory(scope);
   const source = join(import.meta.dirname, '..', 'encoders');
   const encoders: RealEncoder[] = [];
-  for (const [name, modfile] of Object.entries(KLAUSPOST)) {
-    const path = join(directory, name);
+  for (const { modfile, pgzip, zstd } of KLAUSPOST) {
+    const path = join(directory, modfile.replace('.mod', ''));
     const args = ['build', `-modfile=${modfile}`, '-o', path, '.'];
     await promisify(execFile)('go', args, { cwd: source });
-    encoders.push({ ...program(name, () => [path, 'pgzip', '-1'], PGZIP_BLOCK), levels: [5] });
+    if (pgzip) encoders.push({ ...program(pgzip, () => [path, 'pgzip', '-1'], PGZIP_BLOCK), levels: [5] });
+    if (zstd) encoders.push({ ...program(zstd, () => [path, 'zstd', '2']), levels: [2] });
     if (modfile === 'go.mod') encoders.push(program('go', (level) => [path, 'go', String(level)]));
   }
   return encoders;

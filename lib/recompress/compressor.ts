@@ -1,0 +1,40 @@
+import { createBitWriter } from './bits.ts';
+import { ENCODERS } from './encoders.ts';
+import { createGzipTrailer } from './gzip.ts';
+import type { EncoderRecipe } from './recipe.ts';
+import { createZstdTrailer } from './zstdframe.ts';
+
+/** One gzip member or zstd frame, piece by piece. */
+export interface Compressor {
+  /** What is ready by now, which may be nothing. */
+  next(piece: Uint8Array): Uint8Array;
+  /** The rest, with the trailer. */
+  end(): Uint8Array;
+}
+
+/** What stands behind the compressed content, made of the content. */
+export interface Trailer {
+  update(piece: Uint8Array): void;
+  bytes(): Uint8Array;
+}
+
+export function createCompressor({ encoder, header, level, blockSize = 0 }: EncoderRecipe): Compressor {
+  const { create, format } = ENCODERS[encoder];
+  const out = createBitWriter();
+  const deflater = create({ level, blockSize }, out);
+  const head = Buffer.from(header, 'base64');
+  const trailer = format === 'gzip' ? createGzipTrailer() : createZstdTrailer(head);
+  out.bytes(head);
+  return {
+    next(piece) {
+      trailer.update(piece);
+      deflater.write(piece);
+      return out.take();
+    },
+    end() {
+      deflater.finish();
+      out.bytes(trailer.bytes());
+      return out.take();
+    },
+  };
+}

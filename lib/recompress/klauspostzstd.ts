@@ -1,0 +1,53 @@
+import type { BitWriter } from './bits.ts';
+import type { Deflater } from './deflater.ts';
+import { createZstdBlockWriter, type ZstdTraits } from './zstdblock.ts';
+import { createZstdMatcher } from './zstdmatch.ts';
+import { BLOCK_SIZE } from './zstdsequences.ts';
+
+/** The blocks of a frame as klauspost/compress makes them at its default level (zstd/encoder.go), as BuildKit, podman, buildah and skopeo do. */
+
+/** By the first version with this output; the first of all goes back to 1.13.6 at least. */
+const VERSIONS = {
+  '1.13.6': { savedShift: 5, minCoded: 32, isRawStored: false, isCompared: false, hasRuns: false },
+  '1.16.4': { savedShift: 6, minCoded: 32, isRawStored: true, isCompared: false, hasRuns: false },
+  '1.17.0': { savedShift: 6, minCoded: 16, isRawStored: true, isCompared: true, hasRuns: false },
+  '1.17.8': { savedShift: 6, minCoded: 16, isRawStored: true, isCompared: true, hasRuns: true },
+} as const satisfies Record<string, ZstdTraits>;
+
+export type KlauspostZstdVersion = keyof typeof VERSIONS;
+
+/** @param firstSize bytes of the first block; of those behind it, and without, all but the last have BLOCK_SIZE */
+export function createKlauspostZstd(
+  version: KlauspostZstdVersion,
+  firstSize: number | undefined,
+  out: BitWriter,
+): Deflater {
+  const blocks = createZstdBlockWriter(VERSIONS[version], out);
+  const matcher = createZstdMatcher();
+  const block = new Uint8Array(BLOCK_SIZE);
+  let size = 0;
+  let wanted = firstSize ?? BLOCK_SIZE;
+  let isBegun = false;
+
+  return {
+    write(piece) {
+      for (let at = 0; at < piece.length;) {
+        const part = piece.subarray(at, at + wanted - size);
+        block.set(part, size);
+        size += part.length;
+        at += part.length;
+        if (size < wanted) continue;
+        const input = block.subarray(0, size);
+        blocks.write(matcher.match(input), input, false);
+        isBegun = true;
+        wanted = BLOCK_SIZE;
+        size = 0;
+      }
+    },
+    finish() {
+      const input = block.subarray(0, size);
+      if (size === 0) blocks.finish();
+      else blocks.write(isBegun ? matcher.match(input) : matcher.matchAlone(input), input, true);
+    },
+  };
+}

@@ -1,0 +1,37 @@
+import type { Trailer } from './compressor.ts';
+import { createXxhash } from './xxhash.ts';
+
+const MAGIC = 0xfd2fb528;
+const CHECKSUM_FLAG = 4;
+const SINGLE_SEGMENT_FLAG = 32;
+const RESERVED_FLAG = 8;
+const CONTENT_SIZES = [0, 2, 4, 8];
+
+/**
+ * Size of the header of a zstd frame (RFC 8878, section 3.1.1.1) that bytes begin with; undefined where they do not, end
+ * within it, or a dictionary is asked for.
+ */
+export function zstdHeaderSize(bytes: Uint8Array): number | undefined {
+  if (bytes.length < 6) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const descriptor = bytes[4]!;
+  if (view.getUint32(0, true) !== MAGIC || (descriptor & (3 | RESERVED_FLAG)) !== 0) return undefined;
+  const isSingle = (descriptor & SINGLE_SEGMENT_FLAG) !== 0;
+  const contentSize = CONTENT_SIZES[descriptor >> 6]! || (isSingle ? 1 : 0);
+  const size = 5 + (isSingle ? 0 : 1) + contentSize;
+  return size <= bytes.length ? size : undefined;
+}
+
+/** The checksum, where the header says that there is one. */
+export function createZstdTrailer(header: Uint8Array): Trailer {
+  if (((header[4] ?? 0) & CHECKSUM_FLAG) === 0) return { update: () => {}, bytes: () => new Uint8Array() };
+  const hash = createXxhash();
+  return {
+    update: (piece) => hash.update(piece),
+    bytes() {
+      const trailer = Buffer.alloc(4);
+      trailer.writeUInt32LE(hash.low());
+      return trailer;
+    },
+  };
+}
