@@ -107,10 +107,11 @@ function stateDirectory(): string {
   return join(process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'panamax');
 }
 
-function formatPlan({ offer, source, need }: Plan): string {
-  const pull = `${formatShare(offer.size, offer.pullSize)} of the ${formatSize(offer.pullSize)} that a pull moves`;
+function formatPlan({ offer, before, size, source, need }: Plan): string {
+  const pull = `${formatShare(size, offer.pullSize)} of the ${formatSize(offer.pullSize)} that a pull moves`;
   const disk = `${formatSize(need.scratch + need.state)} of disk`;
-  return `patch of ${formatSize(offer.size)} from ${source}, ${pull}; needs ${disk} and ${formatSize(need.memory)} of memory`;
+  const patches = before.length > 0 ? `${before.length + 1} patches, one behind the other,` : 'patch';
+  return `${patches} of ${formatSize(size)} from ${source}, ${pull}; needs ${disk} and ${formatSize(need.memory)} of memory`;
 }
 
 function formatOutcome(

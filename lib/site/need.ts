@@ -2,6 +2,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { PanamaxError } from '../errors.ts';
 import type { ImageName } from '../delta/descriptor.ts';
+import type { Link } from './chain.ts';
 import type { Offer } from './origin.ts';
 
 /** What a patch takes to apply, in bytes. Said before anything is begun, and compared with what there is. */
@@ -18,13 +19,23 @@ const MEMORY = 512 * 1024 ** 2;
 /** Tar headers and documents, for each image. */
 const OVERHEAD = 16 * 1024 ** 2;
 
-export function needOf({ format, source, size }: Offer, target: ImageName, isExported: boolean): Need {
+function needOf({ format, source, size }: Offer, target: ImageName, isExported: boolean): Need {
   const exported = isExported ? source.size + OVERHEAD : 0;
   // an oci-delta does not say how large its layers are: they are built once before the image is written
   const rebuilt = format === 'oci-delta' ? target.size : 0;
   return {
     scratch: exported + source.size + rebuilt + target.size + OVERHEAD,
     state: size,
+    memory: MEMORY,
+  };
+}
+
+/** Of patches one behind the other: all are fetched first; a layer stream goes when the next one is built. */
+export function needOfChain(links: readonly Link[], isExported: boolean): Need {
+  const needs = links.map(({ offer, target }, i) => needOf(offer, target, isExported && i === 0));
+  return {
+    scratch: Math.max(...needs.map(({ scratch }) => scratch)),
+    state: needs.reduce((sum, { state }) => sum + state, 0),
     memory: MEMORY,
   };
 }

@@ -21,6 +21,8 @@ export interface Offer {
   readonly digest: Digest;
   /** What a pull moves at a site that has the source. */
   readonly pullSize: number;
+  /** What there is of its source, which may be built, too, where the site does not have it. Undefined where that is not known. */
+  readonly askSource?: () => Promise<Answer | undefined>;
   /** @throws PanamaxError `untrusted` */
   verify(verify: Verify): void;
   /**

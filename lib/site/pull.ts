@@ -15,12 +15,12 @@ import type { Repository } from '../registry/registry.ts';
 import type { StoreReader } from '../store/store.ts';
 import type { Verify } from '../trust/key.ts';
 import { countBytes, type Counted } from './counted.ts';
-import { checkNeed, needOf, type Need } from './need.ts';
+import { directChains, findChain, type Link } from './chain.ts';
+import { checkNeed, needOfChain, type Need } from './need.ts';
 import type { Offer, Origin } from './origin.ts';
-import { claimPartial } from './partial.ts';
+import { claimPartial, type Partial } from './partial.ts';
 import { registryOrigin } from './registryorigin.ts';
 import { findResidents, type Resident } from './resident.ts';
-import { findServers } from './servers.ts';
 import { storeOrigin } from './storeorigin.ts';
 
 export interface PullTask {
@@ -57,7 +57,12 @@ export interface Plan {
   readonly target: ImageName;
   /** For people. */
   readonly source: string;
+  /** The patch that builds the target. */
   readonly offer: Offer;
+  /** Those that have to be applied before it, in their order: its source is not here, but can be built. */
+  readonly before: readonly Link[];
+  /** Of all patches, in bytes. */
+  readonly size: number;
   readonly need: Need;
 }
 
@@ -193,31 +198,36 @@ async function pullPatch(
     known.reasons.push(`${origin.label} has no index of ${target.manifest}`);
     return undefined;
   }
-  const offers = answer.offers.flatMap((offer) => {
-    const servers = findServers(offer, residents);
-    return servers ? [{ offer, servers }] : [];
+  const direct = directChains(answer, residents);
+  const least = Math.min(answer.pullSize ?? Infinity, ...direct.map(({ size }) => size));
+  const through = await findChain(answer, residents, least).catch((error: unknown) => {
+    signal.throwIfAborted();
+    // what can be done without goes on
+    known.reasons.push(`looking for patches behind one another: ${toPanamaxError(error).message}`);
+    return undefined;
   });
-  if (offers.length === 0) known.reasons.push(noneFits(origin.label, answer.offers.length, residents.length));
-  for (const { offer, servers } of offers.toSorted((a, b) => a.offer.size - b.offer.size)) {
+  const chains = [...(through ? [through] : []), ...direct].toSorted((a, b) => a.size - b.size);
+  if (chains.length === 0) known.reasons.push(noneFits(origin.label, answer.offers.length, residents.length));
+  for (const { links, servers, size } of chains) {
+    const { offer } = links.at(-1)!;
     const source = servers.map(({ label }) => label).join(' + ');
-    const need = needOf(
-      offer,
-      target,
+    const need = needOfChain(
+      links,
       servers.some((server) => server.isExported),
     );
-    const plan: Plan = { target, source, offer, need };
+    const plan: Plan = { target, source, offer, before: links.slice(0, -1), size, need };
     try {
-      if (site.verify) offer.verify(site.verify);
+      if (site.verify) for (const link of links) link.offer.verify(site.verify);
       await checkNeed(plan.need, site.scratch, site.state);
       if (!task.dryRun) {
         site.onPlan?.(plan);
-        await applyOffer(plan, servers, task, site);
+        await applyChain(plan, servers, task, site);
       }
       return {
         method: 'patch',
         target: named(target),
         patch: plan,
-        movedBytes: known.moved.bytes + (task.dryRun ? offer.size : 0),
+        movedBytes: known.moved.bytes + (task.dryRun ? size : 0),
         pullBytes: offer.pullSize,
         reasons: known.reasons,
       };
@@ -234,38 +244,54 @@ async function pullPatch(
   return undefined;
 }
 
-async function applyOffer(
-  { offer, target }: Plan,
+async function applyChain(
+  { offer, before, target }: Plan,
   servers: readonly Resident[],
   { destination, name }: PullTask,
   { engine, limits, signal, state, scratch: parent }: Site,
 ): Promise<void> {
   const partials = join(state, 'partial');
-  const partial = await claimPartial(partials, offer.digest);
+  const claimed: Partial[] = [];
   try {
-    await offer.fetch(partial.path, partials, signal);
-    await checkPatch(partial.path, target, limits);
+    for (const link of [...before, { offer, target }]) {
+      const partial = await claimPartial(partials, link.offer.digest);
+      claimed.push(partial);
+      await link.offer.fetch(partial.path, partials, signal);
+      await checkPatch(partial.path, link.target, limits);
+    }
     await using scratch = await createScratch(parent);
-    const sources: string[] = [];
+    const context = { scratch: scratch.path, limits, signal };
+    let sources: string[] = [];
     for (const server of servers) sources.push(await server.reference(scratch.path));
+    for (const [i, { path: patch }] of claimed.slice(0, -1).entries()) {
+      const path = join(scratch.path, `built-${i}`);
+      await applyPatchFile({ patch, sources, destination: { transport: 'stream', path } }, context);
+      await clear(scratch.path, path);
+      sources = [`stream:${path}`];
+    }
     const archive = join(scratch.path, 'target.tar');
     const output =
       destination ?? ({ transport: 'docker-archive', path: archive, name: engineName(name) } as const);
-    const context = { scratch: scratch.path, limits, signal };
-    await applyPatchFile({ patch: partial.path, sources, destination: output }, context);
+    await applyPatchFile({ patch: claimed.at(-1)!.path, sources, destination: output }, context);
     if (engine && !destination) {
-      // the engine makes copies of its own: what is no longer needed makes room
-      for (const name of await readdir(scratch.path)) {
-        if (join(scratch.path, name) !== archive) await rm(join(scratch.path, name), { force: true });
-      }
+      // the engine makes copies of its own
+      await clear(scratch.path, archive);
       await engine.load(archive);
       await checkLoaded(engine, target, engineName(name));
     }
-    await partial.remove();
+    for (const partial of claimed) await partial.remove();
   } catch (error) {
-    if (toPanamaxError(error).kind === 'bad-patch') await partial.remove();
-    else await partial.release();
+    const isBad = toPanamaxError(error).kind === 'bad-patch';
+    for (const partial of claimed) await (isBad ? partial.remove() : partial.release());
     throw error;
+  }
+}
+
+/** What is no longer needed makes room. */
+async function clear(directory: string, kept: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name);
+    if (path !== kept) await rm(path, { recursive: true, force: true });
   }
 }
 

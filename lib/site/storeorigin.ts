@@ -23,15 +23,23 @@ export function storeOrigin(task: PullTask, site: Site, open: () => Promise<Stor
       const index = await readIndex(reader, manifest);
       if (!index) return named ? { target: named } : `the store has no index of ${manifest}`;
       if (named) checkSame(named, index.target, reader.where);
-      const offers = index.patches.map((offer) => offerOf(offer, index, reader));
-      return { target: index.target, pullSize: index.pullSize, offers };
+      return answerOf(index, reader);
     },
   };
+}
+
+function answerOf(index: TargetIndex, reader: StoreReader): Answer {
+  const offers = index.patches.map((offer) => offerOf(offer, index, reader));
+  return { target: index.target, pullSize: index.pullSize, offers };
 }
 
 function offerOf(offer: PatchOffer, { target }: TargetIndex, reader: StoreReader): Offer {
   return {
     ...offer,
+    async askSource() {
+      const index = offer.source.images ? undefined : await readIndex(reader, offer.source.manifest);
+      return index && answerOf(index, reader);
+    },
     verify: (verify: Verify) => verifyPatch({ ...offer, target, patch: offer }, verify, reader.where),
     fetch: (path, _, signal) => download(reader, offer, path, signal),
   };
