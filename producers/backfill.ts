@@ -1,30 +1,25 @@
 import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
-import type { Candidate } from '../lib/pairing/ranking.ts';
 import type { StageContext } from '../lib/run/context.ts';
 import { newRunId, type RunPlan } from '../lib/run/plan.ts';
 import { runPool } from '../lib/run/pool.ts';
-import { putPlan, putReport } from '../lib/run/record.ts';
-import {
-  countStatuses,
-  type Failed,
-  type ImageOutcome,
-  type PairOutcome,
-  type PassedOver,
-  type RunReport,
-} from '../lib/run/report.ts';
+import { loadPairs, nameSources, putOutcome, putPairings, putPlan, putReport } from '../lib/run/record.ts';
+import type { Failed, RunReport } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
-import { choosePairs } from '../workers/choice.ts';
-import { deltaStage } from '../workers/delta.ts';
+import {
+  FLOW,
+  pairingJobs,
+  planPairings,
+  signatureJobs,
+  subjectOf,
+  type ItemJob,
+  type StageJob,
+  type StageResult,
+} from '../workers/flow.ts';
 import { publishNames } from '../workers/name.ts';
-import { pairingStage } from '../workers/pairing.ts';
-import { signatureStage } from '../workers/signature.ts';
+import { makeReport, readManifests } from '../workers/report.ts';
 
-export interface BackfillPlan extends Omit<RunPlan, 'id' | 'started' | 'residents'> {
-  /** References of the images that sites have. */
-  readonly sources: readonly string[];
-  /** Whether each site has all of them: several may be one source. */
-  readonly together?: true;
+export interface BackfillPlan extends Omit<RunPlan, 'id' | 'started'> {
   readonly concurrency: number;
 }
 
@@ -32,135 +27,78 @@ export interface BackfillPlan extends Omit<RunPlan, 'id' | 'started' | 'resident
 export type OnProgress = (stage: Stage, progress: { total: number; item?: string; status?: string }) => void;
 
 /**
- * The whole job in this process: signatures of all images, a ranking for each target, patches from its best
- * sources. An item that fails is reported and holds up only what needs it. The store alone decides what is left
- * to do, so a second start continues where the first one stopped.
+ * The whole job in this process: signatures of all images, a ranking for each target and set of sources, patches from
+ * the best of them. An item that fails is recorded and holds up only what needs it. The store alone decides what is
+ * left to do, so a second start continues where the first one stopped; the run's record is that of one on a queue.
  *
  * @throws PanamaxError `interrupted` after an abort, when everything begun has been put away
  */
 export async function backfill(
-  plan: BackfillPlan,
+  { concurrency, ...question }: BackfillPlan,
   context: StageContext,
   onProgress: OnProgress = () => {},
 ): Promise<RunReport> {
   const { signal, store } = context;
   const started = new Date();
-  const id = newRunId(started);
-  const { sources: residents, together, concurrency, ...question } = plan;
-  const asked = {
-    id,
-    started: started.toISOString(),
-    ...question,
-    residents: [{ images: residents, ...(together && { together }) }],
-  };
-  await putPlan(store, asked);
+  const run = newRunId(started);
+  const plan: RunPlan = { id: run, started: started.toISOString(), ...question };
+  await putPlan(store, plan);
 
-  async function stage<Item, Result extends { status: string }>(
-    name: Stage,
-    items: readonly Item[],
-    label: (item: Item) => string,
-    task: (item: Item) => Promise<Result>,
-  ): Promise<(Result | Failed)[]> {
-    onProgress(name, { total: items.length });
-    const run = async (item: Item): Promise<Result | Failed> => {
-      const outcome = await task(item).catch(failed);
-      onProgress(name, { total: items.length, item: label(item), status: outcome.status });
-      return outcome;
+  /** @returns the jobs that follow, each once */
+  async function stage<S extends Stage>(
+    name: S,
+    jobs: readonly StageJob[S][],
+    label: (job: StageJob[S]) => string,
+  ): Promise<ItemJob[]> {
+    const handle = FLOW[name] as (
+      job: StageJob[S],
+      plan: RunPlan,
+      context: StageContext,
+    ) => Promise<StageResult>;
+    const next = new Map<string, ItemJob>();
+    onProgress(name, { total: jobs.length });
+    const attempt = async (job: StageJob[S]) => {
+      const began = performance.now();
+      const ended = await handle(job, plan, context).catch((error: unknown) => failed(error, signal));
+      for (const following of 'next' in ended ? (ended.next?.jobs ?? []) : [])
+        next.set(following.item, following);
+      const outcome = 'outcome' in ended ? ended.outcome : { ...ended, ...subjectOf(job) };
+      const seconds = (performance.now() - began) / 1000;
+      const over = { ...outcome, status: ended.status, seconds };
+      await putOutcome(store, run, name, job.item, over);
+      onProgress(name, { total: jobs.length, item: label(job), status: ended.status });
     };
-    const settled = await runPool(items, concurrency, run, signal);
+    const settled = await runPool(jobs, concurrency, attempt, signal);
     if (signal.aborted) throw interrupted(signal);
-    return settled.map((result) => (result.status === 'fulfilled' ? result.value : failed(result.reason)));
+    const broken = settled.find((result) => result.status === 'rejected');
+    if (broken) throw broken.reason;
+    return [...next.values()];
   }
 
-  const references = [...new Set([...plan.targets, ...plan.sources])];
-  const platform = plan.platform ? { platform: plan.platform } : {};
-  const signatures = await stage(
-    'signature',
-    references,
-    (reference) => reference,
-    (reference) => signatureStage({ reference, ...platform }, context),
+  await stage('signature', signatureJobs(plan), ({ reference }) => reference);
+  const manifests = new Map<string, Digest>();
+  await readManifests(plan, manifests, store);
+  const { scopes, pairings } = planPairings(plan, manifests);
+  await putPairings(store, run, scopes, pairings);
+  const deltas = await stage('pairing', pairingJobs(run, pairings), ({ target }) => target.reference);
+  const pairs = await loadPairs(
+    store,
+    run,
+    deltas.map(({ item }) => item),
   );
-  const images: ImageOutcome[] = references.map((reference, i) => ({ reference, ...signatures[i]! }));
-  const manifests = new Map(
-    images.flatMap((image) =>
-      image.status === 'failed' ? [] : [[image.reference, image.manifest] as const],
-    ),
-  );
-  const referenceOf = new Map([...manifests].reverse().map(([reference, manifest]) => [manifest, reference]));
-  const readable = (list: readonly string[]) => [...new Set(list.flatMap((r) => manifests.get(r) ?? []))];
-
-  const targets = readable(plan.targets);
-  const sources = readable(plan.sources);
-  const rankings = await stage(
-    'pairing',
-    targets,
-    (target) => referenceOf.get(target)!,
-    async (target) => {
-      const ranking = await pairingStage({ target, sources, ...(together && { together }) }, context);
-      return { ...ranking, choice: await choosePairs(ranking, plan, store) };
-    },
-  );
-
-  const nameOf = (candidate: Candidate) =>
-    partsOf(candidate)
-      .map((manifest) => referenceOf.get(manifest)!)
-      .join(' + ');
-  const failedRankings: ImageOutcome[] = [];
-  const pairs: { target: Digest; candidate: Candidate }[] = [];
-  const passedOver: PassedOver[] = [];
-  for (const [i, ranking] of rankings.entries()) {
-    const target = targets[i]!;
-    if (ranking.status === 'failed') failedRankings.push({ reference: referenceOf.get(target)!, ...ranking });
-    else {
-      const choice = ranking.choice;
-      pairs.push(...choice.chosen.map((candidate) => ({ target, candidate })));
-      for (const candidate of choice.passedOver) {
-        passedOver.push({ target: referenceOf.get(target)!, source: nameOf(candidate), candidate });
-      }
-    }
-  }
-  const image = (manifest: Digest) => ({ manifest, reference: referenceOf.get(manifest)!, ...platform });
-  const deltas = await stage(
-    'delta',
-    pairs,
-    ({ target, candidate }) => `${referenceOf.get(target)!} from ${nameOf(candidate)}`,
-    ({ target, candidate }) =>
-      deltaStage(
-        {
-          sources: partsOf(candidate).map(image),
-          target: image(target),
-          formats: plan.formats,
-          effort: plan.effort,
-          predictedPatchSize: candidate.predictedPatchSize,
-        },
-        context,
-      ),
-  );
-  const outcomes: PairOutcome[] = pairs.map(({ target, candidate }, i) => ({
-    target: referenceOf.get(target)!,
-    source: nameOf(candidate),
-    candidate,
-    ...deltas[i]!,
-  }));
+  await stage('delta', deltas, ({ item }) => {
+    const pair = pairs.get(item)!;
+    return `${pair.target.reference} from ${nameSources(pair)}`;
+  });
   await publishNames(plan.targets, manifests, context);
-  const report: RunReport = {
-    id,
-    started: started.toISOString(),
-    finished: new Date().toISOString(),
-    images: [...images, ...failedRankings],
-    rankings: countStatuses(rankings.map(({ status }) => status)),
-    pairs: outcomes,
-    passedOver,
-  };
+  const report = await makeReport(plan, manifests, store);
   await putReport(store, report);
   return report;
 }
 
-function partsOf({ source, images = [source] }: Candidate): readonly Digest[] {
-  return images;
-}
-
-function failed(reason: unknown): Failed {
+/** What was stopped has not failed. */
+function failed(reason: unknown, signal: AbortSignal): Failed {
+  signal.throwIfAborted();
   const { kind, message } = toPanamaxError(reason);
   return { status: 'failed', error: { kind, message } };
 }

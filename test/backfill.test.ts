@@ -5,6 +5,8 @@ import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { EXIT_CODES } from '../lib/errors.ts';
 import type { RunReport } from '../lib/run/report.ts';
+import { createStatusReader } from '../lib/run/status.ts';
+import { openDirectoryStore } from '../lib/store/directory.ts';
 import { makeReleases, objectsOf, RELEASES, runBackfill } from './support/backfill.ts';
 import { blobPath, digestOf, writeLayout, type Layout } from './support/layout.ts';
 import { panamax, panamaxJson } from './support/panamax.ts';
@@ -313,4 +315,47 @@ test('by the command: a damaged image holds up nothing else, results as JSON, th
     table.stdout,
     /^TARGET +SOURCE +FORMAT +PULL +PATCH +RATIO +TIME +RESULT\n.*a3 +.*a[12] +xdelta .* %.*patch \(kept\)\n$/,
   );
+});
+
+test('an inventory, and what is recorded of each item', async (t) => {
+  const directory = await makeReleases(t);
+  const path = (name: string) => join(directory, name);
+  const inventory = join(directory, 'sites.yaml');
+  await writeFile(
+    inventory,
+    `sites:
+      north: [${path('a1')}, ${path('b1')}]
+      south: [${path('b1')}, ${path('a1')}]
+      west: [${path('a2')}]
+      east: [${path('a3')}]
+    `,
+  );
+  const store = join(directory, 'store');
+  const options = ['--inventory', inventory, '--store', store, '--effort', 'fast'];
+  const scratch = ['--scratch', join(directory, 'scratch')];
+  const images = [path('a3'), path('b2'), path('none')];
+  const { code, stdout } = await panamax('backfill', ...images, ...options, ...scratch, '--json');
+  assert.equal(code, EXIT_CODES.partial);
+  const report = JSON.parse(stdout) as RunReport;
+  // of two images in three sets; the site in the east has a3
+  assert.deepEqual(report.rankings, { total: 5, done: 5, skipped: 0, failed: 0 });
+  const pairs = report.pairs.map(({ target, source }) => [basename(target), basename(source)].join(' from '));
+  assert.ok(pairs.includes('a3 from a2') && pairs.includes('b2 from b1'));
+  assert.equal(new Set(pairs).size, pairs.length);
+
+  const read = await createStatusReader(await openDirectoryStore(store), report.id);
+  const status = await read();
+  assert.deepEqual(status.stages.signature, { total: 6, done: 5, skipped: 0, failed: 1 });
+  assert.deepEqual(
+    status.failures.map(({ what, error }) => [what, error.kind]),
+    [[path('none'), 'not-found']],
+  );
+  const record = (id: string, stage: string) => readdir(join(store, 'runs', id, 'outcomes', stage));
+  assert.equal((await record(report.id, 'signature')).length, 6);
+  assert.equal((await record(report.id, 'delta')).length, report.pairs.length);
+
+  const again = await panamax('backfill', path('a3'), path('b2'), ...options, ...scratch, '--json');
+  assert.equal(again.code, 0, again.stderr);
+  const second = JSON.parse(again.stdout) as RunReport;
+  assert.ok((await record(second.id, 'delta')).every((name) => name.endsWith('.skipped.json')));
 });

@@ -32,8 +32,15 @@ export async function runBackfill(
   {
     store = 'store',
     scratchSize = 1e9,
+    sources = targets,
+    together,
     ...plan
-  }: Partial<BackfillPlan> & { store?: string; scratchSize?: number } = {},
+  }: Partial<BackfillPlan> & {
+    store?: string;
+    scratchSize?: number;
+    sources?: readonly string[];
+    together?: true;
+  } = {},
 ): Promise<RunReport> {
   const scratch = join(directory, 'scratch');
   await mkdir(scratch, { recursive: true });
@@ -55,9 +62,9 @@ export async function runBackfill(
       formats: ['xdelta'],
       effort: 'fast',
       concurrency: 2,
+      residents: [{ images: inDirectory(sources), ...(together && { together }) }],
       ...plan,
       targets: inDirectory(targets),
-      sources: inDirectory(plan.sources ?? targets),
     },
     context,
   );
