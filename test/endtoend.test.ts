@@ -25,6 +25,8 @@ interface Delivery {
   /** Of both releases. */
   readonly names: readonly [string, string];
   readonly imageID: string;
+  /** Digest of the second release's manifest in the registry. */
+  readonly manifest: string;
 }
 
 async function deliver(): Promise<Delivery> {
@@ -38,7 +40,10 @@ async function deliver(): Promise<Delivery> {
   }
   const imageID = await docker.command('image', 'inspect', '--format', '{{.Id}}', names[1]);
   await plant.makePatches([`docker://${names[1]}`], '--sources', `docker://${names[0]}`);
-  return { plant, names, imageID };
+  const url = `http://${plant.registry}/v2/team/app/manifests/2`;
+  const accept = 'application/vnd.docker.distribution.manifest.v2+json';
+  const { headers } = await fetch(url, { method: 'HEAD', headers: { accept } });
+  return { plant, names, imageID, manifest: headers.get('docker-content-digest')! };
 }
 
 const delivery = skip ? (undefined as never) : await deliver();
@@ -46,7 +51,7 @@ const delivery = skip ? (undefined as never) : await deliver();
 for (const [name, engine] of Object.entries(SITE_ENGINES)) {
   const transport = name as EngineTransport;
   test(`from registry to site: ${transport}`, { skip: skip || missing(...engine.programs) }, async (t) => {
-    const { plant, names, imageID } = delivery;
+    const { plant, names, imageID, manifest } = delivery;
     const [first, second] = names;
     const directory = await temporaryDirectory(t);
     const site = await engine.start(t);
@@ -58,8 +63,9 @@ for (const [name, engine] of Object.entries(SITE_ENGINES)) {
     const env = { ...site.env, ...plant.environment };
     const { code, stdout, stderr } = await panamaxWith(env, 'pull', second, ...options);
     assert.equal(code, 0, stderr);
-    const { method, movedBytes, pullBytes } = JSON.parse(stdout) as {
+    const { method, movedBytes, pullBytes, keepsManifest } = JSON.parse(stdout) as {
       method: string;
+      keepsManifest: boolean;
       movedBytes: number;
       pullBytes: number;
     };
@@ -67,6 +73,9 @@ for (const [name, engine] of Object.entries(SITE_ENGINES)) {
     const moved = plant.storeLine.received - storeBefore;
     assert.equal(plant.registryLine.received, registryBefore);
     assert.equal(await engine.imageID(site, second), imageID);
+    // Docker's layers were compressed by Go: all but Docker itself have the manifest of the registry, too
+    assert.equal(keepsManifest, engine.manifest !== undefined);
+    if (engine.manifest) assert.equal(await engine.manifest(site, second), manifest);
     assert.equal(await engine.run(site, second), 'release 2');
     assert.equal(await engine.run(site, first), 'release 1');
 
@@ -74,6 +83,19 @@ for (const [name, engine] of Object.entries(SITE_ENGINES)) {
     await engine.remove(site, second);
     await engine.pull(site, second);
     const pulled = plant.registryLine.received - registryBefore;
+
+    // what pins the digest
+    const pinned = `${second.replace(/:2$/, '')}@${manifest}`;
+    await engine.remove(site, second);
+    const again = await panamaxWith(env, 'pull', pinned, ...options);
+    assert.equal(again.code, 0, again.stderr);
+    const name = engine.manifest ? pinned : pinned.replace('@sha256:', ':sha256-');
+    assert.equal(await engine.run(site, name), 'release 2');
+    if (engine.manifest) {
+      const before = plant.registryLine.received;
+      await engine.pull(site, pinned);
+      assert.ok(plant.registryLine.received - before < 20_000, 'a pull of the digest moves no layer');
+    }
     t.diagnostic(`${moved} bytes on the wire, of ${pulled} that a pull moves`);
     assert.ok(moved < 0.05 * pulled, `${moved} of ${pulled}`);
     // and both are what was said: headers and documents of the protocols come on top

@@ -44,6 +44,10 @@ export const pullCommand: Command = {
       value: 'IMAGE',
       help: 'write the image there instead of loading it',
     },
+    uncompressed: {
+      type: 'boolean',
+      help: 'layers as plain tars: faster, but the manifest digest is not kept',
+    },
     'verify-key': {
       type: 'string',
       multiple: true,
@@ -77,6 +81,7 @@ export const pullCommand: Command = {
       ...(output !== undefined && { destination: parseDestination(output) }),
       fallback: !args.flag('no-fallback'),
       dryRun: args.flag('dry-run'),
+      isPlain: args.flag('uncompressed'),
     };
     const outcome = await pull(task, {
       ...(store !== undefined && { openStore: () => openStoreReader(store, signal) }),
@@ -116,10 +121,11 @@ function formatPlan({ offer, before, size, source, need }: Plan): string {
 
 function formatOutcome(
   args: Arguments,
-  { method, target, patch, movedBytes, pullBytes, reasons }: PullOutcome,
+  { method, target, patch, keepsManifest, movedBytes, pullBytes, reasons }: PullOutcome,
 ): string {
   const [name] = args.operands;
-  const image = target ? ` (image ${target.config})` : '';
+  const manifest = keepsManifest ? `, manifest ${target!.manifest}` : '';
+  const image = target ? ` (image ${target.config}${manifest})` : '';
   const why = reasons.map((reason) => `\n  ${reason}`).join('');
   const would = args.flag('dry-run');
   if (method === 'none') return `${name}: is there${image}`;

@@ -83,7 +83,10 @@ const KEEPING: readonly Destination['transport'][] = [
 ];
 
 /** In which forms an image keeps its manifest digest, where its record says how its layers were compressed. */
-export function keepsManifest(image: ImageRecord, { transport }: Destination): boolean {
+export function keepsManifest(
+  image: Parameters<typeof canBeExact>[0],
+  { transport }: Pick<Destination, 'transport'>,
+): boolean {
   return KEEPING.includes(transport) && canBeExact(image);
 }
 

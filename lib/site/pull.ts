@@ -1,15 +1,10 @@
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { applyPatchFile } from '../delta/apply.ts';
 import { layersDigest, type ImageName } from '../delta/descriptor.ts';
-import { openPatch } from '../delta/patch.ts';
-import type { Engine, EngineImage } from '../engine/engine.ts';
+import type { Engine } from '../engine/engine.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
-import { formatReleaseName, parseReleaseName, type ReleaseName } from '../oci/releasename.ts';
+import { formatReleaseName, type ReleaseName } from '../oci/releasename.ts';
 import type { Destination } from '../oci/writer.ts';
-import { createScratch } from '../scratch.ts';
 import type { SourceHint } from '../registry/patches.ts';
 import type { Repository } from '../registry/registry.ts';
 import type { StoreReader } from '../store/store.ts';
@@ -17,8 +12,8 @@ import type { Verify } from '../trust/key.ts';
 import { countBytes, type Counted } from './counted.ts';
 import { directChains, findChain, type Link } from './chain.ts';
 import { checkNeed, needOfChain, type Need } from './need.ts';
+import { engineName, install, isImage } from './install.ts';
 import type { Offer, Origin } from './origin.ts';
-import { claimPartial, type Partial } from './partial.ts';
 import { registryOrigin } from './registryorigin.ts';
 import { findResidents, type Resident } from './resident.ts';
 import { storeOrigin } from './storeorigin.ts';
@@ -32,6 +27,8 @@ export interface PullTask {
   readonly destination?: Destination;
   /** Whether the engine pulls the image itself where no patch does. */
   readonly fallback: boolean;
+  /** Layers uncompressed, also where the manifest digest could be kept: takes less time. */
+  readonly isPlain?: boolean;
   /** Says what would be done, and does nothing. */
   readonly dryRun: boolean;
 }
@@ -71,6 +68,8 @@ export interface PullOutcome {
   readonly method: 'none' | 'patch' | 'pull';
   readonly target?: { readonly manifest: Digest; readonly config: Digest };
   readonly patch?: Plan;
+  /** Whether what a patch has brought has its manifest digest there, too. */
+  readonly keepsManifest?: boolean;
   /** Bytes that came from the store or, of documents and patches, the registry. */
   readonly movedBytes: number;
   /** What a pull moves: at a site with this source, or, where there is none, at one with nothing. */
@@ -216,17 +215,19 @@ async function pullPatch(
       servers.some((server) => server.isExported),
     );
     const plan: Plan = { target, source, offer, before: links.slice(0, -1), size, need };
+    let isExact = false;
     try {
       if (site.verify) for (const link of links) link.offer.verify(site.verify);
       await checkNeed(plan.need, site.scratch, site.state);
       if (!task.dryRun) {
         site.onPlan?.(plan);
-        await applyChain(plan, servers, task, site);
+        isExact = await install(plan, servers, task, site);
       }
       return {
         method: 'patch',
         target: named(target),
         patch: plan,
+        ...(!task.dryRun && { keepsManifest: isExact }),
         movedBytes: known.moved.bytes + (task.dryRun ? size : 0),
         pullBytes: offer.pullSize,
         reasons: known.reasons,
@@ -242,87 +243,6 @@ async function pullPatch(
     }
   }
   return undefined;
-}
-
-async function applyChain(
-  { offer, before, target }: Plan,
-  servers: readonly Resident[],
-  { destination, name }: PullTask,
-  { engine, limits, signal, state, scratch: parent }: Site,
-): Promise<void> {
-  const partials = join(state, 'partial');
-  const claimed: Partial[] = [];
-  try {
-    for (const link of [...before, { offer, target }]) {
-      const partial = await claimPartial(partials, link.offer.digest);
-      claimed.push(partial);
-      await link.offer.fetch(partial.path, partials, signal);
-      await checkPatch(partial.path, link.target, limits);
-    }
-    await using scratch = await createScratch(parent);
-    const context = { scratch: scratch.path, limits, signal };
-    let sources: string[] = [];
-    for (const server of servers) sources.push(await server.reference(scratch.path));
-    for (const [i, { path: patch }] of claimed.slice(0, -1).entries()) {
-      const path = join(scratch.path, `built-${i}`);
-      await applyPatchFile({ patch, sources, destination: { transport: 'stream', path } }, context);
-      await clear(scratch.path, path);
-      sources = [`stream:${path}`];
-    }
-    const archive = join(scratch.path, 'target.tar');
-    const output =
-      destination ?? ({ transport: 'docker-archive', path: archive, name: engineName(name) } as const);
-    await applyPatchFile({ patch: claimed.at(-1)!.path, sources, destination: output }, context);
-    if (engine && !destination) {
-      // the engine makes copies of its own
-      await clear(scratch.path, archive);
-      await engine.load(archive);
-      await checkLoaded(engine, target, engineName(name));
-    }
-    for (const partial of claimed) await partial.remove();
-  } catch (error) {
-    const isBad = toPanamaxError(error).kind === 'bad-patch';
-    for (const partial of claimed) await (isBad ? partial.remove() : partial.release());
-    throw error;
-  }
-}
-
-/** What is no longer needed makes room. */
-async function clear(directory: string, kept: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    const path = join(directory, name);
-    if (path !== kept) await rm(path, { recursive: true, force: true });
-  }
-}
-
-/** Engines name by tag alone: an image that is asked for by digest gets one that says it. */
-function engineName({ repository, tag, digest }: ReleaseName): string {
-  return `${repository}:${tag ?? digest!.replace(':', '-')}`;
-}
-
-/** Another image's patch may be sound in itself. @throws PanamaxError `bad-patch` */
-async function checkPatch(path: string, { manifest, config }: ImageName, limits: Limits): Promise<void> {
-  const patch = await openPatch(path, limits);
-  const { target } = patch.format === 'xdelta' ? patch.recipe : patch.delta;
-  if (target.manifest === manifest && target.config === config) return;
-  throw new PanamaxError('bad-patch', 'patch of another image', {
-    expected: `manifest ${manifest}, image ${config}`,
-    found: `manifest ${target.manifest}, image ${target.config}`,
-  });
-}
-
-function isImage({ config, manifests }: Pick<Resident, 'config' | 'manifests'>, target: ImageName): boolean {
-  return config === target.config || manifests.includes(target.manifest);
-}
-
-/** Docker with containerd's image store makes a manifest of its own: there name and layers have to do. */
-async function checkLoaded(engine: Engine, target: ImageName, name: string): Promise<void> {
-  const isNamed = (other: string) => formatReleaseName(parseReleaseName(other)) === name;
-  const isLoaded = (image: EngineImage) =>
-    isImage(image, target) || (layersDigest(image.diffIDs) === target.layers && image.names.some(isNamed));
-  if ((await engine.list()).some(isLoaded)) return;
-  const facts = { expected: target.config, found: 'no such image', where: engine.transport };
-  throw new PanamaxError('io', 'the engine has not taken the image', facts);
 }
 
 function named({ manifest, config }: ImageName): { manifest: Digest; config: Digest } {

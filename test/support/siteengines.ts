@@ -16,6 +16,8 @@ export interface SiteEngine {
   run(user: EngineUser, name: string, ...command: readonly string[]): Promise<string>;
   /** The image ID: its config's digest. */
   imageID(user: EngineUser, name: string): Promise<string>;
+  /** What it knows an image by; undefined where it keeps no manifests. */
+  manifest?(user: EngineUser, name: string): Promise<string>;
   /** With all that no other image needs. */
   remove(user: EngineUser, name: string): Promise<string>;
 }
@@ -42,6 +44,7 @@ export const SITE_ENGINES: Readonly<Record<EngineTransport, SiteEngine>> = {
       command('--runtime', 'runc', 'run', '--rm', '--network', 'none', ...PODMAN_RUN, name, ...args),
     imageID: async ({ command }, name) =>
       `sha256:${await command('image', 'inspect', '--format', '{{.Id}}', name)}`,
+    manifest: ({ command }, name) => command('image', 'inspect', '--format', '{{.Digest}}', name),
     remove: ({ command }, name) => command('image', 'rm', name),
   },
   containerd: {
@@ -56,6 +59,7 @@ export const SITE_ENGINES: Readonly<Record<EngineTransport, SiteEngine>> = {
       };
       return manifest.config.digest;
     },
+    manifest: ({ command }, name) => containerdDigest(command, name),
     remove: ({ command }, name) => command('images', 'rm', '--sync', name),
   },
 };
