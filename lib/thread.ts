@@ -59,7 +59,6 @@ export function threadModule(name: string, base: string): URL {
   return new URL(`${name}${base.endsWith('.ts') ? '.ts' : '.js'}`, base);
 }
 
-/** The error that has come out of a thread. */
 function outOfMemory(maxOldGenerationSizeMb: number | undefined): PanamaxError {
   const expected =
     maxOldGenerationSizeMb === undefined
@@ -68,6 +67,7 @@ function outOfMemory(maxOldGenerationSizeMb: number | undefined): PanamaxError {
   return new PanamaxError('limit', 'a job needs too much memory', { expected });
 }
 
+/** The error that has come out of a thread. */
 export function revived({ kind, message, facts }: Failure): PanamaxError {
   const error = new PanamaxError(kind, message);
   Object.defineProperty(error, 'facts', { value: facts });

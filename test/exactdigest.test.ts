@@ -1,7 +1,7 @@
 /** Images whose layers were compressed by known encoders come back with their manifest digest. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
@@ -17,6 +17,7 @@ import type { Digest } from '../lib/oci/descriptor.ts';
 import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
 import { createMemory } from '../lib/run/memory.ts';
+import { computeSignature } from '../lib/signature/compute.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { keys } from '../lib/store/layout.ts';
 import { loadSignature, signatureStage } from '../workers/signature.ts';
@@ -36,6 +37,7 @@ const limits = DEFAULT_LIMITS;
 
 const GO_HEADER = 'H4sIAAAAAAAA/w==';
 const PGZIP_HEADER = 'H4sIAAAJbogA/w==';
+const ZSTD_HEADER = 'KLUv/QRo';
 
 function goGzip(tar: Uint8Array, level = 6): Buffer {
   const gzip = createCompressor({ encoder: 'go', level, header: GO_HEADER });
@@ -46,6 +48,12 @@ function pgzip(tar: Uint8Array): Buffer {
   const recipe = { encoder: 'pgzip-1.15.10', level: 5, blockSize: 1024 ** 2, header: PGZIP_HEADER } as const;
   const gzip = createCompressor(recipe);
   return Buffer.concat([gzip.next(tar), gzip.end()]);
+}
+
+function zstd(tar: Uint8Array): Buffer {
+  const recipe = { encoder: 'containers-zstd-1.17.8', level: 2, header: ZSTD_HEADER } as const;
+  const frame = createCompressor(recipe);
+  return Buffer.concat([frame.next(tar), frame.end()]);
 }
 
 /** Large enough to tell all encoders from each other. */
@@ -87,15 +95,16 @@ describe('layers of known encoders', () => {
   ] as const) {
     test(`${transport} out of ${format}: keeps the manifest digest`, async (t) => {
       const directory = await temporaryDirectory(t);
-      const layers = [...releaseLayers(1, 2), LARGE, Buffer.alloc(0), LARGE];
+      const layers = [...releaseLayers(1, 2), LARGE, Buffer.alloc(0), LARGE, LARGE];
       const target = await writeLayout(join(directory, 'target'), layers, {
-        compression: ['gzip', 'none', 'gzip', 'gzip', 'gzip'],
+        compression: ['gzip', 'none', 'gzip', 'gzip', 'gzip', 'zstd'],
         blobs: [
           goGzip(layers[0]!),
           layers[1]!,
           pgzip(LARGE),
           gzipSync(layers[3]!, { level: 9 }),
           pgzip(LARGE),
+          zstd(LARGE),
         ],
         manifest: { annotations: { kept: 'yes' } },
       });
@@ -164,6 +173,22 @@ async function record(directory: string, blob: Buffer): Promise<ImageRecord> {
   await writeLayout(directory, [LARGE], { blobs: [blob] });
   return imageRecord(await open(`oci:${directory}`), [LARGE.length]);
 }
+
+test('a layer that is damaged while the one before is looked into', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const file = (name: string) => join(directory, name);
+  // what is looked into has to end at all moments of the other's reading
+  for (const size of [1000, 20_000, 100_000, 400_000, 1_000_000]) {
+    const first = writeTar([{ path: 'first', content: createRandom(size).text(size) }]);
+    const damaged = gzipSync(LARGE);
+    damaged[damaged.length >> 1]! ^= 1;
+    await rm(file('image'), { recursive: true, force: true });
+    await writeLayout(file('image'), [first, LARGE], { blobs: [goGzip(first), damaged] });
+    const image = await open(file('image'));
+    await assert.rejects(computeSignature(image, file('scratch'), limits), { kind: 'bad-input' });
+    await assert.rejects(stat(file('scratch')), { code: 'ENOENT' });
+  }
+});
 
 describe('a recipe that lies', () => {
   for (const [what, blob] of [

@@ -8,14 +8,18 @@ import type { FinderAnswer, FinderTask } from './finderthread.ts';
 import type { KnownCompressions } from './known.ts';
 import type { Compression } from './recipe.ts';
 
+/** It takes a tenth of this. */
+const MAX_HEAP_MB = 256;
+
 type FoundLayer = Pick<Layer, 'blob' | 'descriptor' | 'diffID'>;
 
 /** Finds how the layers of one image were compressed, in a thread of its own, while its stream is still being written. */
 export interface CompressionFinder {
-  /** The layer stands in the stream, from `start` on; reads the beginning of its blob. */
-  add(layer: FoundLayer, start: number, size: number): Promise<void>;
+  /** The layer stands in the stream, from `start` on. */
+  add(layer: FoundLayer, start: number, size: number): void;
   /** Of each layer added, undefined where it can't be made again. */
   found(): Promise<(Compression | undefined)[]>;
+  /** Ends what is still at work. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -30,54 +34,59 @@ export function createCompressionFinder(
   const results: Promise<Compression | undefined>[] = [];
   const byDigest = new Map<string, Promise<Compression | undefined>>();
   for (const [digest, compression] of known) byDigest.set(digest, Promise.resolve(compression ?? undefined));
-  const waiting = new Map<number, PromiseWithResolvers<Compression | undefined>>();
+  const disposed = new AbortController();
   let worker: Worker | undefined;
-  let asked = 0;
+  /** One layer at a time, so that one head is held. */
+  let last: Promise<unknown> = Promise.resolve();
 
-  function failAll(error: unknown): void {
-    for (const { reject } of waiting.values()) reject(error);
-    waiting.clear();
-  }
-
-  function startThread(): Worker {
-    const thread = new Worker(threadModule('./finderthread', import.meta.url));
-    thread.on('message', ({ id, answer }: FinderAnswer) => {
-      const { resolve, reject } = waiting.get(id)!;
-      waiting.delete(id);
-      if ('result' in answer) resolve(answer.result);
-      else reject(revived(answer.failure));
-    });
-    thread.on('error', failAll);
-    thread.on('exit', (code) => failAll(new PanamaxError('internal', `thread ended with code ${code}`)));
-    return thread;
-  }
-
-  async function find(task: Omit<FinderTask, 'id'>): Promise<Compression | undefined> {
-    const id = asked++;
-    const answer = Promise.withResolvers<Compression | undefined>();
-    waiting.set(id, answer);
+  async function find(layer: FoundLayer, start: number, size: number): Promise<Compression | undefined> {
+    disposed.signal.throwIfAborted();
+    const { descriptor, diffID } = layer;
+    const head = await readHead(layer);
+    disposed.signal.throwIfAborted();
     worker ??= startThread();
-    worker.postMessage({ ...task, id } satisfies FinderTask);
-    return answer.promise;
+    return ask(worker, { layer: { descriptor, diffID, head }, path, start, size });
   }
 
   return {
-    async add({ blob, descriptor, diffID }, start, size) {
-      let result = byDigest.get(descriptor.digest);
+    add(layer, start, size) {
+      let result = byDigest.get(layer.descriptor.digest);
       if (!result) {
-        const layer = { descriptor, diffID, head: await readHead({ blob }) };
-        result = find({ layer, path, start, size });
+        result = last.then(() => find(layer, start, size));
         // told by `found`
-        result.catch(() => {});
-        byDigest.set(descriptor.digest, result);
+        last = result.catch(() => {});
+        byDigest.set(layer.descriptor.digest, result);
       }
       results.push(result);
     },
     found: () => Promise.all(results),
     async [Symbol.asyncDispose]() {
+      disposed.abort();
       await worker?.terminate();
+      await last;
     },
   };
+}
+
+function startThread(): Worker {
+  const thread = new Worker(threadModule('./finderthread', import.meta.url), {
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+  });
+  // of a thread that waits nobody is told
+  thread.on('error', () => {});
+  return thread;
+}
+
+function ask(thread: Worker, task: FinderTask): Promise<Compression | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<Compression | undefined>();
+  const answered = (answer: FinderAnswer) => {
+    if ('result' in answer) resolve(answer.result);
+    else reject(revived(answer.failure));
+  };
+  const ended = (code: number) => reject(new PanamaxError('internal', `thread ended with code ${code}`));
+  thread.once('message', answered).once('error', reject).once('exit', ended);
+  thread.postMessage(task);
+  return promise.finally(() => thread.off('message', answered).off('error', reject).off('exit', ended));
 }
 
 /** Finds how each layer of an image was compressed. */
@@ -89,7 +98,7 @@ export async function findCompressions(
   let start = 0;
   for (const [i, layer] of layers.entries()) {
     const size = layerSizes[i]!;
-    await finder.add(layer, start, size);
+    finder.add(layer, start, size);
     start += size;
   }
   return await finder.found();

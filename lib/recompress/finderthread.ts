@@ -9,7 +9,6 @@ import type { Compression } from './recipe.ts';
 /** The body of the thread that finds how layers were compressed, one behind the other. */
 
 export interface FinderTask {
-  readonly id: number;
   readonly layer: CompressedLayer;
   /** The file of the layer stream, and where the layer stands in it. */
   readonly path: string;
@@ -17,16 +16,13 @@ export interface FinderTask {
   readonly size: number;
 }
 
-export interface FinderAnswer {
-  readonly id: number;
-  readonly answer: ThreadMessage<Compression | undefined>;
-}
+export type FinderAnswer = ThreadMessage<Compression | undefined>;
 
 const READ_SIZE = 256 * 1024;
 
 async function serve(): Promise<void> {
   for await (const [task] of on(parentPort!, 'message') as AsyncIterable<[FinderTask]>) {
-    const post = (answer: FinderAnswer['answer']) => parentPort!.postMessage({ id: task.id, answer });
+    const post = (answer: FinderAnswer) => parentPort!.postMessage(answer);
     try {
       post({ result: await find(task) });
     } catch (error) {

@@ -88,7 +88,7 @@ async function readImage(
       }
       tlshs.push(tlsh.digest());
       layers.push({ entries, files });
-      await finder.add(layer, start, spool.layerSizes.at(-1)!);
+      finder.add(layer, start, spool.layerSizes.at(-1)!);
     }
     const items = rootfs.nodes();
     const inodes = new Set(items.map(({ node }) => node).filter((node) => node.type === 'file'));

@@ -116,7 +116,9 @@ export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
 }
 
 function newLayers({ source, target, limits }: OciDeltaTask): NewLayer[] {
-  const known = new Set<Digest>(source.record.layers.map(({ diffID }) => diffID));
+  const held = new Set<Digest>(source.record.layers.map(({ diffID }) => diffID));
+  /** By what they are compressed: one layer may be there in two ways. */
+  const written = new Set<Digest>();
   const { manifest, manifestDocument, layers } = target.record;
   const descriptors = parseManifest(Buffer.from(manifestDocument), limits, manifest).layers;
   const found: NewLayer[] = [];
@@ -124,8 +126,8 @@ function newLayers({ source, target, limits }: OciDeltaTask): NewLayer[] {
   for (const [index, { diffID, digest, mediaType }] of layers.entries()) {
     const start = end;
     end += target.stream.layerSizes[index]!;
-    if (known.has(diffID)) continue;
-    known.add(diffID);
+    if (held.has(diffID) || written.has(digest)) continue;
+    written.add(digest);
     // `oci-delta import` takes no other compression for a layer that is carried as it is
     const isGzip = digest !== diffID && mediaType.endsWith('gzip');
     const whole = isGzip
