@@ -13,6 +13,7 @@ import {
   forgetFailures,
   listOutcomes,
   listPairs,
+  putOutcomes,
   putPlan,
 } from '../lib/run/record.ts';
 import { createStatusReader, type RunStatus } from '../lib/run/status.ts';
@@ -20,6 +21,7 @@ import { STAGES, type Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/store.ts';
 import { deltaJobs, pairingJobs, signatureJobs, type ItemJob } from '../workers/flow.ts';
 import { addCoordinator, ensureQueued } from '../workers/schedule.ts';
+import { findKnown } from './known.ts';
 
 export interface EnqueueOptions {
   readonly redis: string;
@@ -36,6 +38,9 @@ export interface StageTally {
   readonly queued: number;
   /** Before; they stay as they are unless they are to be retried. */
   readonly failed: number;
+  /** What the store has of other runs: nothing is added. */
+  readonly skipped: number;
+  /** Over in this run. */
   readonly done: number;
 }
 
@@ -66,9 +71,12 @@ export async function enqueue(plan: RunPlan, store: Store, options: EnqueueOptio
     const known = before
       ? await knownJobs(before, store)
       : { signature: signatureJobs(plan), pairing: [], delta: [] };
+    const skipped = await skipKnown(plan, store, options);
     const stages: Partial<Record<Stage, StageTally>> = {};
     for (const stage of STAGES) {
-      stages[stage] = await enqueueStage(plan.id, stage, known[stage], { store, queues, ...options });
+      const jobs = known[stage].filter(({ item }) => !skipped.has(item));
+      const tally = await enqueueStage(plan.id, stage, jobs, { store, queues, ...options });
+      stages[stage] = { ...tally, skipped: stage === 'signature' ? skipped.size : 0 };
     }
     const isOver = before && (await findReport(store, plan.id));
     if (!options.dryRun && !isOver) await addCoordinator(plan.id, randomBytes(4).toString('hex'), queues);
@@ -77,6 +85,28 @@ export async function enqueue(plan: RunPlan, store: Store, options: EnqueueOptio
     await queues.close();
     connection.redis.disconnect();
   }
+}
+
+/** Records what needs no job: images that have been read in other runs. @returns their items */
+async function skipKnown(
+  plan: RunPlan,
+  store: Store,
+  { dryRun }: Pick<EnqueueOptions, 'dryRun'>,
+): Promise<Set<string>> {
+  const over = await listOutcomes(store, plan.id, 'signature');
+  const left = signatureJobs(plan).filter(({ item }) => !over.has(item));
+  const references = left.map(({ reference }) => reference);
+  const known = await findKnown(references, plan.platform, store);
+  const skipped = left.filter(({ reference }) => known.has(reference));
+  if (!dryRun) {
+    const status = 'skipped' as const;
+    const outcomes = skipped.map(({ item, reference }) => {
+      const manifest = known.get(reference);
+      return [item, { status, reference, manifest }] as const;
+    });
+    await putOutcomes(store, plan.id, 'signature', new Map(outcomes));
+  }
+  return new Set(skipped.map(({ item }) => item));
 }
 
 async function knownJobs(plan: RunPlan, store: Store): Promise<Record<Stage, readonly ItemJob[]>> {
@@ -92,7 +122,7 @@ async function enqueueStage(
   stage: Stage,
   jobs: readonly ItemJob[],
   { store, queues, retryFailed, dryRun }: EnqueueOptions & { store: Store; queues: Queues },
-): Promise<StageTally> {
+): Promise<Omit<StageTally, 'skipped'>> {
   const over = await listOutcomes(store, run, stage);
   const failed = jobs.filter(({ item }) => over.get(item) === 'failed');
   const left = jobs.filter(({ item }) => !over.has(item));

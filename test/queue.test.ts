@@ -1,7 +1,7 @@
 /** Runs on a real queue: what they publish, what enqueueing again does, what failures leave. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, test, type TestContext } from 'node:test';
 import { createForest } from '../lib/pairing/forest.ts';
@@ -80,7 +80,7 @@ describe('a run on the queue', { skip }, () => {
     await startLocalWorker(t, { ...options, stages: ['delta'] });
     const plan = planOf(directory, RELEASES, { formats: ['xdelta', 'oci-delta'], top: 2 });
     const { stages } = await put(plan, store);
-    assert.deepEqual(stages.signature, { added: 5, queued: 0, failed: 0, done: 0 });
+    assert.deepEqual(stages.signature, { added: 5, queued: 0, failed: 0, skipped: 0, done: 0 });
     const status = await finishedRun(store, 'run');
     assert.deepEqual(status.failures, []);
     assert.deepEqual(status.stages, {
@@ -115,11 +115,11 @@ describe('a run on the queue', { skip }, () => {
     const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);
     const plan = planOf(directory, ['a1', 'a2', 'a3']);
     const dry = await put(plan, store, { dryRun: true });
-    assert.deepEqual(dry.stages.signature, { added: 3, queued: 0, failed: 0, done: 0 });
+    assert.deepEqual(dry.stages.signature, { added: 3, queued: 0, failed: 0, skipped: 0, done: 0 });
     await assert.rejects(createStatusReader(store, 'run'), { kind: 'not-found' });
     await put(plan, store);
     const again = await put({ ...plan, started: new Date(0).toISOString() }, store);
-    assert.deepEqual(again.stages.signature, { added: 0, queued: 3, failed: 0, done: 0 });
+    assert.deepEqual(again.stages.signature, { added: 0, queued: 3, failed: 0, skipped: 0, done: 0 });
     await assert.rejects(put({ ...plan, top: 2 }, store), {
       kind: 'usage',
       message: /asks for something else/,
@@ -127,9 +127,29 @@ describe('a run on the queue', { skip }, () => {
     await startLocalWorker(t, { redis: redis.url, store, directory });
     await finishedRun(store, 'run');
     const over = await put(plan, store);
-    const none = { added: 0, queued: 0, failed: 0, done: 3 };
+    const none = { added: 0, queued: 0, failed: 0, skipped: 0, done: 3 };
     assert.deepEqual(over.stages, { signature: none, pairing: none, delta: none });
     await assertIdle();
+  });
+
+  test('what other runs have read is skipped, and made anew where it is damaged', async (t) => {
+    const { directory, store } = await setUp(t);
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    await put(planOf(directory, ['a1', 'a2', 'b1'], { id: 'one' }), store);
+    assert.deepEqual((await finishedRun(store, 'one')).failures, []);
+    const sound = await objectsOf(directory);
+    const [signature] = Object.keys(sound).filter((key) => key.endsWith('.json.zst'));
+    await truncate(join(directory, 'store', signature!), 100);
+
+    const plan = planOf(directory, ['a1', 'a2', 'a3', 'b1'], { id: 'two' });
+    const tally = { added: 1, queued: 0, failed: 0, skipped: 3, done: 0 };
+    assert.deepEqual((await put(plan, store, { dryRun: true })).stages.signature, tally);
+    assert.deepEqual((await put(plan, store)).stages.signature, tally);
+    const { failures, stages } = await finishedRun(store, 'two');
+    assert.deepEqual(failures, []);
+    assert.deepEqual(stages.signature, { total: 4, done: 1, skipped: 3, failed: 0 });
+    const after = await objectsOf(directory);
+    assert.equal(after[signature!], sound[signature!]);
   });
 
   test('two runs at once make each pair once', async (t) => {
@@ -256,7 +276,7 @@ describe('failures', { skip }, () => {
     const dry = await put(plan, store, { retryFailed: true, dryRun: true });
     assert.equal(dry.stages.signature.added, 2);
     const retried = await put(plan, store, { retryFailed: true });
-    assert.deepEqual(retried.stages.signature, { added: 2, queued: 0, failed: 2, done: 2 });
+    assert.deepEqual(retried.stages.signature, { added: 2, queued: 0, failed: 2, skipped: 0, done: 2 });
     const repaired = await finishedRun(store, 'run');
     assert.deepEqual(
       repaired.failures.map(({ what }) => what),

@@ -1,3 +1,4 @@
+import { PanamaxError } from '../lib/errors.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
 import { scopeOf, type Candidate } from '../lib/pairing/ranking.ts';
 import type { StageContext } from '../lib/run/context.ts';
@@ -61,10 +62,16 @@ export const FLOW: StageHandlers = {
     const images = await loadScope(context.store, run, scope);
     const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
     const sources = [...referenceOf.keys()];
-    const { status, ...ranking } = await pairingStage(
-      { target: target.manifest, sources, ...(together && { together }) },
-      context,
-    );
+    const rank = () =>
+      pairingStage({ target: target.manifest, sources, ...(together && { together }) }, context);
+    const { status, ...ranking } = await rank().catch(async (error: unknown) => {
+      if (!(error instanceof PanamaxError) || error.kind !== 'bad-input') throw error;
+      // a signature that was there before the run was taken on trust, and is damaged
+      for (const { reference } of [target, ...images]) {
+        await signatureStage({ reference, ...platformOf(plan) }, context);
+      }
+      return rank();
+    });
     const choice = await choosePairs(ranking, plan, context.store);
     const jobs: DeltaJob[] = [];
     const namesOf = ({ source, images = [source] }: Candidate): ImageName[] =>

@@ -62,9 +62,9 @@ async function planOf(args: Arguments, signal: AbortSignal): Promise<RunPlan> {
 
 function formatEnqueued({ run, stages }: Enqueued, dryRun: boolean): string {
   const rows = STAGES.map((stage) => {
-    const { added, queued, failed, done } = stages[stage];
-    return [stage, ...[added, queued, failed, done].map(String)];
+    const { added, queued, failed, skipped, done } = stages[stage];
+    return [stage, ...[added, queued, failed, skipped, done].map(String)];
   });
-  const head = ['STAGE', dryRun ? 'TO ADD' : 'ADDED', 'QUEUED', 'FAILED', 'DONE'];
+  const head = ['STAGE', dryRun ? 'TO ADD' : 'ADDED', 'QUEUED', 'FAILED', 'SKIPPED', 'DONE'];
   return `run ${run}\n${formatTable([head, ...rows], 1)}`;
 }

@@ -93,6 +93,16 @@ export async function putOutcome(
   await store.put(keys.run(run, inRun.outcome(stage, item, outcome.status)), asDocument(document));
 }
 
+/** As `putOutcome`, for many, by item. */
+export async function putOutcomes(
+  store: Store,
+  run: string,
+  stage: Stage,
+  outcomes: ReadonlyMap<string, { readonly status: Status }>,
+): Promise<void> {
+  await each([...outcomes], ([item, outcome]) => putOutcome(store, run, stage, item, outcome));
+}
+
 /** How the items of a stage that are over ended, by item. Of two attempts the one that went well counts. */
 export async function listOutcomes(store: Store, run: string, stage: Stage): Promise<Map<string, Status>> {
   const found = new Map<string, Status>();
