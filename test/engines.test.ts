@@ -1,15 +1,18 @@
 /** Docker, podman and containerd: what panamax writes they load, what they export it reads, and it knows what is there. */
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { openEngine } from '../lib/engine/engine.ts';
 import type { EngineTransport } from '../lib/engine/transport.ts';
+import { EXIT_CODES } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { applyPatch, makePatch } from './support/patch.ts';
+import { panamaxWith } from './support/panamax.ts';
 import { missing, notRoot } from './support/programs.ts';
 import { releaseLayers, writeRelease } from './support/releases.ts';
 import { SITE_ENGINES } from './support/siteengines.ts';
@@ -53,6 +56,40 @@ for (const [name, site] of Object.entries(SITE_ENGINES)) {
       await assert.rejects(engine.export(`${repository}:none`, file('none.tar')), { kind: 'not-found' });
       await assert.rejects(engine.load(file('patch')), { kind: 'io' });
       assert.equal((await engine.list()).length, 1);
+    },
+  );
+}
+
+for (const [transport, site] of Object.entries(SITE_ENGINES)) {
+  test(
+    `${transport}: apply from an image of the engine to one`,
+    { skip: missing(...site.programs) || notRoot() },
+    async (t) => {
+      const user = await site.start(t);
+      const directory = await temporaryDirectory(t);
+      const file = (name: string) => join(directory, name);
+      await writeRelease(file('1'), 1, 1);
+      const layout = await writeRelease(file('2'), 1, 2);
+      const name = 'registry.example:5000/team/app';
+      await makePatch(file('2'), file('1'), file('back'));
+      await makePatch(file('1'), file('2'), file('patch'));
+      await applyPatch(file('back'), file('2'), `docker-archive:${file('1.tar')}:${name}:1`);
+      await site.load(user, file('1.tar'));
+      const images = ['--source', `${transport}:${name}:1`, '--output', `${transport}:${name}:2`];
+      const { code, stderr } = await panamaxWith(
+        user.env,
+        'apply',
+        file('patch'),
+        ...images,
+        '--scratch',
+        file('scratch'),
+      );
+      assert.equal(code, 0, stderr);
+      assert.equal(await site.imageID(user, `${name}:2`), layout.configDigest);
+      assert.deepEqual(await readdir(file('scratch')), []);
+      const missing = ['--source', `${transport}:${name}:9`, '--output', `oci:${file('out')}`];
+      const failed = await panamaxWith(user.env, 'apply', file('patch'), ...missing);
+      assert.equal(failed.code, EXIT_CODES['not-found'], failed.stderr);
     },
   );
 }

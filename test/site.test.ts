@@ -193,6 +193,61 @@ describe('a site that trusts a key', () => {
   });
 });
 
+test('apply and diff with keys', async (t) => {
+  const { made } = await signed(t);
+  const path = (name: string) => join(made.directory, name);
+  await panamax('keygen', path('other'));
+  const output = ['--source', path('1'), '--output', `oci:${path('out')}`];
+  const key = (name: string) => ['--verify-key', path(`${name}.pub`)];
+  // of the store, and by diff, in both formats
+  const files = (await readdir(made.store, { recursive: true })).filter((file) => file.endsWith('.xdelta'));
+  const target = made.images[1]!.manifestDigest.replace(':', '-');
+  const source = made.images[0]!.manifestDigest.replace(':', '-');
+  const stored = join(
+    made.store,
+    files.find((file) => file.includes(`${target}/${source}`))!,
+  );
+  await panamaxJson('apply', stored, ...output, ...key('owner'));
+  for (const format of ['xdelta', 'oci-delta']) {
+    const patch = path(`patch.${format}`);
+    const diff = ['diff', path('1'), path('2'), '-o', patch, '--format', format, '--effort', 'fast'];
+    await panamaxJson(...(diff as [string]));
+    await panamaxFails(
+      'untrusted',
+      /nobody has signed the patch/,
+      'apply',
+      patch,
+      ...output,
+      ...key('owner'),
+    );
+    await panamaxJson(...(diff as [string]), '--sign', path('owner.key'));
+    await panamaxJson('apply', patch, ...output, ...key('other'), ...key('owner'));
+    await panamaxFails('untrusted', /not signed by a key/, 'apply', patch, ...output, ...key('other'));
+    // another patch under this name, and this one's descriptor changed
+    const sound = await readFile(`${patch}.json`, 'utf8');
+    const other = ['--descriptor', `${pathOf(third!)}.json`];
+    await panamaxFails(
+      'bad-patch',
+      /not the one that was signed/,
+      'apply',
+      patch,
+      ...output,
+      ...key('owner'),
+      ...other,
+    );
+    const digests = [made.images[1]!.configDigest, made.images[2]!.configDigest] as const;
+    await writeFile(`${patch}.json`, sound.replaceAll(...digests));
+    await panamaxFails(
+      'untrusted',
+      /the signature is not of what is said/,
+      'apply',
+      patch,
+      ...output,
+      ...key('owner'),
+    );
+  }
+});
+
 for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
   test(
     `${transport}: the second release at a site that has the first`,

@@ -1,9 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { PanamaxError } from '../../lib/errors.ts';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
+import { descriptorBeside, verifyPatchFile } from '../../lib/delta/signed.ts';
 import { formatReference } from '../../lib/oci/reference.ts';
 import { keepsManifest, parseDestination } from '../../lib/oci/writer.ts';
 import { createScratch } from '../../lib/scratch.ts';
+import { readVerifyKeys } from '../../lib/trust/key.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { REGISTRY_OPTIONS } from '../registry.ts';
 import { printResult, scratchParent } from '../session.ts';
@@ -31,6 +33,17 @@ export const applyCommand: Command = {
       type: 'boolean',
       help: 'layers as plain tars: faster, but the manifest digest is not kept',
     },
+    'verify-key': {
+      type: 'string',
+      multiple: true,
+      value: 'PUB',
+      help: 'only where one of these keys has signed the patch',
+    },
+    descriptor: {
+      type: 'string',
+      value: 'FILE',
+      help: "with the patch's signature (default: PATCH.json, as the store and diff --sign have it)",
+    },
     ...REGISTRY_OPTIONS,
     ...COMMON,
   },
@@ -47,6 +60,11 @@ export const applyCommand: Command = {
     const { size } = await stat(patch!).catch(() => {
       throw new PanamaxError('not-found', 'no such patch', { found: patch! });
     });
+    const keys = args.list('verify-key');
+    if (keys.length > 0) {
+      const descriptor = args.text('descriptor') ?? descriptorBeside(patch!);
+      await verifyPatchFile(patch!, descriptor, await readVerifyKeys(keys), args.limits);
+    }
     await using scratch = await createScratch(scratchParent(args));
     const target = await applyPatchFile(
       { patch: patch!, sources, destination, isPlain, ...args.platform },

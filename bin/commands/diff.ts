@@ -1,4 +1,13 @@
-import { copyFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
+import type { Effort } from '../../lib/delta/alignment.ts';
+import {
+  imageName,
+  serializeDescriptor,
+  signDescriptor,
+  sourceName,
+  type PatchDescriptor,
+} from '../../lib/delta/descriptor.ts';
+import { descriptorBeside } from '../../lib/delta/signed.ts';
 import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { replaceFile } from '../../lib/file.ts';
@@ -10,7 +19,7 @@ import { COMMON, operandCount, type Command } from '../command.ts';
 import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
 import { formatShare, formatSize } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, scratchParent } from '../session.ts';
+import { printResult, readSigning, scratchParent } from '../session.ts';
 
 const USAGE = 'OLD NEW -o FILE [options]';
 
@@ -20,6 +29,11 @@ export const diffCommand: Command = {
   options: {
     output: { type: 'string', short: 'o', value: 'FILE', help: 'the patch' },
     ...DELTA_OPTIONS,
+    sign: {
+      type: 'string',
+      value: 'KEY',
+      help: 'sign it with a private key of keygen, in FILE.json beside it',
+    },
     ...REGISTRY_OPTIONS,
     ...COMMON,
   },
@@ -30,6 +44,7 @@ export const diffCommand: Command = {
     const formats = parseFormats(args);
     if (formats.length > 1)
       throw new PanamaxError('usage', 'one file holds one format', { found: '--format both' });
+    const { sign } = await readSigning(args);
     const [old, target] = args.operands;
     await using scratch = await createScratch(scratchParent(args));
     const result = await runThread<DeltaTask, DeltaResult>(
@@ -47,6 +62,7 @@ export const diffCommand: Command = {
     const { path, ...patch } = result.patches[0]!;
     await replaceFile(output, (part) => copyFile(path, part));
     const pull = pullSize(result.target, result.source);
+    if (sign) await putDescriptor(output, signDescriptor(descriptorOf(result, parseEffort(args)), sign));
     const isExact = canBeExact(result.target);
     printResult(
       args,
@@ -63,3 +79,19 @@ export const diffCommand: Command = {
     );
   },
 };
+
+function descriptorOf({ source, target, patches }: DeltaResult, effort: Effort): PatchDescriptor {
+  const { format, size, digest } = patches[0]!;
+  return {
+    format,
+    effort,
+    source: sourceName(source),
+    target: imageName(target),
+    patch: { size, digest },
+    sizes: { predicted: size, actual: size, pull: pullSize(target, source) },
+  };
+}
+
+async function putDescriptor(patch: string, descriptor: PatchDescriptor): Promise<void> {
+  await replaceFile(descriptorBeside(patch), (part) => writeFile(part, serializeDescriptor(descriptor)));
+}
