@@ -1,9 +1,9 @@
 /** From registry to site with real images: what moves, counted on the wire, with and without panamax. `--help`. */
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { formatShare, formatSize, formatTable } from '../bin/format.ts';
 import { panamaxWith } from '../test/support/panamax.ts';
 import { startPlant } from '../test/support/plant.ts';
@@ -37,7 +37,8 @@ async function main(): Promise<void> {
     const names = images.map((_, i) => `${plant.registry}/team/app:${i + 1}`);
     for (const [i, image] of images.entries()) {
       const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
-      execFileSync('skopeo', [...copy, `oci:${join(corpus, image)}`, `docker://${names[i]}`]);
+      // not in this thread's way: the proxy before the registry is in it
+      await promisify(execFile)('skopeo', [...copy, `oci:${join(corpus, image)}`, `docker://${names[i]}`]);
     }
     const [first, second] = names as [string, string];
     await plant.makePatches([`docker://${second}`], '--sources', `docker://${first}`);

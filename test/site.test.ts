@@ -201,12 +201,13 @@ test('apply and diff with keys', async (t) => {
   const key = (name: string) => ['--verify-key', path(`${name}.pub`)];
   // of the store, and by diff, in both formats
   const files = (await readdir(made.store, { recursive: true })).filter((file) => file.endsWith('.xdelta'));
-  const target = made.images[1]!.manifestDigest.replace(':', '-');
-  const source = made.images[0]!.manifestDigest.replace(':', '-');
-  const stored = join(
-    made.store,
-    files.find((file) => file.includes(`${target}/${source}`))!,
-  );
+  const [source, target, third] = made.images.map(({ manifestDigest }) => manifestDigest.replace(':', '-'));
+  const pathOf = (to: string) =>
+    join(
+      made.store,
+      files.find((file) => file.includes(`${to}/${source!}`))!,
+    );
+  const stored = pathOf(target!);
   await panamaxJson('apply', stored, ...output, ...key('owner'));
   for (const format of ['xdelta', 'oci-delta']) {
     const patch = path(`patch.${format}`);
