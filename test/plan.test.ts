@@ -90,6 +90,43 @@ test('the most valuable come first, those without value not at all', () => {
   assert.deepEqual(bytes, { withoutPatches: 10_100 + 110_100, withPatches: 2010 + 110_100 });
 });
 
+test('what exists already serves, and leads on', () => {
+  const sets = [
+    { images: ['r1'], sites: 100 },
+    { images: ['r2'], sites: 10 },
+    { images: ['a', 'b'], sites: 1 },
+  ];
+  const pullSizes = new Map([['r3', 100]]);
+  const possible = [
+    patch('r1', 'r3', 20),
+    patch('r2', 'r3', 15),
+    { ...patch('a+b', 'r3', 30), images: ['a', 'b'] },
+  ];
+  const existing = [{ source: 'r1', target: 'r2', size: 6 }];
+  const plan = planPatches(sets, pullSizes, possible, { pairs: 1 }, existing);
+  // 100 sites in two steps of 21 instead of one of 20, and ten in one
+  assert.deepEqual(
+    plan.patches.map(({ source, saves, sites }) => [source, saves, sites]),
+    [['r2', 79 * 100 + 85 * 10, 110]],
+  );
+  const all = planPatches(sets, pullSizes, possible, { pairs: 3 }, existing);
+  assert.deepEqual(
+    all.patches.map(({ source, saves, sites }) => [source, saves, sites]),
+    [
+      ['r2', 8750, 110],
+      ['r1', 100, 100],
+      ['a+b', 70, 1],
+    ],
+  );
+  const made = [...existing, { source: 'r2', target: 'r3', size: 15 }];
+  const rest = planPatches(sets, pullSizes, possible, { pairs: 3 }, made);
+  assert.deepEqual(
+    rest.patches.map(({ source }) => source),
+    ['r1', 'a+b'],
+  );
+  assert.equal(rest.bytes.withoutPatches, 21 * 100 + 15 * 10 + 100);
+});
+
 test('plans a thousand targets for ten thousand sites', () => {
   const { sets, pullSizes, possible } = makeInventory(10_000, 1000, numbers(1));
   const plan = planPatches(sets, pullSizes, possible, { pairs: 2000 });

@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
 import type { Digest } from '../../lib/oci/descriptor.ts';
 import { pullSize } from '../../lib/oci/record.ts';
-import { planPatches, type Budget, type PossiblePatch } from '../../lib/pairing/plan.ts';
+import { planPatches, type Budget, type ExistingPatch, type PossiblePatch } from '../../lib/pairing/plan.ts';
 import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
 import type { StageContext } from '../../lib/run/context.ts';
+import { readIndex } from '../../lib/store/targetindex.ts';
 import type { PatchFormat } from '../../lib/store/layout.ts';
 import { parseInventory } from '../../producers/inventory.ts';
 import { pairingStage } from '../../workers/pairing.ts';
@@ -102,7 +103,14 @@ async function plan(args: Arguments, context: StageContext): Promise<void> {
       });
     }
   }
-  const { patches, seconds, bytes } = planPatches(sets, pullSizes, [...possible.values()], budget);
+  const existing: ExistingPatch[] = [];
+  for (const target of new Set([...pullSizes.keys(), ...sources] as Digest[])) {
+    for (const { source, size, format: made } of (await readIndex(store, target))?.patches ?? []) {
+      const images = source.images && { images: source.images };
+      if (made === format) existing.push({ source: source.manifest, ...images, target, size });
+    }
+  }
+  const { patches, seconds, bytes } = planPatches(sets, pullSizes, [...possible.values()], budget, existing);
   const named = patches.map((patch) => ({
     ...patch,
     source: (patch.images ?? [patch.source]).map((image) => references.get(image)!).join(' + '),

@@ -19,6 +19,12 @@ export interface PossiblePatch {
   readonly pull: number;
 }
 
+/** A patch that is there already: it serves, and leads on to what can be made from its target. */
+export type ExistingPatch = Pick<PossiblePatch, 'source' | 'images' | 'target' | 'size'>;
+
+/** Patches one behind the other, at most, before one that is planned. */
+const MOST_BEFORE = 2;
+
 /** At most so many patches, or so much processor time to make them. */
 export type Budget = { readonly pairs: number } | { readonly seconds: number };
 
@@ -51,6 +57,8 @@ interface Choice {
  * number of patches), and only those at the top have to be looked at again (Minoux 1978, lazy evaluation). Where costs
  * differ the plan is the better of two: best per cost, and best whatever the cost (Leskovec et al., KDD 2007).
  *
+ * A site also gets on with a patch from an image that it does not hold but can build by patches that exist.
+ *
  * @param pullSizes of the targets for a site that has nothing, in bytes
  */
 export function planPatches(
@@ -58,54 +66,51 @@ export function planPatches(
   pullSizes: ReadonlyMap<string, number>,
   possible: readonly PossiblePatch[],
   budget: Budget,
+  existing: readonly ExistingPatch[] = [],
 ): PatchPlan {
-  if ('pairs' in budget) return greedy(sets, pullSizes, possible, budget.pairs, () => 1);
-  const perCost = greedy(sets, pullSizes, possible, budget.seconds, ({ seconds }) => Math.max(seconds, 0.1));
-  const affordable = possible.filter(({ seconds }) => Math.max(seconds, 0.1) <= budget.seconds);
-  const whatever = greedy(
-    sets,
-    pullSizes,
-    affordable,
-    budget.seconds,
-    ({ seconds }) => Math.max(seconds, 0.1),
-    true,
-  );
+  const inventory = { sets, pullSizes, existing };
+  if ('pairs' in budget) return greedy(inventory, possible, budget.pairs, () => 1);
+  const costOf = ({ seconds }: PossiblePatch) => Math.max(seconds, 0.1);
+  const perCost = greedy(inventory, possible, budget.seconds, costOf);
+  const affordable = possible.filter((patch) => costOf(patch) <= budget.seconds);
+  const whatever = greedy(inventory, affordable, budget.seconds, costOf, true);
   return whatever.bytes.withPatches < perCost.bytes.withPatches ? whatever : perCost;
 }
 
+interface Inventory {
+  readonly sets: readonly SiteSet[];
+  readonly pullSizes: ReadonlyMap<string, number>;
+  readonly existing: readonly ExistingPatch[];
+}
+
 function greedy(
-  sets: readonly SiteSet[],
-  pullSizes: ReadonlyMap<string, number>,
+  { sets, pullSizes, existing }: Inventory,
   possible: readonly PossiblePatch[],
   budget: number,
   costOf: (patch: PossiblePatch) => number,
   byBenefit = false,
 ): PatchPlan {
-  const holders = new Map<string, number[]>();
-  for (const [s, { images }] of sets.entries()) {
-    for (const image of new Set(images)) {
-      const list = holders.get(image);
-      if (list) list.push(s);
-      else holders.set(image, [s]);
-    }
-  }
-  const held = sets.map(({ images }) => new Set(images));
-  const holdersOf = ({ source, images = [source] }: PossiblePatch): readonly number[] => {
-    const [first, ...others] = images;
-    const all = holders.get(first!) ?? [];
-    return others.length === 0 ? all : all.filter((s) => others.every((image) => held[s]!.has(image)));
-  };
+  const holdersOf = findHolders(sets, existing);
   // what each set's sites move for each target now; 0 where they hold it
   const moved = new Map<string, Float64Array>();
   for (const [target, pull] of pullSizes) {
     const row = new Float64Array(sets.length).fill(pull);
-    for (const s of holders.get(target) ?? []) row[s] = 0;
+    for (const { set, before } of holdersOf({ source: target })) if (before === 0) row[set] = 0;
     moved.set(target, row);
   }
   for (const patch of possible) {
     const row = moved.get(patch.target)!;
-    for (const s of holdersOf(patch)) row[s] = Math.min(row[s]!, patch.pull);
+    for (const { set, before } of holdersOf(patch)) {
+      if (before === 0) row[set] = Math.min(row[set]!, patch.pull);
+    }
   }
+  const apply = (patch: ExistingPatch) => {
+    const row = moved.get(patch.target);
+    for (const { set, before } of row ? holdersOf(patch) : []) {
+      row![set] = Math.min(row![set]!, before + patch.size);
+    }
+  };
+  existing.forEach(apply);
   const total = () => {
     let sum = 0;
     for (const row of moved.values()) for (const [s, bytes] of row.entries()) sum += bytes * sets[s]!.sites;
@@ -116,10 +121,11 @@ function greedy(
     const row = moved.get(target)!;
     let saves = 0;
     let sites = 0;
-    for (const s of holdersOf(patch)) {
-      if (row[s]! <= size) continue;
-      saves += (row[s]! - size) * sets[s]!.sites;
-      sites += sets[s]!.sites;
+    for (const { set, before } of holdersOf(patch)) {
+      const saved = row[set]! - before - size;
+      if (saved <= 0) continue;
+      saves += saved * sets[set]!.sites;
+      sites += sets[set]!.sites;
     }
     return { saves, sites };
   };
@@ -144,13 +150,48 @@ function greedy(
       continue;
     }
     const { patch } = top;
-    const row = moved.get(patch.target)!;
-    for (const s of holdersOf(patch)) row[s] = Math.min(row[s]!, patch.size);
+    apply(patch);
     patches.push({ ...patch, saves, sites });
     left -= top.cost;
     seconds += patch.seconds;
   }
   return { patches, seconds, bytes: { withoutPatches, withPatches: total() } };
+}
+
+/** A set of sites that have an image, or can build it. */
+interface Holder {
+  readonly set: number;
+  /** Bytes of the patches that build it; 0 where it is held. */
+  readonly before: number;
+}
+
+/** Tells which sets have the source of a patch. */
+function findHolders(
+  sets: readonly SiteSet[],
+  existing: readonly ExistingPatch[],
+): (patch: Pick<PossiblePatch, 'source' | 'images'>) => readonly Holder[] {
+  const held = sets.map(({ images }) => new Set(images));
+  const holders = new Map<string, Map<number, number>>();
+  const add = (image: string, set: number, before: number) => {
+    let list = holders.get(image);
+    if (!list) holders.set(image, (list = new Map<number, number>()));
+    list.set(set, Math.min(before, list.get(set) ?? Infinity));
+  };
+  for (const [set, images] of held.entries()) for (const image of images) add(image, set, 0);
+  const holdersOf = ({ source, images = [source] }: Pick<PossiblePatch, 'source' | 'images'>): Holder[] => {
+    const [first, ...others] = images;
+    const all = [...(holders.get(first!) ?? [])].map(([set, before]) => ({ set, before }));
+    if (others.length === 0) return all;
+    return all.filter(({ set }) => images.every((image) => held[set]!.has(image)));
+  };
+  for (let round = 0; round < MOST_BEFORE; round++) {
+    const found = existing.map((patch) => ({ patch, from: holdersOf(patch) }));
+    for (const { patch, from } of found) {
+      for (const { set, before } of from) add(patch.target, set, before + patch.size);
+    }
+  }
+  const lists = new Map([...holders].map(([image]) => [image, holdersOf({ source: image })]));
+  return (patch) => (patch.images ? holdersOf(patch) : (lists.get(patch.source) ?? []));
 }
 
 /** A binary heap: what comes before all others is popped first. */
