@@ -67,6 +67,7 @@ async function readImage(
     const contents = new Map<Digest, number>();
     const records: ContentRecord[] = [];
     const layers: Omit<LayerSketch, 'tlsh'>[] = [];
+    const stored: StoredContent[] = [];
     const tlshs: Promise<string | null>[] = [];
     for (const layer of image.layers) {
       const where = `${image.reference} layer ${layer.descriptor.digest}`;
@@ -78,6 +79,7 @@ async function readImage(
         rootfs.add(entry, content);
         entries++;
         if (!content) continue;
+        stored.push(content);
         const { digest, sketch } = content;
         let index = contents.get(digest);
         if (index === undefined) {
@@ -86,7 +88,7 @@ async function readImage(
         }
         files.push({ path: entry.path, content: index });
       }
-      tlshs.push(tlsh.digest());
+      tlshs.push(tlsh.endLayer());
       layers.push({ entries, files });
       finder.add(layer, start, spool.layerSizes.at(-1)!);
     }
@@ -100,7 +102,7 @@ async function readImage(
       contentDigest: contentDigest(items),
       contentSize,
       files: fileTable(items),
-      tlsh: await tlshOf(items, tlsh),
+      tlsh: await tlshOf(items, stored, tlsh),
       layers: await Promise.all(layers.map(async (layer, i) => ({ tlsh: await tlshs[i]!, ...layer }))),
       contents: records,
       // last, because it may take as long as all else
@@ -161,7 +163,8 @@ function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tls
     },
     finish() {
       expander.end();
-      if (entry.sparse) tlsh.addContent(entry, offset);
+      if (entry.sparse) tlsh.addFile({ entry, offset });
+      else tlsh.endFile();
       const digest = `sha256:${hash.digest('hex')}` as const;
       return {
         digest,
@@ -174,13 +177,19 @@ function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tls
   };
 }
 
-/** TLSH over the contents of the regular files in path order, each inode once. */
-function tlshOf(items: readonly RootfsItem<StoredContent>[], tlsh: StreamTlsh): Promise<string | null> {
-  const seen = new Set<unknown>();
-  for (const { node } of items) {
-    if (!node.content || seen.has(node)) continue;
-    seen.add(node);
-    tlsh.addContent(node.content.entry, node.content.offset);
-  }
-  return tlsh.digest();
+/**
+ * TLSH over the contents of the regular files in path order, each inode once.
+ *
+ * @param stored all that were read
+ */
+function tlshOf(
+  items: readonly RootfsItem<StoredContent>[],
+  stored: readonly StoredContent[],
+  tlsh: StreamTlsh,
+): Promise<string | null> {
+  const seen = new Set(items.flatMap(({ node }) => node.content ?? []));
+  return tlsh.reordered(
+    seen,
+    stored.filter((content) => !seen.has(content)),
+  );
 }

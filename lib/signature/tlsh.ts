@@ -13,6 +13,10 @@ import { PanamaxError, printable } from '../errors.ts';
 export interface TlshHasher {
   /** Takes the next bytes of the stream. The chunk may be reused by the caller afterwards. */
   update(chunk: Uint8Array): void;
+  /** What comes next is another file. */
+  endFile(): void;
+  /** Counts of the windows within files, up to the last end of one. */
+  readonly within: Float64Array;
   /**
    * The digest of all bytes so far, 70 upper-case hexadecimal digits; more may follow. Null where the reference
    * gives none: under 256 bytes, or so uniform that at most half of the buckets were hit.
@@ -59,13 +63,13 @@ const SALT_13 = salted(13);
 /** Hits per bucket, counted before the last step of Pearson's hash: that is a permutation and can wait. */
 const hits = new Uint32Array(256);
 
-/** Counts the six byte triplets of every window in `block[0, end)` into `hits`; returns the next checksum. */
-function countWindows(block: Uint8Array, end: number, checksum: number): number {
-  let e = block[0]!;
-  let d = block[1]!;
-  let c = block[2]!;
-  let b = block[3]!;
-  for (let i = HISTORY; i < end; i++) {
+/** Counts the six byte triplets of every window that ends in `block[start, end)` into `hits`; returns the next checksum. */
+function countWindows(block: Uint8Array, start: number, end: number, checksum: number): number {
+  let e = block[start - 4]!;
+  let d = block[start - 3]!;
+  let c = block[start - 2]!;
+  let b = block[start - 1]!;
+  for (let i = start; i < end; i++) {
     const a = block[i]!;
     checksum = PEARSON[PEARSON[SALT_0[a]! ^ b]! ^ checksum]!;
     hits[PEARSON[SALT_2[a]! ^ b]! ^ c]!++;
@@ -82,22 +86,54 @@ function countWindows(block: Uint8Array, end: number, checksum: number): number 
   return checksum;
 }
 
-/** A hasher with 64 KiB of buffer, for streams of any length, cut into chunks anywhere. */
-export function createTlsh(): TlshHasher {
+/** What `countWindows` returns, without the counting. */
+function nextChecksum(block: Uint8Array, start: number, end: number, checksum: number): number {
+  let b = block[start - 1]!;
+  for (let i = start; i < end; i++) {
+    const a = block[i]!;
+    checksum = PEARSON[PEARSON[SALT_0[a]! ^ b]! ^ checksum]!;
+    b = a;
+  }
+  return checksum;
+}
+
+/**
+ * A hasher with 64 KiB of buffer, for streams of any length, cut into chunks anywhere.
+ *
+ * Where the same files are hashed in several orders, what lies within files is counted once: only windows over ends of
+ * files differ, and the checksum.
+ *
+ * @param known counts of the windows within all files that will come, as `within` of others had them
+ */
+export function createTlsh(known?: Float64Array): TlshHasher {
   const block = new Uint8Array(BLOCK_SIZE);
-  const counts = new Float64Array(256);
+  const within = known?.slice() ?? new Float64Array(256);
+  const across = new Float64Array(256);
   let filled = 0;
+  /** Bytes at the block's beginning that have been counted. */
+  let counted = 0;
+  /** Bytes to come that are in windows with bytes of files before. */
+  let acrossLeft = 0;
   let length = 0;
   let checksum = 0;
 
-  function flush(): void {
-    checksum = countWindows(block, filled, checksum);
+  function count(start: number, end: number, counts: Float64Array): void {
+    if (start >= end) return;
+    checksum = countWindows(block, start, end, checksum);
     for (let i = 0; i < hits.length; i++) counts[PEARSON[i]!]! += hits[i]!;
     hits.fill(0);
-    if (filled > HISTORY) {
-      block.copyWithin(0, filled - HISTORY, filled);
-      filled = HISTORY;
-    }
+  }
+
+  function flush(): void {
+    const border = Math.min(filled, counted + acrossLeft);
+    acrossLeft -= border - counted;
+    count(Math.max(counted, HISTORY), border, across);
+    const start = Math.max(border, HISTORY);
+    if (!known) count(start, filled, within);
+    else if (start < filled) checksum = nextChecksum(block, start, filled, checksum);
+    counted = Math.min(filled, HISTORY);
+    block.copyWithin(0, filled - counted, filled);
+    filled = counted;
   }
 
   return {
@@ -111,8 +147,14 @@ export function createTlsh(): TlshHasher {
         if (filled === BLOCK_SIZE) flush();
       }
     },
+    endFile() {
+      flush();
+      acrossLeft = HISTORY;
+    },
+    within,
     digest() {
       flush();
+      const counts = across.map((value, i) => value + within[i]!);
       return digestOf(counts.subarray(0, BUCKETS), length, checksum);
     },
   };

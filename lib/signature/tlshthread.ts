@@ -1,11 +1,15 @@
 import { openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import { END, HOLE } from './streamtlsh.ts';
 import { createTlsh, type TlshHasher } from './tlsh.ts';
 
-/** The body of the thread that hashes ranges of a file that is still being written. */
+/**
+ * The body of the thread that hashes ranges of a file that is still being written: layer by layer; then, once it was told
+ * which files are left out, those that remain in another order, of which little has to be counted again.
+ */
 
-/** Pairs of offset and size; an offset of -1 stands for zeros. Without ranges: the digest is wanted, the next one begins. */
-export type TlshRequest = Float64Array | 'digest';
+/** Pairs of offset and size, or what is to be done with what they named. */
+export type TlshRequest = Float64Array | 'layer' | 'left-out' | 'rest';
 export type TlshAnswer = { readonly digest: string | null } | { readonly failure: string };
 
 const ZEROS = new Uint8Array(64 * 1024);
@@ -13,13 +17,15 @@ const READ_SIZE = 1024 ** 2;
 
 const file = openSync(workerData as string, 'r');
 const buffer = new Uint8Array(READ_SIZE);
+const within = new Float64Array(256);
 let tlsh: TlshHasher = createTlsh();
 
 function hashRanges(ranges: Float64Array): void {
   for (let i = 0; i < ranges.length; i += 2) {
     const offset = ranges[i]!;
     const end = offset + ranges[i + 1]!;
-    if (offset < 0) hashZeros(ranges[i + 1]!);
+    if (offset === END) tlsh.endFile();
+    else if (offset === HOLE) hashZeros(ranges[i + 1]!);
     else for (let at = offset; at < end;) at += hashPart(at, Math.min(end - at, READ_SIZE));
   }
 }
@@ -37,8 +43,14 @@ function hashZeros(size: number): void {
 
 parentPort!.on('message', (request: TlshRequest) => {
   try {
-    if (request !== 'digest') return hashRanges(request);
+    if (typeof request !== 'string') return hashRanges(request);
+    if (request === 'left-out') {
+      for (const [i, count] of tlsh.within.entries()) within[i]! -= count;
+      tlsh = createTlsh(within);
+      return;
+    }
     const digest = tlsh.digest();
+    for (const [i, count] of tlsh.within.entries()) within[i]! += count;
     tlsh = createTlsh();
     parentPort!.postMessage({ digest } satisfies TlshAnswer);
   } catch (error) {
