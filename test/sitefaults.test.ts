@@ -1,16 +1,17 @@
 /** A site whose network, patches, processes and disks fail: it has what it had, or the new image, and gets there in the end. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { EXIT_CODES } from '../lib/errors.ts';
 import { snapshot } from './support/directory.ts';
 import type { EngineUser } from './support/engineuser.ts';
-import { panamaxWith, startPanamax } from './support/panamax.ts';
+import { panamax, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
 import { missing, notRoot } from './support/programs.ts';
 import { startProxy } from './support/proxy.ts';
 import { createRandom } from './support/random.ts';
@@ -256,6 +257,76 @@ for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
       const { method, reasons } = JSON.parse(stdout) as { method: string; reasons: string[] };
       assert.equal(method, 'pull');
       assert.match(reasons.join('\n'), /the store knows no .*:2\nthe registry has no patch to this image/);
+      assert.ok(await site.hasSecond());
+    },
+  );
+}
+
+test(
+  'containerd: a pull from a registry with a password is made with the credentials of Docker',
+  {
+    skip: missing('containerd', 'ctr', 'docker-registry', 'htpasswd', 'skopeo') || notRoot(),
+  },
+  async (t) => {
+    const registry = await startRegistry(t, { user: 'site', password: 'secret of the site' });
+    const made = await makeSiteStore(t);
+    const name = `${registry.host}/team/app`;
+    const copy = ['--insecure-policy', 'copy', '-q', '--dest-tls-verify=false', '--preserve-digests'];
+    const creds = ['--dest-creds', 'site:secret of the site'];
+    await promisify(execFile)('skopeo', [...copy, ...creds, `oci:${made.directory}/2`, `docker://${name}:2`]);
+    const site = await siteWith(t, SITE_ENGINES.containerd, made, name);
+    const config = join(made.directory, 'docker');
+    await mkdir(config);
+    const env = { ...site.user.env, DOCKER_CONFIG: config };
+    const options = ['--engine', 'containerd', '--insecure-registry', registry.host, ...made.site, '--json'];
+    const refused = await panamaxWith(env, 'pull', `${name}:2`, ...options);
+    assert.equal(refused.code, EXIT_CODES.io);
+    assert.match(refused.stderr, /no credentials/);
+    assert.equal(await site.hasSecond(), false);
+    const auth = Buffer.from('site:secret of the site').toString('base64');
+    await writeFile(join(config, 'config.json'), JSON.stringify({ auths: { [registry.host]: { auth } } }));
+    const { code, stdout, stderr } = await panamaxWith(env, 'pull', `${name}:2`, ...options);
+    assert.equal(code, 0, stderr);
+    const { method, movedBytes, pullBytes } = JSON.parse(stdout) as Record<string, number | string>;
+    assert.equal(method, 'pull');
+    assert.ok(Number(movedBytes) >= Number(pullBytes));
+    assert.ok(await site.hasSecond());
+    assert.equal(
+      await SITE_ENGINES.containerd.manifest!(site.user, `${name}:2`),
+      made.images[1]!.manifestDigest,
+    );
+    assert.deepEqual((await left(made)).scratch, []);
+  },
+);
+
+for (const transport of ['containers-storage', 'containerd'] as const) {
+  const engine = SITE_ENGINES[transport];
+  const programs = [...engine.programs, 'docker-registry', 'skopeo'];
+  test(
+    `${transport}: where keys are trusted, what is pulled is what was signed, whatever the tag has become`,
+    {
+      skip: missing(...programs) || notRoot(),
+    },
+    async (t) => {
+      const registry = await startRegistry(t);
+      const made = await pushReleases(t, registry, { count: 3 });
+      const site = await siteWith(t, engine, made, made.name);
+      const path = (name: string) => join(made.directory, name);
+      await panamax('keygen', path('owner'));
+      const store = ['--store', path('registry-store')];
+      // signed is what the tag stands for, and no patch
+      await panamaxJson('tag', `${made.name}:2`, path('2'), '--sign', path('owner.key'), ...store);
+      await made.push(3, '2');
+      const registries = path('registries.conf');
+      await writeFile(registries, `[[registry]]\nlocation = "${registry.host}"\ninsecure = true\n`);
+      const env = { ...site.user.env, CONTAINERS_REGISTRIES_CONF: registries };
+      const options = ['--engine', transport, '--insecure-registry', registry.host, ...made.site, ...store];
+      const key = ['--verify-key', path('owner.pub'), '--json'];
+      const { code, stdout, stderr } = await panamaxWith(env, 'pull', `${made.name}:2`, ...options, ...key);
+      assert.equal(code, 0, stderr);
+      const { method, reasons } = JSON.parse(stdout) as { method: string; reasons: string[] };
+      assert.equal(method, 'pull');
+      assert.match(reasons.join('\n'), /not signed by a key that is trusted/);
       assert.ok(await site.hasSecond());
     },
   );

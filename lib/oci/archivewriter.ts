@@ -5,6 +5,7 @@ import { hexOf } from './descriptor.ts';
 import type { LayoutForm } from './form.ts';
 import { layoutIndex, LAYOUT_MARKER } from './layoutwriter.ts';
 import { replaceFile } from '../file.ts';
+import type { Image } from './image.ts';
 import type { ImageRecord } from './record.ts';
 import type { Destination, RebuiltLayer } from './writer.ts';
 
@@ -24,6 +25,31 @@ export async function writeArchive(
     addBytes(tar, blobName(image.config), Buffer.from(image.configDocument));
     addBytes(tar, blobName(form.descriptor.digest), form.manifest);
     addBytes(tar, 'index.json', layoutIndex(form.descriptor, name));
+    addBytes(tar, 'oci-layout', LAYOUT_MARKER);
+  });
+}
+
+/** Copies an image as it is, blob by blob, into an OCI layout as a tar. */
+export async function copyToArchive(
+  image: Image,
+  { path, name }: Omit<Destination, 'transport'>,
+): Promise<void> {
+  const { manifest, manifestBytes, manifestDigest, configDigest, configBytes } = image;
+  await writeTar(path, async (tar) => {
+    const seen = new Set<string>();
+    for (const layer of image.layers) {
+      const { digest, size } = layer.descriptor;
+      // what occurs twice is fetched once
+      if (!seen.has(blobName(digest))) await addLayer(tar, blobName(digest), size, layer.blob(), seen);
+    }
+    addBytes(tar, blobName(configDigest), configBytes);
+    addBytes(tar, blobName(manifestDigest), manifestBytes);
+    const descriptor = {
+      mediaType: manifest.mediaType,
+      digest: manifestDigest,
+      size: manifestBytes.length,
+    };
+    addBytes(tar, 'index.json', layoutIndex(descriptor, name));
     addBytes(tar, 'oci-layout', LAYOUT_MARKER);
   });
 }

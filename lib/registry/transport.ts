@@ -19,11 +19,23 @@ const IDLE_TIMEOUT = 60_000;
 /** To one host. */
 const MAX_CONNECTIONS = 4;
 
+const SETTINGS = { keepAlive: true, maxSockets: MAX_CONNECTIONS, scheduling: 'lifo' } as const;
+/** Shared by all clients of a thread: the limit is on hosts, not on clients. */
+const plain = new http.Agent(SETTINGS);
+/** By the certificates that are trusted. */
+const secureAgents = new Map<string, https.Agent>();
+
+function secureAgent(ca: readonly string[] | undefined): https.Agent {
+  const key = ca?.join('\n') ?? '';
+  const known = secureAgents.get(key);
+  const agent = known ?? new https.Agent({ ...SETTINGS, ...(ca && { ca: [...ca] }) });
+  secureAgents.set(key, agent);
+  return agent;
+}
+
 /** @param ca certificates that are trusted; Node's by default */
 export function createTransport(ca?: readonly string[]): Send {
-  const settings = { keepAlive: true, maxSockets: MAX_CONNECTIONS, scheduling: 'lifo' } as const;
-  const plain = new http.Agent(settings);
-  const secure = new https.Agent({ ...settings, ...(ca && { ca: [...ca] }) });
+  const secure = secureAgent(ca);
 
   return ({ method, url, headers, body }, signal) =>
     new Promise((resolve, reject) => {

@@ -3,7 +3,7 @@ import type { Engine } from '../engine/engine.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
-import { formatReleaseName, type ReleaseName } from '../oci/releasename.ts';
+import type { ReleaseName } from '../oci/releasename.ts';
 import type { Destination } from '../oci/writer.ts';
 import type { SourceHint } from '../registry/patches.ts';
 import type { Repository } from '../registry/registry.ts';
@@ -17,6 +17,7 @@ import type { Offer, Origin } from './origin.ts';
 import { registryOrigin } from './registryorigin.ts';
 import { findResidents, type Resident } from './resident.ts';
 import { storeOrigin } from './storeorigin.ts';
+import { pullWhole } from './whole.ts';
 
 export interface PullTask {
   readonly name: ReleaseName;
@@ -102,7 +103,16 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
     throw known.failure ?? new PanamaxError('no-patch', `no patch: ${known.reasons.join('; ')}`);
   }
   const { target, pullSize, moved, reasons } = known;
-  if (!task.dryRun) await enginePull(site.engine, task.name, site.verify && target, reasons);
+  if (!task.dryRun) {
+    const trusted = site.verify && target?.manifest;
+    await pullWhole(task, trusted, { ...site, engine: site.engine }, (count) => (moved.bytes += count)).catch(
+      (error: unknown) => {
+        site.signal.throwIfAborted();
+        const { kind, message } = toPanamaxError(error);
+        throw new PanamaxError(kind, `${message}; before that: ${reasons.join('; ')}`, {}, { cause: error });
+      },
+    );
+  }
   return {
     method: 'pull',
     ...(target && { target: { manifest: target.manifest, config: target.config } }),
@@ -132,25 +142,6 @@ function originsOf(task: PullTask, site: Site, known: Known): Origin[] {
     origins.push(registryOrigin(task, site, repository, () => known.target?.manifest, isWanted));
   }
   return origins;
-}
-
-/** @param trusted where keys say what the name stands for, the engine pulls that, whatever the tag has become */
-async function enginePull(
-  engine: Engine,
-  name: ReleaseName,
-  trusted: ImageName | undefined,
-  reasons: readonly string[],
-): Promise<void> {
-  try {
-    const { repository } = name;
-    const digest = trusted?.manifest ?? name.digest;
-    if (!digest) return await engine.pull(formatReleaseName(name));
-    await engine.pull(formatReleaseName({ repository, digest }));
-    if (trusted) await engine.tag(trusted.config, engineName(name));
-  } catch (error) {
-    const { kind, message } = toPanamaxError(error);
-    throw new PanamaxError(kind, `${message}; before that: ${reasons.join('; ')}`, {}, { cause: error });
-  }
 }
 
 /** What has come to be known on the way. */
