@@ -1,6 +1,6 @@
 /** Documents with anything anywhere in them: what is not understood is refused, never a crash. */
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
@@ -15,8 +15,9 @@ import { compareImages, parseRanking, rankCandidates, serializeRanking } from '.
 import { computeSignature } from '../lib/signature/compute.ts';
 import { parseSignature, serializeSignature, type Signature } from '../lib/signature/signature.ts';
 import { temporaryDirectory } from './support/directory.ts';
-import { blobPath, digestOf, writeLayout } from './support/layout.ts';
-import { mutated } from './support/mutation.ts';
+import { configOf, craneSave, dockerSave } from './support/dockerarchive.ts';
+import { blobPath, compress, digestOf, writeLayout } from './support/layout.ts';
+import { damaged, mutated } from './support/mutation.ts';
 import { writeTar } from './support/tar.ts';
 
 const LAYER = writeTar([{ path: 'etc/' }, { path: 'etc/motd', content: 'welcome '.repeat(100) }]);
@@ -41,6 +42,12 @@ async function understoodOrRefused(
 async function readImage(reference: string, scratch: string): Promise<Signature> {
   const image = await openImage(await parseReference(reference), { limits: DEFAULT_LIMITS });
   return computeSignature(image, scratch, DEFAULT_LIMITS);
+}
+
+/** Nothing of the image is left on disk, either. */
+async function readAndLeaveNothing(reference: string, scratch: string): Promise<void> {
+  await understoodOrRefused(() => readImage(reference, scratch));
+  await assert.rejects(stat(scratch), { code: 'ENOENT' });
 }
 
 async function signatureOf(t: TestContext): Promise<Signature> {
@@ -125,6 +132,61 @@ describe('of an image', () => {
       { numRuns: 150 },
     );
   });
+});
+
+describe('files that are damaged anywhere', () => {
+  const tar = writeTar([
+    { path: 'etc/' },
+    { path: 'etc/motd', content: 'welcome '.repeat(100) },
+    { path: 'etc/link', type: 'symlink', linkPath: 'motd' },
+    { path: 'etc/hard', type: 'hardlink', linkPath: 'etc/motd' },
+    { path: `${'d/'.repeat(70)}file`, content: 'long', format: 'gnu' },
+    { path: 'xattrs', content: 'x', xattrs: { 'user.a': 'b' } },
+    { path: 'etc/.wh.gone' },
+    ...(['gnu', '1.0'] as const).map((format) => ({
+      path: `sparse-${format}`,
+      content: 'z'.repeat(3000),
+      sparse: { format, runs: [0, 2000].map((offset) => ({ offset, size: 1000 })), size: 3000 },
+    })),
+  ]);
+
+  for (const compression of ['none', 'gzip', 'zstd'] as const) {
+    test(`a layer, before it is stored as ${compression}, and afterwards`, async (t) => {
+      const directory = await temporaryDirectory(t);
+      const [layout, scratch] = [join(directory, 'image'), join(directory, 'scratch')];
+      const whole = compress(tar, compression);
+      const both = fc.oneof(
+        damaged(tar).map((layer) => ({ layer, blob: compress(layer, compression) })),
+        damaged(Buffer.from(whole)).map((blob) => ({ layer: tar, blob })),
+      );
+      const property = fc.asyncProperty(both, async ({ layer, blob }) => {
+        await rm(layout, { recursive: true, force: true });
+        // whole ones around it: what is found of them comes in the middle of the other's end
+        await writeLayout(layout, [tar, layer, LAYER], { compression, blobs: [whole, blob] });
+        await readAndLeaveNothing(layout, scratch);
+      });
+      await fc.assert(property, { numRuns: 100 });
+    });
+  }
+
+  for (const [name, save] of [
+    ['docker', dockerSave],
+    ['crane', craneSave],
+  ] as const) {
+    test(`an archive of ${name}`, async (t) => {
+      const directory = await temporaryDirectory(t);
+      const [path, scratch] = [join(directory, 'image.tar'), join(directory, 'scratch')];
+      const layers = [tar, LAYER, tar];
+      const property = fc.asyncProperty(
+        damaged(save({ config: configOf(layers), layers })),
+        async (bytes) => {
+          await writeFile(path, bytes);
+          await readAndLeaveNothing(`docker-archive:${path}`, scratch);
+        },
+      );
+      await fc.assert(property, { numRuns: 150 });
+    });
+  }
 });
 
 describe('of the store and of patches', () => {

@@ -24,6 +24,8 @@ export interface BitWriter {
   pending(): number;
   /** Whole bytes, behind `align`. */
   bytes(bytes: Uint8Array): void;
+  /** A stored block (section 3.2.4) of at most 65535 bytes. */
+  stored(input: Uint8Array, isLast: boolean): void;
   /** Tokens of `symbols.ts` in the given codes, without the end of the block. */
   tokens(tokens: Int32Array, count: number, literals: Int32Array, offsets: Int32Array): void;
   /** The bytes that are whole; a copy, and the writer forgets them. */
@@ -59,26 +61,37 @@ export function createBitWriter(): BitWriter {
     count -= 16;
   }
 
+  function align(): void {
+    reserve(2);
+    for (; count > 0; count -= 8) {
+      out[size++] = held;
+      held >>>= 8;
+    }
+    count = 0;
+  }
+
+  function bytes(input: Uint8Array): void {
+    reserve(input.length + 2);
+    for (; count > 0; count -= 8) {
+      out[size++] = held;
+      held >>>= 8;
+    }
+    out.set(input, size);
+    size += input.length;
+  }
+
   return {
     bits,
     code: (code) => bits(code & 0xffff, code >>> 16),
-    align() {
-      reserve(2);
-      for (; count > 0; count -= 8) {
-        out[size++] = held;
-        held >>>= 8;
-      }
-      count = 0;
-    },
+    align,
     pending: () => count & 7,
-    bytes(bytes) {
-      reserve(bytes.length + 2);
-      for (; count > 0; count -= 8) {
-        out[size++] = held;
-        held >>>= 8;
-      }
-      out.set(bytes, size);
-      size += bytes.length;
+    bytes,
+    stored(input, isLast) {
+      bits(isLast ? 1 : 0, 3);
+      align();
+      bits(input.length, 16);
+      bits(~input.length & 0xffff, 16);
+      bytes(input);
     },
     tokens(tokens, tokenCount, literals, offsets) {
       reserve(tokenCount * TOKEN_SIZE);

@@ -1,19 +1,7 @@
 import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from './bits.ts';
 import { createDynamicHeader } from './goheader.ts';
 import { bitLength, generateCodes } from './gohuffman.ts';
-import {
-  END_OF_BLOCK,
-  LENGTH_CODE,
-  LENGTH_EXTRA,
-  LITERAL_COUNT,
-  MATCH,
-  MAX_STORED,
-  OFFSET_COUNT,
-  OFFSET_EXTRA,
-  OFFSET_MASK,
-  offsetCode,
-  tokenLength,
-} from './symbols.ts';
+import { countCodes, extraBits, END_OF_BLOCK, LITERAL_COUNT, MAX_STORED, OFFSET_COUNT } from './symbols.ts';
 
 /** Writes blocks of tokens as Go's compress/flate does (huffman_bit_writer.go). `input` is what the tokens stand for. */
 export interface GoBlockWriter {
@@ -23,7 +11,6 @@ export interface GoBlockWriter {
   dynamic(tokens: Int32Array, count: number, input: Uint8Array): void;
   /** Literals only, or stored where that does not save a sixteenth. */
   literals(input: Uint8Array): void;
-  stored(input: Uint8Array, isLast?: boolean): void;
 }
 
 export function createGoBlockWriter(out: BitWriter): GoBlockWriter {
@@ -39,17 +26,7 @@ export function createGoBlockWriter(out: BitWriter): GoBlockWriter {
   let offsetCount = 0;
 
   function index(tokens: Int32Array, count: number): void {
-    literalFrequencies.fill(0);
-    offsetFrequencies.fill(0);
-    for (let i = 0; i < count; i++) {
-      const token = tokens[i]!;
-      if (token < MATCH) {
-        literalFrequencies[token]!++;
-        continue;
-      }
-      literalFrequencies[257 + LENGTH_CODE[tokenLength(token)]!]!++;
-      offsetFrequencies[offsetCode(token & OFFSET_MASK)]!++;
-    }
+    countCodes(tokens, count, literalFrequencies, offsetFrequencies);
     literalFrequencies[END_OF_BLOCK]!++;
     literalCount = LITERAL_COUNT;
     while (literalFrequencies[literalCount - 1] === 0) literalCount--;
@@ -64,26 +41,11 @@ export function createGoBlockWriter(out: BitWriter): GoBlockWriter {
     header.prepare(literalCodes, literalCount, offsetCodes, offsetCount);
   }
 
-  function extraBits(): number {
-    let total = 0;
-    for (let i = 257; i < literalCount; i++) total += literalFrequencies[i]! * LENGTH_EXTRA[i - 257]!;
-    for (let i = 0; i < offsetCount; i++) total += offsetFrequencies[i]! * OFFSET_EXTRA[i]!;
-    return total;
-  }
-
   function bodySize(literals: Int32Array, offsets: Int32Array): number {
     return (
       bitLength(literalFrequencies, LITERAL_COUNT, literals) +
       bitLength(offsetFrequencies, OFFSET_COUNT, offsets)
     );
-  }
-
-  function stored(input: Uint8Array, isLast = false): void {
-    out.bits(isLast ? 1 : 0, 3);
-    out.align();
-    out.bits(input.length, 16);
-    out.bits(~input.length & 0xffff, 16);
-    out.bytes(input);
   }
 
   function writeDynamic(tokens: Int32Array, count: number): void {
@@ -93,16 +55,15 @@ export function createGoBlockWriter(out: BitWriter): GoBlockWriter {
   }
 
   return {
-    stored,
     smallest(tokens, count, input) {
       index(tokens, count);
       const isStorable = input !== undefined && input.length <= MAX_STORED;
       // the same for all but stored blocks, and Go leaves it out where none is in question
-      const extra = isStorable ? extraBits() : 0;
+      const extra = isStorable ? extraBits(literalFrequencies, offsetFrequencies) : 0;
       const fixedSize = 3 + bodySize(FIXED_LITERALS, FIXED_OFFSETS) + extra;
       const dynamicSize = header.size() + bodySize(literalCodes, offsetCodes) + extra;
       if (isStorable && (input.length + 5) * 8 < Math.min(fixedSize, dynamicSize)) {
-        stored(input);
+        out.stored(input, false);
       } else if (dynamicSize < fixedSize) {
         writeDynamic(tokens, count);
       } else {
@@ -114,7 +75,7 @@ export function createGoBlockWriter(out: BitWriter): GoBlockWriter {
     dynamic(tokens, count, input) {
       index(tokens, count);
       const size = header.size() + bodySize(literalCodes, offsetCodes);
-      if ((input.length + 5) * 8 < size + (size >> 4)) stored(input);
+      if ((input.length + 5) * 8 < size + (size >> 4)) out.stored(input, false);
       else writeDynamic(tokens, count);
     },
     literals(input) {
@@ -126,7 +87,7 @@ export function createGoBlockWriter(out: BitWriter): GoBlockWriter {
       header.prepare(literalCodes, END_OF_BLOCK + 1, noOffsetCodes, 1);
       const size = header.size() + bodySize(literalCodes, noOffsetCodes);
       if ((input.length + 5) * 8 < size + (size >> 4)) {
-        stored(input);
+        out.stored(input, false);
         return;
       }
       header.write(out);

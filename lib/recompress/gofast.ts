@@ -150,8 +150,8 @@ export function createGoFast(out: BitWriter): Deflater {
     finish() {
       if (size === MAX_STORED || size >= MIN_SEARCHED) flushBlock();
       else if (size > MAX_TINY) blocks.literals(buffer.subarray(MAX_STORED, MAX_STORED + size));
-      else if (size > 0) blocks.stored(buffer.subarray(MAX_STORED, MAX_STORED + size));
-      blocks.stored(new Uint8Array(), true);
+      else if (size > 0) out.stored(buffer.subarray(MAX_STORED, MAX_STORED + size), false);
+      out.stored(new Uint8Array(), true);
       out.align();
     },
   };

@@ -192,7 +192,7 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
     },
     finish() {
       deflate(true);
-      blocks.stored(new Uint8Array(), true);
+      out.stored(new Uint8Array(), true);
       out.align();
     },
   };

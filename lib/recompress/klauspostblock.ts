@@ -2,16 +2,13 @@ import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from './bits.ts';
 import { createDynamicHeader } from './goheader.ts';
 import { bitLength, generateCodes } from './gohuffman.ts';
 import {
+  countCodes,
+  extraBits,
   END_OF_BLOCK,
-  LENGTH_CODE,
   LENGTH_EXTRA,
   LITERAL_COUNT,
-  MATCH,
   OFFSET_COUNT,
   OFFSET_EXTRA,
-  OFFSET_MASK,
-  offsetCode,
-  tokenLength,
 } from './symbols.ts';
 
 /**
@@ -59,17 +56,7 @@ export function createKlauspostBlockWriter(out: BitWriter, isTrimmed: boolean): 
   }
 
   function count(tokens: Int32Array, tokenCount: number, isFlush: boolean): void {
-    literalFrequencies.fill(0);
-    offsetFrequencies.fill(0);
-    for (let i = 0; i < tokenCount; i++) {
-      const token = tokens[i]!;
-      if (token < MATCH) {
-        literalFrequencies[token]!++;
-        continue;
-      }
-      literalFrequencies[257 + LENGTH_CODE[tokenLength(token)]!]!++;
-      offsetFrequencies[offsetCode(token & OFFSET_MASK)]!++;
-    }
+    countCodes(tokens, tokenCount, literalFrequencies, offsetFrequencies);
     if (isFlush) literalFrequencies[END_OF_BLOCK] = 1;
   }
 
@@ -90,20 +77,9 @@ export function createKlauspostBlockWriter(out: BitWriter, isTrimmed: boolean): 
     );
   }
 
-  function extraBits(): number {
-    let total = 0;
-    for (let i = 257; i < LITERAL_COUNT; i++) total += literalFrequencies[i]! * LENGTH_EXTRA[i - 257]!;
-    for (let i = 0; i < OFFSET_COUNT; i++) total += offsetFrequencies[i]! * OFFSET_EXTRA[i]!;
-    return total;
-  }
-
   function stored(input: Uint8Array): void {
     endOpen();
-    out.bits(0, 3);
-    out.align();
-    out.bits(input.length, 16);
-    out.bits(~input.length & 0xffff, 16);
-    out.bytes(input);
+    out.stored(input, false);
   }
 
   function fixed(tokens: Int32Array, tokenCount: number): void {
@@ -136,7 +112,7 @@ export function createKlauspostBlockWriter(out: BitWriter, isTrimmed: boolean): 
           offsetCount = 1;
         }
       }
-      const extra = extraBits();
+      const extra = extraBits(literalFrequencies, offsetFrequencies);
       const storedSize = (input.length + 5) * 8;
       const isFew = allCount < MAX_FIXED_TOKENS;
       if (openHeader > 0) {

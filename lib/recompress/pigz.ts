@@ -23,11 +23,7 @@ export function createPigz({ level, blockSize, isParallel }: PigzOptions, out: B
     deflater.endBlock();
     const pending = out.pending();
     if ((pending & 1) === 1) {
-      // an empty stored block
-      out.bits(0, 3);
-      out.align();
-      out.bits(0, 16);
-      out.bits(0xffff, 16);
+      out.stored(new Uint8Array(), false);
     } else {
       // empty fixed blocks of ten bits
       while (out.pending() !== 0) out.bits(2, 10);

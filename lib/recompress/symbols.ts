@@ -122,3 +122,31 @@ function offsetCodes(): Uint8Array {
   const all = codesOf(OFFSET_BASE, WINDOW_SIZE);
   return Uint8Array.from({ length: 512 }, (_, i) => (i < 256 ? all[i]! : all[(i - 256) << 7]!));
 }
+
+/** How often literals, lengths and offsets have each of their codes. */
+export function countCodes(
+  tokens: Int32Array,
+  count: number,
+  literals: Int32Array,
+  offsets: Int32Array,
+): void {
+  literals.fill(0);
+  offsets.fill(0);
+  for (let i = 0; i < count; i++) {
+    const token = tokens[i]!;
+    if (token < MATCH) {
+      literals[token]!++;
+      continue;
+    }
+    literals[257 + LENGTH_CODE[tokenLength(token)]!]!++;
+    offsets[offsetCode(token & OFFSET_MASK)]!++;
+  }
+}
+
+/** Bits that are not part of codes. */
+export function extraBits(literals: Int32Array, offsets: Int32Array): number {
+  let total = 0;
+  for (let i = 257; i < LITERAL_COUNT; i++) total += literals[i]! * LENGTH_EXTRA[i - 257]!;
+  for (let i = 0; i < OFFSET_COUNT; i++) total += offsets[i]! * OFFSET_EXTRA[i]!;
+  return total;
+}

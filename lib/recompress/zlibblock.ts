@@ -1,15 +1,11 @@
 import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from './bits.ts';
 import {
+  countCodes,
   END_OF_BLOCK,
-  LENGTH_CODE,
   LENGTH_EXTRA,
   LITERAL_COUNT,
-  MATCH,
   OFFSET_COUNT,
   OFFSET_EXTRA,
-  OFFSET_MASK,
-  offsetCode,
-  tokenLength,
 } from './symbols.ts';
 import { buildTree, type ZlibTree } from './zlibtree.ts';
 
@@ -50,17 +46,7 @@ export function createZlibBlockWriter(out: BitWriter): ZlibBlockWriter {
   }
 
   function index(tokens: Int32Array, count: number): void {
-    literalFrequencies.fill(0);
-    offsetFrequencies.fill(0);
-    for (let i = 0; i < count; i++) {
-      const token = tokens[i]!;
-      if (token < MATCH) {
-        literalFrequencies[token]!++;
-        continue;
-      }
-      literalFrequencies[257 + LENGTH_CODE[tokenLength(token)]!]!++;
-      offsetFrequencies[offsetCode(token & OFFSET_MASK)]!++;
-    }
+    countCodes(tokens, count, literalFrequencies, offsetFrequencies);
     literalFrequencies[END_OF_BLOCK] = 1;
   }
 
@@ -82,11 +68,7 @@ export function createZlibBlockWriter(out: BitWriter): ZlibBlockWriter {
     const bytes = Math.min((dynamicBits + 3 + 7) >> 3, fixedBytes);
     const last = isLast ? 1 : 0;
     if (input !== undefined && input.length <= MAX_STORED && input.length + 4 <= bytes) {
-      out.bits(last, 3);
-      out.align();
-      out.bits(input.length, 16);
-      out.bits(~input.length & 0xffff, 16);
-      out.bytes(input);
+      out.stored(input, isLast);
       return;
     }
     if (fixedBytes === bytes) {

@@ -1,4 +1,4 @@
-/** Documents with something wrong in them, for property tests. */
+/** Documents and files with something wrong in them, for property tests. */
 import * as fc from 'fast-check';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -51,4 +51,30 @@ interface Place {
 function placesOf(document: Json | undefined): Place[] {
   if (typeof document !== 'object' || document === null) return [];
   return Object.entries(document).flatMap(([key, value]) => [{ parent: document, key }, ...placesOf(value)]);
+}
+
+const MAX_PIECE = 2000;
+
+/** The bytes with one to three changes: bits and numbers that are others, pieces that are gone, there twice, or new. */
+export function damaged(bytes: Buffer): fc.Arbitrary<Buffer> {
+  const change = fc.record({
+    kind: fc.constantFrom('bit', 'number', 'end', 'gone', 'twice', 'zeros'),
+    at: fc.nat(),
+    size: fc.nat(MAX_PIECE),
+    number: fc.constantFrom(0, 0x7fffffff, 0x80000000, 0xffffffff),
+  });
+  return fc.array(change, { minLength: 1, maxLength: 3 }).map((changes) =>
+    changes.reduce<Buffer>((before, { kind, at: anywhere, size, number }) => {
+      const at = anywhere % (before.length + 1);
+      const [head, tail] = [before.subarray(0, at), before.subarray(at)];
+      if (kind === 'end') return head;
+      if (kind === 'gone') return Buffer.concat([head, tail.subarray(size)]);
+      if (kind === 'twice') return Buffer.concat([head, tail.subarray(0, size), tail]);
+      if (kind === 'zeros') return Buffer.concat([head, Buffer.alloc(size), tail]);
+      const changed = Buffer.from(before);
+      if (kind === 'number' && tail.length >= 4) changed.writeUInt32LE(number, at);
+      else if (tail.length > 0) changed[at]! ^= 1 << (size % 8);
+      return changed;
+    }, bytes),
+  );
 }
