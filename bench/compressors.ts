@@ -113,7 +113,7 @@ function podman(name: string, options: readonly string[]): Compressor {
     name,
     programs: ['podman', 'docker-registry', 'skopeo'],
     async compress(subject, layout, services) {
-      const reference = `${await services.registry()}/podman:${subject.name}`;
+      const reference = await repositoryFor(services, 'podman', subject, options);
       const store = containersStore(services, 'podman');
       const image = `docker.io/corpus/${subject.name}`;
       await run('podman', [...store, 'load', '-q', '-i', subject.archive]);
@@ -128,7 +128,7 @@ function buildah(name: string, options: readonly string[]): Compressor {
     name,
     programs: ['buildah', 'docker-registry', 'skopeo'],
     async compress(subject, layout, services) {
-      const reference = `${await services.registry()}/buildah:${subject.name}`;
+      const reference = await repositoryFor(services, 'buildah', subject, options);
       const store = containersStore(services, 'buildah');
       const { stdout } = await run('buildah', [...store, 'pull', '-q', `docker-archive:${subject.archive}`]);
       const target = `docker://${reference}`;
@@ -136,6 +136,18 @@ function buildah(name: string, options: readonly string[]): Compressor {
       await pull(reference, layout);
     },
   };
+}
+
+/** What was pushed with other options, to a registry of this name, would be taken again. */
+async function repositoryFor(
+  services: Services,
+  repository: string,
+  { name }: Subject,
+  options: readonly string[],
+): Promise<string> {
+  const address = await services.registry();
+  const host = options.length > 0 ? address.replace('127.0.0.1', 'localhost') : address;
+  return `${host}/${[repository, options.length].join('-')}:${name}`;
 }
 
 function containersStore({ scratch }: Services, name: string): string[] {
