@@ -14,7 +14,7 @@ import { computeSignature } from '../lib/signature/compute.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import type { PatchFormat } from '../lib/store/layout.ts';
 import { openCorpus } from './corpus.ts';
-import { accuracyOf, byName, byPrediction, byTlsh, regretOf, type KnownPair } from './regret.ts';
+import { accuracyOf, byLayerTlsh, byName, byPrediction, byTlsh, regretOf, type KnownPair } from './regret.ts';
 import { openTruth, type Truth, type TrueSize } from './truth.ts';
 
 const HELP = `Measures how well sources are chosen and patch sizes predicted, against real patches of every pair.
@@ -107,6 +107,7 @@ function report(
   const choosers = [
     ['predicted size', byPrediction(known)],
     ['TLSH distance', byTlsh(signatures)],
+    ['TLSH distance of the layers', byLayerTlsh(signatures)],
     ['newest image of the same name', byName(signatures)],
   ] as const;
   for (const [name, chooser] of choosers) {

@@ -67,6 +67,23 @@ export function byTlsh(signatures: ReadonlyMap<string, Signature>): Chooser {
     );
 }
 
+/** By the TLSHs of the layers: each of the target's is as far as the nearest of the source's; weighted by size. */
+export function byLayerTlsh(signatures: ReadonlyMap<string, Signature>): Chooser {
+  const farthest = tlshDistance('0'.repeat(70), 'F'.repeat(70));
+  const distance = (a: string | null, b: string | null) => (a && b ? tlshDistance(a, b) : farthest);
+  return (target, sources) => {
+    const wanted = signatures.get(target)!;
+    return sortedBy(sources, (source) => {
+      const had = signatures.get(source)!.layers.map(({ tlsh }) => tlsh);
+      return wanted.layers.reduce(
+        (sum, { tlsh }, i) =>
+          sum + wanted.image.layers[i]!.size * Math.min(...had.map((other) => distance(tlsh, other))),
+        0,
+      );
+    });
+  };
+}
+
 /** Images of the target's name first (what stands before a release's own part of the name), the newest first. */
 export function byName(signatures: ReadonlyMap<string, Signature>): Chooser {
   const created = (name: string) => {
