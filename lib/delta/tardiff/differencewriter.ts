@@ -9,7 +9,7 @@ const CAPACITY = 256 * 1024;
  * part of what repeats, so that zstd finds longer matches: on executables short COPY cost more than they save.
  * What long ones save is time, and room in zstd's window.
  */
-const MIN_COPY_BETWEEN = 1024;
+const MIN_COPY_BETWEEN = 256;
 /** The same in front of the first ADD_DATA and behind the last. */
 const MIN_COPY_BESIDE = 16;
 
