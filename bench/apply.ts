@@ -8,10 +8,12 @@ import { openRebuildSource } from '../lib/delta/ocidelta/source.ts';
 import { openPatch } from '../lib/delta/patch.ts';
 import { applyXdelta } from '../lib/delta/xdelta.ts';
 import { writeAll } from '../lib/file.ts';
+import { keepSmall } from '../lib/footprint.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { verifyStream } from '../lib/oci/writer.ts';
 import { readUnpacked } from './unpacked.ts';
 
+keepSmall();
 const [sourcePath, patchPath, output] = process.argv.slice(2);
 
 const limits = DEFAULT_LIMITS;

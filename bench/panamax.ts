@@ -1,11 +1,12 @@
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Effort } from '../lib/delta/alignment.ts';
 import type { PatchFormat } from '../lib/store/layout.ts';
 import type { Contestant } from './contestant.ts';
 import { xdelta3Decode } from './peers.ts';
 
-const ENCODE = fileURLToPath(new URL('encode.ts', import.meta.url));
-const APPLY = fileURLToPath(new URL('apply.ts', import.meta.url));
+const ENCODE = program('encode');
+const APPLY = program('apply');
 
 export const FORMATS: readonly PatchFormat[] = ['xdelta', 'oci-delta'];
 export const EFFORTS: readonly Effort[] = ['fast', 'default', 'best'];
@@ -34,4 +35,10 @@ export function panamax(format: PatchFormat, effort: Effort): Contestant {
       stockApply: ({ source }, patch, output) => xdelta3Decode(source.stream.path, patch, output),
     }),
   };
+}
+
+/** As built where it is, for what strips types takes memory and time that an installed panamax does not. */
+function program(name: string): string {
+  const built = new URL(`../dist/bench/${name}.js`, import.meta.url);
+  return fileURLToPath(existsSync(built) ? built : new URL(`${name}.ts`, import.meta.url));
 }

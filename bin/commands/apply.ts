@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { PanamaxError } from '../../lib/errors.ts';
+import { keepSmall } from '../../lib/footprint.ts';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { descriptorBeside, verifyPatchFile } from '../../lib/delta/signed.ts';
 import { formatReference } from '../../lib/oci/reference.ts';
@@ -48,6 +49,7 @@ export const applyCommand: Command = {
     ...COMMON,
   },
   async run(args, signal) {
+    keepSmall();
     operandCount(args, 1, 1, USAGE);
     const [patch] = args.operands;
     const sources = args.list('source');

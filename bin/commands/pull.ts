@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { PanamaxError } from '../../lib/errors.ts';
+import { keepSmall } from '../../lib/footprint.ts';
 import { formatReleaseName, parseReleaseName } from '../../lib/oci/releasename.ts';
 import { parseDestination } from '../../lib/oci/writer.ts';
 import { openEngine, parseEngineTransport, type Engine } from '../../lib/engine/engine.ts';
@@ -65,6 +66,7 @@ export const pullCommand: Command = {
     ...COMMON,
   },
   async run(args, signal) {
+    keepSmall();
     operandCount(args, 1, 1, USAGE);
     const store = args.text('store');
     const name = parseReleaseName(args.operands[0]!);
