@@ -47,7 +47,9 @@ export async function* decodeTarDiff(
 ): AsyncGenerator<Uint8Array, void, void> {
   const { maxSize, where, signal } = options;
   const reader = new PatchReader(operations(patch, options));
-  const pieces = new Uint8Array(2 * PIECE_SIZE);
+  /** What is built is gathered: most operations build a few bytes. */
+  const piece = new Uint8Array(PIECE_SIZE);
+  let filled = 0;
   let file: RandomAccess | undefined;
   let position = 0;
   let built = 0;
@@ -72,6 +74,13 @@ export async function* decodeTarDiff(
     }
   }
 
+  /** The next room in the piece, for at most `size` bytes; the piece is to be yielded when it is full. */
+  function room(size: number): Uint8Array {
+    const start = filled;
+    filled = Math.min(PIECE_SIZE, filled + size);
+    return piece.subarray(start, filled);
+  }
+
   try {
     while ((await reader.fill(16)) > 0) {
       signal?.throwIfAborted();
@@ -81,9 +90,11 @@ export async function* decodeTarDiff(
         case DATA:
           build(size);
           for (let left = size; left > 0;) {
-            const piece = await reader.take(Math.min(left, PIECE_SIZE));
-            left -= piece.length;
-            yield piece;
+            const part = room(left);
+            part.set(await reader.take(part.length));
+            left -= part.length;
+            if (filled === PIECE_SIZE) yield piece;
+            filled %= PIECE_SIZE;
           }
           break;
         case OPEN: {
@@ -94,30 +105,23 @@ export async function* decodeTarDiff(
           position = 0;
           break;
         }
-        case COPY: {
-          const source = sourceOf(size);
-          build(size);
-          for (const end = position + size; position < end;) {
-            const piece = pieces.subarray(0, Math.min(end - position, PIECE_SIZE));
-            await source.read(piece, position);
-            position += piece.length;
-            yield piece;
-          }
-          break;
-        }
+        case COPY:
         case ADD_DATA: {
-          if (size > MAX_ADD_SIZE) throw bad('has too long a difference', where, MAX_ADD_SIZE, size);
+          if (code === ADD_DATA && size > MAX_ADD_SIZE) {
+            throw bad('has too long a difference', where, MAX_ADD_SIZE, size);
+          }
           const source = sourceOf(size);
           build(size);
           for (const end = position + size; position < end;) {
-            const piece = pieces.subarray(0, Math.min(end - position, PIECE_SIZE));
-            const [differences] = await Promise.all([
-              reader.take(piece.length),
-              source.read(piece, position),
-            ]);
-            for (let i = 0; i < piece.length; i++) piece[i]! += differences[i]!;
-            position += piece.length;
-            yield piece;
+            const part = room(end - position);
+            await source.read(part, position);
+            if (code === ADD_DATA) {
+              const differences = await reader.take(part.length);
+              for (let i = 0; i < part.length; i++) part[i]! += differences[i]!;
+            }
+            position += part.length;
+            if (filled === PIECE_SIZE) yield piece;
+            filled %= PIECE_SIZE;
           }
           break;
         }
@@ -130,6 +134,7 @@ export async function* decodeTarDiff(
           throw bad('has an unknown operation', where, 'an opcode from 0 to 4', code);
       }
     }
+    if (filled > 0) yield piece.subarray(0, filled);
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
     if (code.startsWith('ZSTD_') || code.startsWith('ERR_ZLIB')) throw bad(`is damaged: ${message}`, where);

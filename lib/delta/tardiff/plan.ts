@@ -1,5 +1,5 @@
 import type { Alignments } from '../alignment.ts';
-import type { RandomAccess } from '../vcdiff/randomaccess.ts';
+import { pagedAccess, type RandomAccess } from '../vcdiff/randomaccess.ts';
 import { DifferenceWriter } from './differencewriter.ts';
 import { DATA, OPEN, SEEK } from './format.ts';
 import { OpWriter } from './opwriter.ts';
@@ -34,7 +34,9 @@ export interface PlanOptions {
  * what came before: operations of adjoining ranges can be put one behind the other.
  */
 export async function* planOperations(options: PlanOptions): AsyncGenerator<Uint8Array, void, void> {
-  const { source, target, sourceFiles, alignments, start, end } = options;
+  const { sourceFiles, alignments, start, end } = options;
+  const source = pagedAccess(options.source);
+  const target = pagedAccess(options.target);
   const out = new OpWriter();
   const differences = new DifferenceWriter(out);
   const sourcePiece = new Uint8Array(PIECE_SIZE);
