@@ -39,6 +39,7 @@ export async function createXdelta({ source, target, path, effort, signal }: Pat
     target.record,
     decodeVcdiff(writing(path, patch), await fileAccess(sourceFile), options),
   );
+  await readXdelta(path);
 }
 
 /** Reads what a patch says of itself. @throws PanamaxError `bad-patch` */

@@ -99,6 +99,27 @@ export function parseDocument(bytes: Uint8Array, where: string): unknown {
   }
 }
 
+/**
+ * A document of ours that says its version.
+ *
+ * @param unknown what is said of another version
+ * @throws PanamaxError `bad-input`
+ */
+export function parseVersioned(
+  bytes: Uint8Array,
+  version: number,
+  unknown: string,
+  where: string,
+): Record<string, unknown> {
+  const record = asRecord(parseDocument(bytes, where), where);
+  if (record['version'] === version) return record;
+  throw new PanamaxError('bad-input', unknown, {
+    expected: version,
+    found: JSON.stringify(record['version']),
+    where,
+  });
+}
+
 export function asRecord(value: unknown, where: string): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;

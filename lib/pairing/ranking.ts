@@ -5,7 +5,7 @@ import {
   asSize,
   digestOf,
   parseDigest,
-  parseDocument,
+  parseVersioned,
   type Digest,
 } from '../oci/descriptor.ts';
 import { combineRecords } from '../oci/combined.ts';
@@ -136,14 +136,7 @@ export function serializeRanking(ranking: Ranking): Buffer {
 
 /** @throws PanamaxError `bad-input` for a damaged document or one of another version */
 export function parseRanking(bytes: Uint8Array, where: string): Ranking {
-  const record = asRecord(parseDocument(bytes, where), where);
-  if (record['version'] !== RANKING_VERSION) {
-    throw new PanamaxError('bad-input', 'unknown ranking version', {
-      expected: RANKING_VERSION,
-      found: JSON.stringify(record['version']),
-      where,
-    });
-  }
+  const record = parseVersioned(bytes, RANKING_VERSION, 'unknown ranking version', where);
   return {
     target: parseDigest(record['target'], `${where} target`),
     calibrations: asRecord(record['calibrations'], `${where} calibrations`),

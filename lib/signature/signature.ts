@@ -6,7 +6,7 @@ import {
   asSize,
   asString,
   parseDigest,
-  parseDocument,
+  parseVersioned,
   type Digest,
 } from '../oci/descriptor.ts';
 import { parseImageRecord, type ImageRecord } from '../oci/record.ts';
@@ -98,14 +98,12 @@ function writtenSamples(samples: Uint32Array): string {
 
 /** @throws PanamaxError `bad-input` for a damaged document or one of another version */
 export function parseSignature(bytes: Uint8Array, where: string): Signature {
-  const record = asRecord(parseDocument(expanded(bytes, where), where), where);
-  if (record['version'] !== SIGNATURE_VERSION) {
-    throw new PanamaxError('bad-input', 'unknown signature version', {
-      expected: SIGNATURE_VERSION,
-      found: JSON.stringify(record['version']),
-      where,
-    });
-  }
+  const record = parseVersioned(
+    expanded(bytes, where),
+    SIGNATURE_VERSION,
+    'unknown signature version',
+    where,
+  );
   const contents = asArray(record['contents'], `${where} contents`).map((value, i) =>
     parseContent(value, `${where} contents[${i}]`),
   );

@@ -1,6 +1,6 @@
 import { parseImageName, type ImageName } from '../delta/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
-import { asRecord, asSize, asString, parseDocument } from '../oci/descriptor.ts';
+import { asSize, asString, parseVersioned } from '../oci/descriptor.ts';
 import { formatReleaseName, parseReleaseName, type ReleaseName } from '../oci/releasename.ts';
 import { parseSignature, type Sign, type Signature } from '../trust/key.ts';
 import { keys } from './layout.ts';
@@ -94,11 +94,7 @@ export function nameDocument(record: NameRecord): Buffer {
 
 /** @throws PanamaxError `bad-input` */
 export function parseName(bytes: Uint8Array, where: string): NameRecord {
-  const record = asRecord(parseDocument(bytes, where), where);
-  if (record['version'] !== NAME_VERSION) {
-    const found = JSON.stringify(record['version']);
-    throw new PanamaxError('bad-input', 'unknown version of name', { expected: NAME_VERSION, found, where });
-  }
+  const record = parseVersioned(bytes, NAME_VERSION, 'unknown version of name', where);
   const name = asString(record['name'], `${where} name`);
   try {
     if (parseReleaseName(name).tag === undefined) throw new Error('no tag');

@@ -16,7 +16,7 @@ import {
   asString,
   digestOf,
   parseDigest,
-  parseDocument,
+  parseVersioned,
   type Digest,
 } from '../oci/descriptor.ts';
 import { parseManifest } from '../oci/manifest.ts';
@@ -92,14 +92,7 @@ export async function readIndex(store: StoreReader, target: Digest): Promise<Tar
 }
 
 function parseIndex(bytes: Uint8Array, target: Digest, where: string): TargetIndex {
-  const record = asRecord(parseDocument(bytes, where), where);
-  if (record['version'] !== INDEX_VERSION) {
-    throw new PanamaxError('bad-input', 'unknown version of index', {
-      expected: INDEX_VERSION,
-      found: JSON.stringify(record['version']),
-      where,
-    });
-  }
+  const record = parseVersioned(bytes, INDEX_VERSION, 'unknown version of index', where);
   const head = asRecord(record['target'], `${where} target`);
   const named = parseImageName(head, `${where} target`);
   const manifestDocument = asString(head['manifestDocument'], `${where} manifestDocument`);

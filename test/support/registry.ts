@@ -32,15 +32,9 @@ export async function startRegistry(
       writeFileSync(path, JSON.stringify(config));
       return ['serve', path];
     },
-    async ping(port) {
-      // one that speaks TLS says so in plain HTTP
-      await (await fetch(`http://127.0.0.1:${port}/v2/`)).arrayBuffer();
-    },
+    ping: pingApi,
   });
-  return Object.defineProperties(
-    { host: `127.0.0.1:${daemon.port}` },
-    Object.getOwnPropertyDescriptors(daemon),
-  ) as Registry;
+  return asRegistry(daemon);
 }
 
 /** A registry that has the referrers API, which Debian's has not; test/judge/registry is what it is built from. */
@@ -48,10 +42,17 @@ export async function startReferrersRegistry(scope: Scope): Promise<Registry> {
   const daemon = await startDaemon(scope, {
     command: 'referrers-registry',
     args: (port) => ['-address', `127.0.0.1:${port}`],
-    async ping(port) {
-      await (await fetch(`http://127.0.0.1:${port}/v2/`)).arrayBuffer();
-    },
+    ping: pingApi,
   });
+  return asRegistry(daemon);
+}
+
+/** One that speaks TLS says so in plain HTTP. */
+async function pingApi(port: number): Promise<void> {
+  await (await fetch(`http://127.0.0.1:${port}/v2/`)).arrayBuffer();
+}
+
+function asRegistry(daemon: Daemon): Registry {
   return Object.defineProperties(
     { host: `127.0.0.1:${daemon.port}` },
     Object.getOwnPropertyDescriptors(daemon),

@@ -1,5 +1,5 @@
 import type { SymbolCoder } from './coder.ts';
-import { type MatchFinder, MIN_HASHED } from './matchfinder.ts';
+import { commonLength, type MatchFinder, MIN_HASHED } from './matchfinder.ts';
 import { MAX_MATCH, MIN_MATCH } from './model.ts';
 import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
 
@@ -50,8 +50,14 @@ export class LazyParser implements Parser {
       if (this.#foundAt !== at) this.#find(at, end);
       const matched = this.#length;
       const distance = this.#distance;
-      const which = this.#bestRep(at, end);
-      const repeated = which < 0 ? 0 : this.#repLength(at, end, which);
+      let which = 0;
+      let repeated = 0;
+      for (let i = 0; i < 4; i++) {
+        const longer = this.#repLength(at, end, i);
+        if (longer <= repeated) continue;
+        repeated = longer;
+        which = i;
+      }
       let length = 1;
       let step = LITERAL_STEP;
       if (repeated >= MIN_MATCH && isRepBetter(repeated, matched, distance, this.#niceLength)) {
@@ -112,27 +118,11 @@ export class LazyParser implements Parser {
     return false;
   }
 
-  /** Which repeated match is longest, or -1. */
-  #bestRep(at: number, end: number): number {
-    let best = -1;
-    let longest = MIN_MATCH - 1;
-    for (let which = 0; which < 4; which++) {
-      const length = this.#repLength(at, end, which);
-      if (length <= longest) continue;
-      longest = length;
-      best = which;
-    }
-    return best;
-  }
-
   #repLength(at: number, end: number, which: number): number {
     const buffer = this.#buffer;
     const from = at - this.#reps[which]! - 1;
     if (from < 0) return 0;
-    const max = Math.min(MAX_MATCH, end - at);
-    let length = 0;
-    while (length < max && buffer[from + length] === buffer[at + length]) length++;
-    return length;
+    return commonLength(buffer, from, at, Math.min(MAX_MATCH, end - at));
   }
 }
 

@@ -12,7 +12,7 @@ const POSITION_MASK = (1 << POSITION_BITS) - 1;
 
 /** Bytes that have to stand at a position before it can be entered. */
 export const MIN_HASHED = 4;
-export const MAX_MATCHES = ROW + 2;
+const MAX_MATCHES = ROW + 2;
 
 /**
  * Finds where the bytes at a position stood before: for each length the nearest place.
@@ -150,7 +150,8 @@ export class MatchFinder {
   }
 }
 
-function commonLength(buffer: Uint8Array, from: number, at: number, max: number): number {
+/** How many bytes, up to `max`, stand at both places. */
+export function commonLength(buffer: Uint8Array, from: number, at: number, max: number): number {
   let length = 0;
   while (length < max && buffer[from + length] === buffer[at + length]) length++;
   return length;

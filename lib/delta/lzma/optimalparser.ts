@@ -6,7 +6,7 @@ import {
   literalBase,
   type SymbolCoder,
 } from './coder.ts';
-import { type MatchFinder, MIN_HASHED } from './matchfinder.ts';
+import { commonLength, type MatchFinder, MIN_HASHED } from './matchfinder.ts';
 import {
   IS_MATCH,
   IS_REP,
@@ -31,7 +31,7 @@ const UPDATE_INTERVAL = 256;
 
 /**
  * Chooses the symbols for a stretch of bytes: the cheapest path, by the prices as they stand, through all
- * literals andmatches there are (as LZMA's "optimal" parser; forward, each node keeps its best arrival).
+ * literals and matches there are (as LZMA's "optimal" parser; forward, each node keeps its best arrival).
  */
 export class OptimalParser implements Parser {
   readonly #buffer: Uint8Array;
@@ -186,10 +186,7 @@ export class OptimalParser implements Parser {
   #repLength(node: number, here: number, which: number, max: number): number {
     const buffer = this.#buffer;
     const from = here - this.#reps[node * 4 + which]! - 1;
-    if (from < 0) return 0;
-    let length = 0;
-    while (length < max && buffer[from + length] === buffer[here + length]) length++;
-    return length;
+    return from < 0 ? 0 : commonLength(buffer, from, here, max);
   }
 
   /** Returns the longest length. */
