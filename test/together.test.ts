@@ -65,6 +65,20 @@ test('ranked, planned, made, applied at a site, and by xdelta3', async (t) => {
   const order = best!.reference.split(' + ').map((reference) => basename(reference));
   assert.deepEqual(order.toSorted(), ['application', 'base']);
 
+  await writeFile(
+    path('inventory.yaml'),
+    JSON.stringify({ sites: { one: sources, two: sources, three: [path('other')] } }),
+  );
+  interface Plan {
+    readonly patches: readonly { readonly source: string; readonly sites: number }[];
+  }
+  const inventory = ['--inventory', path('inventory.yaml'), '--budget', '1'];
+  const plan = await panamaxJson<Plan>('plan', path('target'), ...inventory, ...store);
+  assert.deepEqual(
+    plan.patches.map(({ source, sites }) => [source, sites]),
+    [[best!.reference, 2]],
+  );
+
   const report = await runBackfill(directory, ['target'], { sources: SOURCES, together: true });
   const pair = report.pairs[0]!;
   assert.equal(report.pairs.length, 1);
@@ -103,19 +117,6 @@ test('ranked, planned, made, applied at a site, and by xdelta3', async (t) => {
   assert.equal(outcome.method, 'patch');
   assert.equal(outcome.target.config, digests.configDigest);
 
-  await writeFile(
-    path('inventory.yaml'),
-    JSON.stringify({ sites: { one: sources, two: sources, three: [path('other')] } }),
-  );
-  interface Plan {
-    readonly patches: readonly { readonly source: string; readonly sites: number }[];
-  }
-  const inventory = ['--inventory', path('inventory.yaml'), '--budget', '1'];
-  const plan = await panamaxJson<Plan>('plan', path('target'), ...inventory, ...store);
-  assert.deepEqual(
-    plan.patches.map(({ source, sites }) => [source, sites]),
-    [[best!.reference, 2]],
-  );
   const { pairs } = await panamaxJson<{ pairs: number }>('calibrate', ...store);
   assert.equal(pairs, 1);
 });
