@@ -16,7 +16,7 @@ import { imageRecord } from '../lib/oci/record.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { digestOf, writeLayout } from './support/layout.ts';
-import { optional } from './support/judges.ts';
+import { findProgram, missing } from './support/programs.ts';
 import { createRandom } from './support/random.ts';
 import { collect } from './support/tardiff.ts';
 import { writeTar } from './support/tar.ts';
@@ -158,7 +158,7 @@ describe('refused', () => {
   });
 });
 
-test('the oci-delta crate rebuilds the layers', { skip: optional('oci-delta-judge') }, async (t) => {
+test('the oci-delta crate rebuilds the layers', { skip: missing('oci-delta-judge') }, async (t) => {
   const directory = await temporaryDirectory(t);
   const source = await unpack(directory, 'source', [BASE, APP]);
   const target = await unpack(directory, 'target', [BASE, NEW_APP, NOISE]);
@@ -170,7 +170,7 @@ test('the oci-delta crate rebuilds the layers', { skip: optional('oci-delta-judg
     execFileSync('tar', ['xf', join(directory, `${i}.tar`), '-C', join(directory, 'root')]);
   }
   const out = join(directory, 'out');
-  const named = execFileSync('oci-delta-judge', [
+  const named = execFileSync(findProgram('oci-delta-judge')!, [
     'artifact',
     join(directory, 'layout'),
     join(directory, 'root'),

@@ -8,7 +8,7 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { PanamaxError } from '../lib/errors.ts';
 import { cutParts } from '../lib/delta/tardiff/parts.ts';
 import { temporaryDirectory } from './support/directory.ts';
-import { optional } from './support/judges.ts';
+import { findProgram, missing } from './support/programs.ts';
 import { createRandom } from './support/random.ts';
 import { apply, diff, store } from './support/tardiff.ts';
 import { writeTar, type TarFixture } from './support/tar.ts';
@@ -175,11 +175,11 @@ describe('a patch is refused', () => {
 });
 
 function run(directory: string, command: string, ...args: string[]): void {
-  execFileSync(command, args, { cwd: directory, stdio: 'pipe' });
+  execFileSync(findProgram(command)!, args, { cwd: directory, stdio: 'pipe' });
 }
 
 describe('judges', () => {
-  test('tar-patch applies what panamax writes', { skip: optional('tar-patch', 'tar') }, async (t) => {
+  test('tar-patch applies what panamax writes', { skip: missing('tar-patch', 'tar') }, async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await store(directory, 'source.tar', [writeTar(BEFORE)]);
     const target = await store(directory, 'target.tar', [writeTar(AFTER)]);
@@ -190,7 +190,7 @@ describe('judges', () => {
     assert.ok(readFileSync(join(directory, 'out.tar')).equals(target.bytes));
   });
 
-  test('the oci-delta crate applies it, too', { skip: optional('oci-delta-judge', 'tar') }, async (t) => {
+  test('the oci-delta crate applies it, too', { skip: missing('oci-delta-judge', 'tar') }, async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await store(directory, 'source.tar', [writeTar(BEFORE)]);
     const target = await store(directory, 'target.tar', [writeTar(AFTER)]);
@@ -201,7 +201,7 @@ describe('judges', () => {
     assert.ok(readFileSync(join(directory, 'out.tar')).equals(target.bytes));
   });
 
-  test('panamax applies what tar-diff writes', { skip: optional('tar-diff') }, async (t) => {
+  test('panamax applies what tar-diff writes', { skip: missing('tar-diff') }, async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await store(directory, 'source.tar', [writeTar(BEFORE)]);
     const target = await store(directory, 'target.tar', [writeTar(AFTER)]);
