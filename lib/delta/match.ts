@@ -34,8 +34,8 @@ export async function matchStreams(
   target: LayerStream,
   options: MatchOptions = {},
 ): Promise<Alignments> {
-  const from = listStream(source);
-  const to = listStream(target);
+  const from = await listStream(source);
+  const to = await listStream(target);
   const counterparts = findCounterparts(from, to, options.usable);
   const draft = new Draft();
   const stretches = [

@@ -1,6 +1,9 @@
 import { createHash, hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
+import { PanamaxError } from '../../errors.ts';
+import { DEFAULT_LIMITS } from '../../limits.ts';
 import type { ByteString } from '../../tar/entry.ts';
+import { scanTarFile, type TarRange } from '../../tar/file.ts';
 import type { LayerStream } from '../alignment.ts';
 
 /**
@@ -20,21 +23,22 @@ export interface Listing {
 }
 
 interface Piece {
-  path: string;
-  start: number;
-  body: number;
-  end: number;
+  readonly path: ByteString;
+  readonly start: number;
+  readonly body: number;
+  readonly end: number;
 }
 
-export function listStream(stream: LayerStream): Listing {
+export async function listStream(stream: LayerStream): Promise<Listing> {
+  const pieces: Piece[] = [];
+  let base = 0;
+  for (const [layer, size] of stream.layerSizes.entries()) {
+    const end = base + size;
+    await listLayer({ path: stream.path, start: base, end }, layer, pieces);
+    base = end;
+  }
   const fd = openSync(stream.path, 'r');
   try {
-    const pieces: Piece[] = [];
-    let base = 0;
-    stream.layerSizes.forEach((size, layer) => {
-      walkTar(fd, base, base + size, layer, pieces);
-      base += size;
-    });
     const start = Float64Array.from([...pieces.map((piece) => piece.start), base]);
     const body = Float64Array.from(pieces, (piece) => piece.body);
     const headDigest = pieces.map((piece) => digest(fd, piece.start, piece.body));
@@ -43,6 +47,20 @@ export function listStream(stream: LayerStream): Listing {
   } finally {
     closeSync(fd);
   }
+}
+
+async function listLayer(range: TarRange, layer: number, pieces: Piece[]): Promise<void> {
+  let at = range.start;
+  try {
+    for await (const entry of scanTarFile(range, { limits: DEFAULT_LIMITS, where: range.path })) {
+      pieces.push({ path: entry.path, start: at, body: entry.bodyOffset, end: entry.end });
+      at = entry.end;
+    }
+  } catch (error) {
+    // what is no tar, or one beyond the limits, is a piece as any other
+    if (!(error instanceof PanamaxError) || !['bad-input', 'limit'].includes(error.kind)) throw error;
+  }
+  if (at < range.end) pieces.push({ path: `\0${layer}`, start: at, body: at, end: range.end });
 }
 
 const DIGESTED_AT_ONCE = 1024 ** 2;
@@ -63,40 +81,4 @@ function digest(fd: number, start: number, end: number): string {
     at += got;
   }
   return sha256.digest('base64');
-}
-
-// TEMPORARY: gives way to lib/tar/scan.ts.
-function walkTar(fd: number, start: number, end: number, layer: number, pieces: Piece[]): void {
-  const header = Buffer.alloc(512);
-  let at = start;
-  let entry = start;
-  let path = '';
-  while (at + 512 <= end) {
-    readSync(fd, header, 0, 512, at);
-    if (header[0] === 0 || header.toString('latin1', 257, 262) !== 'ustar') break;
-    const size = parseInt(header.toString('latin1', 124, 135), 8) || 0;
-    const type = String.fromCharCode(header[156]!);
-    const stored = Math.ceil(size / 512) * 512;
-    if (at + 512 + stored > end) break;
-    if (type === 'x' || type === 'L') {
-      const ext = Buffer.alloc(size);
-      readSync(fd, ext, 0, size, at + 512);
-      const text = ext.toString('latin1');
-      path = type === 'L' ? text.replace(/\0.*/s, '') : (/ path=([^\n]*)\n/.exec(text)?.[1] ?? '');
-      at += 512 + stored;
-      continue;
-    }
-    if (!path) {
-      const cut = (from: number, length: number) =>
-        header.toString('latin1', from, from + length).replace(/\0.*/s, '');
-      const prefix = cut(345, 155);
-      path = (prefix ? `${prefix}/` : '') + cut(0, 100);
-    }
-    const hasBody = '0\0'.includes(type) || type === '7';
-    const next = at + 512 + (hasBody ? stored : 0);
-    pieces.push({ path, start: entry, body: at + 512, end: next });
-    path = '';
-    at = entry = next;
-  }
-  if (entry < end) pieces.push({ path: `\0${layer}`, start: entry, body: entry, end });
 }

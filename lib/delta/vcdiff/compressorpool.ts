@@ -9,6 +9,9 @@ const THREADS = 2;
 /** Groups under way: what one thread does next waits for it. */
 const CONCURRENCY = THREADS + 1;
 
+/** What a group of windows is larger than one before, in bytes, for which the same memory does. */
+const SPARE = 2 ** 20;
+
 export interface CompressorPool {
   /** How many groups of windows can be under way at once. */
   readonly concurrency: number;
@@ -37,15 +40,35 @@ export function createCompressorPool(thoroughness: Thoroughness): CompressorPool
     openThread(new Worker(module, { workerData: thoroughness })),
   );
   const pending = threads.map(() => 0);
+  // written over once all threads have done with it: as garbage it would stay for long
+  const memories: Promise<SharedArrayBuffer | undefined>[] = Array.from({ length: CONCURRENCY }, () =>
+    Promise.resolve(undefined),
+  );
+
+  async function start(windows: readonly Sections[], size: number, owner: number) {
+    const used = await memories.shift()!;
+    const memory = used && used.byteLength >= size ? used : new SharedArrayBuffer(size + SPARE);
+    const shown = moved(windows, memory);
+    return { memory, tasks: threads.map((thread, i) => thread.take({ windows: shown, mine: i === owner })) };
+  }
+
   return {
     concurrency: CONCURRENCY,
     async compress(windows) {
       const size = windows.reduce((sum, sections) => sum + sizeOf(sections), 0);
       const owner = pending.indexOf(Math.min(...pending));
       pending[owner]! += size;
-      for (const [i, thread] of threads.entries()) if (i !== owner) thread.show(windows);
+      const started = start(windows, size, owner);
+      const free = started.then(async ({ memory, tasks }) => {
+        await Promise.all(tasks);
+        return memory;
+      });
+      // who awaits it comes later
+      free.catch(() => undefined);
+      memories.push(free);
       try {
-        return await threads[owner]!.compress(windows);
+        const { tasks } = await started;
+        return await tasks[owner]!;
       } finally {
         pending[owner]! -= size;
       }
@@ -54,6 +77,24 @@ export function createCompressorPool(thoroughness: Thoroughness): CompressorPool
       await Promise.all(threads.map(({ worker }) => worker.terminate()));
     },
   };
+}
+
+/** Moves windows to shared memory, one behind the other. */
+function moved(windows: readonly Sections[], memory: SharedArrayBuffer): Sections[] {
+  let at = 0;
+  const move = (bytes: Uint8Array): Uint8Array => {
+    const place = new Uint8Array(memory, at, bytes.length);
+    place.set(bytes);
+    at += bytes.length;
+    // the collector does not see how much there is
+    (bytes.buffer as ArrayBuffer).transfer(0);
+    return place;
+  };
+  return windows.map(({ data, instructions, addresses }) => ({
+    data: move(data),
+    instructions: move(instructions),
+    addresses: move(addresses),
+  }));
 }
 
 interface Waiting {
@@ -71,20 +112,13 @@ function openThread(worker: Worker) {
   });
   return {
     worker,
-    show(windows: readonly Sections[]): void {
-      worker.postMessage({ windows, mine: false } satisfies CompressorTask);
-    },
-    /** The windows' memory goes to the thread. */
-    compress(windows: readonly Sections[]): Promise<Sections[]> {
+    /** What is compressed; nothing where the windows are only shown. */
+    take(task: CompressorTask): Promise<Sections[]> {
       if (failure) return Promise.reject(failure);
-      worker.postMessage({ windows, mine: true } satisfies CompressorTask, windows.flatMap(memoryOf));
+      worker.postMessage(task);
       return new Promise((resolve, reject) => {
         waiting.push({ resolve, reject });
       });
     },
   };
-}
-
-function memoryOf({ data, instructions, addresses }: Sections): ArrayBuffer[] {
-  return [data.buffer, instructions.buffer, addresses.buffer];
 }

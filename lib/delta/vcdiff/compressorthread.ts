@@ -13,10 +13,6 @@ export interface CompressorTask {
 const compressor = createCompressor(workerData as Thoroughness);
 
 parentPort!.on('message', ({ windows, mine }: CompressorTask) => {
-  if (mine) parentPort!.postMessage(compressor.compress(windows));
-  else compressor.skip(windows);
-  // the collector would leave it for long, as it does not see how much there is
-  for (const { data, instructions, addresses } of windows) {
-    for (const { buffer } of [data, instructions, addresses]) buffer.transfer(0);
-  }
+  if (!mine) compressor.skip(windows);
+  parentPort!.postMessage(mine ? compressor.compress(windows) : []);
 });

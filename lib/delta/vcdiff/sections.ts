@@ -5,9 +5,9 @@ import { writeInteger } from './integer.ts';
 
 /** The three sections of a window, before secondary compression. */
 export interface Sections {
-  readonly data: Uint8Array<ArrayBuffer>;
-  readonly instructions: Uint8Array<ArrayBuffer>;
-  readonly addresses: Uint8Array<ArrayBuffer>;
+  readonly data: Uint8Array;
+  readonly instructions: Uint8Array;
+  readonly addresses: Uint8Array;
 }
 
 export function sizeOf({ data, instructions, addresses }: Sections): number {
