@@ -1,29 +1,36 @@
 /** The benchmark of pairing: what the ranking chose beside what would have been best. `--help` says how. */
-import { execFile } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
-import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import { openImage, type Image } from '../lib/oci/image.ts';
-import { hexOf } from '../lib/oci/descriptor.ts';
-import { compareImages } from '../lib/pairing/ranking.ts';
+import { compareImages, type Candidate } from '../lib/pairing/ranking.ts';
 import { createScratch } from '../lib/scratch.ts';
-import { computeSignature } from '../lib/signature/compute.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import type { PatchFormat } from '../lib/store/layout.ts';
-import { openCorpus } from './corpus.ts';
-import { accuracyOf, byLayerTlsh, byName, byPrediction, byTlsh, regretOf, type KnownPair } from './regret.ts';
+import { openCorpus, type Pair } from './corpus.ts';
+import {
+  accuracyOf,
+  byLayerTlsh,
+  byName,
+  byPrediction,
+  byTlsh,
+  regretOf,
+  timeRatioOf,
+  type KnownPair,
+} from './regret.ts';
+import { signImage, type SignedImage } from './signing.ts';
 import { openTruth, type Truth, type TrueSize } from './truth.ts';
 
 const HELP = `Measures how well sources are chosen and patch sizes predicted, against real patches of every pair.
 
 Usage: npm run bench:pairing -- CORPUS [options]
 
-CORPUS is a directory of OCI layouts, one image each. Tables are printed as Markdown.
+CORPUS is a directory of OCI layouts, one image each. Tables are printed as Markdown. Every patch is applied as it is
+made, and counts only where that gave the target.
 
-  --truth DIR       where the sizes of real patches are kept from run to run (default: pairing-truth)
+  --truth DIR       where the sizes of real patches are kept from run to run (default: pairing-truth); of one encoder:
+                    take a new one when that has changed
   --minutes N       encode pairs that are not there yet for so long, the nearest first (default: until all are)
   --fast-above MB   effort fast for pairs that are predicted larger; the others by default (default: 12)
   --format FORMAT   xdelta or oci-delta (default: xdelta)
@@ -31,11 +38,9 @@ CORPUS is a directory of OCI layouts, one image each. Tables are printed as Mark
   --scratch DIR     where uncompressed layers are kept meanwhile (default: TMPDIR)
 `;
 
-interface CorpusSignature {
-  readonly signature: Signature;
-  readonly seconds: number;
-  /** Of `gzip -dc LAYERS | sha256sum`. */
-  readonly gunzipSeconds: number;
+/** A pair of the corpus, and what is expected of it. */
+interface PredictedPair extends Pair {
+  readonly candidate: Candidate;
 }
 
 async function main(argv: readonly string[]): Promise<void> {
@@ -58,48 +63,78 @@ async function main(argv: readonly string[]): Promise<void> {
   if (directory === undefined) throw new PanamaxError('usage', 'no corpus directory', { expected: HELP });
   const format = values.format as PatchFormat;
   await using scratch = await createScratch(values.scratch);
-  const names = (await readdir(directory, { withFileTypes: true }))
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-    .map(({ name }) => name);
-  const signatures = new Map<string, Signature>();
-  print('| image | signature | gzip -dc LAYERS \\| sha256sum | ratio |', '| --- | ---: | ---: | ---: |');
-  for (const name of names) {
-    const { signature, seconds, gunzipSeconds } = await sign(join(directory, name), scratch.path);
-    signatures.set(name, signature);
-    const ratio = (seconds / gunzipSeconds).toFixed(2);
-    print(`| ${name} | ${seconds.toFixed(2)} s | ${gunzipSeconds.toFixed(2)} s | ${ratio} |`);
-  }
+  const signatures = await signCorpus(directory, scratch.path);
   const truth = await openTruth(values.truth, scratch.path);
   const deadline =
     values.minutes === undefined ? Infinity : performance.now() + Number(values.minutes) * 60_000;
   const fastAbove = Number(values['fast-above']) * 1e6;
-  const known: (KnownPair & { readonly effort: string })[] = [];
-  const questions = nearestFirst(signatures, format);
-  const corpus = await openCorpus(directory, questions, scratch.path);
-  for (const { source, target, candidate } of questions) {
-    const predicted = candidate.predictions[format].size;
+  const known: KnownPair[] = [];
+  const failures: string[] = [];
+  const pairs = nearestFirst(signatures, format);
+  const corpus = await openCorpus(directory, pairs, scratch.path);
+  for (const { source, target, candidate } of pairs) {
+    const { size: predicted, seconds: predictedSeconds } = candidate.predictions[format];
     let found = await findTruth(truth, signatures.get(source)!, signatures.get(target)!, format);
     if (!found && performance.now() < deadline) {
       const images = { source: await corpus.image(source), target: await corpus.image(target) };
-      found = await truth.encode(images, format, predicted > fastAbove ? 'fast' : 'default');
-      process.stderr.write(`${source} ${target} ${found.bytes} B, predicted ${predicted} B\n`);
+      try {
+        found = await truth.encode(images, format, predicted > fastAbove ? 'fast' : 'default');
+      } catch (error) {
+        failures.push(`${source} to ${target}: ${toPanamaxError(error).message}`);
+        continue;
+      }
+      const { effort, bytes, cpuSeconds } = found;
+      process.stderr.write(
+        `${source} ${target} ${effort} ${bytes} B, predicted ${predicted} B, ${cpuSeconds.toFixed(1)} s\n`,
+      );
     }
-    if (found) {
-      const { bytes: actual, effort } = found;
-      known.push({ source, target, predicted, actual, pull: candidate.pullSize, effort });
-    }
+    if (!found) continue;
+    const { bytes: actual, effort, cpuSeconds: seconds } = found;
+    const pull = candidate.pullSize;
+    known.push({ source, target, predicted, predictedSeconds, actual, effort, seconds, pull });
   }
-  report(known, signatures, questions.length);
+  report(known, signatures, pairs.length);
   if (values.pairs) listPairs(known);
+  if (failures.length > 0) throw new PanamaxError('partial', `no patch:\n${failures.join('\n')}`);
 }
 
-function report(
-  known: readonly (KnownPair & { readonly effort: string })[],
-  signatures: ReadonlyMap<string, Signature>,
-  all: number,
-): void {
+async function signCorpus(directory: string, scratch: string): Promise<Map<string, Signature>> {
+  const names = (await readdir(directory, { withFileTypes: true }))
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map(({ name }) => name);
+  const signatures = new Map<string, Signature>();
+  const all: SignedImage[] = [];
+  print(
+    '| image | gzip -dc LAYERS \\| sha256sum | signature, encoders known | ratio | encoders found | ratio |',
+    '| --- | ---: | ---: | ---: | ---: | ---: |',
+  );
+  for (const name of names) {
+    const signed = await signImage(join(directory, name), scratch);
+    signatures.set(name, signed.signature);
+    all.push(signed);
+    printTimes(name, [signed]);
+  }
+  printTimes('all', all);
+  return signatures;
+}
+
+function printTimes(name: string, images: readonly SignedImage[]): void {
+  const total = (key: 'seconds' | 'findingSeconds' | 'gunzipSeconds') =>
+    images.reduce((sum, image) => sum + image[key], 0);
+  const least = total('gunzipSeconds');
+  const beside = (seconds: number) => `${seconds.toFixed(2)} s | ${(seconds / least).toFixed(2)}`;
+  print(
+    `| ${name} | ${least.toFixed(2)} s | ${beside(total('seconds'))} | ${beside(total('findingSeconds'))} |`,
+  );
+}
+
+function report(known: readonly KnownPair[], signatures: ReadonlyMap<string, Signature>, all: number): void {
   const fast = known.filter(({ effort }) => effort === 'fast').length;
-  print('', `${known.length} of ${all} pairs encoded, ${fast} of them with effort fast`, '');
+  print(
+    '',
+    `${known.length} of ${all} pairs encoded, ${fast} of them with effort fast; each patch gave its target`,
+    '',
+  );
   print(
     '| chosen by | regret, mean | worst | best among first three | targets |',
     '| --- | ---: | ---: | ---: | ---: |',
@@ -117,21 +152,27 @@ function report(
   }
   const { share, pairs } = accuracyOf(known);
   print('', `predicted within 25 %: ${(share * 100).toFixed(1)} % of ${pairs} pairs that are worth a patch`);
+  const { median, within } = timeRatioOf(known);
+  print(
+    `processor time: predicted over actual ${median.toFixed(2)} in the median, ` +
+      `within a factor of 2 for ${(within * 100).toFixed(0)} % of the pairs with effort default`,
+  );
 }
 
-function listPairs(known: readonly (KnownPair & { readonly effort: string })[]): void {
+function listPairs(known: readonly KnownPair[]): void {
   print(
     '',
-    '| source | target | effort | predicted | actual | ratio | pull |',
-    '| --- | --- | --- | ---: | ---: | ---: | ---: |',
+    '| source | target | effort | predicted | actual | ratio | pull | predicted s | actual s |',
+    '| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |',
   );
-  for (const { source, target, effort, predicted, actual, pull } of known) {
+  for (const { source, target, effort, predicted, actual, pull, predictedSeconds, seconds } of known) {
     const ratio = (predicted / actual).toFixed(2);
-    print(`| ${source} | ${target} | ${effort} | ${predicted} | ${actual} | ${ratio} | ${pull} |`);
+    const times = `${predictedSeconds} | ${seconds.toFixed(1)}`;
+    print(`| ${source} | ${target} | ${effort} | ${predicted} | ${actual} | ${ratio} | ${pull} | ${times} |`);
   }
 }
 
-function nearestFirst(signatures: ReadonlyMap<string, Signature>, format: PatchFormat) {
+function nearestFirst(signatures: ReadonlyMap<string, Signature>, format: PatchFormat): PredictedPair[] {
   return [...signatures]
     .flatMap(([target, wanted]) =>
       [...signatures]
@@ -153,24 +194,6 @@ async function findTruth(
     (await truth.find({ source, target, format, effort: 'default' })) ??
     (await truth.find({ source, target, format, effort: 'fast' }))
   );
-}
-
-async function sign(layout: string, scratch: string): Promise<CorpusSignature> {
-  const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
-  const gunzipSeconds = await gunzip(image, layout);
-  const started = performance.now();
-  const signature = await computeSignature(image, join(scratch, 'stream'), DEFAULT_LIMITS);
-  return { signature, seconds: (performance.now() - started) / 1000, gunzipSeconds };
-}
-
-/** Run once to have the page cache hold the blobs, then measured. */
-async function gunzip({ layers }: Image, layout: string): Promise<number> {
-  const blobs = layers.map(({ descriptor }) => join(layout, 'blobs', 'sha256', hexOf(descriptor.digest)));
-  const command = ['-c', 'gzip -dc "$@" | sha256sum', 'sh', ...blobs];
-  await promisify(execFile)('sh', command);
-  const started = performance.now();
-  await promisify(execFile)('sh', command);
-  return (performance.now() - started) / 1000;
 }
 
 function print(...lines: readonly string[]): void {

@@ -1,12 +1,16 @@
 import { tlshDistance } from '../lib/signature/tlsh.ts';
 import type { Signature } from '../lib/signature/signature.ts';
+import type { Effort } from '../lib/delta/alignment.ts';
+import type { Pair } from './corpus.ts';
 
 /** A pair whose patch has been made. Sizes are in bytes. */
-export interface KnownPair {
-  readonly source: string;
-  readonly target: string;
+export interface KnownPair extends Pair {
   readonly predicted: number;
   readonly actual: number;
+  readonly effort: Effort;
+  /** Processor time. */
+  readonly predictedSeconds: number;
+  readonly seconds: number;
   /** What a pull moves at a site that has the source. */
   readonly pull: number;
 }
@@ -110,4 +114,14 @@ export function accuracyOf(pairs: readonly KnownPair[]): { share: number; pairs:
   const worth = pairs.filter(({ actual, pull }) => actual < pull);
   const near = worth.filter(({ predicted, actual }) => Math.abs(predicted / actual - 1) <= 0.25);
   return { share: near.length / worth.length, pairs: worth.length };
+}
+
+/** Processor time that was predicted over what it took, of the pairs that were made as predicted: with effort default. */
+export function timeRatioOf(pairs: readonly KnownPair[]): { median: number; within: number } {
+  const ratios = pairs
+    .filter(({ effort }) => effort === 'default')
+    .map(({ predictedSeconds, seconds }) => predictedSeconds / seconds)
+    .toSorted((a, b) => a - b);
+  const near = ratios.filter((ratio) => ratio >= 0.5 && ratio <= 2);
+  return { median: ratios[ratios.length >> 1] ?? NaN, within: near.length / ratios.length };
 }
