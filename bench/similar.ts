@@ -20,7 +20,7 @@ process.stdout.write('| ---: | ---: | ---: | ---: | ---: | ---: |\n');
 for (const size of sizes.length > 0 ? sizes.map(Number) : [10_000, 100_000, 1_000_000]) {
   await redis.flushall('ASYNC');
   const before = await usedMemory();
-  const index = createForest(redisForest(connection));
+  const index = createForest(redisForest(connection, { name: 'made up' }));
   const started = performance.now();
   const queries: MadeImage[] = [];
   let batch: IndexedImage[] = [];

@@ -8,6 +8,7 @@ import { calibrateCommand } from './commands/calibrate.ts';
 import { diffCommand } from './commands/diff.ts';
 import { enqueueCommand } from './commands/enqueue.ts';
 import { gcCommand } from './commands/gc.ts';
+import { indexCommand } from './commands/index.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { publishCommand } from './commands/publish.ts';
 import { planCommand } from './commands/plan.ts';
@@ -32,6 +33,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   keygen: keygenCommand,
   rank: rankCommand,
   similar: similarCommand,
+  index: indexCommand,
   plan: planCommand,
   calibrate: calibrateCommand,
   gc: gcCommand,

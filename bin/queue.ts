@@ -1,6 +1,10 @@
 import { PanamaxError } from '../lib/errors.ts';
+import { createForest, type SimilarityIndex } from '../lib/pairing/forest.ts';
+import { connectProducer } from '../lib/queue/connection.ts';
+import { redisForest } from '../lib/queue/forest.ts';
 import type { RunStatus } from '../lib/run/status.ts';
 import { STAGES } from '../lib/run/stage.ts';
+import type { Store } from '../lib/store/store.ts';
 import type { Arguments, Options } from './command.ts';
 import { formatShare, formatSize, formatTable } from './format.ts';
 
@@ -12,11 +16,29 @@ export const REDIS_OPTION: Options = {
   },
 };
 
+export function findRedisUrl(args: Arguments): string | undefined {
+  return args.text('redis') ?? process.env['REDIS_URL'];
+}
+
 /** @throws PanamaxError `usage` */
 export function redisUrl(args: Arguments): string {
-  const url = args.text('redis') ?? process.env['REDIS_URL'];
+  const url = findRedisUrl(args);
   if (url) return url;
   throw new PanamaxError('usage', 'no Redis', { expected: '--redis URL, or REDIS_URL in the environment' });
+}
+
+/** What the workers of a store keep in Redis. @throws PanamaxError `io` */
+export async function withRedisIndex<Result>(
+  url: string,
+  store: Store,
+  action: (index: SimilarityIndex) => Promise<Result>,
+): Promise<Result> {
+  const connection = await connectProducer(url);
+  try {
+    return await action(createForest(redisForest(connection, store)));
+  } finally {
+    connection.redis.disconnect();
+  }
 }
 
 export function formatStatus(status: RunStatus): string {

@@ -79,7 +79,7 @@ describe('in Redis', { skip: missing('redis-server') }, () => {
     const { url } = await startRedis(t);
     const connection = await connectProducer(url);
     t.after(() => connection.redis.disconnect());
-    return redisForest(connection);
+    return redisForest(connection, { name: 'store' });
   });
 });
 

@@ -60,10 +60,10 @@ async function assertIdle(): Promise<void> {
 }
 
 /** What the similarity index in Redis holds. */
-async function indexedImages(): Promise<string[]> {
+async function indexedImages(store: Store): Promise<string[]> {
   const connection = await connectProducer(redis.url);
   try {
-    return (await Array.fromAsync(createForest(redisForest(connection)).list())).toSorted();
+    return (await Array.fromAsync(createForest(redisForest(connection, store)).list())).toSorted();
   } finally {
     connection.redis.disconnect();
   }
@@ -90,7 +90,7 @@ describe('a run on the queue', { skip }, () => {
     });
     await runBackfill(directory, RELEASES, { formats: ['xdelta', 'oci-delta'], top: 2, store: 'embedded' });
     assert.deepEqual(await objectsOf(directory), await objectsOf(directory, 'embedded'));
-    assert.deepEqual(await indexedImages(), (await Array.fromAsync(listImages(store))).toSorted());
+    assert.deepEqual(await indexedImages(store), (await Array.fromAsync(listImages(store))).toSorted());
     assert.ok(status.bytes.saved > 0 && status.bytes.pull === status.bytes.saved + status.bytes.patches);
     await assertIdle();
   });

@@ -72,7 +72,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     ...options,
     layers,
     memory: createMemory(options.memorySize ?? defaultMemorySize()),
-    similar: createForest(redisForest(connection)),
+    similar: createForest(redisForest(connection, options.store)),
     queues,
     leases: openLeases(connection, PREFIX, locks.lockDuration),
     leaseRenewal: locks.lockDuration / 3,

@@ -1,22 +1,24 @@
+import { createHash } from 'node:crypto';
 import type { ForestStorage } from '../pairing/forest.ts';
 import { TREES } from '../pairing/sketch.ts';
+import type { Store } from '../store/store.ts';
 import { redisError, type Connection } from './connection.ts';
+import { PREFIX } from './names.ts';
 
 /**
- * The similarity index in Redis: a sorted set for each tree, all of score 0 and so ordered bytewise, and a string for
- * each image. About 1.6 KB an image. Everything in it can be made again from the store.
- *
- * @param prefix of all keys; forests of different sketches need different ones
+ * The similarity index of a store in Redis: a sorted set for each tree, all of score 0 and so ordered bytewise, and a hash
+ * of records by id. About 1.5 KB an image. Everything in it can be made again from the store.
  */
-export function redisForest({ redis, where }: Connection, prefix = 'panamax:similar:'): ForestStorage {
-  const trees = Array.from({ length: TREES }, (_, tree) => `${prefix}t${tree}`);
-  const recordKey = (id: Buffer) => Buffer.concat([Buffer.from(`${prefix}i`), id]);
+export function redisForest({ redis, where }: Connection, { name }: Pick<Store, 'name'>): ForestStorage {
+  const prefix = `${PREFIX}:similar:${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+  const trees = Array.from({ length: TREES }, (_, tree) => `${prefix}:${tree}`);
+  const records = `${prefix}:images`;
 
   /** Several commands in one round trip. */
   async function run(commands: readonly Command[]): Promise<unknown[]> {
     try {
       const pipeline = redis.pipeline();
-      for (const [name, ...args] of commands) pipeline.callBuffer(name, ...args);
+      for (const [command, ...args] of commands) pipeline.callBuffer(command, ...args);
       const answers = (await pipeline.exec()) ?? [];
       return answers.map(([error, answer]) => {
         if (error) throw error;
@@ -35,12 +37,12 @@ export function redisForest({ redis, where }: Connection, prefix = 'panamax:simi
         tree,
         ...images.flatMap(({ keys }) => ['0', keys[i]!]),
       ]);
-      const records: Command = ['MSET', ...images.flatMap(({ id, record }) => [recordKey(id), record])];
-      if (images.length > 0) await run([...members, records]);
+      const set: Command = ['HSET', records, ...images.flatMap(({ id, record }) => [id, record])];
+      if (images.length > 0) await run([...members, set]);
     },
     async remove(id, keys) {
       const members = trees.map((tree, i): Command => ['ZREM', tree, keys[i]!]);
-      await run([['DEL', recordKey(id)], ...members]);
+      await run([['HDEL', records, id], ...members]);
     },
     async around(keys, count) {
       const limit = ['LIMIT', '0', String(count)] as const;
@@ -54,19 +56,18 @@ export function redisForest({ redis, where }: Connection, prefix = 'panamax:simi
     },
     async records(ids) {
       if (ids.length === 0) return [];
-      const [records] = await run([['MGET', ...ids.map(recordKey)]]);
-      return records as (Buffer | null)[];
+      const [found] = await run([['HMGET', records, ...ids]]);
+      return found as (Buffer | null)[];
     },
     async *all() {
       let cursor = '0';
       do {
-        const [[next, keys]] = (await run([['SCAN', cursor, 'MATCH', `${prefix}i*`, 'COUNT', '1000']])) as [
+        const [[next, fields]] = (await run([['HSCAN', records, cursor, 'COUNT', '1000']])) as [
           [Buffer, Buffer[]],
         ];
         cursor = next.toString();
-        if (keys.length === 0) continue;
-        const [records] = (await run([['MGET', ...keys]])) as [(Buffer | null)[]];
-        for (const record of records) if (record) yield record;
+        // ids and records by turns
+        for (let i = 1; i < fields.length; i += 2) yield fields[i]!;
       } while (cursor !== '0');
     },
   };

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { flush, ownName, sweepDead } from '../file.ts';
 import {
@@ -47,6 +47,7 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
 
   return {
     ...readDirectory(directory),
+    name: resolve(directory),
     stat: (key) => statFile(pathOf(key)),
     put: (key, bytes) =>
       write(key, async (path) => {

@@ -40,7 +40,8 @@ export async function openS3Store(
   const patience = options.patience ?? (isHasty ? firstContact : PATIENCE);
   const bucket = bucketOf(access, bucketName, patience, signal);
   const { client, policy } = bucket;
-  const where = `s3://${bucketName}/${prefix} at ${access.endpoint.host}`;
+  const name = `s3://${bucketName}/${prefix}`;
+  const where = `${name} at ${access.endpoint.host}`;
 
   async function inStore<T>(key: string, action: () => Promise<T>): Promise<T> {
     try {
@@ -82,6 +83,7 @@ export async function openS3Store(
     });
 
   return {
+    name,
     where,
     async get(key) {
       const found = await begin(key).catch((error: unknown) => {

@@ -16,6 +16,8 @@ export interface StoreReader {
  * `a/b` there is no `a`.
  */
 export interface Store extends StoreReader {
+  /** The same wherever the store is reached from: its bucket and prefix, or its path from the root. */
+  readonly name: string;
   /** Undefined where there is none. */
   stat(key: string): Promise<ObjectInfo | undefined>;
   put(key: string, bytes: Uint8Array): Promise<void>;

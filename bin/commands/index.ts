@@ -1,0 +1,79 @@
+import { openImage } from '../../lib/oci/image.ts';
+import { parseReference } from '../../lib/oci/reference.ts';
+import { PanamaxError } from '../../lib/errors.ts';
+import type { Digest } from '../../lib/oci/descriptor.ts';
+import type { SimilarityIndex } from '../../lib/pairing/forest.ts';
+import type { StageContext } from '../../lib/run/context.ts';
+import { rebuildIndex } from '../../workers/sketch.ts';
+import { signatureStage } from '../../workers/signature.ts';
+import { COMMON, type Arguments, type Command } from '../command.ts';
+import { REDIS_OPTION, redisUrl, withRedisIndex } from '../queue.ts';
+import { REGISTRY_OPTIONS } from '../registry.ts';
+import { printResult, STORE_OPTION, withContext } from '../session.ts';
+
+const USAGE = 'list | add IMAGE... | remove IMAGE|DIGEST... | rebuild [options]';
+
+export const indexCommand: Command = {
+  summary: 'Looks after the similarity index of a store in Redis.',
+  usage: USAGE,
+  options: { ...REDIS_OPTION, ...STORE_OPTION, ...REGISTRY_OPTIONS, ...COMMON },
+  async run(args, signal) {
+    const [action, ...images] = args.operands;
+    const act = ACTIONS.get(action ?? '');
+    if (!act || images.length > 0 !== TAKES_IMAGES.has(action!)) {
+      throw new PanamaxError('usage', 'what to do with the index', { expected: USAGE });
+    }
+    const url = redisUrl(args);
+    await withContext(args, signal, async (context) => {
+      await withRedisIndex(url, context.store, async (similar) => {
+        const manifests = await act(images, { ...context, similar }, args);
+        printResult(args, { images: manifests }, manifests.join('\n'));
+      });
+    });
+  },
+};
+
+/** Answers with the images that it was about. */
+type Action = (images: readonly string[], context: StageContext, args: Arguments) => Promise<Digest[]>;
+
+const ACTIONS = new Map<string, Action>([
+  ['list', async (_, { similar }) => listed(similar)],
+  ['add', add],
+  ['remove', remove],
+  ['rebuild', async (_, { similar, store, signal }) => listed(await rebuildIndex(similar, store, signal))],
+]);
+const TAKES_IMAGES = new Set(['add', 'remove']);
+
+async function listed(index: SimilarityIndex): Promise<Digest[]> {
+  return (await Array.fromAsync(index.list())).sort();
+}
+
+async function add(images: readonly string[], context: StageContext, args: Arguments): Promise<Digest[]> {
+  const added: Digest[] = [];
+  for (const reference of images) {
+    added.push((await signatureStage({ reference, ...args.platform }, context)).manifest);
+  }
+  return added;
+}
+
+async function remove(
+  images: readonly string[],
+  { similar, limits, scratch, signal }: StageContext,
+  args: Arguments,
+): Promise<Digest[]> {
+  const removed: Digest[] = [];
+  for (const image of images) {
+    const options = { ...args.platform, limits, scratch, signal };
+    const manifest = isDigest(image)
+      ? image
+      : (await openImage(await parseReference(image), options)).manifestDigest;
+    await similar.remove(manifest);
+    removed.push(manifest);
+  }
+  return removed;
+}
+
+/** An image that is gone can only be named so. */
+function isDigest(text: string): text is Digest {
+  return /^sha256:[0-9a-f]{64}$/.test(text);
+}
