@@ -49,12 +49,17 @@ export function formatStatus(status: RunStatus): string {
   });
   const { pull, saved } = status.bytes;
   const lines = [
-    `run ${status.id}: ${status.finished ? `over since ${status.finished}` : `since ${status.started}`}`,
+    `run ${status.id}: ${stateOf(status)}`,
     formatTable([['STAGE', 'TOTAL', 'DONE', 'SKIPPED', 'FAILED', 'LEFT'], ...rows], 1),
     `${formatSize(saved)} saved of ${formatSize(pull)} (${formatShare(saved, pull)})`,
   ];
   if (status.secondsLeft !== undefined) lines.push(`about ${formatDuration(status.secondsLeft)} left`);
   return [...lines, ...formatFailures(status)].join('\n');
+}
+
+function stateOf({ started, finished, idleSince }: RunStatus): string {
+  if (finished) return `over since ${finished}`;
+  return idleSince ? `begun ${started}, nobody leads it since ${idleSince}` : `since ${started}`;
 }
 
 export function formatFailures({ failures }: RunStatus): string[] {

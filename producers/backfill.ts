@@ -1,11 +1,12 @@
 import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
-import type { Digest } from '../lib/oci/descriptor.ts';
 import type { StageContext } from '../lib/run/context.ts';
 import { newRunId, type RunPlan } from '../lib/run/plan.ts';
 import { runPool } from '../lib/run/pool.ts';
-import { loadPairs, nameSources, putOutcome, putPairings, putPlan, putReport } from '../lib/run/record.ts';
+import { loadPairs, nameSources, putOutcome, putPairings, putPlan, putScope } from '../lib/run/record.ts';
 import type { Failed, RunReport } from '../lib/run/report.ts';
+import { keepAlive } from '../lib/run/runs.ts';
 import type { Stage } from '../lib/run/stage.ts';
+import { findReport } from '../lib/run/summary.ts';
 import {
   FLOW,
   pairingJobs,
@@ -17,7 +18,7 @@ import {
   type StageResult,
 } from '../workers/flow.ts';
 import { publishNames } from '../workers/name.ts';
-import { makeReport, readManifests } from '../workers/report.ts';
+import { readImages, writeReport, type ReadImages } from '../workers/report.ts';
 
 export interface BackfillPlan extends Omit<RunPlan, 'id' | 'started'> {
   readonly concurrency: number;
@@ -43,6 +44,7 @@ export async function backfill(
   const run = newRunId(started);
   const plan: RunPlan = { id: run, started: started.toISOString(), ...question };
   await putPlan(store, plan);
+  await using _alive = await keepAlive(store, run);
 
   /** @returns the jobs that follow, each once */
   async function stage<S extends Stage>(
@@ -76,11 +78,13 @@ export async function backfill(
   }
 
   await stage('signature', signatureJobs(plan), ({ reference }) => reference);
-  const manifests = new Map<string, Digest>();
-  await readManifests(plan, manifests, store);
-  const { scopes, pairings } = planPairings(plan, manifests);
-  await putPairings(store, run, scopes, pairings);
-  const deltas = await stage('pairing', pairingJobs(run, pairings), ({ target }) => target.reference);
+  const images: ReadImages = new Map();
+  await readImages(plan, images, store);
+  const planned = planPairings(plan, images);
+  for (const [scope, members] of planned.scopes) await putScope(store, run, scope, members);
+  await putPairings(store, run, planned);
+  const rankings = pairingJobs(run, planned.pairings);
+  const deltas = await stage('pairing', rankings, ({ target }) => target.reference);
   const pairs = await loadPairs(
     store,
     run,
@@ -90,10 +94,9 @@ export async function backfill(
     const pair = pairs.get(item)!;
     return `${pair.target.reference} from ${nameSources(pair)}`;
   });
-  await publishNames(plan.targets, manifests, context);
-  const report = await makeReport(plan, manifests, store);
-  await putReport(store, report);
-  return report;
+  await publishNames(plan.targets, images, context);
+  await writeReport(plan, images, store);
+  return (await findReport(store, run))!;
 }
 
 /** What was stopped has not failed. */

@@ -9,7 +9,6 @@ import { sameQuestion, type RunPlan } from '../lib/run/plan.ts';
 import {
   findPairings,
   findPlan,
-  findReport,
   forgetFailures,
   listOutcomes,
   listPairs,
@@ -17,6 +16,7 @@ import {
   putPlan,
 } from '../lib/run/record.ts';
 import { createStatusReader, type RunStatus } from '../lib/run/status.ts';
+import { findSummary } from '../lib/run/summary.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/store.ts';
 import { deltaJobs, pairingJobs, signatureJobs, type ItemJob } from '../workers/flow.ts';
@@ -78,7 +78,7 @@ export async function enqueue(plan: RunPlan, store: Store, options: EnqueueOptio
       const tally = await enqueueStage(plan.id, stage, jobs, { store, queues, ...options });
       stages[stage] = { ...tally, skipped: stage === 'signature' ? skipped.size : 0 };
     }
-    const isOver = before && (await findReport(store, plan.id));
+    const isOver = before && (await findSummary(store, plan.id));
     if (!options.dryRun && !isOver) await addCoordinator(plan.id, randomBytes(4).toString('hex'), queues);
     return { run: plan.id, stages: stages as Record<Stage, StageTally> };
   } finally {
@@ -112,7 +112,7 @@ async function skipKnown(
 async function knownJobs(plan: RunPlan, store: Store): Promise<Record<Stage, readonly ItemJob[]>> {
   return {
     signature: signatureJobs(plan),
-    pairing: pairingJobs(plan.id, (await findPairings(store, plan.id)) ?? []),
+    pairing: pairingJobs(plan.id, (await findPairings(store, plan.id))?.pairings ?? []),
     delta: deltaJobs(plan.id, await listPairs(store, plan.id)),
   };
 }

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { EXIT_CODES } from '../lib/errors.ts';
 import type { RunReport } from '../lib/run/report.ts';
 import { createStatusReader } from '../lib/run/status.ts';
+import { findReport } from '../lib/run/summary.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { makeReleases, objectsOf, RELEASES, runBackfill } from './support/backfill.ts';
 import { blobPath, digestOf, writeLayout, type Layout } from './support/layout.ts';
@@ -302,8 +303,8 @@ test('by the command: a damaged image holds up nothing else, results as JSON, th
   );
   const report = JSON.parse(stdout) as RunReport;
   assert.deepEqual(outcomesOf(report), ['a1 from a2: done', 'a2 from a1: done']);
-  const stored = await readFile(join(directory, 'store/runs', report.id, 'report.json'), 'utf8');
-  assert.deepEqual(JSON.parse(stored), report);
+  const stored = await findReport(await openDirectoryStore(join(directory, 'store')), report.id);
+  assert.deepEqual(stored, report);
 
   await writeFile(blob, sound);
   const all = await panamaxJson<RunReport>('backfill', ...names, ...options, '--top', '2');

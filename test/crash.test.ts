@@ -341,9 +341,9 @@ describe('one job', { skip }, () => {
       await startLocalWorker(t, { redis: redis.url, store, directory, stages: [] });
       const pairings = await until(
         () => findPairings(store, 'run'),
-        (found) => found !== undefined,
+        (found) => found?.isComplete === true,
       );
-      await twice('pairing', pairingJobs('run', pairings!));
+      await twice('pairing', pairingJobs('run', pairings!.pairings));
       const pairs = deltaJobs('run', await listPairs(store, 'run'));
       assert.equal(pairs.length, PAIRS);
       await twice('delta', pairs.slice(0, TWICE));

@@ -12,7 +12,7 @@ import { EXIT_CODES } from '../lib/errors.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { openS3Store } from '../lib/store/s3.ts';
 import type { Store } from '../lib/store/store.ts';
-import { findReport } from '../lib/run/record.ts';
+import { findReport } from '../lib/run/summary.ts';
 import { createStatusReader, type RunStatus } from '../lib/run/status.ts';
 import { enqueue, waitForRun, type Enqueued } from '../producers/enqueue.ts';
 import { parseInventory } from '../producers/inventory.ts';
@@ -200,6 +200,34 @@ describe('a run on the queue', { skip }, () => {
     assert.equal(worker.events.filter(({ stage }) => stage === 'delta').length, 7);
   });
 
+  test('goes on where a set of images has been read, whatever else has not', async (t) => {
+    const { directory, store } = await setUp(t);
+    const path = (name: string) => join(directory, name);
+    const gate = Promise.withResolvers<void>();
+    const handlers: StageHandlers = {
+      ...FLOW,
+      async signature(job, plan, context) {
+        if (job.reference === path('b2')) await gate.promise;
+        return FLOW.signature(job, plan, context);
+      },
+    };
+    await startLocalWorker(t, { redis: redis.url, store, directory, handlers });
+    const residents = [
+      { images: [path('a1'), path('b1')], sites: ['north'] },
+      { images: [path('b2')], sites: ['south'] },
+    ];
+    await put(planOf(directory, ['a2', 'a3'], { residents }), store);
+    const read = await createStatusReader(store, 'run');
+    const half = await until(read, ({ stages }) => stages.delta.done === 2);
+    assert.deepEqual(half.stages.signature, { total: 5, done: 4, skipped: 0, failed: 0 });
+    assert.deepEqual(half.stages.pairing, { total: undefined, done: 2, skipped: 0, failed: 0 });
+    gate.resolve();
+    const { stages, failures } = await finishedRun(store, 'run');
+    assert.deepEqual(failures, []);
+    assert.deepEqual([stages.pairing.done, stages.signature.done], [4, 5]);
+    await assertIdle();
+  });
+
   test('goes on after Redis has been wiped', async (t) => {
     const { directory, store } = await setUp(t);
     const plan = planOf(directory, RELEASES);
@@ -359,7 +387,10 @@ describe('by the commands', { skip }, () => {
       /^run one: over since .*\nSTAGE +TOTAL +DONE +SKIPPED +FAILED +LEFT\nsignature +3 +3 /,
     );
     assert.match(stdout, /\d kB saved of .* \(\d\d\.\d %\)/);
-    assert.match((await panamax('status', '--store', join(directory, 'store'))).stdout, /^one\n$/);
+    assert.match(
+      (await panamax('status', '--store', join(directory, 'store'))).stdout,
+      /^RUN +STATE +SINCE +PAIRS +FAILED +SAVED\none +over +20\S+Z +3 +0 +\d.* kB\n$/,
+    );
   });
 
   test('waiting for failures fails and lists them', async (t) => {

@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { parseDescriptor } from '../lib/delta/descriptor.ts';
-import { findReport } from '../lib/run/record.ts';
+import { findReport } from '../lib/run/summary.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { enqueue } from '../producers/enqueue.ts';
 import { runBackfill } from './support/backfill.ts';

@@ -1,18 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toPanamaxError } from '../lib/errors.ts';
-import type { Digest } from '../lib/oci/descriptor.ts';
 import type { Queues } from '../lib/queue/queues.ts';
 import type { Log } from '../lib/run/context.ts';
 import type { RunPlan } from '../lib/run/plan.ts';
 import { createPace } from '../lib/run/pace.ts';
-import { listOutcomes, listPairs, loadPlan, putPairings, putReport } from '../lib/run/record.ts';
-import type { Stage } from '../lib/run/stage.ts';
+import { listOutcomes, listPairs, loadPlan, putPairings, putScope } from '../lib/run/record.ts';
+import { HEARTBEAT, putHeartbeat } from '../lib/run/runs.ts';
+import { STAGES, type Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/store.ts';
 import type { Sign } from '../lib/trust/key.ts';
 import { publishNames } from './name.ts';
-import { deltaJobs, pairingJobs, planPairings, signatureJobs, type ItemJob } from './flow.ts';
-import { makeReport, readManifests } from './report.ts';
-import { ensureQueued } from './schedule.ts';
+import {
+  deltaJobs,
+  pairingJobs,
+  planPairings,
+  signatureJobs,
+  type ItemJob,
+  type PairingJob,
+} from './flow.ts';
+import { readImages, writeReport, type ReadImages } from './report.ts';
+import { addJobs, ensureQueued } from './schedule.ts';
 
 /** Where nothing has ended for so long, jobs may have been lost. In milliseconds. */
 const REPAIR_AFTER = 30_000;
@@ -38,11 +45,9 @@ export async function coordinate(run: string, context: CoordinatorContext): Prom
   for (;;) {
     try {
       const plan = await loadPlan(store, run);
-      const manifests = new Map<string, Digest>();
-      // what was tried again meanwhile is waited for, too
-      while (await passStages(plan, manifests, context));
-      await publishNames(plan.targets, manifests, context);
-      await putReport(store, await makeReport(plan, manifests, store));
+      const images = await followItems(plan, context);
+      await publishNames(plan.targets, images, context);
+      await writeReport(plan, images, store);
       log.info({}, 'run is over');
       return;
     } catch (error) {
@@ -55,38 +60,71 @@ export async function coordinate(run: string, context: CoordinatorContext): Prom
   }
 }
 
-/** @returns whether there was anything to wait for */
-async function passStages(
-  plan: RunPlan,
-  manifests: Map<string, Digest>,
-  context: CoordinatorContext,
-): Promise<boolean> {
-  const { store } = context;
-  let waited = await settle('signature', signatureJobs(plan), context);
-  await readManifests(plan, manifests, store);
-  const { scopes, pairings } = planPairings(plan, manifests);
-  await putPairings(store, plan.id, scopes, pairings);
-  waited = (await settle('pairing', pairingJobs(plan.id, pairings), context)) || waited;
-  const pairs = await listPairs(store, plan.id);
-  return (await settle('delta', deltaJobs(plan.id, pairs), context)) || waited;
-}
-
-/** Waits until all items of a stage are over. @returns false where they were at once */
-async function settle(stage: Stage, jobs: readonly ItemJob[], context: CoordinatorContext): Promise<boolean> {
-  const { store, signal } = context;
-  if (jobs.length === 0) return false;
+/** Waits until all items are over, and adds the rankings of each set of images as soon as all of it has been read. */
+async function followItems(plan: RunPlan, context: CoordinatorContext): Promise<ReadImages> {
+  const { store, signal, queues } = context;
+  const rankings = createRankings(plan, store);
   const pace = createPace();
   let repaired = -Infinity;
-  for (let waited = false; ; waited = true) {
+  let beaten = -Infinity;
+  for (;;) {
     signal.throwIfAborted();
-    const over = await listOutcomes(store, jobs[0]!.run, stage);
-    const left = jobs.filter(({ item }) => !over.has(item));
-    if (left.length === 0) return waited;
-    const delay = pace.next(left.length);
-    if (performance.now() - Math.max(repaired, pace.changed) > REPAIR_AFTER || repaired === -Infinity) {
-      await ensureQueued(stage, left, context);
+    if (performance.now() - beaten > HEARTBEAT) {
+      await putHeartbeat(store, plan.id);
+      beaten = performance.now();
+    }
+    const { images, pairings, added } = await rankings.next();
+    // in the order of the stages: what is over has left its successors
+    const left: Record<Stage, readonly ItemJob[]> = {
+      signature: signatureJobs(plan).filter(({ reference }) => !images.has(reference)),
+      pairing: await leftOf(plan.id, 'pairing', pairings, store),
+      delta: await leftOf(plan.id, 'delta', deltaJobs(plan.id, await listPairs(store, plan.id)), store),
+    };
+    const total = STAGES.reduce((sum, stage) => sum + left[stage].length, 0);
+    if (total === 0) return images;
+    const delay = pace.next(total);
+    if (repaired === -Infinity || performance.now() - Math.max(repaired, pace.changed) > REPAIR_AFTER) {
+      for (const stage of STAGES) await ensureQueued(stage, left[stage], context);
       repaired = performance.now();
+    } else {
+      await addJobs('pairing', added, queues);
     }
     await sleep(delay, undefined, { signal });
   }
+}
+
+/** The rankings of a run, as its images are read. */
+function createRankings(plan: RunPlan, store: Store) {
+  const images: ReadImages = new Map();
+  const scopes = new Set<string>();
+  let pairings: readonly PairingJob[] = [];
+  let isFirst = true;
+  return {
+    /** Looks what has been read, and writes down what follows. `added`: those that were not there before. */
+    async next() {
+      const isChanged = await readImages(plan, images, store);
+      if (!isChanged && !isFirst) return { images, pairings, added: [] };
+      isFirst = false;
+      const planned = planPairings(plan, images);
+      for (const [scope, members] of planned.scopes) {
+        if (!scopes.has(scope)) await putScope(store, plan.id, scope, members);
+        scopes.add(scope);
+      }
+      await putPairings(store, plan.id, planned);
+      const known = new Set(pairings.map(({ item }) => item));
+      pairings = pairingJobs(plan.id, planned.pairings);
+      return { images, pairings, added: pairings.filter(({ item }) => !known.has(item)) };
+    },
+  };
+}
+
+async function leftOf(
+  run: string,
+  stage: Stage,
+  jobs: readonly ItemJob[],
+  store: Store,
+): Promise<readonly ItemJob[]> {
+  if (jobs.length === 0) return jobs;
+  const over = await listOutcomes(store, run, stage);
+  return jobs.filter(({ item }) => !over.has(item));
 }

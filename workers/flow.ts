@@ -3,7 +3,15 @@ import type { Digest } from '../lib/oci/descriptor.ts';
 import { scopeOf, type Candidate } from '../lib/pairing/ranking.ts';
 import type { StageContext } from '../lib/run/context.ts';
 import { imagesOf, items, type RunPlan } from '../lib/run/plan.ts';
-import { loadPair, loadScope, putPair, type ImageName, type Pair, type Pairing } from '../lib/run/record.ts';
+import {
+  loadPair,
+  loadScope,
+  putPair,
+  type ImageName,
+  type Pair,
+  type Pairing,
+  type Pairings,
+} from '../lib/run/record.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import { choosePairs } from './choice.ts';
 import { deltaStage } from './delta.ts';
@@ -13,9 +21,9 @@ import { signatureStage } from './signature.ts';
 /**
  * The stages of a run on the queue, and what follows what:
  *
- *     enqueue ─► signature ─► (all of the run are over) ─► pairing ────────► delta ─► (all are over) ─► report
- *                one per      the coordinator lists the    one per target    one per
- *                reference    pairings                     and set, chooses  pair
+ *     enqueue ─► signature ─► (all of a set are over) ─► pairing ────────► delta ─► (all are over) ─► report
+ *                one per      the coordinator adds its     one per target    one per
+ *                reference    rankings                     and set, chooses  pair
  *                                                          the pairs
  *
  * The handlers are those of the embedded driver (producers/backfill.ts). Jobs carry names and digests; what else they
@@ -133,26 +141,29 @@ export function subjectOf(job: ItemJob): object {
 }
 
 /**
- * The pairings of a run, once it is known which image each reference is: each target within each set of sources, one
- * for sets that turn out to be the same. Images that could not be read (those without a manifest) are left out.
+ * The pairings of a run, as far as it is known which image each reference is: each target that has been read within
+ * each set of sources that has been read whole, one for sets that turn out to be the same.
+ *
+ * @param images by reference; undefined for those that could not be read, which are left out
  */
 export function planPairings(
   plan: RunPlan,
-  manifests: ReadonlyMap<string, Digest>,
-): { scopes: Map<string, ImageName[]>; pairings: Pairing[] } {
+  images: ReadonlyMap<string, Digest | undefined>,
+): Pairings & { readonly scopes: ReadonlyMap<string, readonly ImageName[]> } {
   const named = (references: readonly string[]): ImageName[] => {
-    const images = new Map<Digest, ImageName>();
+    const found = new Map<Digest, ImageName>();
     for (const reference of references) {
-      const manifest = manifests.get(reference);
-      if (manifest && !images.has(manifest)) images.set(manifest, { manifest, reference });
+      const manifest = images.get(reference);
+      if (manifest && !found.has(manifest)) found.set(manifest, { manifest, reference });
     }
-    return [...images.values()];
+    return [...found.values()];
   };
   const targets = named(plan.targets);
   const scopes = new Map<string, ImageName[]>();
   const pairings = new Map<string, Pairing>();
-  for (const { images, sites, together: isTogether } of plan.residents) {
-    const sources = named(images);
+  for (const { images: members, sites, together: isTogether } of plan.residents) {
+    if (!members.every((reference) => images.has(reference))) continue;
+    const sources = named(members);
     const held = new Set(sources.map(({ manifest }) => manifest));
     const together = (isTogether === true || sites !== undefined) && held.size > 1;
     const scope = scopeOf([...held], together);
@@ -163,5 +174,6 @@ export function planPairings(
       pairings.set(items.pairing(target.manifest, scope), { target, scope, ...(together && { together }) });
     }
   }
-  return { scopes, pairings: [...pairings.values()] };
+  const isComplete = imagesOf(plan).every((reference) => images.has(reference));
+  return { scopes, pairings: [...pairings.values()], isComplete };
 }

@@ -22,7 +22,7 @@ export async function publishName(
 /** Of those references that say the name that their image has at sites, and whose image was read. */
 export async function publishNames(
   references: readonly string[],
-  manifests: ReadonlyMap<string, Digest>,
+  manifests: ReadonlyMap<string, Digest | undefined>,
   context: Pick<StageContext, 'store' | 'sign'>,
 ): Promise<void> {
   for (const reference of references) {

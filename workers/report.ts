@@ -12,90 +12,124 @@ import {
 } from '../lib/run/record.ts';
 import {
   countStatuses,
+  sumBytes,
   type Failed,
   type ImageOutcome,
   type PairOutcome,
   type PassedOver,
-  type RunReport,
+  type ReportPart,
 } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
+import { putReport } from '../lib/run/summary.ts';
 import type { Store } from '../lib/store/store.ts';
 import { pairingJobs, planPairings, signatureJobs } from './flow.ts';
 
-/** Adds what the images that have been read are called, by reference. */
-export async function readManifests(
-  plan: RunPlan,
-  manifests: Map<string, Digest>,
-  store: Store,
-): Promise<void> {
+/** Items whose documents are in memory at a time. */
+const CHUNK = 500;
+
+/** What is known of a run's images, by reference: their manifests; undefined for those that cannot be read. */
+export type ReadImages = Map<string, Digest | undefined>;
+
+/** Adds what has become known, and drops what is tried again. @returns whether anything has changed */
+export async function readImages(plan: RunPlan, images: ReadImages, store: Store): Promise<boolean> {
   const over = await listOutcomes(store, plan.id, 'signature');
-  const known = new Set(manifests.keys());
-  const unread = signatureJobs(plan)
-    .filter(({ reference }) => !known.has(reference))
-    .flatMap(({ item }) => {
-      const status = over.get(item);
-      return status && status !== 'failed' ? [[item, status] as const] : [];
-    });
+  const news = new Map<string, Status>();
+  let isChanged = false;
+  for (const { item, reference } of signatureJobs(plan)) {
+    const status = over.get(item);
+    if (status === undefined) isChanged = images.delete(reference) || isChanged;
+    else if (status !== 'failed') {
+      if (images.get(reference) === undefined) news.set(item, status);
+    } else if (!images.has(reference) || images.get(reference) !== undefined) {
+      images.set(reference, undefined);
+      isChanged = true;
+    }
+  }
   type Read = { readonly reference: string; readonly manifest: Digest };
-  const read = await readOutcomes<Read>(store, plan.id, 'signature', new Map(unread));
-  for (const { reference, manifest } of read.values()) manifests.set(reference, manifest);
+  const read = await readOutcomes<Read>(store, plan.id, 'signature', news);
+  for (const { reference, manifest } of read.values()) images.set(reference, manifest);
+  return isChanged || read.size > 0;
 }
 
-/** What became of a run whose items are all over, by what its record says of each. */
-export async function makeReport(
+/** Writes what became of a run whose items are all over, by what its record says of each. */
+export async function writeReport(
   plan: RunPlan,
-  manifests: ReadonlyMap<string, Digest>,
+  images: ReadonlyMap<string, Digest | undefined>,
   store: Store,
-): Promise<RunReport> {
+): Promise<void> {
   const { id, started } = plan;
-  const outcomes = async <Outcome>(stage: Stage, which: (status: Status) => boolean) => {
-    const over = [...(await listOutcomes(store, id, stage))].filter(([, status]) => which(status));
-    return readOutcomes<Outcome>(store, id, stage, new Map(over));
-  };
   const signatures = await listOutcomes(store, id, 'signature');
-  const failedImages = await outcomes<Failed>('signature', (status) => status === 'failed');
-  const images = signatureJobs(plan).map(({ item, reference }): ImageOutcome => {
-    const failure = failedImages.get(item);
-    const manifest = manifests.get(reference);
-    if (!manifest) return { reference, status: 'failed', error: failure?.error ?? noReason() };
-    return { reference, status: signatures.get(item) === 'done' ? 'done' : 'skipped', manifest };
-  });
-  const { pairings } = planPairings(plan, manifests);
   const ranked = await listOutcomes(store, id, 'pairing');
-  const rankings = new Map(
-    pairingJobs(id, pairings).map(({ item }) => [item, ranked.get(item) ?? 'failed'] as const),
-  );
-  const unranked = new Map([...rankings].filter(([, status]) => status === 'failed'));
-  type Ranked = Pairing & { passedOver?: Omit<Pair, 'target'>[] };
-  const sound = new Map([...ranked].filter(([, status]) => status !== 'failed'));
-  const passedOver = [...(await readOutcomes<Ranked>(store, id, 'pairing', sound)).values()].flatMap(
-    ({ target, passedOver = [] }) =>
-      passedOver.map(({ sources, candidate }): PassedOver => ({
-        target: target.reference,
-        source: nameSources({ sources }),
-        candidate,
-      })),
-  );
-  const failedRankings = [
-    ...(await readOutcomes<Failed & Pairing>(store, id, 'pairing', unranked)).values(),
-  ].map(({ target, error }): ImageOutcome => ({ reference: target.reference, status: 'failed', error }));
-  const deltas = await outcomes<PairOutcome>('delta', () => true);
-  const pairs = await loadPairs(store, id, [...deltas.keys()]);
-  return {
+  const deltas = await listOutcomes(store, id, 'delta');
+  const rankings = pairingJobs(id, planPairings(plan, images).pairings).map(({ item }) => item);
+  const statuses = { signature: [] as Status[], delta: [] as Status[] };
+  let bytes = sumBytes([]);
+
+  async function* pieces(): AsyncGenerator<ReportPart, void, void> {
+    for (const jobs of chunksOf(signatureJobs(plan))) {
+      const failed = jobs.filter(({ item }) => signatures.get(item) === 'failed').map(({ item }) => item);
+      const failures = await read<Failed>('signature', failed, signatures);
+      const outcomes = jobs.map(({ item, reference }): ImageOutcome => {
+        const manifest = images.get(reference);
+        if (!manifest) return { reference, status: 'failed', error: failures.get(item)?.error ?? noReason() };
+        return { reference, status: signatures.get(item) === 'done' ? 'done' : 'skipped', manifest };
+      });
+      statuses.signature.push(...outcomes.map(({ status }) => status));
+      yield { images: outcomes, pairs: [], passedOver: [] };
+    }
+    for (const chunk of chunksOf(rankings)) {
+      type Ranked = Pairing & { passedOver?: Omit<Pair, 'target'>[]; error?: Failed['error'] };
+      const outcomes = [...(await read<Ranked>('pairing', chunk, ranked)).values()];
+      yield {
+        images: outcomes.flatMap(({ target: { reference }, error }): ImageOutcome[] =>
+          error ? [{ reference, status: 'failed', error }] : [],
+        ),
+        pairs: [],
+        passedOver: outcomes.flatMap(({ target, passedOver = [] }) =>
+          passedOver.map(({ sources, candidate }): PassedOver => ({
+            target: target.reference,
+            source: nameSources({ sources }),
+            candidate,
+          })),
+        ),
+      };
+    }
+    for (const chunk of chunksOf(await inOrder(plan, [...deltas.keys()], store))) {
+      const outcomes = await read<PairOutcome>('delta', chunk, deltas);
+      const pairs = await loadPairs(store, id, [...outcomes.keys()]);
+      const ended = [...outcomes].map(([item, outcome]) => outcomeOf(pairs.get(item)!, outcome));
+      const { pull, patches, saved } = sumBytes(
+        ended.flatMap((pair) => (pair.status === 'failed' ? [] : pair.patches)),
+      );
+      bytes = { pull: bytes.pull + pull, patches: bytes.patches + patches, saved: bytes.saved + saved };
+      statuses.delta.push(...ended.map(({ status }) => status));
+      yield { images: [], pairs: ended, passedOver: [] };
+    }
+  }
+
+  async function read<Outcome>(stage: Stage, wanted: readonly string[], over: ReadonlyMap<string, Status>) {
+    const known = wanted.flatMap((item) => (over.has(item) ? [[item, over.get(item)!] as const] : []));
+    return readOutcomes<Outcome>(store, id, stage, new Map(known));
+  }
+
+  await putReport(store, id, pieces(), () => ({
     id,
     started,
     finished: new Date().toISOString(),
-    images: [...images, ...failedRankings],
-    rankings: countStatuses(rankings.values()),
-    pairs: inOrder(plan, deltas, pairs).map(([item, outcome]) => {
-      const { target, sources, candidate } = pairs.get(item)!;
-      const names = { target: target.reference, source: nameSources({ sources }), candidate };
-      return outcome.status === 'failed'
-        ? { ...names, status: outcome.status, error: outcome.error }
-        : { ...names, status: outcome.status, patches: outcome.patches };
-    }),
-    passedOver,
-  };
+    stages: {
+      signature: countStatuses(statuses.signature),
+      pairing: countStatuses(rankings.map((item) => ranked.get(item) ?? 'failed')),
+      delta: countStatuses(statuses.delta),
+    },
+    bytes,
+  }));
+}
+
+function outcomeOf({ target, sources, candidate }: Pair, outcome: PairOutcome): PairOutcome {
+  const names = { target: target.reference, source: nameSources({ sources }), candidate };
+  return outcome.status === 'failed'
+    ? { ...names, status: outcome.status, error: outcome.error }
+    : { ...names, status: outcome.status, patches: outcome.patches };
 }
 
 function noReason(): Failed['error'] {
@@ -104,13 +138,25 @@ function noReason(): Failed['error'] {
 }
 
 /** By target, as they were asked for, then the best first. */
-function inOrder<Outcome>(
-  { targets }: RunPlan,
-  outcomes: ReadonlyMap<string, Outcome>,
-  pairs: ReadonlyMap<string, Pair>,
-): [string, Outcome][] {
+async function inOrder(
+  { id, targets }: RunPlan,
+  pairs: readonly string[],
+  store: Store,
+): Promise<readonly string[]> {
   const place = new Map(targets.map((reference, i) => [reference, i]));
-  const placeOf = (item: string) => place.get(pairs.get(item)!.target.reference) ?? 0;
-  const sizeOf = (item: string) => pairs.get(item)!.candidate.predictedPatchSize;
-  return [...outcomes].sort(([a], [b]) => placeOf(a) - placeOf(b) || sizeOf(a) - sizeOf(b));
+  const known: { readonly item: string; readonly place: number; readonly size: number }[] = [];
+  for (const chunk of chunksOf(pairs)) {
+    for (const [item, { target, candidate }] of await loadPairs(store, id, chunk)) {
+      known.push({
+        item,
+        place: place.get(target.reference) ?? 0,
+        size: candidate.predictedPatchSize,
+      });
+    }
+  }
+  return known.sort((a, b) => a.place - b.place || a.size - b.size).map(({ item }) => item);
+}
+
+function* chunksOf<Item>(list: readonly Item[]): Generator<readonly Item[], void, void> {
+  for (let at = 0; at < list.length; at += CHUNK) yield list.slice(at, at + CHUNK);
 }

@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createPace } from '../../lib/run/pace.ts';
 import { checkRunId } from '../../lib/run/plan.ts';
-import { listRuns } from '../../lib/run/record.ts';
+import { findRunState, listRuns, type RunState } from '../../lib/run/runs.ts';
+import type { RunSummary } from '../../lib/run/report.ts';
 import { createStatusReader } from '../../lib/run/status.ts';
+import { findSummary } from '../../lib/run/summary.ts';
 import { openStore } from '../../lib/store/open.ts';
+import type { Store } from '../../lib/store/store.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
+import { formatSize, formatTable } from '../format.ts';
 import { formatStatus, refuseFailures } from '../queue.ts';
 import { printResult, STORE_OPTION } from '../session.ts';
 
@@ -24,8 +28,8 @@ export const statusCommand: Command = {
     const store = await openStore(args.text('store')!, { signal, isHasty: !args.flag('watch') });
     const [run] = args.operands;
     if (run === undefined) {
-      const runs = await listRuns(store);
-      printResult(args, runs, runs.join('\n') || 'no runs');
+      const runs = await describeRuns(store, signal);
+      printResult(args, runs, runs.length > 0 ? formatRuns(runs) : 'no runs');
       return;
     }
     const read = await createStatusReader(store, checkRunId(run));
@@ -45,3 +49,35 @@ export const statusCommand: Command = {
     refuseFailures(status);
   },
 };
+
+/** A run in a list. */
+interface ListedRun extends RunState {
+  readonly id: string;
+  /** Of one that is over. */
+  readonly summary?: Omit<RunSummary, 'parts'>;
+}
+
+async function describeRuns(store: Store, signal: AbortSignal): Promise<ListedRun[]> {
+  const runs: ListedRun[] = [];
+  for await (const id of listRuns(store)) {
+    signal.throwIfAborted();
+    const state = await findRunState(store, id);
+    if (!state) continue;
+    const found = state.state === 'over' ? await findSummary(store, id) : undefined;
+    const { parts: _, ...summary } = found ?? { parts: [] };
+    runs.push({ id, ...state, ...('stages' in summary && { summary }) });
+  }
+  return runs;
+}
+
+function formatRuns(runs: readonly ListedRun[]): string {
+  const rows = runs.map(({ id, state, since, summary }) => {
+    const stages = Object.values(summary?.stages ?? {});
+    const failed = stages.reduce((sum, { failed }) => sum + failed, 0);
+    const figures = summary
+      ? [String(summary.stages.delta.total), String(failed), formatSize(summary.bytes.saved)]
+      : ['-', '-', '-'];
+    return [id, state, since.toISOString(), ...figures];
+  });
+  return formatTable([['RUN', 'STATE', 'SINCE', 'PAIRS', 'FAILED', 'SAVED'], ...rows], 3);
+}

@@ -1,7 +1,7 @@
 import { parseDescriptor, type PatchDescriptor } from '../delta/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
 import { isDigest, type Digest } from '../oci/descriptor.ts';
-import { findReport, listRuns } from '../run/record.ts';
+import { findRunState, listRuns } from '../run/runs.ts';
 import { keys } from '../store/layout.ts';
 import { readNameAt, type NameRecord } from '../store/name.ts';
 import type { Store } from '../store/store.ts';
@@ -123,9 +123,9 @@ async function readNames(store: Store, signal: AbortSignal): Promise<FoundName[]
 /** A run reads images before it makes patches of them, and may be continued. */
 async function findAwaited(store: Store, signal: AbortSignal): Promise<Set<Digest>> {
   const awaited = new Set<Digest>();
-  for (const run of await listRuns(store)) {
+  for await (const run of listRuns(store)) {
     signal.throwIfAborted();
-    if (await findReport(store, run)) continue;
+    if ((await findRunState(store, run))?.state === 'over') continue;
     const documents = [keys.run(run, 'pairings.json')];
     for await (const key of store.list(keys.run(run, 'scopes/'))) documents.push(key);
     for (const key of documents) {

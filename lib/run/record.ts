@@ -1,12 +1,12 @@
 import { PanamaxError } from '../errors.ts';
-import { asArray, asRecord, asString, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
+import { asArray, asRecord, asSize, asString, parseDigest, type Digest } from '../oci/descriptor.ts';
 import type { Candidate } from '../pairing/ranking.ts';
 import { keys } from '../store/layout.ts';
-import type { Store } from '../store/store.ts';
+import { MAX_DOCUMENT_SIZE, tooLarge, type Store } from '../store/store.ts';
+import { each, getDocument, putDocument } from './document.ts';
 import { parsePlan, serializePlan, type RunPlan } from './plan.ts';
-import { runPool } from './pool.ts';
-import type { RunReport } from './report.ts';
 import type { Stage } from './stage.ts';
+import { removeSummary } from './summary.ts';
 
 /**
  * What the store knows of a run, below `runs/<id>/` (docs/formats.md). It alone says what is left to do: Redis may be
@@ -43,12 +43,8 @@ export function nameSources({ sources }: Pick<Pair, 'sources'>): string {
   return sources.map(({ reference }) => reference).join(' + ');
 }
 
-/** Requests at a time where many small objects are read or written. */
-const REQUESTS = 32;
-
 const inRun = {
   plan: 'run.json',
-  report: 'report.json',
   pairings: 'pairings.json',
   scope: (scope: string) => `scopes/${scope}.json`,
   pairs: 'pairs/',
@@ -57,21 +53,18 @@ const inRun = {
   outcome: (stage: Stage, item: string, status: Status) => `outcomes/${stage}/${item}.${status}.json`,
 };
 
+/** @throws PanamaxError `limit` for one that nobody could read */
 export async function putPlan(store: Store, plan: RunPlan): Promise<void> {
-  await store.put(keys.run(plan.id, inRun.plan), serializePlan(plan));
+  const key = keys.run(plan.id, inRun.plan);
+  const bytes = serializePlan(plan);
+  if (bytes.length > MAX_DOCUMENT_SIZE) throw tooLarge(bytes.length, `${store.where} ${key}`);
+  await store.put(key, bytes);
 }
 
 export async function findPlan(store: Store, id: string): Promise<RunPlan | undefined> {
   const key = keys.run(id, inRun.plan);
   const bytes = await store.get(key);
   return bytes && parsePlan(bytes, `${store.where} ${key}`);
-}
-
-/** The names of all runs. */
-export async function listRuns(store: Store): Promise<string[]> {
-  const runs = new Set<string>();
-  for await (const key of store.list('runs/')) runs.add(key.split('/')[1]!);
-  return [...runs];
 }
 
 /** @throws PanamaxError `not-found` */
@@ -90,7 +83,7 @@ export async function putOutcome(
   outcome: { readonly status: Status },
 ): Promise<void> {
   const document = { ...outcome, finished: new Date().toISOString() };
-  await store.put(keys.run(run, inRun.outcome(stage, item, outcome.status)), asDocument(document));
+  await putDocument(store, run, inRun.outcome(stage, item, outcome.status), document);
 }
 
 /** As `putOutcome`, for many, by item. */
@@ -127,7 +120,7 @@ export async function forgetFailures(
   stage: Stage,
   failed: readonly string[],
 ): Promise<void> {
-  await store.remove(keys.run(run, inRun.report));
+  await removeSummary(store, run);
   await each(failed, (item) => store.remove(keys.run(run, inRun.outcome(stage, item, 'failed'))));
 }
 
@@ -147,22 +140,59 @@ export async function readOutcomes<Outcome>(
   return new Map([...outcomes.keys()].flatMap((item) => (read.has(item) ? [[item, read.get(item)!]] : [])));
 }
 
+/** The images of a set that pairings name. */
+export async function putScope(
+  store: Store,
+  run: string,
+  scope: string,
+  images: readonly ImageName[],
+): Promise<void> {
+  await putDocument(store, run, inRun.scope(scope), { images });
+}
+
+/** The rankings of a run that are known. */
+export interface Pairings {
+  readonly pairings: readonly Pairing[];
+  /** Whether there will be no more, since all images have been read. */
+  readonly isComplete: boolean;
+}
+
+/** The images of the sets have to be there before (`putScope`). */
 export async function putPairings(
   store: Store,
   run: string,
-  scopes: ReadonlyMap<string, readonly ImageName[]>,
-  pairings: readonly Pairing[],
+  { pairings, isComplete }: Pairings,
 ): Promise<void> {
-  await each([...scopes], ([scope, images]) =>
-    store.put(keys.run(run, inRun.scope(scope)), asDocument({ images })),
-  );
-  await store.put(keys.run(run, inRun.pairings), asDocument({ pairings }));
+  const targets = new Map<Digest, number>();
+  const named: ImageName[] = [];
+  const sets = new Map<string, { scope: string; together?: true; targets: number[] }>();
+  for (const { target, scope, together } of pairings) {
+    if (!targets.has(target.manifest)) {
+      targets.set(target.manifest, named.length);
+      named.push(target);
+    }
+    const set = sets.get(scope) ?? { scope, ...(together && { together }), targets: [] };
+    sets.set(scope, set);
+    set.targets.push(targets.get(target.manifest)!);
+  }
+  await putDocument(store, run, inRun.pairings, { isComplete, targets: named, sets: [...sets.values()] });
 }
 
-/** Undefined as long as not all images have been read. */
-export async function findPairings(store: Store, run: string): Promise<Pairing[] | undefined> {
+/** Undefined as long as no set of images has been read. @throws PanamaxError `bad-input` */
+export async function findPairings(store: Store, run: string): Promise<Pairings | undefined> {
   const document = await getDocument(store, run, inRun.pairings);
-  return document && (document['pairings'] as Pairing[]);
+  if (!document) return undefined;
+  const where = `${store.where} ${keys.run(run, inRun.pairings)}`;
+  const targets = asArray(document['targets'], where).map((image) => parseName(image, where));
+  const pairings = asArray(document['sets'], where).flatMap((value) => {
+    const { scope, together, targets: members } = asRecord(value, where);
+    return asArray(members, where).map((member): Pairing => {
+      const target = targets[asSize(member, where)];
+      if (!target) throw new PanamaxError('bad-input', 'no such target', { found: Number(member), where });
+      return { target, scope: asString(scope, where), ...(together === true && { together }) };
+    });
+  });
+  return { pairings, isComplete: document['isComplete'] === true };
 }
 
 /** The images of a set. @throws PanamaxError `not-found` */
@@ -173,7 +203,7 @@ export async function loadScope(store: Store, run: string, scope: string): Promi
 }
 
 export async function putPair(store: Store, run: string, item: string, pair: Pair): Promise<void> {
-  await store.put(keys.run(run, inRun.pair(item)), asDocument(pair));
+  await putDocument(store, run, inRun.pair(item), pair);
 }
 
 export async function listPairs(store: Store, run: string): Promise<string[]> {
@@ -205,42 +235,7 @@ export async function loadPairs(
   return new Map(pairs.map((item) => [item, read.get(item)!]));
 }
 
-export async function putReport(store: Store, report: RunReport): Promise<void> {
-  await store.put(keys.run(report.id, inRun.report), asDocument(report));
-}
-
-export async function findReport(store: Store, run: string): Promise<RunReport | undefined> {
-  return (await getDocument(store, run, inRun.report)) as RunReport | undefined;
-}
-
-async function getDocument(
-  store: Store,
-  run: string,
-  name: string,
-): Promise<Record<string, unknown> | undefined> {
-  const key = keys.run(run, name);
-  const bytes = await store.get(key);
-  const where = `${store.where} ${key}`;
-  return bytes && asRecord(parseDocument(bytes, where), where);
-}
-
 function parseName(value: unknown, where: string): ImageName {
   const { manifest, reference } = asRecord(value, where);
   return { manifest: parseDigest(manifest, where), reference: asString(reference, where) };
-}
-
-function asDocument(value: object): Buffer {
-  return Buffer.from(`${JSON.stringify(value)}\n`);
-}
-
-/** Many small requests, a number at a time; the first that fails is thrown once none is under way. */
-async function each<Item>(list: readonly Item[], action: (item: Item) => Promise<void>): Promise<void> {
-  const stop = new AbortController();
-  const run = (item: Item) =>
-    action(item).catch((error: unknown) => {
-      stop.abort(error);
-      throw error;
-    });
-  await runPool(list, REQUESTS, run, stop.signal);
-  if (stop.signal.aborted) throw stop.signal.reason;
 }

@@ -2,18 +2,41 @@ import type { PatchDescriptor } from '../delta/descriptor.ts';
 import type { ErrorKind } from '../errors.ts';
 import type { Digest } from '../oci/descriptor.ts';
 import type { Candidate } from '../pairing/ranking.ts';
+import type { Stage } from './stage.ts';
 
-/** The outcome of a run; stored as `runs/<id>/report.json` (docs/formats.md). */
-export interface RunReport {
+/** The outcome of a run in short; stored as `runs/<id>/report.json` (docs/formats.md). */
+export interface RunSummary {
   readonly id: string;
   readonly started: string;
   readonly finished: string;
+  readonly stages: Readonly<Record<Stage, Counts>>;
+  readonly bytes: PatchBytes;
+  /** What is in `runs/<id>/report/`. */
+  readonly parts: readonly { readonly failures: number }[];
+}
+
+/** Some of the items of a run; stored as `runs/<id>/report/<number>.json`. */
+export interface ReportPart {
   /** One for each image that was read, then those whose ranking failed. */
   readonly images: readonly ImageOutcome[];
-  readonly rankings: Counts;
   readonly pairs: readonly PairOutcome[];
   /** Pairs of the best sources that got no patch. */
   readonly passedOver: readonly PassedOver[];
+}
+
+/** The outcome of a run, whole. */
+export interface RunReport extends ReportPart {
+  readonly id: string;
+  readonly started: string;
+  readonly finished: string;
+  readonly rankings: Counts;
+}
+
+/** Over pairs that are over: what pulls would move, and what the patches on offer move instead. */
+export interface PatchBytes {
+  readonly pull: number;
+  readonly patches: number;
+  readonly saved: number;
 }
 
 /** How items of a stage went. */
@@ -61,7 +84,19 @@ export function countStatuses(list: Iterable<string | undefined>): Counts {
   return counts;
 }
 
-export function failuresOf(report: RunReport): (Failed & { readonly what: string })[] {
+export function sumBytes(patches: readonly PatchOutcome[]): PatchBytes {
+  let pull = 0;
+  let moved = 0;
+  for (const { descriptor } of patches) {
+    pull += descriptor.sizes.pull;
+    moved += descriptor.patch?.size ?? descriptor.sizes.pull;
+  }
+  return { pull, patches: moved, saved: pull - moved };
+}
+
+export function failuresOf(
+  report: Pick<ReportPart, 'images' | 'pairs'>,
+): (Failed & { readonly what: string })[] {
   return [
     ...report.images.flatMap((image) =>
       image.status === 'failed' ? [{ ...image, what: image.reference }] : [],

@@ -1,8 +1,7 @@
 import type { Store } from '../store/store.ts';
-import { imagesOf, items, type RunPlan } from './plan.ts';
+import { imagesOf, items } from './plan.ts';
 import {
   findPairings,
-  findReport,
   listOutcomes,
   listPairs,
   loadPairs,
@@ -15,12 +14,16 @@ import {
 import {
   countStatuses,
   failuresOf,
+  sumBytes,
   type Counts,
   type Failed,
+  type PatchBytes,
   type PatchOutcome,
-  type RunReport,
+  type RunSummary,
 } from './report.ts';
+import { findRunState } from './runs.ts';
 import { STAGES, type Stage } from './stage.ts';
+import { findSummary, readParts } from './summary.ts';
 
 /** How far a run is, from the store alone. */
 export interface RunStatus {
@@ -28,10 +31,12 @@ export interface RunStatus {
   readonly started: string;
   /** Undefined as long as it goes on. */
   readonly finished?: string;
+  /** Since when nobody has led it, where nobody does. */
+  readonly idleSince?: string;
   readonly stages: Readonly<Record<Stage, StageStatus>>;
   readonly failures: readonly Failure[];
   /** Over the pairs that are over: what pulls would move, and what the patches on offer move instead. */
-  readonly bytes: { readonly pull: number; readonly patches: number; readonly saved: number };
+  readonly bytes: PatchBytes;
   /** For the pairs that are known, at the rate of the last ones; undefined where there is none yet. */
   readonly secondsLeft?: number;
 }
@@ -45,8 +50,15 @@ export type Failure = Pick<Failed, 'error'> & { readonly what: string };
 
 /** The last items over which the rate is taken. */
 const RATE_WINDOW = 50;
+/** Documents that are in memory at a time. */
+const CHUNK = 500;
 
-type DeltaRead = { readonly patches?: readonly PatchOutcome[]; readonly error?: Failed['error'] };
+/** Of a pair that is over, what is kept of it: a run may have many. */
+interface DeltaRead {
+  readonly status: Status;
+  readonly finished: number;
+  readonly bytes: PatchBytes;
+}
 
 /**
  * Looks at a run again and again, reading what is new.
@@ -56,13 +68,13 @@ type DeltaRead = { readonly patches?: readonly PatchOutcome[]; readonly error?: 
 export async function createStatusReader(store: Store, id: string): Promise<() => Promise<RunStatus>> {
   const plan = await loadPlan(store, id);
   const read = {
-    deltas: new Map<string, DeltaRead & { status: Status; finished: string }>(),
+    deltas: new Map<string, DeltaRead>(),
     failures: new Map<string, Failure>(),
   };
 
   async function current(): Promise<RunStatus> {
-    const report = await findReport(store, id);
-    if (report) return statusOfReport(plan, report);
+    const summary = await findSummary(store, id);
+    if (summary) return statusOfSummary(store, summary);
     const over = {
       signature: await listOutcomes(store, id, 'signature'),
       pairing: await listOutcomes(store, id, 'pairing'),
@@ -73,26 +85,36 @@ export async function createStatusReader(store: Store, id: string): Promise<() =
     await readDeltas(over.delta);
     const failures = await readFailures(over);
     const signatures = imagesOf(plan).map((reference) => items.signature(reference, plan.platform));
-    const rankings = pairings?.map(({ target, scope }) => items.pairing(target.manifest, scope));
+    const rankings = (pairings?.pairings ?? []).map(({ target, scope }) =>
+      items.pairing(target.manifest, scope),
+    );
+    const isComplete = pairings?.isComplete === true;
+    const state = await findRunState(store, id);
     const secondsLeft = timeLeft(pairs.length - over.delta.size);
     return {
       id,
       started: plan.started,
       stages: {
-        signature: countStage(signatures, over.signature),
-        pairing: countStage(rankings, over.pairing),
-        delta: countStage(pairings && pairs, over.delta),
+        signature: countStage(signatures, over.signature, true),
+        pairing: countStage(rankings, over.pairing, isComplete),
+        delta: countStage(pairs, over.delta, isComplete),
       },
       failures,
-      bytes: sumBytes([...read.deltas.values()].flatMap(({ patches = [] }) => patches)),
+      bytes: totalBytes(read.deltas.values()),
+      ...(state?.state === 'idle' && { idleSince: state.since.toISOString() }),
       ...(secondsLeft === undefined ? {} : { secondsLeft }),
     };
   }
 
   async function readDeltas(over: ReadonlyMap<string, Status>): Promise<void> {
     const news = [...over].filter(([item, status]) => read.deltas.get(item)?.status !== status);
-    for (const [item, outcome] of await readOutcomes<DeltaRead>(store, id, 'delta', new Map(news))) {
-      read.deltas.set(item, outcome);
+    for (let at = 0; at < news.length; at += CHUNK) {
+      const chunk = new Map(news.slice(at, at + CHUNK));
+      type Read = { readonly patches?: readonly PatchOutcome[] };
+      for (const [item, outcome] of await readOutcomes<Read>(store, id, 'delta', chunk)) {
+        const { status, finished, patches = [] } = outcome;
+        read.deltas.set(item, { status, finished: Date.parse(finished), bytes: sumBytes(patches) });
+      }
     }
   }
 
@@ -113,7 +135,7 @@ export async function createStatusReader(store: Store, id: string): Promise<() =
 
   function timeLeft(left: number): number | undefined {
     const times = [...read.deltas.values()]
-      .map(({ finished }) => Date.parse(finished))
+      .map(({ finished }) => finished)
       .sort((a, b) => a - b)
       .slice(-RATE_WINDOW);
     if (left === 0 || times.length < 2) return undefined;
@@ -144,33 +166,30 @@ async function findFailures(
   );
 }
 
-function countStage(all: readonly string[] | undefined, over: ReadonlyMap<string, Status>): StageStatus {
-  const counts = countStatuses((all ?? []).map((item) => over.get(item)));
-  return all ? counts : { ...counts, total: undefined };
+function countStage(
+  known: readonly string[],
+  over: ReadonlyMap<string, Status>,
+  isComplete: boolean,
+): StageStatus {
+  const counts = countStatuses(known.map((item) => over.get(item)));
+  return isComplete ? counts : { ...counts, total: undefined };
 }
 
-function sumBytes(patches: readonly PatchOutcome[]): RunStatus['bytes'] {
-  let pull = 0;
-  let moved = 0;
-  for (const { descriptor } of patches) {
-    pull += descriptor.sizes.pull;
-    moved += descriptor.patch?.size ?? descriptor.sizes.pull;
+function totalBytes(pairs: Iterable<{ readonly bytes: PatchBytes }>): PatchBytes {
+  const total = { pull: 0, patches: 0, saved: 0 };
+  for (const { bytes } of pairs) {
+    total.pull += bytes.pull;
+    total.patches += bytes.patches;
+    total.saved += bytes.saved;
   }
-  return { pull, patches: moved, saved: pull - moved };
+  return total;
 }
 
-function statusOfReport(plan: RunPlan, report: RunReport): RunStatus {
-  const images = report.images.slice(0, imagesOf(plan).length);
-  return {
-    id: report.id,
-    started: report.started,
-    finished: report.finished,
-    stages: {
-      signature: countStatuses(images.map(({ status }) => status)),
-      pairing: report.rankings,
-      delta: countStatuses(report.pairs.map(({ status }) => status)),
-    },
-    failures: failuresOf(report),
-    bytes: sumBytes(report.pairs.flatMap((pair) => (pair.status === 'failed' ? [] : pair.patches))),
-  };
+async function statusOfSummary(store: Store, summary: RunSummary): Promise<RunStatus> {
+  const failures: Failure[] = [];
+  for await (const part of readParts(store, summary, ({ failures }) => failures > 0)) {
+    failures.push(...failuresOf(part));
+  }
+  const { id, started, finished, stages, bytes } = summary;
+  return { id, started, finished, stages, failures, bytes };
 }

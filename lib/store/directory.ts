@@ -56,9 +56,9 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
       }),
     putFile: (key, source) => write(key, (path) => copyFile(source, path)),
     remove: (key) => inStore(directory, () => rm(pathOf(key), { force: true })),
-    async *list(prefix) {
+    async *list(prefix, after = '') {
       checkPrefix(prefix);
-      yield* keysBelow(directory, prefix.slice(0, -1));
+      yield* keysBelow(directory, prefix.slice(0, -1), after);
     },
   };
 }
@@ -139,7 +139,7 @@ async function makeDirectory(path: string): Promise<void> {
   for (let made = path; made.length >= first.length; made = dirname(made)) await flush(dirname(made));
 }
 
-async function* keysBelow(root: string, below: string): AsyncGenerator<string> {
+async function* keysBelow(root: string, below: string, after: string): AsyncGenerator<string> {
   const read = () => unlessMissing(() => readdir(join(root, below), { withFileTypes: true }));
   const items = (await inStore(`${root}/${below}`, read)) ?? [];
   // as object stores list: a directory's keys all start with its name and a slash
@@ -147,7 +147,9 @@ async function* keysBelow(root: string, below: string): AsyncGenerator<string> {
   named.sort((a, b) => (a.key < b.key ? -1 : 1));
   for (const { item } of named) {
     const key = `${below}/${item.name}`;
-    if (item.isDirectory()) yield* keysBelow(root, key);
-    else if (item.isFile()) yield key;
+    if (item.isDirectory()) {
+      const beginning = `${key}/`;
+      if (beginning > after || after.startsWith(beginning)) yield* keysBelow(root, key, after);
+    } else if (item.isFile() && key > after) yield key;
   }
 }

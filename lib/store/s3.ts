@@ -120,10 +120,10 @@ export async function openS3Store(
       const object = objectOf(key);
       await inStore(key, () => retrying(policy, () => client.removeObject(bucketName, object)));
     },
-    async *list(below) {
+    async *list(below, after) {
       checkPrefix(below);
       const retry = createRetry(policy);
-      for (let last = ''; ;) {
+      for (let last = after ? prefix + after : ''; ;) {
         try {
           for await (const item of client.listObjectsV2(bucketName, prefix + below, true, last)) {
             const { name } = item as { name?: string };

@@ -25,8 +25,8 @@ export interface Store extends StoreReader {
   putFile(key: string, path: string): Promise<void>;
   /** Removes an object; nothing happens where there is none. */
   remove(key: string): Promise<void>;
-  /** Keys under a prefix that ends with `/`, in bytewise order. */
-  list(prefix: string): AsyncIterable<string>;
+  /** Keys under a prefix that ends with `/`, in bytewise order; only those behind `after`, where that is given. */
+  list(prefix: string, after?: string): AsyncIterable<string>;
 }
 
 export interface ObjectInfo {

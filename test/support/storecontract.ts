@@ -35,6 +35,21 @@ export function describeStore(name: string, openStore: OpenStore, skip: string |
       }
     });
 
+    test('a list begins behind a key', async (t) => {
+      const store = await openStore(t);
+      const keys = ['a/b', 'a/b-c/d', 'a/b.c/d', 'a/c/d', 'a/c/e', 'a/d'];
+      for (const key of keys) await store.put(key, text(key));
+      const sorted = keys.toSorted();
+      for (const after of [...sorted, 'a', 'a/c', 'a/c0', 'a/c/d/e', 'b']) {
+        const found = await Array.fromAsync(store.list('a/', after));
+        assert.deepEqual(
+          found,
+          sorted.filter((key) => key > after),
+          after,
+        );
+      }
+    });
+
     test('what was not put is not there', async (t) => {
       const store = await openStore(t);
       await store.put('a/b/c', text('c'));

@@ -1,0 +1,38 @@
+import { asRecord, parseDocument } from '../oci/descriptor.ts';
+import { keys } from '../store/layout.ts';
+import type { Store } from '../store/store.ts';
+import { runPool } from './pool.ts';
+
+/** Documents below `runs/<id>/` are JSON. Undefined where there is none. @throws PanamaxError `bad-input` */
+export async function getDocument(
+  store: Store,
+  run: string,
+  name: string,
+): Promise<Record<string, unknown> | undefined> {
+  const key = keys.run(run, name);
+  const bytes = await store.get(key);
+  const where = `${store.where} ${key}`;
+  return bytes && asRecord(parseDocument(bytes, where), where);
+}
+
+export async function putDocument(store: Store, run: string, name: string, value: object): Promise<void> {
+  await store.put(keys.run(run, name), Buffer.from(`${JSON.stringify(value)}\n`));
+}
+
+/** Requests at a time where many small objects are read or written. */
+const REQUESTS = 32;
+
+/** Many small requests, a number at a time; the first that fails is thrown once none is under way. */
+export async function each<Item>(
+  list: readonly Item[],
+  action: (item: Item) => Promise<void>,
+): Promise<void> {
+  const stop = new AbortController();
+  const run = (item: Item) =>
+    action(item).catch((error: unknown) => {
+      stop.abort(error);
+      throw error;
+    });
+  await runPool(list, REQUESTS, run, stop.signal);
+  if (stop.signal.aborted) throw stop.signal.reason;
+}

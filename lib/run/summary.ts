@@ -1,0 +1,82 @@
+import { keys } from '../store/layout.ts';
+import type { Store } from '../store/store.ts';
+import { getDocument, putDocument } from './document.ts';
+import { failuresOf, type ReportPart, type RunReport, type RunSummary } from './report.ts';
+
+/**
+ * A run's report in the store: `report.json` is short, however large the run is; what became of each item is in parts
+ * beside it, so that neither who writes nor who reads it has to hold all of a large run.
+ */
+
+/** Items of a part, about: some megabytes of JSON. */
+const PART_SIZE = 1000;
+
+const NO_ITEMS: ReportPart = { images: [], pairs: [], passedOver: [] };
+
+const partName = (number: number) => `report/${String(number).padStart(6, '0')}.json`;
+
+/** Writes the items as they come, then what `summarize` says once all have been seen. */
+export async function putReport(
+  store: Store,
+  run: string,
+  pieces: AsyncIterable<ReportPart>,
+  summarize: () => Omit<RunSummary, 'parts'>,
+): Promise<void> {
+  const parts: RunSummary['parts'][number][] = [];
+  let part = NO_ITEMS;
+  const flush = async () => {
+    if (sizeOf(part) === 0) return;
+    await putDocument(store, run, partName(parts.length), part);
+    parts.push({ failures: failuresOf(part).length });
+    part = NO_ITEMS;
+  };
+  for await (const piece of pieces) {
+    if (sizeOf(part) + sizeOf(piece) > PART_SIZE) await flush();
+    part = joined([part, piece]);
+  }
+  await flush();
+  await putDocument(store, run, 'report.json', { ...summarize(), parts });
+}
+
+/** Undefined as long as a run is not over. */
+export async function findSummary(store: Store, run: string): Promise<RunSummary | undefined> {
+  return (await getDocument(store, run, 'report.json')) as RunSummary | undefined;
+}
+
+export async function removeSummary(store: Store, run: string): Promise<void> {
+  await store.remove(keys.run(run, 'report.json'));
+}
+
+/** What became of the items, some at a time. */
+export async function* readParts(
+  store: Store,
+  { id, parts }: RunSummary,
+  isWanted: (part: RunSummary['parts'][number]) => boolean = () => true,
+): AsyncGenerator<ReportPart, void, void> {
+  for (const [number, part] of parts.entries()) {
+    if (!isWanted(part)) continue;
+    const document = await getDocument(store, id, partName(number));
+    if (document) yield document as unknown as ReportPart;
+  }
+}
+
+/** All of it. Undefined as long as the run is not over. */
+export async function findReport(store: Store, run: string): Promise<RunReport | undefined> {
+  const summary = await findSummary(store, run);
+  if (!summary) return undefined;
+  const { id, started, finished, stages } = summary;
+  const items = joined(await Array.fromAsync(readParts(store, summary)));
+  return { id, started, finished, rankings: stages.pairing, ...items };
+}
+
+function joined(parts: readonly ReportPart[]): ReportPart {
+  return {
+    images: parts.flatMap(({ images }) => images),
+    pairs: parts.flatMap(({ pairs }) => pairs),
+    passedOver: parts.flatMap(({ passedOver }) => passedOver),
+  };
+}
+
+function sizeOf({ images, pairs, passedOver }: ReportPart): number {
+  return images.length + pairs.length + passedOver.length;
+}
