@@ -10,7 +10,8 @@ import { parseArgs } from 'node:util';
 import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage, type Image, type Layer } from '../lib/oci/image.ts';
-import { findCompression, readHead } from '../lib/recompress/detect.ts';
+import { correctionSize } from '../lib/recompress/corrected.ts';
+import { findCompression, findCorrection, isCorrectable, readHead } from '../lib/recompress/detect.ts';
 import type { Compression } from '../lib/recompress/recipe.ts';
 import { createScratch } from '../lib/scratch.ts';
 import { createServices, ENGINES, type Services, type Subject } from './compressors.ts';
@@ -36,6 +37,10 @@ for piece in iter(lambda: sys.stdin.buffer.read(1 << 20), b''): sys.stdout.buffe
 sys.stdout.buffer.write(deflate.flush())
 `;
 
+const NODE = `
+process.stdin.pipe(zlib.createGzip({ level: Number(process.argv[1]) })).pipe(process.stdout);
+`;
+
 /** Filters of single layers. */
 const FILTERS: readonly { name: string; command: readonly [string, ...string[]] }[] = [
   ...LEVELS.map((level) => ({ name: `gzip -${level}`, command: ['gzip', '-c', `-${level}`] as const })),
@@ -51,6 +56,15 @@ const FILTERS: readonly { name: string; command: readonly [string, ...string[]] 
     name: `zlib ${level} (Python)`,
     command: ['python3', '-c', PYTHON, String(level)] as const,
   })),
+  ...[1, 6, 9, 12].map((level) => ({
+    name: `libdeflate -${level}`,
+    command: ['libdeflate-gzip', '-c', `-${level}`] as const,
+  })),
+  ...[1, 6, 9].map((level) => ({
+    name: `zlib ${level} of Node`,
+    command: [process.execPath, '-e', NODE, String(level)] as const,
+  })),
+  { name: 'zopfli (pigz -11)', command: ['pigz', '-c', '-11'] },
   ...[1, 3, 9, 19].map((level) => ({
     name: `zstd -${level}`,
     command: ['zstd', '-qc', `-${level}`] as const,
@@ -63,6 +77,8 @@ interface Tally {
   found: number;
   bytes: number;
   foundBytes: number;
+  /** Of layers that came back with one. */
+  correctionBytes: number;
   tarBytes: number;
   /** Of the processor, to find out. */
   seconds: number;
@@ -126,20 +142,40 @@ async function main(argv: readonly string[]): Promise<void> {
     process.stderr.write(`${line(tally)}\n`);
   }
   const head = [
-    '| Compressed by | Layers made again | Bytes | Encoder | CPU per 100 MB of tar |',
-    '| --- | --- | --- | --- | --- |',
+    '| Compressed by | Layers made again | Bytes | Encoder | Corrections | CPU per 100 MB of tar |',
+    '| --- | --- | --- | --- | --- | --- |',
   ];
   process.stdout.write(`${[...head, ...tallies.map(line)].join('\n')}\n`);
 }
 
 function tallyOf(name: string): Tally {
-  return { name, layers: 0, found: 0, bytes: 0, foundBytes: 0, tarBytes: 0, seconds: 0, encoders: new Set() };
+  return {
+    name,
+    layers: 0,
+    found: 0,
+    bytes: 0,
+    foundBytes: 0,
+    correctionBytes: 0,
+    tarBytes: 0,
+    seconds: 0,
+    encoders: new Set(),
+  };
 }
 
-function line({ name, layers, found, bytes, foundBytes, tarBytes, seconds, encoders }: Tally): string {
+function line(tally: Tally): string {
+  const { name, layers, found, bytes, foundBytes, correctionBytes, tarBytes, seconds, encoders } = tally;
   const names = [...encoders].toSorted().join(', ') || 'none';
+  const share = correctionBytes > 0 ? `${((100 * correctionBytes) / foundBytes).toFixed(2)} %` : '';
   const per100 = ((seconds / tarBytes) * 1e8).toFixed(1);
-  return `| ${name} | ${found} of ${layers} | ${megabytes(foundBytes)} of ${megabytes(bytes)} | ${names} | ${per100} s |`;
+  const cells = [
+    name,
+    `${found} of ${layers}`,
+    `${megabytes(foundBytes)} of ${megabytes(bytes)}`,
+    names,
+    share,
+    `${per100} s`,
+  ];
+  return `| ${cells.join(' | ')} |`;
 }
 
 const megabytes = (size: number): string => `${(size / 1e6).toFixed(1)} MB`;
@@ -161,7 +197,10 @@ async function judgeImage(tally: Tally, image: Image, scratch: string): Promise<
 async function judge(tally: Tally, layer: JudgedLayer, tar: string): Promise<void> {
   const before = process.cpuUsage();
   const read = () => createReadStream(tar, { highWaterMark: READ_SIZE });
-  const compression = await findCompression({ ...layer, head: await readHead(layer) }, read);
+  const known = { ...layer, head: await readHead(layer) };
+  const compression =
+    (await findCompression(known, read)) ??
+    (isCorrectable(known) ? await findCorrection(known, () => layer.blob(), read) : undefined);
   const { user, system } = process.cpuUsage(before);
   tally.seconds += (user + system) / 1e6;
   tally.tarBytes += (await stat(tar)).size;
@@ -170,11 +209,12 @@ async function judge(tally: Tally, layer: JudgedLayer, tar: string): Promise<voi
   if (!compression) return;
   tally.found++;
   tally.foundBytes += layer.descriptor.size;
+  if (compression.encoder === 'corrected') tally.correctionBytes += correctionSize(compression);
   tally.encoders.add(described(compression));
 }
 
 function described(compression: Compression): string {
-  return compression.encoder === 'none' ? 'none' : `${compression.encoder} ${compression.level}`;
+  return 'level' in compression ? `${compression.encoder} ${compression.level}` : compression.encoder;
 }
 
 async function subjectOf(corpus: string, name: string, { scratch }: Services): Promise<Subject> {

@@ -147,14 +147,35 @@ describe('layers of known encoders', () => {
   });
 });
 
-test('a layer that no encoder makes: rebuilt uncompressed', async (t) => {
+describe('layers that no encoder makes', () => {
   const layer = LARGE;
-  const garbage = Buffer.concat([goGzip(layer), goGzip(Buffer.from('more'))]);
+  const twice = Buffer.concat([layer, layer]);
+  for (const format of ['xdelta', 'oci-delta'] as const) {
+    test(`${format}: keeps the manifest digest by corrections, where they are small`, async (t) => {
+      const directory = await temporaryDirectory(t);
+      // of Node's own zlib, and of two members
+      const members = Buffer.concat([goGzip(layer), goGzip(layer, 9)]);
+      const layers = [releaseLayers(1, 2)[0]!, layer, twice];
+      const target = await writeLayout(join(directory, 'target'), layers, {
+        blobs: [goGzip(layers[0]!), gzipSync(layer), members],
+      });
+      await assertExact(await rebuild(directory, 'oci', format), target);
+      const { target: told } = await panamaxJson<{ target: ImageRecord }>(
+        'inspect',
+        join(directory, 'patch'),
+      );
+      const encoders = told.layers.map(({ compression }) => compression?.encoder);
+      assert.deepEqual(encoders, ['go', 'corrected', 'corrected']);
+    });
+  }
+});
+
+test('a layer that can not be made again: rebuilt uncompressed', async (t) => {
+  const layer = LARGE;
   for (const [blob, content] of [
-    [gzipSync(layer), layer],
     [zstdCompressSync(layer), layer],
-    // of two members
-    [garbage, Buffer.concat([layer, Buffer.from('more')])],
+    // bytes that say nothing are behind it
+    [Buffer.concat([goGzip(layer), Buffer.alloc(512)]), layer],
   ] as const) {
     const directory = await temporaryDirectory(t);
     const layers = [releaseLayers(1, 2)[0]!, content];
@@ -219,7 +240,7 @@ async function* streamOf(layer: Buffer) {
 test('what is known of a layer is not looked for again', async (t) => {
   const directory = await temporaryDirectory(t);
   const shared = goGzip(LARGE);
-  const unknown = gzipSync(LARGE);
+  const unknown = zstdCompressSync(LARGE);
   for (const name of ['a', 'b', 'c']) {
     const layers = [LARGE, LARGE, Buffer.from('')];
     // another config, and so another manifest

@@ -8,6 +8,7 @@ import { openImage } from '../../lib/oci/image.ts';
 import { formatPlatform } from '../../lib/oci/platform.ts';
 import { parseReference } from '../../lib/oci/reference.ts';
 import { createScratch } from '../../lib/scratch.ts';
+import { correctionSize } from '../../lib/recompress/corrected.ts';
 import type { Compression } from '../../lib/recompress/recipe.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
@@ -81,9 +82,11 @@ function describeLayer(layer: Recipe['target']['layers'][number] | OciDelta['lay
 
 function describeCompression(compression: Compression | undefined): string {
   if (!compression) return 'compressed in an unknown way';
-  return compression.encoder === 'none'
-    ? 'uncompressed'
-    : `compressed by ${compression.encoder} -${compression.level}`;
+  if (compression.encoder === 'none') return 'uncompressed';
+  if (compression.encoder === 'corrected') {
+    return `compressed in a way of its own, with a correction of ${formatSize(correctionSize(compression))}`;
+  }
+  return `compressed by ${compression.encoder} -${compression.level}`;
 }
 
 async function inspectImage(args: Arguments, operand: string): Promise<void> {

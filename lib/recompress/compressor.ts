@@ -1,10 +1,11 @@
 import { createBitWriter } from './bits.ts';
+import { createCorrected } from './corrected.ts';
 import { ENCODERS } from './encoders.ts';
 import { createGzipTrailer } from './gzip.ts';
-import type { EncoderRecipe } from './recipe.ts';
+import type { Compression } from './recipe.ts';
 import { createZstdTrailer } from './zstdframe.ts';
 
-/** One gzip member or zstd frame, piece by piece. */
+/** A compressed layer, piece by piece. */
 export interface Compressor {
   /** What is ready by now, which may be nothing. */
   next(piece: Uint8Array): Uint8Array;
@@ -18,7 +19,9 @@ export interface Trailer {
   bytes(): Uint8Array;
 }
 
-export function createCompressor({ encoder, header, level, blockSize = 0 }: EncoderRecipe): Compressor {
+export function createCompressor(recipe: Exclude<Compression, { encoder: 'none' }>): Compressor {
+  if (recipe.encoder === 'corrected') return createCorrected(recipe);
+  const { encoder, header, level, blockSize = 0 } = recipe;
   const { create, format } = ENCODERS[encoder];
   const out = createBitWriter();
   const deflater = create({ level, blockSize }, out);

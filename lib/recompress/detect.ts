@@ -3,6 +3,7 @@ import { compressionOf } from '../oci/decompress.ts';
 import type { Descriptor, Digest } from '../oci/descriptor.ts';
 import type { Layer } from '../oci/image.ts';
 import { createCompressor } from './compressor.ts';
+import { correct, mostFor, nearestSearch, type CorrectedRecipe } from './corrected.ts';
 import { candidates } from './encoders.ts';
 import { headerSize, type Compression, type EncoderRecipe } from './recipe.ts';
 
@@ -55,6 +56,35 @@ export async function findCompression(
   return undefined;
 }
 
+/** May a layer that no encoder makes be corrected? */
+export function isCorrectable({ descriptor, diffID, head }: CompressedLayer): boolean {
+  return descriptor.digest !== diffID && compressionOf(head) === 'gzip';
+}
+
+/**
+ * Finds what a layer that no encoder makes differs in from what one would make that works alike.
+ *
+ * @param blob the layer
+ * @param tar the layer uncompressed, as often as it is asked for
+ * @returns undefined where the differences are not small
+ */
+export async function findCorrection(
+  { descriptor, head }: CompressedLayer,
+  blob: () => AsyncIterable<Uint8Array>,
+  tar: () => AsyncIterable<Uint8Array>,
+): Promise<CorrectedRecipe | undefined> {
+  const search = nearestSearch(head, await firstBytes(tar(), SAMPLE_SIZE));
+  if (!search) return undefined;
+  const correction = await correct({ blob, text: tar }, search, mostFor(descriptor.size));
+  if (!correction) return undefined;
+  const recipe = {
+    encoder: 'corrected',
+    search,
+    correction: Buffer.from(correction).toString('base64'),
+  } as const;
+  return (await makesWhole(recipe, tar(), head, descriptor)) ? recipe : undefined;
+}
+
 function makesBeginning(
   recipe: EncoderRecipe,
   sample: Uint8Array,
@@ -75,7 +105,7 @@ function makesBeginning(
 }
 
 async function makesWhole(
-  recipe: EncoderRecipe,
+  recipe: EncoderRecipe | CorrectedRecipe,
   tar: AsyncIterable<Uint8Array>,
   head: Uint8Array,
   { digest, size }: { readonly digest: string; readonly size: number },

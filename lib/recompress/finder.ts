@@ -1,9 +1,12 @@
+import { rm } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import type { LayerStream } from '../delta/alignment.ts';
 import { PanamaxError } from '../errors.ts';
 import type { Layer } from '../oci/image.ts';
 import { revived, threadModule } from '../thread.ts';
-import { readHead } from './detect.ts';
+import { writeChunks } from '../file.ts';
+import { correctionSize, MOST_CORRECTED } from './corrected.ts';
+import { isCorrectable, readHead } from './detect.ts';
 import type { FinderAnswer, FinderTask } from './finderthread.ts';
 import type { KnownCompressions } from './known.ts';
 import type { Compression } from './recipe.ts';
@@ -45,7 +48,17 @@ export function createCompressionFinder(
     const head = await readHead(layer);
     disposed.signal.throwIfAborted();
     worker ??= startThread();
-    return ask(worker, { layer: { descriptor, diffID, head }, path, start, size });
+    const task = { layer: { descriptor, diffID, head }, path, start, size };
+    const found = await ask(worker, task);
+    if (found || !isCorrectable(task.layer)) return found;
+    const blob = `${path}.layer`;
+    try {
+      await writeChunks(blob, layer.blob());
+      disposed.signal.throwIfAborted();
+      return await ask(worker, { ...task, blob });
+    } finally {
+      await rm(blob, { force: true });
+    }
   }
 
   return {
@@ -59,13 +72,20 @@ export function createCompressionFinder(
       }
       results.push(result);
     },
-    found: () => Promise.all(results),
+    found: async () => bounded(await Promise.all(results)),
     async [Symbol.asyncDispose]() {
       disposed.abort();
       await worker?.terminate();
       await last;
     },
   };
+}
+
+/** An image of which the corrections together are not small has none. */
+function bounded(compressions: (Compression | undefined)[]): (Compression | undefined)[] {
+  const sizes = compressions.map((found) => (found?.encoder === 'corrected' ? correctionSize(found) : 0));
+  const isSmall = sizes.reduce((sum, size) => sum + size, 0) <= MOST_CORRECTED;
+  return compressions.map((found, i) => (isSmall || sizes[i] === 0 ? found : undefined));
 }
 
 function startThread(): Worker {

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { toPanamaxError } from '../errors.ts';
 import type { ThreadMessage } from '../thread.ts';
-import { findCompression, type CompressedLayer } from './detect.ts';
+import { findCompression, findCorrection, type CompressedLayer } from './detect.ts';
 import type { Compression } from './recipe.ts';
 
 /** The body of the thread that finds how layers were compressed, one behind the other. */
@@ -14,6 +14,8 @@ export interface FinderTask {
   readonly path: string;
   readonly start: number;
   readonly size: number;
+  /** A file of the layer as it is compressed, where no encoder makes it and a correction is wanted. */
+  readonly blob?: string;
 }
 
 export type FinderAnswer = ThreadMessage<Compression | undefined>;
@@ -32,9 +34,11 @@ async function serve(): Promise<void> {
   }
 }
 
-async function find({ layer, path, start, size }: FinderTask): Promise<Compression | undefined> {
+async function find({ layer, path, start, size, blob }: FinderTask): Promise<Compression | undefined> {
   const range = { start, end: start + size - 1, highWaterMark: READ_SIZE };
-  return findCompression(layer, () => (size > 0 ? createReadStream(path, range) : none()));
+  const tar = () => (size > 0 ? createReadStream(path, range) : none());
+  if (blob === undefined) return findCompression(layer, tar);
+  return findCorrection(layer, () => createReadStream(blob, { highWaterMark: READ_SIZE }), tar);
 }
 
 async function* none(): AsyncGenerator<Uint8Array, void, void> {}

@@ -1,13 +1,15 @@
 import { PanamaxError } from '../errors.ts';
 import { asRecord, asSize, asString } from '../oci/descriptor.ts';
+import { correctionSize, MOST_CORRECTED, type CorrectedRecipe } from './corrected.ts';
 import { ENCODERS, isEncoderName, MIN_BLOCK_SIZE, type EncoderName } from './encoders.ts';
 import { gzipHeaderSize } from './gzip.ts';
+import type { Search } from './predictor.ts';
 import { zstdHeaderSize } from './zstdframe.ts';
 
 /** How a layer was compressed: what makes its compressed bytes out of its tar, bit for bit (docs/formats.md). */
 export type Compression =
   /** The manifest names the tar itself. */
-  { readonly encoder: 'none' } | EncoderRecipe;
+  { readonly encoder: 'none' } | EncoderRecipe | CorrectedRecipe;
 
 /** One gzip member, or one zstd frame. */
 export interface EncoderRecipe {
@@ -19,6 +21,7 @@ export interface EncoderRecipe {
   readonly header: string;
 }
 
+const MAX_CHAIN = 4096;
 const MAX_BLOCK_SIZE = 2 ** 30;
 const MAX_HEADER_SIZE = 64 * 1024;
 const HEADER_SOURCES = { gzip: 'RFC 1952, section 2.3', zstd: 'RFC 8878, section 3.1.1.1' };
@@ -36,6 +39,7 @@ export function parseCompression(value: unknown, where: string): Compression | u
   const record = asRecord(value, where);
   const encoder = asString(record['encoder'], `${where} encoder`);
   if (encoder === 'none') return { encoder };
+  if (encoder === 'corrected') return parseCorrected(record, where);
   if (!isEncoderName(encoder)) return undefined;
   const level = asSize(record['level'], `${where} level`);
   const { levels }: { readonly levels: readonly number[] } = ENCODERS[encoder];
@@ -52,6 +56,28 @@ export function parseCompression(value: unknown, where: string): Compression | u
     throw refused('block size out of range', `${MIN_BLOCK_SIZE} to ${MAX_BLOCK_SIZE}`, blockSize, where);
   }
   return { encoder, level, blockSize, header };
+}
+
+function parseCorrected(record: Record<string, unknown>, where: string): CorrectedRecipe {
+  const correction = asString(record['correction'], `${where} correction`);
+  const search = parseSearch(record['search'], `${where} search`);
+  const recipe = { encoder: 'corrected', search, correction } as const;
+  const size = correctionSize(recipe);
+  if (size > MOST_CORRECTED)
+    throw refused('correction too large', `at most ${MOST_CORRECTED} bytes`, size, where);
+  return recipe;
+}
+
+function parseSearch(value: unknown, where: string): Search {
+  const { key, shorts, chain, lazyChain, inside } = asRecord(value, where);
+  if ((key === 3 || key === 4) && typeof shorts === 'boolean' && [chain, lazyChain, inside].every(isCount)) {
+    return { key, shorts, chain, lazyChain, inside } as Search;
+  }
+  throw refused('no such search', 'docs/formats.md', JSON.stringify(value), where);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) > 0 && (value as number) <= MAX_CHAIN;
 }
 
 function refused(what: string, expected: string, found: string | number, where: string): PanamaxError {

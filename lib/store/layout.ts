@@ -3,7 +3,7 @@ import { hexOf, type Digest } from '../oci/descriptor.ts';
 /** Where each artefact lives in the store (docs/formats.md). */
 
 /** Goes up with each encoder that is added: layers that none made are looked into again. */
-const ENCODERS_VERSION = 1;
+const ENCODERS_VERSION = 2;
 export const SIGNATURE_VERSION = 2;
 const SKETCH_VERSION = 1;
 

@@ -18,7 +18,8 @@ export interface VcdiffHeader {
   readonly appHeader?: Uint8Array;
 }
 
-export const MAX_APP_HEADER = 1024 ** 2;
+/** Recipes with corrections of compressed layers are the largest. */
+export const MAX_APP_HEADER = 4 * 1024 ** 2;
 /** Indicator, compressor id and length come before the application header. */
 const FIXED_PART = MAGIC.length + 2 + 8;
 

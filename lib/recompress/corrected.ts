@@ -1,0 +1,173 @@
+import { PanamaxError } from '../errors.ts';
+import { createBitWriter } from './bits.ts';
+import { createChoiceReader, createChoiceWriter } from './choices.ts';
+import type { Compressor } from './compressor.ts';
+import { createCorrection } from './correction.ts';
+import { createBlockReader, NotDeflate } from './inflate.ts';
+import { PIECE_SIZE, type Search } from './predictor.ts';
+
+/** A gzip stream that no encoder known makes, by its differences from what one would make that works alike. */
+export interface CorrectedRecipe {
+  readonly encoder: 'corrected';
+  readonly search: Search;
+  /** What `correct` gave, in base64. */
+  readonly correction: string;
+}
+
+/** In bytes. */
+export function correctionSize({ correction }: CorrectedRecipe): number {
+  return Buffer.byteLength(correction, 'base64');
+}
+
+/** Corrections over this part of the layer, or this size, are as good as none. */
+const MOST_OF_LAYER = 1 / 50;
+export const MOST_CORRECTED = 2 * 1024 ** 2;
+const ALWAYS_SMALL = 1024;
+/** So much of the text is made at a time. */
+const STEP_SIZE = 16 * 1024;
+/** What DEFLATE adds at worst is less by far. */
+const MOST_MADE = 1024 ** 2;
+
+/** Makes the stream again. @throws PanamaxError `bad-patch` where the correction is of another text */
+export function createCorrected({ search, correction }: CorrectedRecipe): Compressor {
+  const choices = createChoiceReader(Buffer.from(correction, 'base64'));
+  const out = createBitWriter();
+  const { predictor, steps, isOver } = createCorrection(search, choices, { to: out });
+  let isDone = false;
+  let room = MOST_MADE;
+
+  /** What is made of a piece of the text. */
+  function made(piece: Uint8Array): Uint8Array {
+    if (isDone) throw refused('text behind its end');
+    predictor.add(piece);
+    try {
+      isDone = steps.next().done === true;
+    } catch (error) {
+      if (!(error instanceof NotDeflate)) throw error;
+      throw refused(error.message);
+    }
+    const bytes = out.take();
+    room += 2 * piece.length - bytes.length;
+    if (room < 0) throw refused('it makes more than any encoder');
+    return bytes;
+  }
+
+  return {
+    next(piece) {
+      const pieces: Uint8Array[] = [];
+      for (let at = 0; at < piece.length; at += STEP_SIZE) {
+        pieces.push(made(piece.subarray(at, at + STEP_SIZE)));
+      }
+      return Buffer.concat(pieces);
+    },
+    end() {
+      isOver.text = true;
+      return made(new Uint8Array());
+    },
+  };
+}
+
+function refused(found: string): PanamaxError {
+  return new PanamaxError('bad-patch', 'the correction does not make the layer', { found });
+}
+
+/**
+ * Finds what makes a gzip stream out of its text.
+ *
+ * @param blob the stream
+ * @param text what it stands for
+ * @param most bytes that it may take
+ * @returns undefined where it takes more, or is no stream that a correction can tell
+ */
+export async function correct(
+  { blob, text }: Readonly<Record<'blob' | 'text', () => AsyncIterable<Uint8Array>>>,
+  search: Search,
+  most: number,
+): Promise<Uint8Array | undefined> {
+  const reader = createBlockReader();
+  const choices = createChoiceWriter();
+  const { predictor, steps, isOver } = createCorrection(search, choices, { from: reader });
+  const sources = {
+    stream: { pieces: pieces(blob), add: (piece: Uint8Array) => reader.add(piece) },
+    text: { pieces: pieces(text), add: (piece: Uint8Array) => predictor.add(piece) },
+  };
+  try {
+    for (let step = steps.next(); !step.done; step = steps.next()) {
+      if (choices.size > most) return undefined;
+      const { pieces, add } = sources[step.value];
+      const next = await pieces.next();
+      if (next.done) isOver[step.value] = true;
+      else add(next.value);
+    }
+  } catch (error) {
+    if (error instanceof NotDeflate) return undefined;
+    throw error;
+  } finally {
+    for (const { pieces } of Object.values(sources)) await pieces.return();
+  }
+  const correction = choices.end();
+  return correction.length > most ? undefined : correction;
+}
+
+async function* pieces(open: () => AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+  for await (const chunk of open()) {
+    for (let at = 0; at < chunk.length; at += PIECE_SIZE) yield chunk.subarray(at, at + PIECE_SIZE);
+  }
+}
+
+const CHAINS = [32, 2, 8, 128, 512, 4096];
+/** What the beginning takes more than all may take is hopeless from so many times on. */
+const HOPELESS = 3;
+
+/**
+ * Finds the way to search that is the nearest to the one of a stream's encoder, by the beginning of the stream.
+ *
+ * @param head the beginning of the stream
+ * @param sample the beginning of its text
+ * @returns undefined where none is near
+ */
+export function nearestSearch(head: Uint8Array, sample: Uint8Array): Search | undefined {
+  let best: { readonly search: Search; readonly share: number } | undefined;
+  const attempt = (search: Search) => {
+    const share = shareOf(search, head, sample);
+    if (!best || share < best.share) best = { search, share };
+  };
+  for (const [key, shorts] of [
+    [3, false],
+    [4, false],
+    [4, true],
+  ] as const) {
+    for (const inside of [258, 4]) attempt({ key, shorts, chain: 32, lazyChain: 32, inside });
+  }
+  const { search } = best!;
+  for (const chain of CHAINS) {
+    for (const lazyChain of [chain, chain >> 1]) attempt({ ...search, chain, lazyChain });
+  }
+  return best!.share > HOPELESS * MOST_OF_LAYER ? undefined : best!.search;
+}
+
+/** Size of a correction of the beginning, in parts of it. */
+function shareOf(search: Search, head: Uint8Array, sample: Uint8Array): number {
+  const reader = createBlockReader();
+  const choices = createChoiceWriter();
+  const { predictor, steps } = createCorrection(search, choices, { from: reader });
+  const left = { stream: head, text: sample };
+  try {
+    for (let step = steps.next(); !step.done; step = steps.next()) {
+      const piece = left[step.value].subarray(0, PIECE_SIZE);
+      if (piece.length === 0) break;
+      left[step.value] = left[step.value].subarray(piece.length);
+      if (step.value === 'text') predictor.add(piece);
+      else reader.add(piece);
+    }
+  } catch (error) {
+    if (!(error instanceof NotDeflate)) throw error;
+    return Infinity;
+  }
+  return choices.size / (head.length - left.stream.length);
+}
+
+/** How large a correction of a layer may be, in bytes. */
+export function mostFor(layerSize: number): number {
+  return Math.min(MOST_CORRECTED, Math.max(ALWAYS_SMALL, Math.floor(layerSize * MOST_OF_LAYER)));
+}
