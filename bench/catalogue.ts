@@ -84,7 +84,7 @@ function digestOf(name: string): Digest {
 }
 
 /** Mulberry32, as `test/support/random.ts`. */
-function createGenerator(seed: number): () => number {
+export function createGenerator(seed: number): () => number {
   let state = Math.imul(seed + 1, 0x9e3779b1);
   return () => {
     state = (state + 0x6d2b79f5) | 0;

@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
-import { compareImages, type Candidate } from '../lib/pairing/ranking.ts';
+import { COSTS } from '../lib/pairing/prediction.ts';
+import { compareImages, evidenceOf, type Candidate } from '../lib/pairing/ranking.ts';
 import { createScratch } from '../lib/scratch.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import type { PatchFormat } from '../lib/store/layout.ts';
 import { openCorpus, type Pair } from './corpus.ts';
+import { fitCosts, leaveOneOut, repredicted, type FitPair } from './fit.ts';
 import {
   accuracyOf,
   byLayerTlsh,
@@ -16,6 +18,7 @@ import {
   byPrediction,
   byTlsh,
   regretOf,
+  repository,
   timeRatioOf,
   type KnownPair,
 } from './regret.ts';
@@ -35,6 +38,8 @@ made, and counts only where that gave the target.
   --fast-above MB   effort fast for pairs that are predicted larger; the others by default (default: 12)
   --format FORMAT   xdelta or oci-delta (default: xdelta)
   --pairs           list all pairs
+  --fit             print the costs that would predict these pairs best, and how well such costs predict a family of
+                    images when they are fitted to the others
   --scratch DIR     where uncompressed layers are kept meanwhile (default: TMPDIR)
 `;
 
@@ -55,6 +60,7 @@ async function main(argv: readonly string[]): Promise<void> {
       format: { ...text, default: 'xdelta' },
       scratch: { ...text, default: tmpdir() },
       pairs: { type: 'boolean' },
+      fit: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -95,6 +101,7 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   report(known, signatures, pairs.length);
   if (values.pairs) listPairs(known);
+  if (values.fit) fit(known, signatures, format);
   if (failures.length > 0) throw new PanamaxError('partial', `no patch:\n${failures.join('\n')}`);
 }
 
@@ -105,8 +112,8 @@ async function signCorpus(directory: string, scratch: string): Promise<Map<strin
   const signatures = new Map<string, Signature>();
   const all: SignedImage[] = [];
   print(
-    '| image | gzip -dc LAYERS \\| sha256sum | signature, encoders known | ratio | encoders found | ratio |',
-    '| --- | ---: | ---: | ---: | ---: | ---: |',
+    '| image | gzip -dc LAYERS \\| sha256sum | signature, encoders known | ratio | encoders found | ratio | stored |',
+    '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
   );
   for (const name of names) {
     const signed = await signImage(join(directory, name), scratch);
@@ -119,13 +126,12 @@ async function signCorpus(directory: string, scratch: string): Promise<Map<strin
 }
 
 function printTimes(name: string, images: readonly SignedImage[]): void {
-  const total = (key: 'seconds' | 'findingSeconds' | 'gunzipSeconds') =>
+  const total = (key: 'seconds' | 'findingSeconds' | 'gunzipSeconds' | 'storedSize') =>
     images.reduce((sum, image) => sum + image[key], 0);
   const least = total('gunzipSeconds');
   const beside = (seconds: number) => `${seconds.toFixed(2)} s | ${(seconds / least).toFixed(2)}`;
-  print(
-    `| ${name} | ${least.toFixed(2)} s | ${beside(total('seconds'))} | ${beside(total('findingSeconds'))} |`,
-  );
+  const times = `${least.toFixed(2)} s | ${beside(total('seconds'))} | ${beside(total('findingSeconds'))}`;
+  print(`| ${name} | ${times} | ${(total('storedSize') / 1e6).toFixed(2)} MB |`);
 }
 
 function report(known: readonly KnownPair[], signatures: ReadonlyMap<string, Signature>, all: number): void {
@@ -170,6 +176,27 @@ function listPairs(known: readonly KnownPair[]): void {
     const times = `${predictedSeconds} | ${seconds.toFixed(1)}`;
     print(`| ${source} | ${target} | ${effort} | ${predicted} | ${actual} | ${ratio} | ${pull} | ${times} |`);
   }
+}
+
+function fit(known: readonly KnownPair[], signatures: ReadonlyMap<string, Signature>, format: PatchFormat) {
+  const pairs = known.map((pair): FitPair => {
+    const { compared, sizes } = evidenceOf(signatures.get(pair.target)!, [signatures.get(pair.source)!]);
+    return { ...pair, comparison: compared, sizes };
+  });
+  const costs = fitCosts(pairs, COSTS[format]);
+  print(
+    '',
+    JSON.stringify(costs, (_, value: unknown) => (typeof value === 'number' ? rounded(value) : value), 2),
+  );
+  report(repredicted(pairs, costs), signatures, pairs.length);
+  print('', '| family left out | predicted within 25 % | pairs |', '| --- | ---: | ---: |');
+  for (const { family, share, pairs: count } of leaveOneOut(pairs, COSTS[format], repository)) {
+    print(`| ${family} | ${(share * 100).toFixed(1)} % | ${count} |`);
+  }
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(3));
 }
 
 function nearestFirst(signatures: ReadonlyMap<string, Signature>, format: PatchFormat): PredictedPair[] {

@@ -88,7 +88,7 @@ export function byLayerTlsh(signatures: ReadonlyMap<string, Signature>): Chooser
   };
 }
 
-/** Images of the target's name first (what stands before a release's own part of the name), the newest first. */
+/** Images of the target's name first, the newest first. */
 export function byName(signatures: ReadonlyMap<string, Signature>): Chooser {
   const created = (name: string) => {
     const config = JSON.parse(signatures.get(name)!.image.configDocument) as { created?: string };
@@ -101,7 +101,8 @@ export function byName(signatures: ReadonlyMap<string, Signature>): Chooser {
     );
 }
 
-function repository(name: string): string {
+/** What stands before a release's own part of an image's name: its family. */
+export function repository(name: string): string {
   return name.replace(/-(r\d+|rebuild|trixie|bookworm.*)$/, '');
 }
 

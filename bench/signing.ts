@@ -7,10 +7,12 @@ import { hexOf } from '../lib/oci/descriptor.ts';
 import { openImage, type Image } from '../lib/oci/image.ts';
 import type { KnownCompressions } from '../lib/recompress/known.ts';
 import { computeSignature } from '../lib/signature/compute.ts';
-import type { Signature } from '../lib/signature/signature.ts';
+import { serializeSignature, type Signature } from '../lib/signature/signature.ts';
 
 export interface SignedImage {
   readonly signature: Signature;
+  /** Of the signature as it is stored, in bytes. */
+  readonly storedSize: number;
   /** Wall time where it is known how the layers were compressed, as of layers that any image before had. */
   readonly seconds: number;
   /** Where that has to be found for all layers. */
@@ -32,7 +34,8 @@ export async function signImage(layout: string, scratch: string): Promise<Signed
   const { layers } = signature!.image;
   const known = new Map(layers.map(({ digest, compression }) => [digest, compression ?? null]));
   const seconds = await timed(() => sign(known));
-  return { signature: signature!, seconds, findingSeconds, gunzipSeconds };
+  const storedSize = serializeSignature(signature!).length;
+  return { signature: signature!, storedSize, seconds, findingSeconds, gunzipSeconds };
 }
 
 async function gunzip({ layers }: Image, layout: string): Promise<void> {

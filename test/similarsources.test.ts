@@ -1,15 +1,29 @@
 /** Of many allowed sources the similarity index chooses those that are compared; what it has lost comes back. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { makeCatalogue, sketchOfItems } from '../bench/catalogue.ts';
+import { DEFAULT_LIMITS as limits } from '../lib/limits.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
+import { openImage } from '../lib/oci/image.ts';
 import { createForest, createMemoryStorage, type IndexedImage } from '../lib/pairing/forest.ts';
+import { scopeOf, type Ranking } from '../lib/pairing/ranking.ts';
 import { sketchSimilarity } from '../lib/pairing/sketch.ts';
+import { connectProducer } from '../lib/queue/connection.ts';
+import { redisForest } from '../lib/queue/forest.ts';
+import { createLayerCache } from '../lib/run/layercache.ts';
+import { createMemory } from '../lib/run/memory.ts';
+import { computeSignature } from '../lib/signature/compute.ts';
+import { serializeSignature } from '../lib/signature/signature.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { keys } from '../lib/store/layout.ts';
-import { mostSimilar } from '../workers/sketch.ts';
+import type { Store } from '../lib/store/store.ts';
+import { MOST_COMPARED, pairingStage } from '../workers/pairing.ts';
+import { mostSimilar, rebuildIndex } from '../workers/sketch.ts';
 import { temporaryDirectory } from './support/directory.ts';
+import { missing } from './support/programs.ts';
+import { startRedis } from './support/redis.ts';
+import { writeRelease } from './support/releases.ts';
 
 test('the nearest of many sources, whatever the index holds', async (t) => {
   const store = await openDirectoryStore(join(await temporaryDirectory(t), 'store'));
@@ -46,4 +60,47 @@ test('the nearest of many sources, whatever the index holds', async (t) => {
   const listed = (await Array.fromAsync(empty.list())).toSorted();
   assert.deepEqual(listed, allowed.map(({ manifest }) => manifest).toSorted());
   assert.deepEqual(await find(empty, allowed.length), expected(allowed.length));
+});
+
+/** Images of four families, whose layers are shared by none: more than a ranking compares. */
+async function signMany(t: TestContext, store: Store): Promise<Digest[]> {
+  const directory = await temporaryDirectory(t);
+  const manifests: Digest[] = [];
+  for (let i = 0; i < MOST_COMPARED + 8; i++) {
+    await writeRelease(join(directory, `${i}`), i % 4, i);
+    const image = await openImage({ transport: 'oci', path: join(directory, `${i}`) }, { limits });
+    // how the layers were compressed is of no use here, and takes long to find
+    const known = new Map(image.layers.map(({ descriptor }) => [descriptor.digest, null]));
+    const signature = await computeSignature(image, join(directory, 'stream'), limits, known);
+    await store.put(keys.signature(image.manifestDigest), serializeSignature(signature));
+    manifests.push(image.manifestDigest);
+  }
+  return manifests;
+}
+
+test('both drivers compare the same ones of many sources', { skip: missing('redis-server') }, async (t) => {
+  const directory = await temporaryDirectory(t);
+  const store = await openDirectoryStore(join(directory, 'store'));
+  const [target, ...sources] = (await signMany(t, store)) as [Digest, ...Digest[]];
+  const { url } = await startRedis(t);
+  const connection = await connectProducer(url);
+  t.after(() => connection.redis.disconnect());
+  const signal = new AbortController().signal;
+  const rankings: Ranking[] = [];
+  for (const storage of [createMemoryStorage(), redisForest(connection, store)]) {
+    const similar = await rebuildIndex(createForest(storage), store, signal);
+    await using layers = createLayerCache(join(directory, 'layers'), 1e9);
+    const shared = { layers, memory: createMemory(8 * 1024 ** 3), similar, log: { info() {}, warn() {} } };
+    const context = { store, signal, limits, scratch: directory, ...shared };
+    const { status, ...ranking } = await pairingStage({ target, sources }, context);
+    assert.equal(status, 'done');
+    rankings.push(ranking);
+    await store.remove(keys.pairing(target, scopeOf(sources)));
+  }
+  assert.deepEqual(rankings[0], rankings[1]);
+  const { candidates } = rankings[0]!;
+  assert.equal(candidates.length, MOST_COMPARED);
+  const family = sources.filter((_, i) => (i + 1) % 4 === 0);
+  const nearest = candidates.slice(0, family.length).map(({ source }) => source);
+  assert.deepEqual(nearest.toSorted(), family.toSorted());
 });

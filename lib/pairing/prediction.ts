@@ -83,13 +83,17 @@ const DENSE = 0.8;
 
 const MIB = 1024 ** 2;
 
-/**
- * @param recipeSize bytes of what a patch says of its source and target
- * @param targetSize bytes of the target's layer stream
- */
+/** In bytes. */
+export interface PatchSizes {
+  /** Of what a patch says of its source and target. */
+  readonly recipeSize: number;
+  /** Of the target's layer stream. */
+  readonly targetSize: number;
+}
+
 export function predict(
   comparison: Comparison,
-  { recipeSize, targetSize }: { readonly recipeSize: number; readonly targetSize: number },
+  { recipeSize, targetSize }: PatchSizes,
   costs: Costs,
   calibration: Calibration = UNCALIBRATED,
 ): Prediction {

@@ -12,8 +12,8 @@ import { combineRecords } from '../oci/combined.ts';
 import { pullSize, streamSize } from '../oci/record.ts';
 import { serializeRecipe, sourceRecord } from '../delta/recipe.ts';
 import type { PatchFormat } from '../store/layout.ts';
-import { compareLayers, indexSource, layersOf, layersOfAll } from './compare.ts';
-import { COSTS, predict, type Calibrations, type Prediction } from './prediction.ts';
+import { compareLayers, indexSource, layersOf, layersOfAll, type Comparison } from './compare.ts';
+import { COSTS, predict, type Calibrations, type PatchSizes, type Prediction } from './prediction.ts';
 import type { Signature } from '../signature/signature.ts';
 import { tlshDistance } from '../signature/tlsh.ts';
 
@@ -56,6 +56,19 @@ const WORTH = 0.95;
 /** What a layer of the source takes in a recipe, in bytes. */
 const RECIPE_LAYER = 61;
 
+/** What predictions for a target and its source go by. */
+export function evidenceOf(
+  target: Signature,
+  sources: readonly Signature[],
+): { readonly compared: Comparison; readonly sizes: PatchSizes } {
+  const compared = compareLayers(layersOf(target), indexSource(layersOfAll(sources)));
+  // digests of the source would make a noise of some bytes where sources are equally good
+  const recipe = { source: { ...sourceRecord(target.image), layers: [] }, target: target.image };
+  const sourceLayers = combineRecords(sources.map((one) => one.image)).layers.length;
+  const recipeSize = serializeRecipe(recipe).length + sourceLayers * RECIPE_LAYER;
+  return { compared, sizes: { recipeSize, targetSize: streamSize(target.image) } };
+}
+
 /** Compares a target with one possible source, which may be several images, by their signatures. */
 export function compareImages(
   target: Signature,
@@ -64,11 +77,7 @@ export function compareImages(
 ): Candidate {
   const sources = [source].flat();
   const image = combineRecords(sources.map((one) => one.image));
-  const compared = compareLayers(layersOf(target), indexSource(layersOfAll(sources)));
-  // digests of the source would make a noise of some bytes where sources are equally good
-  const recipe = { source: { ...sourceRecord(target.image), layers: [] }, target: target.image };
-  const recipeSize = serializeRecipe(recipe).length + image.layers.length * RECIPE_LAYER;
-  const sizes = { recipeSize, targetSize: streamSize(target.image) };
+  const { compared, sizes } = evidenceOf(target, sources);
   const predictions = {
     xdelta: predict(compared, sizes, COSTS.xdelta, calibrations.xdelta),
     'oci-delta': predict(compared, sizes, COSTS['oci-delta'], calibrations['oci-delta']),

@@ -1,0 +1,109 @@
+import type { Comparison } from '../lib/pairing/compare.ts';
+import { predict, type Costs, type PatchSizes } from '../lib/pairing/prediction.ts';
+import { accuracyOf, type KnownPair } from './regret.ts';
+
+/** A pair whose patch has been made, and what prediction goes by. */
+export interface FitPair extends KnownPair {
+  readonly comparison: Comparison;
+  readonly sizes: PatchSizes;
+}
+
+type Rate = keyof Costs['secondsPerMiB'];
+
+/** Errors beyond this, in logarithms, count linearly: what the formula can't tell does not bend all else. */
+const LINEAR_FROM = 0.15;
+/** Weight of staying where the costs were: it matters where few pairs tell. */
+const INERTIA = 0.05;
+const FIRST_STEP = 1.3;
+const LAST_STEP = 1.01;
+
+/**
+ * Costs that predict sizes, and processor time of pairs with effort default, best: from the ones given, each is moved up
+ * and down by ever smaller steps as long as that helps.
+ */
+export function fitCosts(pairs: readonly FitPair[], from: Costs): Costs {
+  const worth = pairs.filter(({ actual, pull }) => actual < pull);
+  const timed = pairs.filter(({ effort }) => effort === 'default');
+  const names = Object.keys(from).filter((name) => name !== 'secondsPerMiB') as Exclude<
+    keyof Costs,
+    'secondsPerMiB'
+  >[];
+  const rates = Object.keys(from.secondsPerMiB) as Rate[];
+  const sized = descend(
+    names.map((name) => from[name]),
+    (values) => ({ ...from, ...Object.fromEntries(names.map((name, i) => [name, values[i]])) }),
+    (costs) =>
+      sum(worth, ({ comparison, sizes, actual }) => loss(predict(comparison, sizes, costs).size / actual)),
+  );
+  return descend(
+    rates.map((rate) => from.secondsPerMiB[rate]),
+    (values) => {
+      const secondsPerMiB = Object.fromEntries(rates.map((rate, i) => [rate, values[i]!]));
+      return { ...sized, secondsPerMiB: secondsPerMiB as Costs['secondsPerMiB'] };
+    },
+    (costs) =>
+      sum(timed, ({ comparison, sizes, seconds }) =>
+        // tenths of seconds are not worth much
+        loss((predict(comparison, sizes, costs).seconds + 0.5) / (seconds + 0.5)),
+      ),
+  );
+}
+
+function descend(
+  start: readonly number[],
+  make: (values: number[]) => Costs,
+  error: (costs: Costs) => number,
+) {
+  const total = (values: number[]) =>
+    error(make(values)) + INERTIA * sum(values, (value, i) => Math.log(value / start[i]!) ** 2);
+  const values = [...start];
+  let least = total(values);
+  for (let step = FIRST_STEP; step > LAST_STEP; step = 1 + (step - 1) * 0.6) {
+    for (let isBetter = true; isBetter;) {
+      isBetter = false;
+      for (const i of values.keys()) {
+        for (const factor of [step, 1 / step]) {
+          const moved = values.with(i, values[i]! * factor);
+          const found = total(moved);
+          if (found >= least - 1e-4) continue;
+          [values[i], least, isBetter] = [moved[i]!, found, true];
+          break;
+        }
+      }
+    }
+  }
+  return make(values);
+}
+
+/** Pseudo-Huber of a ratio's logarithm. */
+function loss(ratio: number): number {
+  return Math.sqrt(1 + (Math.log(ratio) / LINEAR_FROM) ** 2) - 1;
+}
+
+/** How well pairs of a family are predicted by costs that were fitted to those without an image of it. */
+export function leaveOneOut(
+  pairs: readonly FitPair[],
+  from: Costs,
+  familyOf: (image: string) => string,
+): { readonly family: string; readonly share: number; readonly pairs: number }[] {
+  const families = new Set(pairs.flatMap(({ source, target }) => [familyOf(source), familyOf(target)]));
+  return [...families].map((family) => {
+    const isOf = ({ source, target }: FitPair) => [source, target].some((one) => familyOf(one) === family);
+    const costs = fitCosts(
+      pairs.filter((pair) => !isOf(pair)),
+      from,
+    );
+    return { family, ...accuracyOf(repredicted(pairs.filter(isOf), costs)) };
+  });
+}
+
+export function repredicted(pairs: readonly FitPair[], costs: Costs): FitPair[] {
+  return pairs.map((pair) => {
+    const { size: predicted, seconds: predictedSeconds } = predict(pair.comparison, pair.sizes, costs);
+    return { ...pair, predicted, predictedSeconds };
+  });
+}
+
+function sum<Item>(items: readonly Item[], value: (item: Item, i: number) => number): number {
+  return items.reduce((total, item, i) => total + value(item, i), 0);
+}

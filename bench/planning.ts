@@ -1,0 +1,28 @@
+/** `npm run bench:plan [-- SITES TARGETS]`: how long planning takes, over made-up inventories. */
+import { planPatches, type Budget } from '../lib/pairing/plan.ts';
+import { createGenerator } from './catalogue.ts';
+import { makeInventory } from './plan.ts';
+
+const [sites = 10_000, targets = 1000] = process.argv.slice(2).map(Number);
+
+const BUDGETS: readonly (readonly [string, Budget])[] = [
+  ['100 pairs', { pairs: 100 }],
+  ['2,000 pairs', { pairs: 2000 }],
+  ['2 h of processor time', { seconds: 7200 }],
+];
+
+const random = createGenerator(1);
+const { sets, pullSizes, possible } = makeInventory(sites, targets, (limit) => random() % limit);
+process.stdout.write(
+  `${targets} targets, ${sets.length} sets of images, ${possible.length} possible patches\n\n`,
+);
+process.stdout.write(
+  '| budget | patches | bytes left of those without | time |\n| --- | ---: | ---: | ---: |\n',
+);
+for (const [name, budget] of BUDGETS) {
+  const started = performance.now();
+  const { patches, bytes } = planPatches(sets, pullSizes, possible, budget);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const left = `${((100 * bytes.withPatches) / bytes.withoutPatches).toFixed(1)} %`;
+  process.stdout.write(`| ${name} | ${patches.length} | ${left} | ${seconds} s |\n`);
+}
