@@ -91,3 +91,10 @@ async function main([name, ...argv]: readonly string[]): Promise<void> {
 }
 
 await main(process.argv.slice(2));
+// What was begun has been put away by now. Left to itself the process would wait for handles that libraries forget, and
+// Node 24 has been seen to spin for ever while it cleans up its own: a worker that has drained has to end. What was
+// written is on its way before that, also where it goes through a pipe.
+for (const stream of [process.stdout, process.stderr]) {
+  await new Promise((resolve) => stream.write('', resolve));
+}
+process.exit();

@@ -64,7 +64,12 @@ export async function withContext<Result>(
   const signing = await readSigning(args);
   const store = await openStore(args.text('store')!, { signal });
   await using scratch = await createScratch(scratchParent(args));
-  await using layers = createLayerCache(join(scratch.path, 'layers'), await scratchSize(args, scratch.path));
+  const size = scratchSize(args);
+  await using layers = createLayerCache(
+    join(scratch.path, 'layers'),
+    size ?? (await defaultScratchSize(scratch.path)),
+    size === undefined,
+  );
   const similar = createForest(createMemoryStorage());
   const memory = createMemory(memorySize(args));
   const { limits } = args;
@@ -72,10 +77,10 @@ export async function withContext<Result>(
   return await action({ store, log, signal, limits, scratch: scratch.path, ...shared, ...signing });
 }
 
-/** @param directory on the disk in question */
-export async function scratchSize(args: Arguments, directory: string): Promise<number> {
+/** What may be kept on scratch, in bytes, where somebody says so. @throws PanamaxError `usage` */
+export function scratchSize(args: Arguments): number | undefined {
   const text = args.text('scratch-size');
-  return text === undefined ? defaultScratchSize(directory) : parseSize(text, '--scratch-size');
+  return text === undefined ? undefined : parseSize(text, '--scratch-size');
 }
 
 /** In bytes. @throws PanamaxError `usage` where too little is asked for to do any job of a stage */

@@ -38,6 +38,8 @@ export interface ErrorFacts {
   readonly found?: string | number;
   /** Where: a file, a blob digest, an entry's path, a byte offset. */
   readonly where?: string;
+  /** Whether nothing that is done again will help, though it is of a kind that often goes well later. */
+  readonly isFinal?: true;
 }
 
 /** The one error type that crosses module borders. Its message names what was expected, found and where. */

@@ -37,7 +37,9 @@ export async function scratchError(error: unknown, needed: readonly string[]): P
   const known = toPanamaxError(error);
   if (known.kind !== 'not-found' && known.kind !== 'internal') return error;
   for (const path of needed) {
-    if (await isThere(path)) continue;
+    // threads tell of a missing file by its message alone
+    const isNamed = known.message.startsWith('ENOENT') && known.message.includes(path);
+    if (!isNamed && (await isThere(path))) continue;
     return new PanamaxError('io', 'a file on scratch is gone', { where: path }, { cause: error });
   }
   return error;

@@ -279,7 +279,13 @@ describe('the scratch disk', { skip: skip || missing('unshare', 'mount') || notR
     await mkdir(disk);
     const worker = startWorkerProcess(
       t,
-      { redis: redis.url, store: location, scratch: disk, jobs: { attempts: 2, backoff: 100 } },
+      {
+        redis: redis.url,
+        store: location,
+        scratch: disk,
+        scratchSize: 1e9,
+        jobs: { attempts: 2, backoff: 100 },
+      },
       s3.environment,
       ['unshare', '--mount', 'sh', '-c', `mount -t tmpfs -o size=64k tmpfs ${disk} && exec "$@"`, 'sh'],
     );

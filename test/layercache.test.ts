@@ -1,15 +1,22 @@
 /** Layer streams on scratch that jobs share: made once, bounded, never taken from who uses them. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { PanamaxError } from '../lib/errors.ts';
+import { DEFAULT_LIMITS } from '../lib/limits.ts';
+import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
+import { createMemory } from '../lib/run/memory.ts';
+import { openDirectoryStore } from '../lib/store/directory.ts';
+import { signatureStage } from '../workers/signature.ts';
 import { createLayerCache, type CachedImage, type LeaseRequest } from '../lib/run/layercache.ts';
 import { makeReleases, objectsOf, runBackfill } from './support/backfill.ts';
 import { temporaryDirectory } from './support/directory.ts';
+import { writeLayout } from './support/layout.ts';
 import { createRandom } from './support/random.ts';
+import { writeTar } from './support/tar.ts';
 
 const going = new AbortController().signal;
 
@@ -230,8 +237,59 @@ test('little scratch makes the same patches; too little is said', async (t) => {
   );
   assert.deepEqual(await objectsOf(directory, 'tight'), await objectsOf(directory));
   const refused = await runBackfill(directory, ['a1', 'a2'], { store: 'none', scratchSize: 1000 });
-  for (const pair of refused.pairs) {
-    assert.ok(pair.status === 'failed' && pair.error.kind === 'limit');
-    assert.match(pair.error.message, /scratchSize: expected at most 1000 bytes/);
+  assert.equal(refused.images.length, 2);
+  for (const image of refused.images) {
+    assert.ok(image.status === 'failed' && image.error.kind === 'limit');
+    assert.match(image.error.message, /scratchSize: expected at most 1000 bytes/);
   }
+});
+
+describe('a signature takes its share of scratch', () => {
+  /** That compresses to next to nothing: the first guess is far too low. */
+  const size = 300_000;
+
+  async function sign(t: TestContext, maxSize: number, isDisk = false) {
+    const directory = await temporaryDirectory(t);
+    const reference = join(directory, 'image');
+    const tar = writeTar([{ path: 'zeros', content: Buffer.alloc(size) }]);
+    await writeLayout(reference, [tar]);
+    const layers = createLayerCache(join(directory, 'layers'), maxSize, isDisk);
+    const scratch = join(directory, 'scratch');
+    await mkdir(scratch);
+    const context = {
+      store: await openDirectoryStore(join(directory, 'store')),
+      log: { info() {}, warn() {} },
+      signal: going,
+      limits: DEFAULT_LIMITS,
+      scratch,
+      layers,
+      memory: createMemory(8 * 1024 ** 3),
+      similar: createForest(createMemoryStorage()),
+    };
+    const read = () => signatureStage({ reference }, context);
+    return { layers, read, scratch, tar };
+  }
+
+  test('as much as its layers take, guessed until it is enough', async (t) => {
+    const { layers, read, scratch, tar } = await sign(t, 310_000);
+    assert.equal((await read()).status, 'done');
+    const { peakBytes, bytes, bytesRead } = layers.stats;
+    assert.ok(peakBytes >= tar.length && peakBytes <= 310_000, String(peakBytes));
+    assert.deepEqual([bytes, bytesRead], [0, tar.length]);
+    assert.deepEqual(await readdir(scratch), []);
+    // what is there already takes none
+    assert.equal((await read()).status, 'skipped');
+    assert.equal(layers.stats.bytesRead, tar.length);
+  });
+
+  test('what is over it is refused, for good only where somebody has said how much', async (t) => {
+    const asked = await sign(t, 290_000);
+    await assert.rejects(asked.read(), {
+      kind: 'limit',
+      message: /scratchSize: expected at most 290000 bytes, found over 290000/,
+    });
+    assert.deepEqual([asked.layers.stats.bytes, await readdir(asked.scratch)], [0, []]);
+    const disk = await sign(t, 290_000, true);
+    await assert.rejects(disk.read(), { kind: 'io', message: /scratch disk has free/ });
+  });
 });

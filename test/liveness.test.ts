@@ -23,6 +23,33 @@ interface Line {
   readonly job?: string;
 }
 
+test(
+  'a worker that has drained ends, whatever a library has left open',
+  { skip: missing('redis-server') },
+  async (t) => {
+    const redis = await startRedis(t);
+    const directory = await makeReleases(t, ['a1', 'a2']);
+    const stored = ['--store', join(directory, 'store'), '--redis', redis.url];
+    // a server nobody closes: by itself a process with one never ends
+    const leak = 'data:text/javascript,import { createServer } from "node:net"; createServer().listen(0);';
+    const worker = spawn(
+      process.execPath,
+      ['--import', leak, MAIN, 'worker', ...stored, '--scratch', join(directory, 'scratch')],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    const closed = once(worker, 'close');
+    t.after(() => void worker.kill('SIGKILL'));
+    let said = '';
+    worker.stderr.on('data', (piece) => (said += String(piece)));
+    const images = ['a1', 'a2'].map((name) => join(directory, name));
+    await panamaxJson('enqueue', ...images, '--run', 'one', '--effort', 'fast', ...stored);
+    await finishedRun(await openDirectoryStore(join(directory, 'store')), 'one');
+    worker.kill('SIGTERM');
+    assert.deepEqual(await closed, [0, null]);
+    assert.match(said, /"msg":"worker stopped"\}\n$/);
+  },
+);
+
 test('a worker tells how it is', { skip: missing('redis-server') }, async (t) => {
   const redis = await startRedis(t);
   const directory = await makeReleases(t, ['a1', 'a2']);

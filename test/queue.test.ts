@@ -25,6 +25,7 @@ import { missing } from './support/programs.ts';
 import { startProxy } from './support/proxy.ts';
 import { createRandom } from './support/random.ts';
 import { startRedis, type Redis } from './support/redis.ts';
+import { startRegistry } from './support/registry.ts';
 import { writeRelease } from './support/releases.ts';
 import { noS3, startS3, throughPort } from './support/s3.ts';
 import { writeTar } from './support/tar.ts';
@@ -340,6 +341,28 @@ describe('failures', { skip }, () => {
     const retried = worker.events.filter(({ status }) => status === 'retried');
     assert.ok(retried.length >= 2 && retried.every(({ kind }) => kind === 'io'), JSON.stringify(retried));
   });
+
+  const noRegistry = missing('docker-registry');
+  test(
+    'of a registry that is spoken to in the wrong protocol happen once',
+    { skip: noRegistry },
+    async (t) => {
+      const { directory, store } = await setUp(t, ['a1']);
+      const { port } = await startRegistry(t);
+      // loopback is no exception: plain HTTP has to be asked for
+      const reference = `docker://127.0.0.1:${port}/app:1`;
+      const worker = await startLocalWorker(t, { redis: redis.url, store, directory });
+      await put(planOf(directory, ['a1'], { targets: [reference, join(directory, 'a1')] }), store);
+      const { failures, stages } = await finishedRun(store, 'run');
+      assert.deepEqual(
+        failures.map(({ what, error }) => [what, error.kind]),
+        [[reference, 'io']],
+      );
+      assert.match(failures[0]!.error.message, new RegExp(`speaks no TLS .*: in .*127.0.0.1:${port}/app`));
+      assert.equal(stages.signature.done, 1);
+      assert.equal(worker.events.filter(({ status }) => status === 'retried').length, 0);
+    },
+  );
 
   test('of the store, once it is gone', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2']);

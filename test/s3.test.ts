@@ -8,13 +8,16 @@ import { buffer } from 'node:stream/consumers';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { inspect, promisify } from 'node:util';
+import type { PanamaxError } from '../lib/errors.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import type { Patience } from '../lib/store/s3bucket.ts';
 import { openS3Store, type S3Options } from '../lib/store/s3.ts';
 import type { Store } from '../lib/store/store.ts';
 import { makeReleases } from './support/backfill.ts';
+import { makeCertificate } from './support/certificate.ts';
 import { fileScope } from './support/daemon.ts';
 import { temporaryDirectory } from './support/directory.ts';
+import { missing } from './support/programs.ts';
 import { startProxy, type Proxy } from './support/proxy.ts';
 import { createRandom } from './support/random.ts';
 import { noOwnS3, noS3, startOwnS3, startS3, throughPort, type S3Server } from './support/s3.ts';
@@ -26,6 +29,8 @@ const LARGE = createRandom(3).bytes(40 * MiB);
 /** As long as it takes, but few attempts. */
 const STEADY: Patience = { attempts: 3, delay: 10, connect: 60_000, idle: 60_000 };
 const HASTY: Patience = { attempts: 2, delay: 10, connect: 60_000, idle: 300 };
+
+const whereOf = ({ daemon }: S3Server) => `: in s3://bucket/ at 127.0.0.1:${daemon!.port}`;
 
 const scope = fileScope();
 let running: Promise<S3Server> | undefined;
@@ -323,6 +328,41 @@ test('a backfill into a bucket makes what it makes in a directory', { skip: noS3
 });
 
 describe('S3 store on a server of its own', { skip: noOwnS3() }, () => {
+  test(
+    'HTTP where it speaks TLS, and the other way, is told at once',
+    { skip: missing('openssl') },
+    async (t) => {
+      const secure = await startOwnS3(t, await makeCertificate(await temporaryDirectory(t)));
+      const plain = await startOwnS3(t);
+      // if it were tried again, it would be for a minute
+      const firstContact = { ...STEADY, attempts: 2, delay: 60_000 };
+      const open = (server: S3Server, protocol: string) => {
+        const endpoint = new URL(server.access.endpoint);
+        endpoint.protocol = protocol;
+        return openS3Store({ ...server.access, endpoint }, 'bucket', '', { firstContact });
+      };
+      const problems = [
+        [plain, 'https:', /^the server speaks no TLS/],
+        [secure, 'https:', /^self-signed certificate/],
+      ] as const;
+      for (const [server, protocol, message] of problems) {
+        await assert.rejects(open(server, protocol), (error: PanamaxError) => {
+          assert.match(error.message, message);
+          assert.ok(error.message.includes(whereOf(server)) && error.facts.isFinal, error.message);
+          return true;
+        });
+      }
+      await assert.rejects(
+        openS3Store(secure.access, 'bucket', '', { firstContact: { ...STEADY, attempts: 2 } }),
+        (error: PanamaxError) => {
+          assert.match(error.message, /^the server speaks TLS: https:/);
+          assert.ok(error.message.includes(whereOf(secure)) && error.facts.isFinal, error.message);
+          return true;
+        },
+      );
+    },
+  );
+
   test('a server that restarts is waited for', async (t) => {
     const { access, makeBucket, daemon } = await startOwnS3(t);
     const store = await openS3Store(access, await makeBucket(), '', {

@@ -11,11 +11,13 @@ import {
   type PatchDescriptor,
 } from '../lib/delta/descriptor.ts';
 import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
+import { isEngineTransport } from '../lib/engine/transport.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Limits } from '../lib/limits.ts';
 import { verified } from '../lib/oci/blobs.ts';
 import { combineDigests, combineRecords } from '../lib/oci/combined.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
+import { splitTransport } from '../lib/oci/reference.ts';
 import { pullSize, streamSize, type ImageRecord } from '../lib/oci/record.ts';
 import type { UnpackTask } from '../lib/oci/unpackthread.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
@@ -84,7 +86,8 @@ async function makePatches(
   using _reserved = await context.memory.reserve(memory, signal);
   using lease = await layers.lease({
     images: [cachedImage(source, input.sources, limits), cachedImage(target, [input.target], limits)],
-    ownSize: patchRoom(target, formats),
+    ownSize:
+      patchRoom(target, formats) + exportRoom(input.sources, records) + exportRoom([input.target], [target]),
     signal,
   });
   const [sourceStream, targetStream] = lease.streams;
@@ -148,6 +151,14 @@ function cachedImage(record: ImageRecord, images: readonly DeltaImage[], limits:
 /** What patches take on scratch at worst. An oci-delta is there twice: its parts, and the whole. */
 function patchRoom(target: ImageRecord, formats: readonly PatchFormat[]): number {
   return streamSize(target) * formats.reduce((sum, format) => sum + (format === 'oci-delta' ? 2 : 1), 0);
+}
+
+/** What engines export while their images are unpacked. */
+function exportRoom(images: readonly DeltaImage[], records: readonly ImageRecord[]): number {
+  return images.reduce((sum, { reference }, i) => {
+    const isExport = isEngineTransport(splitTransport(reference)?.transport ?? '');
+    return sum + (isExport ? streamSize(records[i]!) : 0);
+  }, 0);
 }
 
 async function putDescriptor(descriptor: PatchDescriptor, store: Store): Promise<void> {

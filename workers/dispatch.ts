@@ -49,7 +49,7 @@ const LEASE_WAIT = 2000;
 /** Runs whose plans are kept in memory. */
 const KEPT_PLANS = 8;
 
-/** Nothing that is done again will help. What is not in this list may go well later. */
+/** Nothing that is done again will help. What is not in this list may go well later, unless the error says otherwise. */
 const PERMANENT: ReadonlySet<ErrorKind> = new Set<ErrorKind>([
   'usage',
   'bad-input',
@@ -102,10 +102,10 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
       });
       return worked ? { kind: 'over' } : { kind: 'later', delay: LEASE_WAIT };
     } catch (error) {
-      const { kind, message } = toPanamaxError(error);
+      const { kind, message, facts } = toPanamaxError(error);
       // to be handed back, or another worker has it
       if (attempt.signal.aborted) return { kind: 'failed', message: `interrupted: ${message}`, final: false };
-      const final = PERMANENT.has(kind);
+      const final = PERMANENT.has(kind) || facts.isFinal === true;
       const isOver = final || attempt.isLast;
       log.warn(
         { kind, error: message, attempt: attempt.attempt },

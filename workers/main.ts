@@ -63,7 +63,8 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const { locks = LOCK_SETTINGS, jobs = JOB_SETTINGS, concurrency, log } = options;
   const warn = createWarner(log);
   const scratchSize = options.scratchSize ?? (await defaultScratchSize(options.scratch));
-  await using layers = createLayerCache(join(options.scratch, 'layers'), scratchSize);
+  const isDisk = options.scratchSize === undefined;
+  await using layers = createLayerCache(join(options.scratch, 'layers'), scratchSize, isDisk);
   await using board = options.board && (await openBoard(options.redis, options.board, warn));
   if (board) log.info({ port: board.port }, 'the board is served');
   const connection = connectWorker(options.redis, warn);

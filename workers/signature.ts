@@ -15,6 +15,7 @@ import { scratchError } from '../lib/scratch.ts';
 import { keys } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { runThread, threadModule } from '../lib/thread.ts';
+import { readInRoom } from './room.ts';
 
 export interface SignatureInput {
   readonly reference: string;
@@ -30,12 +31,16 @@ export async function signatureStage(
   input: SignatureInput,
   context: StageContext,
 ): Promise<Outcome<SignatureOutput>> {
-  const { store, limits, signal } = context;
+  const { store, limits, signal, layers } = context;
   const scratch = join(context.scratch, randomUUID());
+  // told while the directory is still there
+  const onScratch = async (error: unknown) => {
+    throw await scratchError(error, [context.scratch, scratch]);
+  };
   try {
     await mkdir(scratch);
     const options = { ...input, limits, scratch, signal };
-    const image = await openImage(await parseReference(input.reference), options);
+    const image = await openImage(await parseReference(input.reference), options).catch(onScratch);
     const manifest = image.manifestDigest;
     const stored = await findSound(store, manifest);
     if (stored) {
@@ -48,13 +53,16 @@ export async function signatureStage(
       store,
       image.layers.map(({ descriptor }) => descriptor.digest),
     );
-    const task: SignatureTask = { ...input, limits, scratch, known };
-    const result = await runThread<SignatureTask, SignatureResult>(
-      module,
-      task,
-      signal,
-      JOB_MEMORY.signature,
+    const task = { ...input, limits, scratch, known };
+    const result = await readInRoom(image, scratch, context, (room) =>
+      runThread<SignatureTask, SignatureResult>(
+        module,
+        { ...task, room },
+        signal,
+        JOB_MEMORY.signature,
+      ).catch(onScratch),
     );
+    layers.noteRead(result.size);
     await storeCompressions(store, result.compressions);
     await addSketch(result.manifest, Buffer.from(result.sketch), context);
     await store.put(keys.signature(result.manifest), result.bytes);
@@ -64,7 +72,7 @@ export async function signatureStage(
     );
     return { status: 'done', manifest: result.manifest };
   } catch (error) {
-    throw await scratchError(error, [context.scratch, scratch]);
+    throw await scratchError(error, [context.scratch]);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -68,7 +68,7 @@ export const workerCommand: Command = {
     const signing = await readSigning(args);
     const store = await openStore(args.text('store')!);
     await using scratch = await createScratch(scratchParent(args));
-    const size = await scratchSize(args, scratch.path);
+    const size = scratchSize(args);
     const { limits } = args;
     const metrics = createMetrics();
     let running: RunningWorker | undefined;
@@ -90,7 +90,7 @@ export const workerCommand: Command = {
         concurrency,
         limits,
         scratch: scratch.path,
-        scratchSize: size,
+        ...(size !== undefined && { scratchSize: size }),
         memorySize: memory,
         ...signing,
         grace,

@@ -5,6 +5,13 @@ import { writeAll } from '../file.ts';
 import type { Limits } from '../limits.ts';
 import type { Image, Layer } from './image.ts';
 
+const TOO_LARGE = 'image is over maxImageSize';
+
+/** Whether this is what is said of a layer stream that is longer than it may be. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof PanamaxError && error.kind === 'limit' && error.message.startsWith(TOO_LARGE);
+}
+
 /** A layer stream on its way to a file. */
 export interface Spool {
   readonly file: FileHandle;
@@ -37,7 +44,7 @@ export async function openSpool(
       for await (const chunk of layer.tar()) {
         total += chunk.length;
         if (total > limits.maxImageSize) {
-          throw new PanamaxError('limit', 'image is over maxImageSize', {
+          throw new PanamaxError('limit', TOO_LARGE, {
             expected: `at most ${limits.maxImageSize} bytes uncompressed`,
             found: 'more',
             where: image.reference,

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { PanamaxError, printable, toPanamaxError } from '../errors.ts';
+import { protocolProblem } from '../protocol.ts';
 
 /** Answers that say: later. */
 const TRY_LATER = new Set([408, 429, 500, 502, 503, 504]);
@@ -64,15 +65,18 @@ export function isTransient(error: unknown): boolean {
   if (error instanceof RefusalError) return TRY_LATER.has(error.status);
   if (error instanceof PanamaxError) return false;
   const { code = '' } = error as NodeJS.ErrnoException;
-  // certificates do not get better
-  return !/^(ERR_TLS|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|ERR_SSL|ERR_INVALID|ENOTFOUND|EPROTO)/.test(code);
+  return !/^(ERR_INVALID|ENOTFOUND)/.test(code) && protocolProblem(error) === undefined;
 }
 
 export function registryError(error: unknown, where: string): PanamaxError {
   if (error instanceof RefusalError) {
     const kind = error.status === 404 ? 'not-found' : 'io';
-    return new PanamaxError(kind, `the registry refuses: ${error.message}`, { where });
+    const isFinal = !isTransient(error) && { isFinal: true as const };
+    return new PanamaxError(kind, `the registry refuses: ${error.message}`, { where, ...isFinal });
   }
+  const problem = protocolProblem(error);
+  if (problem)
+    return new PanamaxError('io', `registry: ${problem}`, { where, isFinal: true }, { cause: error });
   const known = toPanamaxError(error, where);
   if (known.kind !== 'internal') return known;
   const { message, code } = error as NodeJS.ErrnoException;

@@ -14,11 +14,17 @@ export interface LayerCache {
    * Waits until there is room for all of a job's images, unpacks what is not there, and keeps them until the lease
    * is disposed of. A job takes all it needs by one lease, so that no two wait for each other.
    *
-   * @throws PanamaxError `limit` for what never fits, `io` for files that somebody has removed (another lease makes
+   * @throws PanamaxError `refusal` for what never fits, `io` for files that somebody has removed (another lease makes
    * them anew), and whatever `unpack` throws
    */
   lease(request: LeaseRequest): Promise<Lease>;
   readonly stats: Readonly<CacheStats>;
+  /** What may be on scratch at a time, in bytes. */
+  readonly maxSize: number;
+  /** What is said of a job that never fits: `limit`; `io` where the limit is what the disk happens to have. */
+  refusal(found: number | string): PanamaxError;
+  /** Counts bytes of layers that a job has unpacked for itself. */
+  noteRead(bytes: number): void;
   /** Ends what is under way and removes all files. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -50,7 +56,7 @@ export interface CacheStats {
   hits: number;
   misses: number;
   evictions: number;
-  /** Of layers unpacked. */
+  /** Of layers unpacked, by jobs for themselves as well. */
   bytesRead: number;
   /** On scratch or reserved, now and at most. */
   bytes: number;
@@ -72,8 +78,12 @@ interface Waiter {
   fail(reason: unknown): void;
 }
 
-/** @param directory made where it is missing, and removed in the end */
-export function createLayerCache(directory: string, maxSize: number): LayerCache {
+/**
+ * @param directory made where it is missing, and removed in the end
+ * @param isDisk whether `maxSize` is what the disk had at the start, rather than what somebody has asked for: another
+ * time, or another machine, may have more
+ */
+export function createLayerCache(directory: string, maxSize: number, isDisk = false): LayerCache {
   /** Least recently used first. */
   const entries = new Map<string, Entry>();
   const waiters: Waiter[] = [];
@@ -216,18 +226,32 @@ export function createLayerCache(directory: string, maxSize: number): LayerCache
     }
   }
 
+  function refusal(found: number | string): PanamaxError {
+    const expected = `at most ${maxSize} bytes`;
+    return isDisk
+      ? new PanamaxError('io', 'images are over what the scratch disk has free', {
+          expected,
+          found,
+          where: directory,
+        })
+      : new PanamaxError('limit', 'images are over scratchSize', { expected, found });
+  }
+
   return {
     stats,
+    maxSize,
+    refusal,
+    noteRead(bytes) {
+      stats.bytesRead += bytes;
+    },
     async lease(request) {
       const { images, ownSize, signal } = request;
       signal.throwIfAborted();
       if (isClosed) throw closed();
       const needed = totalOf(uniqueOf(images)) + ownSize;
       if (needed > maxSize) {
-        throw new PanamaxError('limit', 'images are over scratchSize', {
-          expected: `at most ${maxSize} bytes`,
-          found: `${needed} for ${images.map(({ size }) => size).join(' and ')} bytes of layers`,
-        });
+        const sizes = images.map(({ size }) => size).join(' and ');
+        throw refusal(images.length > 0 ? `${needed} for ${sizes} bytes of layers` : needed);
       }
       const taken = await admission(request);
       const release = once(() => {

@@ -55,7 +55,10 @@ export function createMetrics(): Metrics {
   const saved = counter('pull_bytes_saved_total', 'Bytes that pulls would move more than the patches', [
     'format',
   ]);
-  const read = gauge('layer_bytes_read', 'Bytes of layers unpacked to scratch since the start');
+  const read = gauge(
+    'layer_bytes_read',
+    'Bytes of layers unpacked since the start, for signatures and for patches',
+  );
   const scratch = gauge('scratch_bytes', 'Bytes on scratch or promised there');
   const shared = gauge('scratch_images', 'Images that jobs asked for since the start', ['result']);
   const depth = gauge('queue_jobs', 'Jobs in the queues of all workers', ['queue', 'state']);

@@ -29,6 +29,7 @@ interface StoredContent extends Content {
  * which is gone afterwards.
  *
  * @param known how layers were compressed, of those that were looked into before
+ * @param room for the scratch file, in bytes
  * @throws PanamaxError `bad-input`, `limit`, `io`
  */
 export async function computeSignature(
@@ -36,10 +37,11 @@ export async function computeSignature(
   scratchPath: string,
   limits: Limits,
   known?: KnownCompressions,
+  room = limits.maxImageSize,
 ): Promise<Signature> {
   // neither may still be at work, on scratch, when this returns
   const [read, pullSizes] = await Promise.allSettled([
-    readImage(image, scratchPath, limits, known),
+    readImage(image, scratchPath, limits, room, known),
     measurePullSizes(image),
   ]);
   if (read.status === 'rejected') throw read.reason;
@@ -57,10 +59,12 @@ async function readImage(
   image: Image,
   scratchPath: string,
   limits: Limits,
+  room: number,
   known?: KnownCompressions,
 ): Promise<Omit<Signature, 'image'> & ReadLayers> {
   try {
-    await using spool = await openSpool(image, scratchPath, limits);
+    const maxImageSize = Math.min(room, limits.maxImageSize);
+    await using spool = await openSpool(image, scratchPath, { ...limits, maxImageSize });
     await using tlsh = createStreamTlsh(scratchPath);
     await using finder = createCompressionFinder(scratchPath, known);
     const rootfs = createRootfs<StoredContent>(limits);

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
 import { openImage } from '../oci/image.ts';
+import { streamSize } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
 import { sketchOf } from '../pairing/sketch.ts';
 import type { KnownCompressions } from '../recompress/known.ts';
@@ -18,10 +19,14 @@ export interface SignatureTask {
   /** A directory of the task's own. */
   readonly scratch: string;
   readonly known: KnownCompressions;
+  /** For the layer stream on scratch, in bytes. */
+  readonly room: number;
 }
 
 export interface SignatureResult {
   readonly manifest: Digest;
+  /** Of the layer stream, in bytes. */
+  readonly size: number;
   /** The signature as it is stored. */
   readonly bytes: Uint8Array;
   /** Of the similarity index. */
@@ -32,8 +37,8 @@ export interface SignatureResult {
 
 serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
   const image = await openImage(await parseReference(task.reference), task);
-  const { known, scratch, limits } = task;
-  const signature = await computeSignature(image, join(scratch, 'stream'), limits, known);
+  const { known, scratch, limits, room } = task;
+  const signature = await computeSignature(image, join(scratch, 'stream'), limits, known, room);
   const compressions = new Map(
     signature.image.layers
       .filter(({ digest }) => !known.has(digest))
@@ -41,6 +46,7 @@ serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
   );
   return {
     manifest: image.manifestDigest,
+    size: streamSize(signature.image),
     bytes: serializeSignature(signature),
     sketch: sketchOf(signature),
     compressions,

@@ -1,4 +1,5 @@
 import { PanamaxError } from '../errors.ts';
+import { protocolProblem } from '../protocol.ts';
 import { createRetry, retrying, type RetryPolicy } from './retry.ts';
 import { checkKey, MAX_DOCUMENT_SIZE, tooLarge, type StoreReader } from './store.ts';
 
@@ -165,13 +166,15 @@ class StatusError extends Error {
 
 function isTransient(error: unknown): boolean {
   if (error instanceof StatusError) return TRY_LATER.has(error.status);
-  return !(error instanceof PanamaxError);
+  return !(error instanceof PanamaxError) && protocolProblem(error) === undefined;
 }
 
 function httpError(error: unknown, where: string, signal: AbortSignal | undefined): PanamaxError {
   if (error instanceof PanamaxError) return error;
   if (signal?.aborted)
     return new PanamaxError('interrupted', 'stopped before it was done', { where }, { cause: error });
+  const problem = protocolProblem(error);
+  if (problem) return new PanamaxError('io', problem, { where, isFinal: true }, { cause: error });
   // fetch says no more than that it failed
   const { message, cause } = error as Error;
   const reason = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : message;

@@ -1,10 +1,11 @@
 import { open } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
+import { speaksTls } from '../protocol.ts';
 import type { S3Access } from './credentials.ts';
 import { createRetry, retrying } from './retry.ts';
 import { bucketOf, makeBucket, sweepUploads, type Patience } from './s3bucket.ts';
 import { download, type Download } from './s3download.ts';
-import { isMissing, storeError } from './s3errors.ts';
+import { isMissing, isTransient, storeError } from './s3errors.ts';
 import { uploadBytes, uploadFile, verifyUpload, type Upload } from './s3upload.ts';
 import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, tooLarge, type Store } from './store.ts';
 
@@ -56,6 +57,15 @@ export async function openS3Store(
     return prefix + key;
   };
 
+  /** Why there was no answer, where that can be told. */
+  async function explained(error: unknown): Promise<never> {
+    const { endpoint } = access;
+    const isPlain = endpoint.protocol === 'http:' && endpoint.port !== '';
+    if (!isPlain || !isTransient(error) || !(await speaksTls(endpoint, firstContact.connect))) throw error;
+    const problem = 'the server speaks TLS: https:// rather than http://?';
+    throw new PanamaxError('io', problem, { where, isFinal: true }, { cause: error });
+  }
+
   async function put(key: string, send: (object: string) => Promise<Upload>): Promise<void> {
     const object = objectOf(key);
     await inStore(key, async () => verifyUpload(bucket, object, await send(object)));
@@ -77,7 +87,7 @@ export async function openS3Store(
   if (!readOnly)
     await inStore('', async () => {
       const first = bucketOf(access, bucketName, firstContact, signal);
-      await retrying(first.policy, () => makeBucket(first, access.region));
+      await retrying(first.policy, () => makeBucket(first, access.region)).catch(explained);
       // a store is of use without: not every account may, and not every server can
       await sweepUploads(first, prefix).catch(() => {});
     });

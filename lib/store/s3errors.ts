@@ -1,5 +1,6 @@
 import { S3Error } from 'minio';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { protocolProblem } from '../protocol.ts';
 
 /** Refusals that come of a transfer gone wrong. */
 const TRANSFER_CODES = new Set([
@@ -20,7 +21,7 @@ export function isMissing(error: unknown): boolean {
 /** What a server has refused it will refuse again; what went wrong on the way or in it may go well. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof S3Error) return TRANSFER_CODES.has(error.code ?? '');
-  return !(error instanceof PanamaxError);
+  return !(error instanceof PanamaxError) && protocolProblem(error) === undefined;
 }
 
 /**
@@ -33,6 +34,8 @@ export function storeError(error: unknown, where: string): PanamaxError {
     const text = [error.code, error.message].filter(Boolean).join(': ');
     return new PanamaxError('io', `the store refuses: ${text}`, { where });
   }
+  const problem = protocolProblem(error);
+  if (problem) return new PanamaxError('io', problem, { where, isFinal: true }, { cause: error });
   const known = toPanamaxError(error, where);
   if (known.kind !== 'internal') return known;
   // several addresses tried make an error without a message

@@ -3,6 +3,8 @@
  * TEST_S3_ACCESS_KEY, TEST_S3_SECRET_KEY).
  */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { Client } from 'minio';
 import type { S3Access } from '../../lib/store/credentials.ts';
 import { startDaemon, type Daemon, type Scope } from './daemon.ts';
@@ -40,13 +42,19 @@ export async function startS3(scope: Scope): Promise<S3Server> {
   return serverOf(new URL(given), process.env['TEST_S3_ACCESS_KEY']!, process.env['TEST_S3_SECRET_KEY']!);
 }
 
-export async function startOwnS3(scope: Scope): Promise<S3Server> {
+/** @param tls that it speaks instead of plain HTTP */
+export async function startOwnS3(
+  scope: Scope,
+  tls?: { readonly certificate: string; readonly key: string },
+): Promise<S3Server> {
+  const secure = tls ? ['--cert', tls.certificate, '--key', tls.key] : [];
   const daemon = await startDaemon(scope, {
     command: 'versitygw',
-    args: (port, directory) => ['--port', `127.0.0.1:${port}`, '--quiet', 'posix', directory],
+    args: (port, directory) => ['--port', `127.0.0.1:${port}`, '--quiet', ...secure, 'posix', directory],
     env: { ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY },
     async ping(port) {
-      await (await fetch(`http://127.0.0.1:${port}/`)).arrayBuffer();
+      if (tls) await once(connect(port, '127.0.0.1'), 'connect');
+      else await (await fetch(`http://127.0.0.1:${port}/`)).arrayBuffer();
     },
   });
   return serverOf(new URL(`http://127.0.0.1:${daemon.port}`), ACCESS_KEY, SECRET_KEY, daemon);
