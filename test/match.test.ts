@@ -21,6 +21,17 @@ function equalBytes(source: Uint8Array, target: Uint8Array, items: ReturnType<ty
   return equal;
 }
 
+/** As a table of Elf64_Rela holds them. */
+function relocations(records: readonly { readonly address: number; readonly to: number }[]): Buffer {
+  const table = Buffer.alloc(24 * records.length);
+  for (const [i, { address, to }] of records.entries()) {
+    table.writeBigUInt64LE(BigInt(address), 24 * i);
+    table.writeUInt32LE(8, 24 * i + 8);
+    table.writeBigUInt64LE(BigInt(to), 24 * i + 16);
+  }
+  return table;
+}
+
 describe('buffers are aligned', () => {
   for (const effort of EFFORTS) {
     test(`what moved and changed in single bytes is found with effort ${effort}`, () => {
@@ -36,6 +47,29 @@ describe('buffers are aligned', () => {
       assert.ok(items.count < 50);
     });
   }
+
+  test('a table of relocations is matched record by record', () => {
+    const records = Array.from({ length: 20_000 }, () => ({ address: 0, to: 0 }));
+    let [address, to] = [0x5a0000, 0x120000];
+    for (const record of records) {
+      Object.assign(record, { address, to });
+      address += 8 * (1 + random.below(3));
+      to += random.below(4096);
+    }
+    const source = relocations(records);
+    const kept = records.filter((_, i) => i % 5000 > 9);
+    const target = relocations(
+      kept.map((record) => ({ address: record.address + 0x60, to: record.to + 0x1c0 })),
+    );
+    let equal = 0;
+    for (const [i, record] of kept.entries()) {
+      const from = 24 * records.indexOf(record);
+      for (let k = 0; k < 24; k++) if (source[from + k] === target[24 * i + k]) equal++;
+    }
+    const items = alignBuffers(source, target);
+    assert.ok(equalBytes(source, target, items) > 0.99 * equal);
+    assert.ok(items.count < 50);
+  });
 
   test('zeros, repetitions and short buffers come to an end', () => {
     const zeros = new Uint8Array(3_000_000);

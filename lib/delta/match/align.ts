@@ -1,5 +1,7 @@
 import type { Effort } from '../alignment.ts';
+import { border, commonLength, equalBytes, extension, extensionBack } from './compare.ts';
 import { Draft } from './draft.ts';
+import { rephased } from './phase.ts';
 import {
   indexSeeds,
   indexUnmarked,
@@ -14,8 +16,6 @@ import {
 const MARGIN = 8;
 /** Equal bytes at the distance in use that are not worth looking for anything better. */
 const RUN = 16;
-/** How far a score may fall below its best before an extension gives up. */
-const PATIENCE = 4096;
 /** Source bytes that the first pass leaves without an exact counterpart are indexed again, in blocks of this size. */
 const BLOCK = 16;
 /** Where less of the source than this is settled, the files are too far apart for a second look to pay. */
@@ -57,18 +57,22 @@ export function alignBuffers(
   let step = 1;
   while (source.length / step > maxEntries) step *= 2;
   const first = scan(sides, indexSeeds(sides.sourceView, step, tables), maxChain, undefined);
-  if (!twice || step === 1) return pruned(sides, first);
+  if (!twice || step === 1) return refined(sides, first);
   const marked = markSettled(sides, first);
   let settled = 0;
   for (const mark of marked) settled += mark;
-  if (settled < marked.length * MIN_SETTLED) return pruned(sides, first);
+  if (settled < marked.length * MIN_SETTLED) return refined(sides, first);
   const second = scan(
     sides,
     indexUnmarked(sides.sourceView, marked, BLOCK, maxEntries, tables),
     maxChain,
     first,
   );
-  return pruned(sides, second);
+  return refined(sides, second);
+}
+
+function refined(sides: Sides, items: Draft): Draft {
+  return rephased(sides.source, sides.target, pruned(sides, items));
 }
 
 /** Leaves out alignments too short for any encoding: what they cost is more than what they save. */
@@ -205,75 +209,4 @@ function markSettled({ source, target }: Sides, items: Draft): Uint8Array {
     }
   }
   return marked;
-}
-
-function commonLength(source: Uint8Array, s: number, target: Uint8Array, t: number): number {
-  if (s < 0) return 0;
-  const limit = Math.min(source.length - s, target.length - t);
-  let length = 0;
-  while (length < limit && source[s + length] === target[t + length]) length++;
-  return length;
-}
-
-function equalBytes(source: Uint8Array, s: number, target: Uint8Array, t: number, length: number): number {
-  let equal = 0;
-  const first = Math.max(0, -s);
-  const limit = Math.min(length, source.length - s);
-  for (let i = first; i < limit; i++) if (source[s + i] === target[t + i]) equal++;
-  return equal;
-}
-
-/** How far to go forward for the best score of equal minus different bytes. */
-function extension(source: Uint8Array, s: number, target: Uint8Array, t: number, max: number): number {
-  const limit = Math.min(source.length - s, target.length - t, max);
-  let score = 0;
-  let best = 0;
-  let length = 0;
-  for (let i = 0; i < limit; i++) {
-    score += source[s + i] === target[t + i] ? 1 : -1;
-    if (score > best) {
-      best = score;
-      length = i + 1;
-    } else if (score < best - PATIENCE) break;
-  }
-  return length;
-}
-
-function extensionBack(source: Uint8Array, s: number, target: Uint8Array, t: number, floor: number): number {
-  const limit = Math.min(s, t - floor);
-  let score = 0;
-  let best = 0;
-  let length = 0;
-  for (let i = 1; i <= limit; i++) {
-    score += source[s - i] === target[t - i] ? 1 : -1;
-    if (score > best) {
-      best = score;
-      length = i;
-    } else if (score < best - PATIENCE) break;
-  }
-  return length;
-}
-
-/** Where in target[start, end) to change from one distance to the other, for the most equal bytes. */
-function border(
-  source: Uint8Array,
-  target: Uint8Array,
-  before: number,
-  after: number,
-  start: number,
-  end: number,
-): number {
-  let score = 0;
-  let best = 0;
-  let at = start;
-  for (let t = start; t < end; t++) {
-    const byte = target[t];
-    if (source[t + before] === byte) score++;
-    if (source[t + after] === byte) score--;
-    if (score > best) {
-      best = score;
-      at = t + 1;
-    }
-  }
-  return at;
 }

@@ -12,9 +12,9 @@ interface Parameters {
 }
 
 /**
- * zstd's parameters, none left to a level. A minimum match of 3 matters for code. `best` lets a match run through a
- * whole tar header and more: with the 256 of level 19 a patch of headers is a tenth larger. What it finds beyond
- * `default` is 2 to 4 percent, in twice the time. Memory is 16 MiB for the window, about as much for buffers, and
+ * zstd's parameters, none left to a level. A minimum match of 3 matters for code. A match may run through a whole tar
+ * header and more: with the 256 of level 19 a patch of headers is a tenth larger. What `best` finds beyond `default`
+ * is 2 to 4 percent, in twice the time. Memory is 16 MiB for the window, about as much for buffers, and
  * 4 bytes for each entry of the two tables.
  */
 const PARAMETERS: Readonly<Record<Effort, Parameters>> = {
@@ -34,7 +34,7 @@ const PARAMETERS: Readonly<Record<Effort, Parameters>> = {
     chainLog: 22,
     searchLog: 4,
     minMatch: 3,
-    targetLength: 256,
+    targetLength: 1024,
   },
   best: {
     strategy: constants.ZSTD_btultra2,

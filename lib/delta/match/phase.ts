@@ -1,0 +1,95 @@
+import type { Alignments } from '../alignment.ts';
+import { border } from './compare.ts';
+import { Draft } from './draft.ts';
+
+/**
+ * Executables hold tables of records: relocations, symbols, pointers. Where records have come or gone, a target's table
+ * still resembles the source's at any distance that is off by some records, for most bytes of a record are those of
+ * all; seeds even prefer the distance at which absolute addresses agree. At the right one fewer bytes differ, and by
+ * the same amount from record to record.
+ */
+
+/** What is judged as one, in bytes. */
+const BLOCK = 1024;
+/** Blocks with fewer differing bytes are in phase. */
+const MIN_DIFFERING = BLOCK / 16;
+/** What another distance has to gain, in equal bytes of a block; what is good for the block before needs less. */
+const MIN_GAIN = 40;
+const MIN_GAIN_AS_BEFORE = 16;
+/** Distances that are tried: so many bytes off to either side, in steps of the smallest record. */
+const MAX_SHIFT = 512;
+const STEP = 8;
+
+/** The alignments with those that run out of phase split where another distance nearby is better. */
+export function rephased(source: Uint8Array, target: Uint8Array, items: Alignments): Draft {
+  const out = new Draft();
+  for (let i = 0; i < items.count; i++) {
+    const start = items.target[i]!;
+    const end = start + items.length[i]!;
+    let begin = start;
+    let distance = items.source[i]! - start;
+    const found = distance;
+    for (let at = start; at < end; at += BLOCK) {
+      const size = Math.min(BLOCK, end - at);
+      const next = distanceFor(source, target, at, size, found, distance);
+      if (next === distance) continue;
+      const low = Math.max(begin, at - BLOCK, -next);
+      const change = border(source, target, distance, next, low, at + size);
+      out.push(begin, begin + distance, change - begin, 0);
+      begin = change;
+      distance = next;
+    }
+    out.push(begin, begin + distance, end - begin, 0);
+  }
+  return out;
+}
+
+/** @param before the distance of the block before */
+function distanceFor(
+  source: Uint8Array,
+  target: Uint8Array,
+  at: number,
+  size: number,
+  found: number,
+  before: number,
+): number {
+  let least = differing(source, target, at, size, found, size);
+  if (least < MIN_DIFFERING) return found;
+  let best = found;
+  if (before !== found) {
+    const count = differing(source, target, at, size, before, least - MIN_GAIN_AS_BEFORE);
+    if (count < MIN_DIFFERING) return before;
+    if (count < least - MIN_GAIN_AS_BEFORE) {
+      least = count;
+      best = before;
+    }
+  }
+  let limit = least - MIN_GAIN;
+  for (let shift = STEP; shift <= MAX_SHIFT && limit > 0; shift += STEP) {
+    for (const distance of [before - shift, before + shift]) {
+      const count = differing(source, target, at, size, distance, limit);
+      if (count >= limit) continue;
+      limit = count;
+      best = distance;
+    }
+  }
+  return best;
+}
+
+/** How many bytes differ at a distance; `limit` where there are as many or more, or where the source ends. */
+function differing(
+  source: Uint8Array,
+  target: Uint8Array,
+  at: number,
+  size: number,
+  distance: number,
+  limit: number,
+): number {
+  const from = at + distance;
+  if (from < 0 || from + size > source.length) return limit;
+  let count = 0;
+  for (let i = 0; i < size; i++) {
+    if (source[from + i] !== target[at + i] && ++count >= limit) return limit;
+  }
+  return count;
+}
