@@ -1,0 +1,202 @@
+/** What it costs a worker to take the pairs of a run in one order or another. `--help` says how. */
+import { access, mkdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { EFFORTS, type Effort } from '../lib/delta/alignment.ts';
+import { PanamaxError } from '../lib/errors.ts';
+import { DEFAULT_LIMITS } from '../lib/limits.ts';
+import type { Digest } from '../lib/oci/descriptor.ts';
+import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
+import type { StageContext } from '../lib/run/context.ts';
+import { createLayerCache, type LayerCache } from '../lib/run/layercache.ts';
+import { createMemory, defaultMemorySize } from '../lib/run/memory.ts';
+import { items } from '../lib/run/plan.ts';
+import { createScratch } from '../lib/scratch.ts';
+import { openDirectoryStore } from '../lib/store/directory.ts';
+import { deltaStage } from '../workers/delta.ts';
+import { pairingStage } from '../workers/pairing.ts';
+import { loadSignature, signatureStage } from '../workers/signature.ts';
+import { parseSize } from '../bin/format.ts';
+
+const HELP = `Measures the order of pairs: what one worker unpacks and how long it takes, with its real cache of layers.
+
+Usage: npm run bench:order -- LAYOUT... [options]
+
+Each image gets patches from the best of the others, one at a time: as the rankings end (target by target), by source, as
+the queue has them, and as it comes. Figures are printed as Markdown.
+
+  --top K             patches for each image (default: 3)
+  --scratch-size SIZE of the worker; again for more than one (default: 1500M)
+  --effort EFFORT     ${EFFORTS.join(', ')} (default: fast)
+  --dir DIR           for the store and for scratch (default: TMPDIR)
+`;
+
+interface Pair {
+  readonly item: string;
+  readonly target: Named;
+  readonly source: Named;
+  readonly predicted: number;
+}
+
+interface Named {
+  readonly manifest: Digest;
+  readonly reference: string;
+}
+
+/** What unpacking has cost so far. */
+interface Unpacked {
+  count: number;
+  /** Compressed and uncompressed, in bytes. */
+  fetched: number;
+  written: number;
+  seconds: number;
+}
+
+async function main(): Promise<void> {
+  const text = { type: 'string' } as const;
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      top: { ...text, default: '3' },
+      'scratch-size': { ...text, multiple: true, default: ['1500M'] },
+      effort: { ...text, default: 'fast' },
+      dir: { ...text, default: tmpdir() },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return void process.stdout.write(HELP);
+  if (positionals.length < 2) throw new PanamaxError('usage', 'no images', { expected: HELP });
+  for (const layout of positionals) await access(layout);
+  await using scratch = await createScratch(join(values.dir, 'order'));
+  const store = join(scratch.path, 'store');
+  const pairs = await withContext(scratch.path, store, 64e9, (context) =>
+    rank(positionals, Number(values.top), context),
+  );
+  const orders: Readonly<Record<string, readonly Pair[]>> = {
+    'target by target': pairs,
+    'by source': pairs.toSorted((a, b) => (a.item < b.item ? -1 : 1)),
+    'as it comes': shuffled(pairs),
+  };
+  process.stdout.write('| Scratch | Order | Unpacked | Fetched | Written | Unpacking | In all |\n');
+  process.stdout.write('| --- | --- | --- | --- | --- | --- | --- |\n');
+  for (const size of values['scratch-size']) {
+    for (const [order, ordered] of Object.entries(orders)) {
+      for (const made of ['patches', 'index']) await rm(join(store, made), { recursive: true, force: true });
+      const started = performance.now();
+      const unpacked = await withContext(scratch.path, store, parseSize(size, '--scratch-size'), (context) =>
+        makeAll(ordered, values.effort as Effort, context),
+      );
+      const seconds = (performance.now() - started) / 1000;
+      const figures = [
+        `${unpacked.count} for ${ordered.length} pairs`,
+        `${(unpacked.fetched / 1e6).toFixed(0)} MB`,
+        `${(unpacked.written / 1e6).toFixed(0)} MB`,
+        `${unpacked.seconds.toFixed(1)} s`,
+        `${seconds.toFixed(0)} s`,
+      ];
+      process.stdout.write(`| ${[size, order, ...figures].join(' | ')} |\n`);
+    }
+  }
+}
+
+async function withContext<Result>(
+  directory: string,
+  store: string,
+  scratchSize: number,
+  action: (context: StageContext) => Promise<Result>,
+): Promise<Result> {
+  const scratch = join(directory, 'jobs');
+  await mkdir(scratch, { recursive: true });
+  await using layers = createLayerCache(join(directory, 'layers'), scratchSize);
+  return await action({
+    store: await openDirectoryStore(store),
+    log: { info() {}, warn() {} },
+    signal: new AbortController().signal,
+    limits: DEFAULT_LIMITS,
+    scratch,
+    layers,
+    memory: createMemory(defaultMemorySize()),
+    similar: createForest(createMemoryStorage()),
+  });
+}
+
+/** The pairs in the order in which rankings give rise to them. */
+async function rank(layouts: readonly string[], top: number, context: StageContext): Promise<Pair[]> {
+  const images: Named[] = [];
+  for (const reference of layouts) {
+    images.push({ reference, manifest: (await signatureStage({ reference }, context)).manifest });
+    process.stderr.write(`${basename(reference)} read\n`);
+  }
+  const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
+  const pairs: Pair[] = [];
+  for (const target of images) {
+    const sources = images.map(({ manifest }) => manifest);
+    const { candidates } = await pairingStage({ target: target.manifest, sources }, context);
+    for (const { source, predictedPatchSize } of candidates.slice(0, top)) {
+      const named = { manifest: source, reference: referenceOf.get(source)! };
+      const item = items.delta(target.manifest, source);
+      pairs.push({ item, target, source: named, predicted: predictedPatchSize });
+    }
+  }
+  return pairs;
+}
+
+async function makeAll(pairs: readonly Pair[], effort: Effort, context: StageContext): Promise<Unpacked> {
+  const unpacked: Unpacked = { count: 0, fetched: 0, written: 0, seconds: 0 };
+  const compressed = new Map<string, number>();
+  for (const { target, source } of pairs) {
+    for (const { manifest } of [target, source]) {
+      const { layers } = (await loadSignature(context.store, manifest)).image;
+      const key = layers.map(({ diffID }) => diffID).join(' ');
+      compressed.set(
+        key,
+        layers.reduce((sum, { pullSize }) => sum + pullSize, 0),
+      );
+    }
+  }
+  const layers: LayerCache = {
+    ...context.layers,
+    lease: (request) =>
+      context.layers.lease({
+        ...request,
+        images: request.images.map((image) => ({
+          ...image,
+          async unpack(path, signal) {
+            const started = performance.now();
+            const stream = await image.unpack(path, signal);
+            unpacked.seconds += (performance.now() - started) / 1000;
+            unpacked.count++;
+            unpacked.fetched += compressed.get(image.key)!;
+            unpacked.written += image.size;
+            return stream;
+          },
+        })),
+      }),
+  };
+  for (const { target, source, predicted } of pairs) {
+    const input = {
+      sources: [source],
+      target,
+      formats: ['xdelta'] as const,
+      effort,
+      predictedPatchSize: predicted,
+    };
+    await deltaStage(input, { ...context, layers });
+  }
+  return unpacked;
+}
+
+/** The same each time. */
+function shuffled<Item>(list: readonly Item[]): Item[] {
+  const result = [...list];
+  let state = 1;
+  for (let i = result.length - 1; i > 0; i--) {
+    state = (state * 48_271) % 2_147_483_647;
+    const j = state % (i + 1);
+    [result[i], result[j]] = [result[j]!, result[i]!];
+  }
+  return result;
+}
+
+await main();
