@@ -48,8 +48,8 @@ export interface ForestStorage {
 const ID_SIZE = 8;
 const DIGEST_SIZE = 32;
 /** Members looked at in each direction of each tree; where too few of them are allowed, up to so many. */
-const REACH = 48;
-const FARTHEST = 3072;
+const REACH = 24;
+const FARTHEST = 1536;
 const WIDER = 4;
 /** Records compared for each query, at least. */
 const COMPARED = 128;
