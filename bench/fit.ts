@@ -13,7 +13,7 @@ type Rate = keyof Costs['secondsPerMiB'];
 /** Errors beyond this, in logarithms, count linearly: what the formula can't tell does not bend all else. */
 const LINEAR_FROM = 0.15;
 /** Weight of staying where the costs were: it matters where few pairs tell. */
-const INERTIA = 0.05;
+const INERTIA = 0.3;
 const FIRST_STEP = 1.3;
 const LAST_STEP = 1.01;
 
