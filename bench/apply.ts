@@ -22,7 +22,7 @@ await using file = await open(output!, 'w');
 if (patch.format === 'xdelta') {
   await verifyStream(patch.recipe.target, written(applyXdelta(patchPath!, sourcePath!, patch.recipe)));
 } else {
-  const { stream, record } = await readUnpacked(sourcePath!);
+  const { stream, record } = (await readUnpacked(sourcePath!)).unpacked;
   await using source = await openRebuildSource(stream, record.layers, limits);
   for await (const { tar } of rebuildLayers(patch.delta, source, { maxSize: limits.maxImageSize })) {
     for await (const _ of written(tar));

@@ -1,22 +1,30 @@
 /**
  * encode.ts SOURCE TARGET PATCH FORMAT EFFORT: makes a patch of two layer streams on disk, each with its image's record
- * beside it as `.json`, and verifies it, as the delta stage does. A process of its own, to be measured.
+ * beside it as `.json`, and verifies it, in the thread of the delta stage. A process of its own, to be measured.
  */
-import { dirname } from 'node:path';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
 import type { Effort } from '../lib/delta/alignment.ts';
-import { createPatch } from '../lib/delta/patch.ts';
+import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import type { PatchFormat } from '../lib/store/layout.ts';
+import { runThread, threadModule } from '../lib/thread.ts';
 import { readUnpacked } from './unpacked.ts';
 
 const [source, target, path, format, effort] = process.argv.slice(2);
 
-await createPatch({
-  source: await readUnpacked(source!),
-  target: await readUnpacked(target!),
-  path: path!,
-  scratch: dirname(path!),
-  format: format as PatchFormat,
-  effort: effort as Effort,
-  limits: DEFAULT_LIMITS,
-});
+const scratch = await mkdtemp(`${path!}-`);
+try {
+  const task: DeltaTask = {
+    source: await readUnpacked(source!),
+    target: await readUnpacked(target!),
+    formats: [format as PatchFormat],
+    effort: effort as Effort,
+    limits: DEFAULT_LIMITS,
+    scratch,
+  };
+  const module = threadModule('../lib/delta/thread', import.meta.url);
+  const { patches } = await runThread<DeltaTask, DeltaResult>(module, task);
+  await rename(patches[0]!.path, path!);
+} finally {
+  await rm(scratch, { recursive: true, force: true });
+}

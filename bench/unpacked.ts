@@ -1,13 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import type { UnpackedImage } from '../lib/delta/patch.ts';
-import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import { openImage } from '../lib/oci/image.ts';
+import type { DeltaSide } from '../lib/delta/thread.ts';
 import { parseImageRecord } from '../lib/oci/record.ts';
 
 /** An image of the corpus by the path of its layer stream, as `corpus.ts` has unpacked it. */
-export async function readUnpacked(path: string): Promise<UnpackedImage> {
+export async function readUnpacked(path: string): Promise<Required<Omit<DeltaSide, 'platform'>>> {
   const document = JSON.parse(await readFile(`${path}.json`, 'utf8')) as { layout: string };
   const record = parseImageRecord(document, `${path}.json`);
-  const { layers } = await openImage({ transport: 'oci', path: document.layout }, { limits: DEFAULT_LIMITS });
-  return { record, layers, stream: { path, layerSizes: record.layers.map(({ size }) => size) } };
+  const stream = { path, layerSizes: record.layers.map(({ size }) => size) };
+  return { reference: `oci:${document.layout}`, unpacked: { record, stream } };
 }

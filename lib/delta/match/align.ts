@@ -42,42 +42,59 @@ const SETTINGS: Readonly<Record<Effort, Settings>> = {
   best: { maxChain: 64, maxEntries: MAX_ENTRIES, twice: true },
 };
 
+/** Memory for one pair of buffers after the other. */
+export interface Workspace {
+  readonly tables: SeedTables;
+  readonly drafts: readonly [Draft, Draft];
+}
+
+/** @param tables where there are some */
+export function createWorkspace(tables = new SeedTables()): Workspace {
+  return { tables, drafts: [new Draft(), new Draft()] };
+}
+
 /**
  * Aligns two buffers byte by byte. The target is scanned for seeds of the source; a place that is better than going
  * on at the same distance starts a new alignment, and both extend over single differences to where they meet.
+ *
+ * @returns what is valid until the workspace is used again
  */
 export function alignBuffers(
   source: Uint8Array,
   target: Uint8Array,
   effort: Effort = 'default',
-  tables = new SeedTables(),
+  { tables, drafts } = createWorkspace(),
 ): Draft {
   const { maxChain, maxEntries, twice } = SETTINGS[effort];
   const sides = { source, target, sourceView: viewOf(source), targetView: viewOf(target) };
   let step = 1;
   while (source.length / step > maxEntries) step *= 2;
-  const first = scan(sides, indexSeeds(sides.sourceView, step, tables), maxChain, undefined);
-  if (!twice || step === 1) return refined(sides, first);
+  const [one, other] = drafts;
+  const first = scan(sides, indexSeeds(sides.sourceView, step, tables), maxChain, undefined, one);
+  if (!twice || step === 1) return refined(sides, first, other);
   const marked = markSettled(sides, first);
   let settled = 0;
   for (const mark of marked) settled += mark;
-  if (settled < marked.length * MIN_SETTLED) return refined(sides, first);
+  if (settled < marked.length * MIN_SETTLED) return refined(sides, first, other);
   const second = scan(
     sides,
     indexUnmarked(sides.sourceView, marked, BLOCK, maxEntries, tables),
     maxChain,
     first,
+    other,
   );
-  return refined(sides, second);
+  return refined(sides, second, one);
 }
 
-function refined(sides: Sides, items: Draft): Draft {
-  return rephased(sides.source, sides.target, pruned(sides, items));
+/** @param free is written over, as `items` is */
+function refined(sides: Sides, items: Draft, free: Draft): Draft {
+  pruned(sides, items, free);
+  return rephased(sides.source, sides.target, free, items);
 }
 
 /** Leaves out alignments too short for any encoding: what they cost is more than what they save. */
-function pruned({ source, target }: Sides, items: Draft): Draft {
-  const kept = new Draft();
+function pruned({ source, target }: Sides, items: Draft, kept: Draft): void {
+  kept.clear();
   let before = NaN;
   for (let i = 0; i < items.count; i++) {
     const at = items.target[i]!;
@@ -88,7 +105,6 @@ function pruned({ source, target }: Sides, items: Draft): Draft {
     before = from - at;
     kept.push(at, from, length, 0);
   }
-  return kept;
 }
 
 interface Sides {
@@ -103,10 +119,10 @@ function viewOf(bytes: Uint8Array): DataView {
 }
 
 /** @param guide alignments of an earlier scan, whose distances are tried beside the seeds */
-function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | undefined): Draft {
+function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | undefined, out: Draft): Draft {
   const { source, target, sourceView, targetView } = sides;
   const { head, next, at: places, step, shift } = index;
-  const out = new Draft();
+  out.clear();
   const end = target.length - SEED;
   // a fine index finds nearly as much from some places of the target; both are without a common factor
   const stride = step === 1 ? 4 : step <= 4 ? 3 : 1;

@@ -8,6 +8,10 @@ export class Draft {
   length = new Float64Array(256);
   exact = new Uint8Array(256);
 
+  clear(): void {
+    this.count = 0;
+  }
+
   push(target: number, source: number, length: number, exact: number): void {
     if (length <= 0) return;
     if (this.count === this.exact.length) this.#grow();

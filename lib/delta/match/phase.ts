@@ -1,6 +1,6 @@
 import type { Alignments } from '../alignment.ts';
 import { border } from './compare.ts';
-import { Draft } from './draft.ts';
+import type { Draft } from './draft.ts';
 
 /**
  * Executables hold tables of records: relocations, symbols, pointers. Where records have come or gone, a target's table
@@ -20,9 +20,9 @@ const MIN_GAIN_AS_BEFORE = 16;
 const MAX_SHIFT = 512;
 const STEP = 8;
 
-/** The alignments with those that run out of phase split where another distance nearby is better. */
-export function rephased(source: Uint8Array, target: Uint8Array, items: Alignments): Draft {
-  const out = new Draft();
+/** Writes to `out` the alignments with those that run out of phase split where another distance nearby is better. */
+export function rephased(source: Uint8Array, target: Uint8Array, items: Alignments, out: Draft): Draft {
+  out.clear();
   for (let i = 0; i < items.count; i++) {
     const start = items.target[i]!;
     const end = start + items.length[i]!;

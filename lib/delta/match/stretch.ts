@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Alignments, Effort } from '../alignment.ts';
-import { alignBuffers } from './align.ts';
+import { alignBuffers, createWorkspace } from './align.ts';
 import { Draft } from './draft.ts';
 import { MAX_INDEX_SIZE, SeedTables } from './seedindex.ts';
 
@@ -66,14 +66,14 @@ export function alignPairs({ source, target, pairs, effort }: AlignTask): Alignm
   const memory = new ArrayBuffer(2 * MAX_ALIGNED + MAX_INDEX_SIZE);
   const from = new Uint8Array(memory, 0, MAX_ALIGNED);
   const to = new Uint8Array(memory, MAX_ALIGNED, MAX_ALIGNED);
-  const tables = new SeedTables(memory, 2 * MAX_ALIGNED);
+  const workspace = createWorkspace(new SeedTables(memory, 2 * MAX_ALIGNED));
   try {
     for (const pair of pairs) {
       const found = alignBuffers(
         readStretch(sourceFd, pair.source, from),
         readStretch(targetFd, pair.target, to),
         pair.effort ?? effort,
-        tables,
+        workspace,
       );
       draft.append(found, pair.target.start, pair.source.start);
     }

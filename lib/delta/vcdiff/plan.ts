@@ -16,6 +16,7 @@ export class Planner {
   readonly #copies = new SourceCopies();
   /** What the alignments put beside each byte of the window. */
   #counterpart = new Uint8Array(0);
+  readonly #instructions = new Instructions();
   /** Source offset minus target offset of the copy before. */
   #distance = 0;
 
@@ -23,10 +24,12 @@ export class Planner {
     this.#source = source;
   }
 
+  /** What is returned is valid until the next call. */
   async plan(cut: Cut, window: Uint8Array): Promise<Instructions> {
     if (this.#counterpart.length < window.length) this.#counterpart = new Uint8Array(window.length);
     await this.#readCounterparts(cut);
-    const instructions = new Instructions();
+    const instructions = this.#instructions;
+    instructions.clear();
     let done = 0;
     for (const alignment of cut.alignments) {
       const distance = alignment.source - (cut.start + alignment.at);
