@@ -19,6 +19,7 @@ import { temporaryDirectory } from './support/directory.ts';
 import { startFront, type Front } from './support/front.ts';
 import { indexEntry, writeIndex, writeLayout } from './support/layout.ts';
 import { panamax, panamaxFails, panamaxJson } from './support/panamax.ts';
+import { skopeoPush } from './support/skopeo.ts';
 import { missing } from './support/programs.ts';
 import { startProxy } from './support/proxy.ts';
 import { startRegistry, type Registry } from './support/registry.ts';
@@ -28,18 +29,6 @@ const run = promisify(execFile);
 const scope = fileScope();
 const ACCOUNT = { user: 'site', password: 'open: sésame' };
 const skip = missing('docker-registry', 'skopeo', 'htpasswd');
-
-async function push(from: string, to: string, ...options: string[]): Promise<void> {
-  const policy = [
-    '--insecure-policy',
-    'copy',
-    '-q',
-    '--all',
-    '--preserve-digests',
-    '--dest-tls-verify=false',
-  ];
-  await run('skopeo', [...policy, ...options, from, `docker://${to}`]);
-}
 
 /** For the time of a test; threads and commands inherit it. */
 function setEnvironment(t: TestContext, values: Readonly<Record<string, string>>): void {
@@ -76,7 +65,7 @@ describe('a registry with a password', { skip }, () => {
     const registry = await startRegistry(t, ACCOUNT);
     const directory = await temporaryDirectory(t);
     const layout = await writeRelease(join(directory, '1'), 1, 1);
-    await push(
+    await skopeoPush(
       `oci:${directory}/1`,
       `${registry.host}/team/app:1`,
       '--dest-creds',
@@ -173,7 +162,7 @@ describe('plain HTTP and TLS', { skip }, () => {
     await run('openssl', [...request, ...names, '-keyout', key, '-out', certificate]);
     const registry = await startRegistry(t, undefined, { certificate, key });
     const layout = await writeRelease(join(directory, '1'), 1, 1);
-    await push(`oci:${directory}/1`, `${registry.host}/app:1`);
+    await skopeoPush(`oci:${directory}/1`, `${registry.host}/app:1`);
     const reference = `docker://${registry.host}/app:1`;
     await panamaxFails('io', /registry: self-signed certificate/, 'inspect', reference);
     const found = await panamaxJson<{ manifest: string }>('inspect', reference, '--registry-ca', certificate);
@@ -193,7 +182,7 @@ async function pushRelease(t: TestContext, repository: string, release = 1) {
   const registry = await openRegistry();
   const directory = await temporaryDirectory(t);
   const layout = await writeRelease(join(directory, 'image'), 1, release);
-  await push(`oci:${directory}/image`, `${registry.host}/${repository}:${release}`);
+  await skopeoPush(`oci:${directory}/image`, `${registry.host}/${repository}:${release}`);
   return { registry, directory, layout };
 }
 
@@ -328,7 +317,7 @@ describe('a network that cuts', { skip }, () => {
     ];
     layers[0] = Buffer.concat([layers[0]!, Buffer.alloc(1024)]);
     await writeLayout(join(directory, 'image'), layers, { compression: 'none' });
-    await push(`oci:${directory}/image`, `${registry.host}/cut/app:1`);
+    await skopeoPush(`oci:${directory}/image`, `${registry.host}/cut/app:1`);
     const front = await startFront(t, registry, () => false);
     const proxy = await startProxy(t, { port: Number(front.host.split(':')[1]) });
     const host = `127.0.0.1:${proxy.port}`;
@@ -368,7 +357,7 @@ describe('repositories', { skip }, () => {
     const index = await writeIndex(file('image'), entries, { blob: true });
     await writeIndex(file('image'), [await indexEntry(file('image'), index, { tag: 'both', kind: 'index' })]);
     for (const tag of ['v1.9', 'v1.10-rc.1', 'v1.10', 'latest']) {
-      await push(`oci:${directory}/image:both`, `${registry.host}/many/app:${tag}`);
+      await skopeoPush(`oci:${directory}/image:both`, `${registry.host}/many/app:${tag}`);
     }
     setInsecure(t, registry.host);
     const repository = `docker://${registry.host}/many/app`;
@@ -402,7 +391,7 @@ describe('repositories', { skip }, () => {
     const front = await startFront(t, registry, () => false);
     for (const release of [1, 2, 3]) {
       await writeRelease(join(directory, String(release)), 3, release);
-      await push(`oci:${directory}/${release}`, `${registry.host}/backfill/app:v${release}`);
+      await skopeoPush(`oci:${directory}/${release}`, `${registry.host}/backfill/app:v${release}`);
     }
     const scratch = join(directory, 'scratch');
     await mkdir(scratch);
@@ -424,6 +413,10 @@ describe('repositories', { skip }, () => {
       report.pairs.map(({ target, status }) => `${target.split(':').at(-1)} ${status}`),
       ['v2 done', 'v3 done'],
     );
+    const fetched = front.seen.filter(({ method, path }) => method === 'GET' && path.includes('/blobs/'));
+    assert.ok(fetched.length > 0);
+    assert.equal(new Set(fetched.map(({ path }) => path)).size, fetched.length, 'each blob comes once');
+    assert.ok(front.mostConnections <= 4, `${front.mostConnections} connections`);
   });
 });
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EFFORTS, type Effort, type LayerStream } from '../lib/delta/alignment.ts';
+import { EFFORTS, type Effort } from '../lib/delta/alignment.ts';
 import {
   imageName,
   parseDescriptor,
@@ -13,7 +13,6 @@ import {
 import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
 import { isEngineTransport } from '../lib/engine/transport.ts';
 import { PanamaxError } from '../lib/errors.ts';
-import type { Limits } from '../lib/limits.ts';
 import { verified } from '../lib/oci/blobs.ts';
 import { combineDigests, combineRecords } from '../lib/oci/combined.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
@@ -85,7 +84,7 @@ async function makePatches(
   const memory = deltaMemory(streamSize(source) + streamSize(target));
   using _reserved = await context.memory.reserve(memory, signal);
   using lease = await layers.lease({
-    images: [cachedImage(source, input.sources, limits), cachedImage(target, [input.target], limits)],
+    images: [cachedImage(source, input.sources, context), cachedImage(target, [input.target], context)],
     ownSize:
       patchRoom(target, formats) + exportRoom(input.sources, records) + exportRoom([input.target], [target]),
     signal,
@@ -133,18 +132,27 @@ async function makePatches(
 }
 
 /** An image's layer stream for the cache: what has the same layers is the same. */
-function cachedImage(record: ImageRecord, images: readonly DeltaImage[], limits: Limits): CachedImage {
+function cachedImage(
+  record: ImageRecord,
+  images: readonly DeltaImage[],
+  { layers, limits }: StageContext,
+): CachedImage {
   const size = streamSize(record);
   const maxImageSize = Math.min(limits.maxImageSize, size);
   return {
     key: record.layers.map(({ diffID }) => diffID).join(' '),
     size,
-    unpack: (path, signal) =>
-      runThread<UnpackTask, LayerStream>(
-        threadModule('../lib/oci/unpackthread', import.meta.url),
-        { images, path, limits: { ...limits, maxImageSize } },
-        signal,
-      ),
+    async unpack(path, signal) {
+      await using leases = new AsyncDisposableStack();
+      const parts: DeltaImage[] = [];
+      for (const image of images) {
+        const { reference } = leases.use(await layers.blobs.lease(image, { limits, signal }));
+        parts.push({ ...image, reference });
+      }
+      const blobs = layers.blobs.directory;
+      const task: UnpackTask = { images: parts, path, blobs, limits: { ...limits, maxImageSize } };
+      return await runThread(threadModule('../lib/oci/unpackthread', import.meta.url), task, signal);
+    },
   };
 }
 

@@ -26,6 +26,9 @@ export interface SignatureOutput {
   readonly manifest: Digest;
 }
 
+/** A signature that was written longer ago, in milliseconds, is written again. */
+const RENEWAL = 3600_000;
+
 /** Reads an image, stores its signature, and puts it into the similarity index. */
 export async function signatureStage(
   input: SignatureInput,
@@ -39,11 +42,13 @@ export async function signatureStage(
   };
   try {
     await mkdir(scratch);
-    const options = { ...input, limits, scratch, signal };
+    const { blobs } = layers;
+    const options = { ...input, limits, scratch, blobs: blobs.directory, signal };
     const image = await openImage(await parseReference(input.reference), options).catch(onScratch);
     const manifest = image.manifestDigest;
     const stored = await findSound(store, manifest);
     if (stored) {
+      await renew(store, keys.signature(manifest));
       await addSketch(manifest, sketchOf(stored), context);
       return { status: 'skipped', manifest };
     }
@@ -53,15 +58,17 @@ export async function signatureStage(
       store,
       image.layers.map(({ descriptor }) => descriptor.digest),
     );
-    const task = { ...input, limits, scratch, known };
-    const result = await readInRoom(image, scratch, context, (room) =>
-      runThread<SignatureTask, SignatureResult>(
+    const task = { ...input, limits, scratch, blobs: blobs.directory, known };
+    const result = await readInRoom(image, scratch, context, async (room) => {
+      await using kept = await blobs.lease({ ...input, manifest }, { limits, signal });
+      const { reference } = kept;
+      return await runThread<SignatureTask, SignatureResult>(
         module,
-        { ...task, room },
+        { ...task, reference, room },
         signal,
         JOB_MEMORY.signature,
-      ).catch(onScratch),
-    );
+      ).catch(onScratch);
+    });
     layers.noteRead(result.size);
     await storeCompressions(store, result.compressions);
     await addSketch(result.manifest, Buffer.from(result.sketch), context);
@@ -86,6 +93,14 @@ async function addSketch(
   const key = keys.sketch(manifest);
   if (!(await store.get(key))?.equals(sketch)) await store.put(key, sketch);
   await similar.add([{ manifest, sketch }]);
+}
+
+/** What a run goes on to use is young again, so that `gc` leaves it alone. */
+async function renew(store: Store, key: string): Promise<void> {
+  const info = await store.stat(key);
+  if (!info || Date.now() - info.modified.getTime() < RENEWAL) return;
+  const bytes = await store.get(key);
+  if (bytes) await store.put(key, bytes);
 }
 
 /** Undefined also for a damaged one: it is made anew. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { replaceFile, writeChunks } from '../file.ts';
@@ -48,14 +48,31 @@ export function keptBlobs(source: BlobSource, directory: string): BlobSource {
   return {
     where: source.where,
     async open(digest) {
-      const path = join(directory, `blob-${hexOf(digest)}`);
-      if (!(await stat(path).catch(() => undefined))) {
+      const path = join(directory, keptName(digest));
+      for (;;) {
+        const kept = await openKept(path);
+        // open, it stays readable where somebody makes room
+        if (kept) return kept.createReadStream({ highWaterMark: READ_SIZE });
         const bytes = verified(await source.open(digest), { digest }, `${source.where} ${digest}`);
+        await mkdir(directory, { recursive: true });
         await replaceFile(path, (part) => writeChunks(part, bytes));
       }
-      return createReadStream(path, { highWaterMark: READ_SIZE });
     },
   };
+}
+
+async function openKept(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Of a blob that is kept. */
+export function keptName(digest: Digest): string {
+  return `blob-${hexOf(digest)}`;
 }
 
 export function missing(digest: Digest, where: string): PanamaxError {

@@ -7,20 +7,30 @@ import { replaceFile } from '../file.ts';
 import type { Limits } from '../limits.ts';
 import { openArchive, type Archive } from './archive.ts';
 import { parseRegistryName } from '../registry/name.ts';
-import { openRepository, type Repository } from '../registry/registry.ts';
-import { archiveBlobs, directoryBlobs, keptBlobs, readDocument, verified, type BlobSource } from './blobs.ts';
+import { openRepository, type FoundManifest, type Repository } from '../registry/registry.ts';
+import {
+  archiveBlobs,
+  directoryBlobs,
+  keptBlobs,
+  keptName,
+  readDocument,
+  verified,
+  type BlobSource,
+} from './blobs.ts';
 import { decompressed } from './decompress.ts';
 import {
+  asRecord,
   checkDocumentSize,
   digestOf,
   hexOf,
+  isDigest,
   parseDocument,
   type Descriptor,
   type Digest,
   type Platform,
 } from './descriptor.ts';
 import { chooseDockerImage, dockerManifest } from './dockerarchive.ts';
-import { isIndex, parseConfig, parseIndex, parseManifest, type Manifest } from './manifest.ts';
+import { isIndex, MEDIA_TYPES, parseConfig, parseIndex, parseManifest, type Manifest } from './manifest.ts';
 import { checkPlatform, choosePlatform, machinePlatform } from './platform.ts';
 import { formatReference, type Reference } from './reference.ts';
 
@@ -55,6 +65,8 @@ export interface ImageOptions {
   readonly platform?: Platform;
   /** A directory for what engines export and registries send; who owns it removes it. */
   readonly scratch?: string;
+  /** A directory where what registries send is kept, and taken from where it is there; by default `scratch`. */
+  readonly blobs?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -120,23 +132,39 @@ export async function openRepositoryImage(
   reference: Reference,
   options: ImageOptions,
 ): Promise<Image> {
-  const found = await repository.getManifest(manifest);
-  const manifests: BlobSource = {
+  const { blobs: directory = options.scratch } = options;
+  const kept = (source: BlobSource) => (directory === undefined ? source : keptBlobs(source, directory));
+  const manifests = kept({
     where: repository.where,
     open: async (digest) => [
-      digest === found.digest ? found.bytes : (await repository.getManifest(digest)).bytes,
+      digest === top.digest ? top.bytes : (await repository.getManifest(digest)).bytes,
     ],
-  };
-  const top: Descriptor = { ...found, size: found.bytes.length };
-  const chosen = await resolvePlatform(manifests, [top], options);
+  });
+  const top =
+    (isDigest(manifest) ? await readKept(directory, manifest, options.limits) : undefined) ??
+    (await repository.getManifest(manifest));
+  const chosen = await resolvePlatform(manifests, [{ ...top, size: top.bytes.length }], options);
   const bytes = await readDocument(manifests, chosen, options.limits);
-  const remote: BlobSource = {
-    where: repository.where,
-    open: async (digest) => repository.openBlob(digest),
-  };
-  const { scratch } = options;
-  const blobs = scratch === undefined ? remote : keptBlobs(remote, scratch);
+  const blobs = kept({ where: repository.where, open: async (digest) => repository.openBlob(digest) });
   return imageOf(blobs, chosen.digest, bytes, reference, options);
+}
+
+/** A manifest or an index that was kept; what it is, it mostly says itself. */
+async function readKept(
+  directory: string | undefined,
+  digest: Digest,
+  limits: Limits,
+): Promise<FoundManifest | undefined> {
+  if (directory === undefined) return undefined;
+  const path = join(directory, keptName(digest));
+  const info = await stat(path).catch(() => undefined);
+  if (!info) return undefined;
+  checkDocumentSize(info.size, limits, path);
+  const bytes = await readFile(path);
+  if (digestOf(bytes) !== digest) return undefined;
+  const { mediaType, manifests } = asRecord(parseDocument(bytes, path), path);
+  const guess = manifests === undefined ? MEDIA_TYPES.ociManifest : MEDIA_TYPES.ociIndex;
+  return { mediaType: typeof mediaType === 'string' ? mediaType : guess, digest, bytes };
 }
 
 /** An engine's images are exported whole, once for all that share a scratch directory. */

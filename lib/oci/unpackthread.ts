@@ -4,7 +4,7 @@ import { isEngineTransport } from '../engine/transport.ts';
 import type { Limits } from '../limits.ts';
 import { serveThread } from '../threadmain.ts';
 import type { Digest, Platform } from './descriptor.ts';
-import { checkManifest, openImage, type Image } from './image.ts';
+import { checkManifest, openImage, type Image, type ImageOptions } from './image.ts';
 import { openSpool } from './layerstream.ts';
 import { parseReference } from './reference.ts';
 
@@ -14,6 +14,8 @@ export interface UnpackTask {
   readonly images: readonly UnpackedPart[];
   /** A file that is not there yet. */
   readonly path: string;
+  /** Where blobs from registries are kept. */
+  readonly blobs?: string;
   readonly limits: Limits;
 }
 
@@ -24,19 +26,24 @@ export interface UnpackedPart {
   readonly manifest: Digest;
 }
 
-serveThread(async ({ images, path, limits }: UnpackTask): Promise<LayerStream> => {
+serveThread(async ({ images, path, blobs, limits }: UnpackTask): Promise<LayerStream> => {
   const where = images.map(({ reference }) => reference).join(' + ');
   await using spool = await openSpool({ reference: where }, path, limits);
   const seen = new Set<Digest>();
   for (const part of images) {
-    await withImage(part, `${path}.export`, limits, async ({ layers }) => {
-      for (const layer of layers) {
-        // of an image alone also what it has twice
-        if (images.length > 1 && seen.has(layer.diffID)) continue;
-        seen.add(layer.diffID);
-        for await (const _ of spool.add(layer));
-      }
-    });
+    await withImage(
+      part,
+      `${path}.export`,
+      { limits, ...(blobs !== undefined && { blobs }) },
+      async ({ layers }) => {
+        for (const layer of layers) {
+          // of an image alone also what it has twice
+          if (images.length > 1 && seen.has(layer.diffID)) continue;
+          seen.add(layer.diffID);
+          for await (const _ of spool.add(layer));
+        }
+      },
+    );
   }
   return { path, layerSizes: spool.layerSizes };
 });
@@ -45,12 +52,12 @@ serveThread(async ({ images, path, limits }: UnpackTask): Promise<LayerStream> =
 async function withImage(
   part: UnpackedPart,
   scratch: string,
-  limits: Limits,
+  options: Pick<ImageOptions, 'blobs' | 'limits'>,
   action: (image: Image) => Promise<void>,
 ): Promise<void> {
   const reference = await parseReference(part.reference);
-  const read = async (options: { readonly scratch?: string }) =>
-    action(checkManifest(await openImage(reference, { ...part, limits, ...options }), part.manifest));
+  const read = async (more: { readonly scratch?: string }) =>
+    action(checkManifest(await openImage(reference, { ...part, ...options, ...more }), part.manifest));
   if (!isEngineTransport(reference.transport)) return read({});
   await mkdir(scratch);
   try {

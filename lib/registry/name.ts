@@ -28,3 +28,12 @@ export function parseRegistryName(text: string): RegistryName {
 export function formatRegistryName({ registry, repository, tag, digest }: RegistryName): string {
   return `${registry}/${repository}${tag === undefined ? '' : `:${tag}`}${digest ? `@${digest}` : ''}`;
 }
+
+/** The reference of an image in a registry by its digest; undefined for images elsewhere. */
+export function pinnedReference(reference: string, digest: Digest): string | undefined {
+  if (!reference.startsWith(TRANSPORT)) return undefined;
+  const { registry, repository } = parseRegistryName(reference.slice(TRANSPORT.length));
+  return TRANSPORT + formatRegistryName({ registry, repository, digest });
+}
+
+const TRANSPORT = 'docker://';

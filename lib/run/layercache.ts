@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { LayerStream } from '../delta/alignment.ts';
 import { PanamaxError } from '../errors.ts';
 import { isThere } from '../scratch.ts';
+import { createBlobCache, type BlobCache } from './blobcache.ts';
 
 /**
  * The layer streams of images on scratch, shared by the jobs of one process: an image that many jobs need is
@@ -25,6 +26,8 @@ export interface LayerCache {
   refusal(found: number | string): PanamaxError;
   /** Counts bytes of layers that a job has unpacked for itself. */
   noteRead(bytes: number): void;
+  /** What they are unpacked from where it comes from registries. */
+  readonly blobs: BlobCache;
   /** Ends what is under way and removes all files. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -77,6 +80,9 @@ interface Waiter {
   admit(taken: ReadonlyMap<string, Entry>): void;
   fail(reason: unknown): void;
 }
+
+/** Of `maxSize`, beside it, for what is compressed. */
+const BLOBS_SHARE = 1 / 8;
 
 /**
  * @param directory made where it is missing, and removed in the end
@@ -244,6 +250,7 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
     noteRead(bytes) {
       stats.bytesRead += bytes;
     },
+    blobs: createBlobCache(join(directory, 'blobs'), maxSize * BLOBS_SHARE),
     async lease(request) {
       const { images, ownSize, signal } = request;
       signal.throwIfAborted();

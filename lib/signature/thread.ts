@@ -18,6 +18,8 @@ export interface SignatureTask {
   readonly limits: Limits;
   /** A directory of the task's own. */
   readonly scratch: string;
+  /** Where blobs from registries are kept. */
+  readonly blobs?: string;
   readonly known: KnownCompressions;
   /** For the layer stream on scratch, in bytes. */
   readonly room: number;

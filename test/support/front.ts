@@ -9,6 +9,8 @@ export interface Front {
   readonly host: string;
   /** All requests so far: method, path, and some headers. */
   readonly seen: readonly Seen[];
+  /** At a time, so far. */
+  readonly mostConnections: number;
 }
 
 export interface Seen {
@@ -23,6 +25,7 @@ export type Answer = (request: IncomingMessage, response: ServerResponse) => boo
 
 export async function startFront(scope: Scope, registry: { port: number }, answer: Answer): Promise<Front> {
   const seen: Seen[] = [];
+  let [connections, mostConnections] = [0, 0];
   const server = createServer((incoming, response) => {
     const { method = '', url = '', headers } = incoming;
     const { authorization, range } = headers;
@@ -39,11 +42,21 @@ export async function startFront(scope: Scope, registry: { port: number }, answe
     sent.on('error', () => response.destroy());
     incoming.pipe(sent);
   });
+  server.on('connection', (socket) => {
+    mostConnections = Math.max(mostConnections, ++connections);
+    socket.once('close', () => connections--);
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   scope.after(async () => {
     server.close();
     server.closeAllConnections();
   });
-  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    seen,
+    get mostConnections() {
+      return mostConnections;
+    },
+  };
 }

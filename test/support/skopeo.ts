@@ -21,3 +21,9 @@ export async function skopeoConfig(reference: string): Promise<string> {
 export async function skopeoCopy(from: string, to: string, ...options: readonly string[]): Promise<void> {
   await run('skopeo', ['--insecure-policy', ...options, 'copy', '-q', from, to]);
 }
+
+/** Puts an image, byte for byte, into a registry that speaks plain HTTP. @param name HOST/REPO:TAG */
+export async function skopeoPush(from: string, name: string, ...options: readonly string[]): Promise<void> {
+  const flags = ['-q', '--all', '--preserve-digests', '--dest-tls-verify=false'];
+  await run('skopeo', ['--insecure-policy', 'copy', ...flags, ...options, from, `docker://${name}`]);
+}
