@@ -1,22 +1,25 @@
 /** panamax gc: what goes and what stays, in both kinds of store, and that nothing named is ever missing. */
 import assert from 'node:assert/strict';
-import { cp, readdir, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { cp, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { parseDescriptor } from '../lib/delta/descriptor.ts';
-import type { Digest } from '../lib/oci/descriptor.ts';
+import { hexOf, type Digest } from '../lib/oci/descriptor.ts';
 import { takeCensus } from '../lib/retention/census.ts';
 import { decide } from '../lib/retention/policy.ts';
 import { remove } from '../lib/retention/removal.ts';
+import { findRunState, listRuns } from '../lib/run/runs.ts';
 import { keys } from '../lib/store/layout.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import type { Store } from '../lib/store/store.ts';
 import { readIndex } from '../lib/store/targetindex.ts';
 import { fileScope } from './support/daemon.ts';
 import { snapshot } from './support/directory.ts';
-import { panamaxFails, panamaxJson, panamaxWith } from './support/panamax.ts';
+import { panamaxFails, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
 import { noS3, startS3 } from './support/s3.ts';
 import { makeSiteStore, NAME, type SiteStore } from './support/sitestore.ts';
+import { until } from './support/worker.ts';
 
 const scope = fileScope();
 const s3 = noS3() ? undefined : await startS3(scope);
@@ -28,6 +31,8 @@ interface Result {
   readonly removed: { readonly target: string; readonly objects: { readonly key: string }[] }[];
   readonly names: readonly string[];
   readonly left: readonly { readonly target: string }[];
+  readonly compressions: readonly { readonly key: string }[];
+  readonly runs: readonly { readonly run: string }[];
 }
 
 async function listKeys(store: Store): Promise<string[]> {
@@ -44,12 +49,16 @@ async function assertWhole(store: Store): Promise<void> {
   for (const key of all) {
     const hex = /^index\/sha256-(.*)\.json$/.exec(key)?.[1];
     const index = hex && (await readIndex(store, `sha256:${hex}`));
+    // a worker may have published it since the keys were listed
     for (const offer of index ? index.patches : [])
-      assert.ok(all.has(offer.key), `${key} names ${offer.key}`);
+      assert.ok(await store.stat(offer.key), `${key} names ${offer.key}`);
     if (!key.startsWith('patches/') || !key.endsWith('.json')) continue;
     const { format, source, target, patch } = parseDescriptor((await store.get(key))!, key);
     if (patch)
-      assert.ok(all.has(keys.patch(target.manifest, source.manifest, format)), `${key} has no patch`);
+      assert.ok(
+        await store.stat(keys.patch(target.manifest, source.manifest, format)),
+        `${key} has no patch`,
+      );
   }
 }
 
@@ -197,6 +206,144 @@ test('past names go with their images, and images of runs that are not over stay
   const outcome = ['--engine', 'none', '--source', path(1), '--output', `oci:${made.directory}/out`];
   await panamaxFails('no-patch', /the store has no index of/, 'pull', `${NAME}:2`, ...options, ...outcome);
 });
+
+/** As if it had been written days ago. */
+async function age(store: string, days: number, below = ''): Promise<void> {
+  const then = new Date(Date.now() - days * 86_400_000);
+  for (const item of await readdir(join(store, below), { recursive: true, withFileTypes: true })) {
+    if (item.isFile()) await utimes(join(item.parentPath, item.name), then, then);
+  }
+}
+
+test('beside a run: what it needs and what it publishes stays, and what an index names is there', async (t) => {
+  const made = await makeSiteStore(t, { count: 4 });
+  const path = (release: number) => join(made.directory, String(release));
+  const digests = made.images.map(({ manifestDigest }) => manifestDigest as Digest);
+  await age(made.store, 3);
+  const store = await openDirectoryStore(made.store);
+  // the last release again, to which all patches are made anew
+  for (const pair of await readdir(join(made.store, 'patches', `sha256-${hexOf(digests[3]!)}`))) {
+    await store.remove(`patches/sha256-${hexOf(digests[3]!)}/${pair}`);
+  }
+  await store.remove(keys.index(digests[3]!));
+  const sources = [path(1), path(2)].flatMap((image) => ['--sources', image]);
+  const options = ['--store', made.store, '--top', '3', '--effort', 'fast', '--concurrency', '1'];
+  const child = startPanamax(['backfill', path(4), ...sources, ...options, '--json']);
+  const ended = once(child, 'exit');
+  child.stdout.resume();
+  child.stderr.resume();
+  const isOver = async () => child.exitCode !== null;
+  const scopes = async () => {
+    const found: string[] = [];
+    for await (const run of listRuns(store)) {
+      if ((await findRunState(store, run))?.state === 'over') continue;
+      for await (const key of store.list(keys.run(run, 'scopes/'))) found.push(key);
+    }
+    return found;
+  };
+  await until(scopes, (found) => found.length > 0);
+  let rounds = 0;
+  const removed = new Set<string>();
+  while (!(await isOver())) {
+    const policy = ['--keep-last', '1', '--unnamed', '--grace', '1', '--apply', '--store', made.store];
+    const result = await panamaxJson<Result>('gc', ...policy);
+    for (const { target } of result.removed) removed.add(target);
+    await assertWhole(store);
+    rounds++;
+  }
+  assert.deepEqual(await ended, [0, null]);
+  assert.ok(rounds > 0);
+  // the third release was neither kept nor needed; patches to the others went, but not what they are a source with
+  assert.ok(removed.has(digests[2]!));
+  assert.equal(await store.get(keys.signature(digests[2]!)), undefined);
+  const index = await readIndex(store, digests[3]!);
+  assert.deepEqual(
+    index?.patches.map(({ source }) => source.manifest).toSorted(),
+    [digests[0]!, digests[1]!].toSorted(),
+  );
+  await assertWhole(store);
+});
+
+test('an image that is read again is young again', async (t) => {
+  const made = await makeSiteStore(t, { count: 3 });
+  const path = (release: number) => join(made.directory, String(release));
+  const store = await openDirectoryStore(made.store);
+  await age(made.store, 3);
+  const options = ['--store', made.store, '--effort', 'fast'];
+  await panamaxJson('backfill', path(1), '--sources', path(2), ...options);
+  // of a policy that gives up all but the last release
+  const policy = ['--inventory', await inventoryOf(made, [2]), '--keep-last', '1', '--unnamed'];
+  const { left } = await panamaxJson<Result>('gc', ...policy, '--store', made.store, '--apply');
+  const young = made.images.slice(0, 2).map(({ manifestDigest }) => manifestDigest);
+  assert.deepEqual(left.map(({ target }) => target).toSorted(), young.toSorted());
+  for (const image of young) assert.ok(await store.stat(keys.signature(image as Digest)));
+});
+
+test('records of runs go when they are old, and what is known of layers that no image has', async (t) => {
+  const made = await makeSiteStore(t, { count: 3 });
+  const store = await openDirectoryStore(made.store);
+  const list = async (prefix: string) => {
+    const found: string[] = [];
+    for await (const key of store.list(prefix)) found.push(key);
+    return found;
+  };
+  const policy = ['--keep-last', '1', '--unnamed', '--store', made.store];
+  const [run] = await list('runs/');
+  assert.ok(run);
+  await age(made.store, 29);
+  const early = await panamaxJson<Result>('gc', ...policy, '--apply');
+  assert.deepEqual(early.runs, []);
+  assert.ok((await list('runs/')).length > 0);
+
+  // one that somebody is at work on, one that was given up, and what a killed removal left of another
+  await store.put('runs/active/run.json', Buffer.from('{}'));
+  for (const name of ['idle/run.json', 'rest/outcomes/delta/0.done.json']) {
+    await store.put(`runs/${name}`, Buffer.from('{}'));
+    await age(made.store, 40, join('runs', name.split('/')[0]!));
+  }
+  await age(made.store, 40, join('runs', run.split('/')[1]!));
+  const old = 'compressions/v1/sha256-00.json';
+  await store.put(old, Buffer.from('{}'));
+  await age(made.store, 3, 'compressions');
+  const layers = made.images[2]!.layerDigests.map((digest) => keys.compression(digest as Digest));
+  const before = await list('compressions/');
+  const dry = await panamaxJson<Result>('gc', ...policy);
+  assert.deepEqual(await list('compressions/'), before);
+  const real = await panamaxJson<Result>('gc', ...policy, '--apply');
+  assert.deepEqual({ ...real, applied: false }, dry);
+  assert.deepEqual(
+    real.runs.map((one) => one.run),
+    [run.split('/')[1]!, 'idle', 'rest'].toSorted(),
+  );
+  assert.deepEqual(await list('runs/'), ['runs/active/run.json']);
+  // the sources of patches to the last release are images, too
+  const kept = await list('compressions/');
+  assert.ok(layers.every((key) => kept.includes(key)));
+  assert.ok(!kept.includes(old));
+  assert.ok(real.compressions.some(({ key }) => key === old));
+  await panamaxJson(
+    'gc',
+    '--keep-last',
+    '1',
+    '--unnamed',
+    '--store',
+    made.store,
+    '--grace',
+    '0',
+    '--apply',
+    '--inventory',
+    await inventoryOf(made, [2]),
+  );
+  assert.deepEqual((await list('compressions/')).toSorted(), [...new Set(layers)].toSorted());
+});
+
+/** Of a site that holds releases. */
+async function inventoryOf(made: SiteStore, releases: readonly number[]): Promise<string> {
+  const path = join(made.directory, 'held.yaml');
+  const images = releases.map((release) => `'${made.images[release]!.manifestDigest}'`);
+  await writeFile(path, `sites: { north: [${images.join()}] }\n`);
+  return path;
+}
 
 test('what makes no sense, and inventories that cannot be told', async (t) => {
   const made = await makeSiteStore(t, { count: 3 });

@@ -4,9 +4,11 @@ import { isDigest, type Digest } from '../../lib/oci/descriptor.ts';
 import { openImage } from '../../lib/oci/image.ts';
 import { parseReference } from '../../lib/oci/reference.ts';
 import { formatReleaseName, parseReleaseName, releaseNameOf } from '../../lib/oci/releasename.ts';
-import { takeCensus, type Census } from '../../lib/retention/census.ts';
+import { findAwaited, takeCensus, type Census } from '../../lib/retention/census.ts';
+import { findUnneeded } from '../../lib/retention/compressions.ts';
 import { decide, shortName } from '../../lib/retention/policy.ts';
-import { remove, type Outcome } from '../../lib/retention/removal.ts';
+import { remove, removeLoose, type Outcome, type RemovedObject } from '../../lib/retention/removal.ts';
+import { findOldRuns } from '../../lib/retention/runs.ts';
 import { openStore } from '../../lib/store/open.ts';
 import { parseInventory } from '../../producers/inventory.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
@@ -39,6 +41,12 @@ export const gcCommand: Command = {
       help: 'leave alone what is younger: longer than a run takes',
       default: '24',
     },
+    'keep-runs': {
+      type: 'string',
+      value: 'DAYS',
+      help: 'keep the records of runs for so long after they were last heard of',
+      default: '30',
+    },
     apply: { type: 'boolean', help: 'remove it' },
     store: STORE_OPTION['store']!,
     ...REGISTRY_OPTIONS,
@@ -53,7 +61,8 @@ export const gcCommand: Command = {
     if (inventory === undefined && keepLast === undefined) {
       throw new PanamaxError('usage', 'nothing says what is to be kept', { expected: USAGE });
     }
-    const grace = parseGrace(args) * HOUR;
+    const grace = parseDuration(args, 'grace', 'hours') * HOUR;
+    const keepRuns = parseDuration(args, 'keep-runs', 'days') * 24 * HOUR;
     const store = await openStore(args.text('store')!, { signal });
     const census = await takeCensus(store, signal);
     const retention = decide(census, {
@@ -62,20 +71,46 @@ export const gcCommand: Command = {
       dropUnnamed: args.flag('unnamed'),
     });
     const applied = args.flag('apply');
-    const outcome = await remove(store, retention, { grace, isReal: applied, signal });
-    const bytes = outcome.removed.flatMap(({ objects }) => objects).reduce((sum, { size }) => sum + size, 0);
-    printResult(
-      args,
-      { applied, bytes, kept: retention.kept, ...outcome },
-      formatOutcome(outcome, census, bytes, applied),
-    );
+    const options = { grace, isReal: applied, signal, awaited: lately(() => findAwaited(store, signal)) };
+    const outcome = await remove(store, retention, options);
+    const gone = new Set(outcome.removed.flatMap(({ isGone, target }) => (isGone ? [target] : [])));
+    const unneeded = await findUnneeded(store, census, gone, signal);
+    const compressions = await removeLoose(store, unneeded, options);
+    const old = await findOldRuns(store, keepRuns, signal);
+    const runs: { readonly run: string; readonly objects: readonly RemovedObject[] }[] = [];
+    for (const { run, keys } of old) {
+      runs.push({ run, objects: await removeLoose(store, keys, { ...options, grace: 0 }) });
+    }
+    const objects = [...outcome.removed, ...runs].flatMap((one) => one.objects);
+    const bytes = [...objects, ...compressions].reduce((sum, { size }) => sum + size, 0);
+    const result = { applied, bytes, kept: retention.kept, ...outcome, compressions, runs };
+    printResult(args, result, formatResult(result, census));
   },
 };
 
-function parseGrace(args: Arguments): number {
-  const hours = Number(args.text('grace'));
-  if (Number.isFinite(hours) && hours >= 0) return hours;
-  throw new PanamaxError('usage', '--grace', { expected: 'a number of hours', found: args.text('grace')! });
+/** How long runs that begin meanwhile may go unseen, in milliseconds. */
+const LATELY = 5000;
+
+/** What was found lately, or is found now. */
+function lately<Found>(find: () => Promise<Found>): () => Promise<Found> {
+  let found = find();
+  let at = Date.now();
+  return () => {
+    if (Date.now() - at > LATELY) {
+      found = find();
+      at = Date.now();
+    }
+    return found;
+  };
+}
+
+function parseDuration(args: Arguments, option: string, unit: string): number {
+  const count = Number(args.text(option));
+  if (Number.isFinite(count) && count >= 0) return count;
+  throw new PanamaxError('usage', `--${option}`, {
+    expected: `a number of ${unit}`,
+    found: args.text(option)!,
+  });
 }
 
 /** What cannot be told stops it: what a site holds must not go for a slip of the pen. */
@@ -118,11 +153,16 @@ function plainName(reference: string) {
   }
 }
 
-function formatOutcome(
-  { removed, names, left }: Outcome,
+interface Result extends Outcome {
+  readonly applied: boolean;
+  readonly bytes: number;
+  readonly compressions: readonly RemovedObject[];
+  readonly runs: readonly { readonly run: string }[];
+}
+
+function formatResult(
+  { applied, bytes, removed, names, left, compressions, runs }: Result,
   census: Census,
-  bytes: number,
-  applied: boolean,
 ): string {
   const rows = removed.map(({ target, why, objects }) => {
     const patches = objects.filter(({ key }) => key.startsWith('patches/') && !key.endsWith('.json')).length;
@@ -131,8 +171,13 @@ function formatOutcome(
   });
   const head = ['IMAGE', 'WHY', 'PATCHES', 'OBJECTS', 'SIZE'];
   const table = rows.length > 0 ? `${formatTable([head, ...rows], 2)}\n` : '';
-  const also = names.length > 0 ? `, ${names.length} past records of names` : '';
-  const young = left.length > 0 ? `; ${left.length} images left alone, too young` : '';
+  const counts: readonly [number, string][] = [
+    [names.length, 'past records of names'],
+    [runs.length, 'runs'],
+    [compressions.length, 'compressions of layers'],
+  ];
+  const also = counts.flatMap(([count, what]) => (count > 0 ? [`, ${count} ${what}`] : [])).join('');
+  const young = left.length > 0 ? `; ${left.length} images left alone, too young or needed by a run` : '';
   const done = applied ? 'removed' : 'to be removed (--apply does it)';
   return `${table}${formatSize(bytes)} of ${removed.length} images${also} ${done}${young}`;
 }

@@ -120,14 +120,16 @@ async function readNames(store: Store, signal: AbortSignal): Promise<FoundName[]
   return names;
 }
 
-/** A run reads images before it makes patches of them, and may be continued. */
-async function findAwaited(store: Store, signal: AbortSignal): Promise<Set<Digest>> {
+/** Images of runs that are not over. A run reads images before it makes patches of them, and may be continued. */
+export async function findAwaited(store: Store, signal: AbortSignal): Promise<Set<Digest>> {
   const awaited = new Set<Digest>();
   for await (const run of listRuns(store)) {
     signal.throwIfAborted();
     if ((await findRunState(store, run))?.state === 'over') continue;
     const documents = [keys.run(run, 'pairings.json')];
-    for await (const key of store.list(keys.run(run, 'scopes/'))) documents.push(key);
+    for (const prefix of ['scopes/', 'outcomes/signature/']) {
+      for await (const key of store.list(keys.run(run, prefix))) documents.push(key);
+    }
     for (const key of documents) {
       const bytes = await store.get(key);
       for (const match of String(bytes ?? '').matchAll(/sha256:[0-9a-f]{64}/g))

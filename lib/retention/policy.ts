@@ -16,8 +16,10 @@ export interface Policy {
 export interface Removal {
   readonly target: Digest;
   readonly why: string;
-  /** Whether nothing of the image stays but, where `signature` is empty, its signature. */
+  /** Whether nothing of the image stays but its signature, which patches that stay are made from. */
   readonly isWhole: boolean;
+  /** Whether that goes, too. */
+  readonly isGone: boolean;
   readonly index: readonly string[];
   readonly pairs: readonly Pair[];
   /** Whatever nothing names: rankings, strays, signatures. */
@@ -61,7 +63,7 @@ export function decide(census: Census, policy: Policy): Retention {
     if (!isWhole && objects.index.length > 0) kept.push(target);
     if (index.length + pairs.length + rest.length === 0) continue;
     const why = isWhole ? 'no release that is kept' : 'from images that are not held';
-    removals.push({ target, why, isWhole, index, pairs, rest });
+    removals.push({ target, why, isWhole, isGone: goes(target), index, pairs, rest });
   }
   return {
     kept,

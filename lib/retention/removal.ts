@@ -4,10 +4,18 @@ import type { Store } from '../store/store.ts';
 import type { Pair } from './census.ts';
 import type { Removal, Retention } from './policy.ts';
 
+export interface RemovedObject {
+  readonly key: string;
+  /** In bytes. */
+  readonly size: number;
+}
+
 export interface Removed {
   readonly target: Digest;
   readonly why: string;
-  readonly objects: readonly { readonly key: string; readonly size: number }[];
+  /** Whether nothing of the image is left. */
+  readonly isGone: boolean;
+  readonly objects: readonly RemovedObject[];
 }
 
 export interface Left {
@@ -19,7 +27,7 @@ export interface Outcome {
   readonly removed: readonly Removed[];
   /** Past records of names. */
   readonly names: readonly string[];
-  /** Too young to be touched: somebody may be at work on them. */
+  /** Too young to be touched, for somebody may be at work on them; or a run has begun that needs them. */
   readonly left: readonly Left[];
 }
 
@@ -29,6 +37,8 @@ export interface RemovalOptions {
   /** Without it nothing is changed. */
   readonly isReal: boolean;
   readonly signal: AbortSignal;
+  /** Images that runs need by now. */
+  readonly awaited?: () => Promise<ReadonlySet<Digest>>;
   onRemoved?(removed: Removed): void;
 }
 
@@ -51,10 +61,15 @@ export async function remove(
       left.push({ target: removal.target, why: 'younger than the grace period' });
       continue;
     }
+    if ((await options.awaited?.())?.has(removal.target)) {
+      left.push({ target: removal.target, why: 'needed by a run that has begun' });
+      continue;
+    }
     if (options.isReal) await removeOne(store, removal);
     const one = {
       target: removal.target,
       why: removal.why,
+      isGone: removal.isGone,
       objects: objects.map(({ key, size }) => ({ key, size })),
     };
     removed.push(one);
@@ -71,6 +86,23 @@ export async function remove(
     old.push(key);
   }
   return { removed, names: old, left };
+}
+
+/** Removes objects that nothing names, but for young ones. */
+export async function removeLoose(
+  store: Store,
+  loose: readonly string[],
+  { grace, isReal, signal }: RemovalOptions,
+): Promise<RemovedObject[]> {
+  const removed: RemovedObject[] = [];
+  for (const key of loose) {
+    signal.throwIfAborted();
+    const info = await store.stat(key);
+    if (!info || isYoung([info], grace)) continue;
+    if (isReal) await store.remove(key);
+    removed.push({ key, size: info.size });
+  }
+  return removed;
 }
 
 interface Measured {

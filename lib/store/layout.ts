@@ -21,6 +21,7 @@ export const keys = {
   signatures: `signatures/v${SIGNATURE_VERSION}/`,
   sketch: (manifest: Digest) => `sketches/v${SKETCH_VERSION}/${named(manifest)}`,
   compression: (layer: Digest) => `compressions/v${ENCODERS_VERSION}/${named(layer)}.json`,
+  compressions: 'compressions/',
   pairing: (target: Digest, scope: string) => `pairings/${named(target)}/${scope}.json`,
   allPatches: 'patches/',
   calibration: 'calibration.json',

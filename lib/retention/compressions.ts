@@ -1,0 +1,54 @@
+import { PanamaxError } from '../errors.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
+import type { Digest } from '../oci/descriptor.ts';
+import { parseManifest } from '../oci/manifest.ts';
+import { parseSignature } from '../signature/signature.ts';
+import { keys } from '../store/layout.ts';
+import type { Store } from '../store/store.ts';
+import { readIndex } from '../store/targetindex.ts';
+import type { Census } from './census.ts';
+
+/**
+ * What is known of layers that no image has of which anything stays, and what an earlier version knew.
+ *
+ * @param gone images of which nothing stays
+ * @param signal ends it between two images
+ */
+export async function findUnneeded(
+  store: Store,
+  { images }: Census,
+  gone: ReadonlySet<Digest>,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const needed = new Set<string>();
+  for (const [image, objects] of images) {
+    signal.throwIfAborted();
+    if (gone.has(image) || objects.index.length + objects.signature.length === 0) continue;
+    const layers = await layersOf(store, image);
+    // of a damaged image nothing is known, and so of all layers
+    if (!layers) return [];
+    for (const layer of layers) needed.add(keys.compression(layer));
+  }
+  const unneeded: string[] = [];
+  for await (const key of store.list(keys.compressions)) if (!needed.has(key)) unneeded.push(key);
+  return unneeded;
+}
+
+/** As the manifest has them. */
+async function layersOf(store: Store, image: Digest): Promise<Digest[] | undefined> {
+  try {
+    const index = await readIndex(store, image);
+    if (index) {
+      const bytes = Buffer.from(index.target.manifestDocument);
+      return parseManifest(bytes, DEFAULT_LIMITS, image).layers.map(({ digest }) => digest);
+    }
+    const key = keys.signature(image);
+    const bytes = await store.get(key);
+    return bytes
+      ? parseSignature(bytes, `${store.where} ${key}`).image.layers.map(({ digest }) => digest)
+      : [];
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,42 @@
+import { findRunState, listRuns } from '../run/runs.ts';
+import { keys } from '../store/layout.ts';
+import type { Store } from '../store/store.ts';
+
+/** A run that nobody asks for any more: what it made stays, its records go. */
+export interface OldRun {
+  readonly run: string;
+  /** In the order in which they go: what says that it is over goes last. */
+  readonly keys: readonly string[];
+}
+
+/**
+ * Runs that have been over, or of which nobody has heard, for longer than an age in milliseconds.
+ *
+ * @param signal ends it between two runs
+ */
+export async function findOldRuns(store: Store, age: number, signal: AbortSignal): Promise<OldRun[]> {
+  const old: OldRun[] = [];
+  for await (const run of listRuns(store)) {
+    signal.throwIfAborted();
+    const state = await findRunState(store, run);
+    if (state && (state.state === 'active' || Date.now() - state.since.getTime() < age)) continue;
+    const found: string[] = [];
+    for await (const key of store.list(keys.run(run, ''))) found.push(key);
+    // what a killed removal left, or a run that is just beginning
+    if (!state && (await isAnyYoung(store, found, age))) continue;
+    old.push({ run, keys: found.toSorted((a, b) => rankOf(a) - rankOf(b)) });
+  }
+  return old;
+}
+
+async function isAnyYoung(store: Store, found: readonly string[], age: number): Promise<boolean> {
+  for (const key of found) {
+    const info = await store.stat(key);
+    if (info && Date.now() - info.modified.getTime() < age) return true;
+  }
+  return false;
+}
+
+function rankOf(key: string): number {
+  return key.endsWith('/report.json') ? 2 : key.endsWith('/run.json') ? 1 : 0;
+}
