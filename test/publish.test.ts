@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { writeChunks } from '../lib/file.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { parseRegistryName } from '../lib/registry/name.ts';
-import { fetchPatch, findPatches } from '../lib/registry/patches.ts';
+import { readPatches, writeDeltaArchive } from '../lib/registry/patches.ts';
+import { listReferrers } from '../lib/registry/referrers.ts';
 import { openRepository } from '../lib/registry/registry.ts';
 import { registrySettings } from '../lib/registry/settings.ts';
 import type { Published } from '../producers/publish.ts';
@@ -60,13 +62,16 @@ test('patches beside their target', { skip: missing('docker-registry', 'skopeo')
     limits: DEFAULT_LIMITS,
     settings,
   });
-  const found = await findPatches(repository, target!);
+  const find = async (image: Digest) =>
+    readPatches(repository, image, await listReferrers(repository, image));
+  const found = await find(target!);
   assert.deepEqual(found.map(({ format }) => format).toSorted(), ['oci-delta', 'xdelta']);
   for (const patch of found) {
     assert.equal(patch.source.config, layouts[0]!.configDigest);
     assert.equal(patch.source.manifest, layouts[0]!.manifestDigest);
     const path = file(`fetched.${patch.format}`);
-    await fetchPatch(repository, patch, path);
+    if (patch.format === 'xdelta') await writeChunks(path, repository.openBlob(patch.layers[0]!.digest));
+    else await writeDeltaArchive(repository, patch, path, ({ digest }) => repository.openBlob(digest));
     const suffix = patch.format === 'xdelta' ? 'xdelta' : 'oci-delta.tar';
     const key = `patches/${target!.replace(':', '-')}/${layouts[0]!.manifestDigest.replace(':', '-')}.${suffix}`;
     assert.ok((await readFile(path)).equals(await readFile(join(file('store'), key))), patch.format);
@@ -96,6 +101,6 @@ test('patches beside their target', { skip: missing('docker-registry', 'skopeo')
     ]);
     assert.equal((JSON.parse(stdout) as { subject: { digest: string } }).subject.digest, target);
   }
-  assert.deepEqual(await findPatches(repository, layouts[0]!.manifestDigest as Digest), []);
+  assert.deepEqual(await find(layouts[0]!.manifestDigest as Digest), []);
   await panamaxFails('usage', /no image of a registry/, 'publish', file('2'), ...options);
 });

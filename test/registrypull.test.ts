@@ -1,22 +1,31 @@
 /** panamax pull without a store: by patches beside the image in its registry, found by the referrers API or by tags. */
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { writeChunks } from '../lib/file.ts';
+import { DEFAULT_LIMITS } from '../lib/limits.ts';
+import { openImage } from '../lib/oci/image.ts';
+import { parseReference } from '../lib/oci/reference.ts';
 import { fileScope } from './support/daemon.ts';
 import { snapshot } from './support/directory.ts';
 import { startFront } from './support/front.ts';
-import { panamax, panamaxFails, panamaxJson } from './support/panamax.ts';
-import { missing } from './support/programs.ts';
+import { panamax, panamaxFails, panamaxJson, startPanamax } from './support/panamax.ts';
+import { digestOf } from './support/layout.ts';
+import { findProgram, missing } from './support/programs.ts';
 import { pushReleases, type Pushed } from './support/pushed.ts';
 import { startReferrersRegistry, startRegistry } from './support/registry.ts';
+import { startProxy } from './support/proxy.ts';
 import { skopeoConfig } from './support/skopeo.ts';
+import { until } from './support/worker.ts';
 
 interface Outcome {
   readonly method: string;
   readonly movedBytes: number;
   readonly pullBytes: number;
-  readonly patch: { readonly offer: { readonly format: string } };
+  readonly patch: { readonly offer: { readonly format: string }; readonly before: readonly unknown[] };
 }
 
 const siteOf = ({ directory, site, name }: Pushed) => {
@@ -66,6 +75,70 @@ for (const [how, { program, start }] of Object.entries(REGISTRIES)) {
       });
     }
   });
+}
+
+for (const [how, { program, start }] of Object.entries(REGISTRIES)) {
+  test(`a site two releases behind, ${how}`, { skip: missing(program, 'skopeo') }, async (t) => {
+    const made = await pushReleases(t, await startFront(t, await start(t), () => false), { count: 3 });
+    await panamax('keygen', join(made.directory, 'owner'));
+    const sign = ['--sign', join(made.directory, 'owner.key')];
+    const key = ['--verify-key', join(made.directory, 'owner.pub')];
+    // to each its patch from the release before alone
+    for (const release of [2, 3]) await made.publishFrom(release, release - 1, ...sign);
+    const pull = (...more: string[]) =>
+      panamaxJson<Outcome>('pull', `${made.name}:3`, ...siteOf(made), ...key, ...more);
+    for (const dryRun of [['--dry-run'], []]) {
+      const { method, patch, movedBytes, pullBytes } = await pull(...dryRun);
+      assert.equal(method, 'patch');
+      assert.equal(patch.before.length, 1);
+      assert.ok(movedBytes < 0.05 * pullBytes, `${movedBytes} of ${pullBytes}`);
+    }
+    assert.equal(await skopeoConfig(`oci:${made.directory}/out:new`), made.images[2]!.configDigest);
+    assert.deepEqual(await readdir(join(made.directory, 'state', 'partial')), []);
+    // where the image between is gone, there is no way
+    await made.remove(2);
+    await panamaxFails('no-patch', /none of|no patch/, 'pull', `${made.name}:3`, ...siteOf(made), ...key);
+  });
+}
+
+describe('a pull from a registry that is killed', { skip: missing('docker-registry', 'skopeo') }, () => {
+  for (const format of ['xdelta', 'oci-delta']) {
+    test(`goes on where it was: ${format}`, async (t) => {
+      const front = await startFront(t, await startRegistry(t), () => false);
+      const proxy = await startProxy(t, { port: Number(front.host.split(':')[1]) });
+      const made = await pushReleases(t, { host: `127.0.0.1:${proxy.port}` }, { format });
+      await made.publish(2);
+      const args = ['pull', `${made.name}:2`, ...siteOf(made)];
+      proxy.setFault({ kind: 'slow', rate: 20_000 });
+      const child = startPanamax(args);
+      child.stdout.resume();
+      child.stderr.resume();
+      const closed = once(child, 'close');
+      const partial = join(made.directory, 'state', 'partial');
+      const largest = async () => {
+        const names = await readdir(partial).catch(() => []);
+        return Math.max(0, ...(await Promise.all(names.map((name) => sizeOf(join(partial, name))))));
+      };
+      await until(largest, (size) => size > 2000);
+      process.kill(-child.pid!, 'SIGKILL');
+      await closed;
+      const kept = await largest();
+      assert.deepEqual(await snapshot(join(made.directory, 'out')), {});
+      proxy.setFault();
+      const before = front.seen.length;
+      const outcome = await panamaxJson<Outcome>(...args);
+      assert.equal(outcome.method, 'patch');
+      const ranges = front.seen.slice(before).flatMap(({ range }) => range ?? []);
+      assert.ok(ranges.includes(`bytes=${kept}-`), `${ranges.join()}, ${kept} were there`);
+      assert.equal(await skopeoConfig(`oci:${made.directory}/out:new`), made.images[1]!.configDigest);
+      assert.deepEqual(await readdir(partial), []);
+      assert.deepEqual(await readdir(join(made.directory, 'scratch')), []);
+    });
+  }
+});
+
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => undefined))?.size ?? 0;
 }
 
 const scope = fileScope();
@@ -127,6 +200,56 @@ describe('where keys are trusted', { skip: missing('docker-registry', 'skopeo') 
     assert.equal((await panamaxJson<Outcome>('pull', stable, ...options)).method, 'patch');
   });
 });
+
+/** What a site finds beside an image without panamax: by the specification alone. */
+async function findDelta(host: string, target: string): Promise<string> {
+  const base = `http://${host}/v2/team/app`;
+  const found = await fetch(`${base}/referrers/${target}`);
+  const accept = 'application/vnd.oci.image.index.v1+json';
+  const answer = found.ok
+    ? found
+    : await fetch(`${base}/manifests/${target.replace(':', '-')}`, { headers: { accept } });
+  const { manifests } = (await answer.json()) as { manifests: { artifactType: string; digest: string }[] };
+  const deltas = manifests.filter(
+    ({ artifactType }) => artifactType === 'application/vnd.io.github.containers.oci-delta.v1',
+  );
+  assert.equal(deltas.length, 1);
+  return deltas[0]!.digest;
+}
+
+for (const [how, { program, start }] of Object.entries(REGISTRIES)) {
+  const skip = missing(program, 'skopeo', 'oci-delta-judge', 'tar');
+  test(
+    `an oci-delta without panamax: found by the specification ${how}, applied by the oci-delta crate`,
+    { skip },
+    async (t) => {
+      const registry = await start(t);
+      const made = await pushReleases(t, registry, { format: 'oci-delta' });
+      await made.publish(2);
+      const path = (name: string) => join(made.directory, name);
+      const [source, target] = made.images;
+      const artifact = await findDelta(registry.host, target!.manifestDigest);
+      const from = `docker://${registry.host}/team/app@${artifact}`;
+      const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--src-tls-verify=false'];
+      execFileSync('skopeo', [...copy, from, `oci:${path('delta')}`]);
+      await mkdir(path('root'));
+      const image = await openImage(await parseReference(path('1')), { limits: DEFAULT_LIMITS });
+      for (const [i, layer] of image.layers.entries()) {
+        await writeChunks(path(`${i}.tar`), layer.tar());
+        execFileSync('tar', ['xf', path(`${i}.tar`), '-C', path('root')]);
+      }
+      const args = ['artifact', path('delta'), path('root'), path('layers')];
+      const said = execFileSync(findProgram('oci-delta-judge')!, args).toString();
+      assert.equal(said, `${target!.manifestDigest}\n${source!.configDigest}\n`);
+      const rebuilt = await readdir(path('layers'));
+      assert.ok(rebuilt.length > 0);
+      for (const name of rebuilt) {
+        assert.ok(target!.diffIDs.includes(`sha256:${name}`));
+        assert.equal(digestOf(await readFile(path(`layers/${name}`))), `sha256:${name}`);
+      }
+    },
+  );
+}
 
 test('an oci-delta of others', { skip: missing('docker-registry', 'skopeo') }, async (t) => {
   const registry = await startRegistry(t);

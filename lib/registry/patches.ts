@@ -8,8 +8,7 @@ import {
   serializeDeltaIndex,
 } from '../delta/ocidelta/document.ts';
 import { PanamaxError } from '../errors.ts';
-import { replaceFile, writeChunks } from '../file.ts';
-import { readDocument, verified } from '../oci/blobs.ts';
+import { readDocument } from '../oci/blobs.ts';
 import {
   asArray,
   asRecord,
@@ -23,7 +22,7 @@ import {
 } from '../oci/descriptor.ts';
 import { LAYOUT_MARKER } from '../oci/layoutwriter.ts';
 import type { PatchFormat } from '../store/layout.ts';
-import { listReferrers, type Referrer } from './referrers.ts';
+import type { Referrer } from './referrers.ts';
 import type { Repository } from './registry.ts';
 
 /** Patches beside their target in a registry (docs/formats.md). */
@@ -60,17 +59,9 @@ export interface SourceHint {
 /**
  * Patches to a target, smallest first. What is damaged, of another kind or another image is passed over.
  *
+ * @param referrers of the target
  * @param isWanted leaves out, unread, what is made from something else
  */
-export async function findPatches(
-  repository: Repository,
-  target: Digest,
-  isWanted: (source: SourceHint) => boolean = () => true,
-): Promise<RegistryPatch[]> {
-  return readPatches(repository, target, await listReferrers(repository, target), isWanted);
-}
-
-/** As `findPatches`, of referrers that were listed. */
 export async function readPatches(
   repository: Repository,
   target: Digest,
@@ -177,35 +168,18 @@ async function readPairsOf(
   return pairs;
 }
 
-/** The bytes of a layer, which are verified by who reads to the end. */
-export type OpenLayer = (layer: Descriptor) => AsyncIterable<Uint8Array>;
-
-/**
- * Fetches a patch into a file, which appears whole or not at all; transfers that break off go on where they were. An
- * oci-delta becomes the archive that it was pushed from, bit for bit.
- *
- * @param open for layers that were fetched before
- */
-export async function fetchPatch(
-  repository: Repository,
-  patch: RegistryPatch,
-  path: string,
-  open: OpenLayer = (layer) =>
-    verified(repository.openBlob(layer.digest), layer, `${repository.where} ${layer.digest}`),
-): Promise<void> {
-  await replaceFile(path, async (part) => {
-    if (patch.format === 'xdelta') await writeChunks(part, open(patch.layers[0]!));
-    else await writeDelta(repository, patch, open, part);
-  });
-}
-
 export const blobName = (digest: Digest) => `blobs/sha256/${hexOf(digest)}`;
 
-async function writeDelta(
+/**
+ * Writes the archive that an oci-delta was pushed from, bit for bit, to a new file.
+ *
+ * @param open the bytes of a layer, that were fetched and verified before
+ */
+export async function writeDeltaArchive(
   repository: Repository,
   { artifact, layers }: RegistryPatch,
-  open: OpenLayer,
   path: string,
+  open: (layer: Descriptor) => AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const { bytes } = await repository.getManifest(artifact.digest);
   const fixed = { mtime: new Date(0), uid: 0, gid: 0 };

@@ -97,10 +97,8 @@ export function engineName({ repository, tag, digest }: ReleaseName): string {
  * @throws PanamaxError `bad-patch`
  */
 async function checkPatch(path: string, { manifest, config }: ImageName, limits: Limits): Promise<boolean> {
-  const patch = await openPatch(path, limits);
-  const { target } = patch.format === 'xdelta' ? patch.recipe : patch.delta;
-  const isKnown = canBeExact(patch.format === 'xdelta' ? patch.recipe.target : patch.delta);
-  if (target.manifest === manifest && target.config === config) return isKnown;
+  const { target, layers } = await openPatch(path, limits);
+  if (target.manifest === manifest && target.config === config) return canBeExact({ layers });
   throw new PanamaxError('bad-patch', 'patch of another image', {
     expected: `manifest ${manifest}, image ${config}`,
     found: `manifest ${target.manifest}, image ${target.config}`,

@@ -8,7 +8,13 @@ import { openRepositoryImage, type Image } from '../oci/image.ts';
 import { formatPlatform, machinePlatform } from '../oci/platform.ts';
 import { formatReleaseName } from '../oci/releasename.ts';
 import { readNames } from '../registry/names.ts';
-import { fetchPatch, readPatches, type RegistryPatch, type SourceHint } from '../registry/patches.ts';
+import {
+  isUnusable,
+  readPatches,
+  writeDeltaArchive,
+  type RegistryPatch,
+  type SourceHint,
+} from '../registry/patches.ts';
 import { listReferrers, type Referrer } from '../registry/referrers.ts';
 import type { Repository } from '../registry/registry.ts';
 import { nameStatement } from '../store/name.ts';
@@ -35,32 +41,51 @@ export function registryOrigin(
   known: () => Digest | undefined,
   isWanted: (source: SourceHint) => boolean,
 ): Origin {
+  async function open(reference: string): Promise<Image> {
+    const { limits, signal } = site;
+    const named = { transport: 'docker', path: formatReleaseName(task.name) } as const;
+    const platform = task.platform && { platform: task.platform };
+    return openRepositoryImage(repository, reference, named, { limits, signal, ...platform });
+  }
+
+  async function answerOf(image: Image, referrers: readonly Referrer[]): Promise<Answer> {
+    const read = (isRead: typeof isWanted) =>
+      readPatches(repository, image.manifestDigest, referrers, isRead);
+    let patches = await read(isWanted);
+    // of several images that are one source the annotations do not tell which ones; and others may be built
+    if (patches.length === 0) patches = await read((source) => !isWanted(source));
+    const pullSize = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+    const target = patches.find(({ pair }) => pair)?.pair?.target ?? nameOf(image, pullSize * UNPACKED);
+    return {
+      target: { ...target, config: image.configDigest, layers: layersOf(image) },
+      pullSize,
+      offers: patches.map((patch) => ({
+        ...offerOf(patch, target, pullSize, repository),
+        askSource: async () => askSource(patch),
+      })),
+    };
+  }
+
+  /** The source of a patch, where it is one image, which is beside the target. */
+  async function askSource({ pair }: RegistryPatch): Promise<Answer | undefined> {
+    if (!pair || pair.source.images) return undefined;
+    try {
+      const image = await open(pair.source.manifest);
+      return await answerOf(image, await listReferrers(repository, image.manifestDigest));
+    } catch (error) {
+      if (isUnusable(error)) return undefined;
+      throw error;
+    }
+  }
+
   return {
     label: 'the registry',
     async ask(): Promise<Answer> {
-      const { limits, signal } = site;
       const reference = known() ?? task.name.digest;
-      const path = formatReleaseName(task.name);
-      const image = await openRepositoryImage(
-        repository,
-        reference ?? task.name.tag!,
-        { transport: 'docker', path },
-        { limits, signal, ...(task.platform && { platform: task.platform }) },
-      );
-      const { manifestDigest } = image;
-      const referrers = await listReferrers(repository, manifestDigest);
+      const image = await open(reference ?? task.name.tag!);
+      const referrers = await listReferrers(repository, image.manifestDigest);
       if (reference === undefined) await checkName(task, site, repository, image, referrers);
-      const read = (isRead: typeof isWanted) => readPatches(repository, manifestDigest, referrers, isRead);
-      let patches = await read(isWanted);
-      // of several images that are one source the annotations do not tell which ones
-      if (patches.length === 0) patches = await read((source) => !isWanted(source));
-      const pullSize = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-      const target = patches.find(({ pair }) => pair)?.pair?.target ?? nameOf(image, pullSize * UNPACKED);
-      return {
-        target: { ...target, config: image.configDigest, layers: layersOf(image) },
-        pullSize,
-        offers: patches.map((patch) => offerOf(patch, target, pullSize, repository)),
-      };
+      return answerOf(image, referrers);
     },
   };
 }
@@ -162,7 +187,8 @@ async function fetchDelta(
       await download(reader, { ...layer, key: layer.digest }, part.path, signal);
     }
     await rm(path, { force: true });
-    await fetchPatch(repository, patch, path, ({ digest }) => createReadStream(parts.get(digest)!.path));
+    const open = ({ digest }: { readonly digest: Digest }) => createReadStream(parts.get(digest)!.path);
+    await writeDeltaArchive(repository, patch, path, open);
     for (const part of parts.values()) await part.remove();
   } catch (error) {
     for (const part of parts.values()) await part.release();

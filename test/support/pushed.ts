@@ -15,6 +15,10 @@ export interface Pushed extends SiteStore {
   /** Puts a release under a tag of its own, or another one. */
   push(release: number, tag?: string): Promise<void>;
   publish(release: number | string, ...options: readonly string[]): Promise<void>;
+  /** Publishes the patch from one release alone, from a store of its own. */
+  publishFrom(release: number, source: number, ...options: readonly string[]): Promise<void>;
+  /** Takes a release's manifest out of the registry. */
+  remove(release: number): Promise<void>;
 }
 
 /** @param host of the registry, as names have it */
@@ -44,6 +48,19 @@ export async function pushReleases(
     name,
     options,
     push,
+    async publishFrom(release, source, ...others) {
+      const own = [...options, '--store', join(made.directory, `store-${release}-${source}`)];
+      const [target, from] = [`docker://${name}:${release}`, `docker://${name}:${source}`];
+      await panamaxJson('backfill', target, '--sources', from, ...settings, ...own);
+      await panamaxJson('publish', target, ...own, ...others);
+    },
+    async remove(release) {
+      const { manifestDigest } = made.images[release - 1]!;
+      const { ok } = await fetch(`http://${host}/v2/team/app/manifests/${manifestDigest}`, {
+        method: 'DELETE',
+      });
+      if (!ok) throw new Error('not removed');
+    },
     publish: async (release, ...others) =>
       void (await panamaxJson('publish', `docker://${name}:${release}`, ...options, ...others)),
   };
