@@ -23,6 +23,20 @@ export const SIGN_OPTION: Options = {
   sign: { type: 'string', value: 'KEY', help: 'sign what is published, with a private key of keygen' },
 };
 
+/** Of what is applied at sites. */
+export const SITE_OPTIONS: Options = {
+  uncompressed: {
+    type: 'boolean',
+    help: 'layers as plain tars: faster, but the manifest digest is not kept',
+  },
+  'verify-key': {
+    type: 'string',
+    multiple: true,
+    value: 'PUB',
+    help: 'take nothing that is not signed by one of these keys',
+  },
+};
+
 export const STORE_OPTION: Options = {
   store: {
     type: 'string',

@@ -9,7 +9,7 @@ import { createScratch } from '../../lib/scratch.ts';
 import { readVerifyKeys } from '../../lib/trust/key.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, scratchParent } from '../session.ts';
+import { printResult, scratchParent, SITE_OPTIONS } from '../session.ts';
 
 const USAGE = 'PATCH --source IMAGE --output IMAGE [options]';
 
@@ -30,16 +30,7 @@ export const applyCommand: Command = {
       value: 'IMAGE',
       help: 'oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG], docker-daemon:NAME, containers-storage:NAME, containerd:NAME or stream:FILE',
     },
-    uncompressed: {
-      type: 'boolean',
-      help: 'layers as plain tars: faster, but the manifest digest is not kept',
-    },
-    'verify-key': {
-      type: 'string',
-      multiple: true,
-      value: 'PUB',
-      help: 'only where one of these keys has signed the patch',
-    },
+    ...SITE_OPTIONS,
     descriptor: {
       type: 'string',
       value: 'FILE',

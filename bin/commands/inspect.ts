@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { readOciDelta, type OciDelta } from '../../lib/delta/ocidelta/read.ts';
-import { formatOf, openPatch } from '../../lib/delta/patch.ts';
-import type { Recipe } from '../../lib/delta/recipe.ts';
+import { readOciDelta } from '../../lib/delta/ocidelta/read.ts';
+import { formatOf, openPatch, type PatchSides } from '../../lib/delta/patch.ts';
 import type { Limits } from '../../lib/limits.ts';
 import { canBeExact } from '../../lib/oci/form.ts';
 import { openImage } from '../../lib/oci/image.ts';
@@ -41,11 +40,8 @@ async function isPatch(operand: string, limits: Limits): Promise<boolean> {
 }
 
 async function inspectPatch(args: Arguments, path: string): Promise<void> {
-  const patch = await openPatch(path, args.limits);
+  const { format, source, target, layers } = await openPatch(path, args.limits);
   const { size } = await stat(path);
-  const { format } = patch;
-  const { source, target } = patch.format === 'xdelta' ? patch.recipe : patch.delta;
-  const layers = patch.format === 'xdelta' ? patch.recipe.target.layers : patch.delta.layers;
   const isExact = canBeExact({ layers });
   printResult(
     args,
@@ -65,17 +61,17 @@ async function inspectPatch(args: Arguments, path: string): Promise<void> {
   );
 }
 
-function named({ config, manifest }: { config: string; manifest?: string }): string {
+function named({ config, manifest }: PatchSides['source']): string {
   return `image ${config}, manifest ${manifest ?? 'not said'}`;
 }
 
-function documentsOf(target: Recipe['target'] | OciDelta['target']): object {
+function documentsOf(target: PatchSides['target']): object {
   const { manifest, config, platform } = target;
   const manifestDocument = String(target.manifestDocument);
   return { manifest, manifestDocument, config, configDocument: String(target.configDocument), platform };
 }
 
-function describeLayer(layer: Recipe['target']['layers'][number] | OciDelta['layers'][number]): string {
+function describeLayer(layer: PatchSides['layers'][number]): string {
   if (!('size' in layer)) return layer.kind;
   return `${formatSize(layer.size)} ${describeCompression(layer.compression)}`;
 }

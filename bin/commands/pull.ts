@@ -13,7 +13,7 @@ import { readVerifyKeys } from '../../lib/trust/key.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatShare, formatSize } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, scratchParent } from '../session.ts';
+import { printResult, scratchParent, SITE_OPTIONS } from '../session.ts';
 
 const USAGE = 'NAME [--store STORE] [options]';
 
@@ -45,16 +45,7 @@ export const pullCommand: Command = {
       value: 'IMAGE',
       help: 'write the image there instead of loading it',
     },
-    uncompressed: {
-      type: 'boolean',
-      help: 'layers as plain tars: faster, but the manifest digest is not kept',
-    },
-    'verify-key': {
-      type: 'string',
-      multiple: true,
-      value: 'PUB',
-      help: 'take nothing that is not signed by one of these keys',
-    },
+    ...SITE_OPTIONS,
     'dry-run': { type: 'boolean', help: 'show what would be done' },
     'no-fallback': { type: 'boolean', help: 'fail where no patch does, instead of a pull by the engine' },
     state: {

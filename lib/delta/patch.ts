@@ -59,15 +59,32 @@ async function createOciDelta(task: PatchTask): Promise<void> {
 }
 
 /** What a patch says of itself. */
-export type Patch =
-  | { readonly format: 'xdelta'; readonly path: string; readonly recipe: Recipe }
-  | { readonly format: 'oci-delta'; readonly path: string; readonly delta: OciDelta };
+export type Patch = PatchSides & { readonly path: string } & (
+    | { readonly format: 'xdelta'; readonly recipe: Recipe }
+    | { readonly format: 'oci-delta'; readonly delta: OciDelta }
+  );
+
+/** What all formats say. */
+export interface PatchSides {
+  readonly source: Recipe['source'] | OciDelta['source'];
+  readonly target: Recipe['target'] | OciDelta['target'];
+  /** Of the target, bottom first. */
+  readonly layers: Recipe['target']['layers'] | OciDelta['layers'];
+}
 
 /** @throws PanamaxError `bad-patch` for a damaged patch, or a file that is none; `not-found` */
 export async function openPatch(path: string, limits: Limits): Promise<Patch> {
   const format = await formatOf(path);
-  if (format === 'xdelta') return { format, path, recipe: await readXdelta(path) };
-  if (format === 'oci-delta') return { format, path, delta: await readOciDelta(path, limits) };
+  if (format === 'xdelta') {
+    const recipe = await readXdelta(path);
+    const { source, target } = recipe;
+    return { format, path, recipe, source, target, layers: target.layers };
+  }
+  if (format === 'oci-delta') {
+    const delta = await readOciDelta(path, limits);
+    const { source, target, layers } = delta;
+    return { format, path, delta, source, target, layers };
+  }
   throw new PanamaxError('bad-patch', 'not a patch', { expected: 'VCDIFF or an OCI archive', where: path });
 }
 

@@ -34,8 +34,7 @@ export async function verifyPatchFile(
   if (!pair.patch) throw new PanamaxError('bad-input', 'descriptor of no patch', { where: descriptor });
   verifyPatch({ ...pair, patch: pair.patch }, verify, descriptor);
   const digest = await digestOfFile(patch);
-  const opened = await openPatch(patch, limits);
-  const { source, target } = opened.format === 'xdelta' ? opened.recipe : opened.delta;
+  const { source, target } = await openPatch(patch, limits);
   const said = `${digest} of ${named(target)} from image ${source.config}`;
   const signed = `${pair.patch.digest} of ${named(pair.target)} from image ${pair.source.config}`;
   if (said === signed) return;

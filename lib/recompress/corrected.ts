@@ -115,7 +115,9 @@ async function* pieces(open: () => AsyncIterable<Uint8Array>): AsyncGenerator<Ui
   }
 }
 
-const CHAINS = [32, 2, 8, 128, 512, 4096];
+/** Candidates looked at, from few to many; the search begins at the middle. */
+const CHAINS = [2, 8, 32, 128, 512, 4096];
+const FIRST_CHAIN = 2;
 /** What the beginning takes more than all may take is hopeless from so many times on. */
 const HOPELESS = 3;
 
@@ -128,21 +130,29 @@ const HOPELESS = 3;
  */
 export function nearestSearch(head: Uint8Array, sample: Uint8Array): Search | undefined {
   let best: { readonly search: Search; readonly share: number } | undefined;
-  const attempt = (search: Search) => {
+  const isBetter = (search: Search): boolean => {
     const share = shareOf(search, head, sample);
-    if (!best || share < best.share) best = { search, share };
+    if (best && share >= best.share) return false;
+    best = { search, share };
+    return true;
   };
+  const chain = CHAINS[FIRST_CHAIN]!;
   for (const [key, shorts] of [
     [3, false],
     [4, false],
     [4, true],
   ] as const) {
-    for (const inside of [258, 4]) attempt({ key, shorts, chain: 32, lazyChain: 32, inside });
+    for (const inside of [258, 4]) isBetter({ key, shorts, chain, lazyChain: chain, inside });
   }
-  const { search } = best!;
-  for (const chain of CHAINS) {
-    for (const lazyChain of [chain, chain >> 1]) attempt({ ...search, chain, lazyChain });
+  const withChain = (found: number, share: number): Search => ({
+    ...best!.search,
+    chain: found,
+    lazyChain: found >> share,
+  });
+  for (const chains of [CHAINS.slice(FIRST_CHAIN + 1), CHAINS.slice(0, FIRST_CHAIN).toReversed()]) {
+    for (const found of chains) if (!isBetter(withChain(found, 0))) break;
   }
+  isBetter(withChain(best!.search.chain, 1));
   return best!.share > HOPELESS * MOST_OF_LAYER ? undefined : best!.search;
 }
 

@@ -56,7 +56,8 @@ export function createCorrection(search: Search, choices: Choices, stream: Strea
   });
   const nextToken = createTokenModel(choices, predictor);
   const nextCodes = createCodesModel(choices);
-  const tokens = new Int32Array(MAX_TOKENS);
+  /** Of the block at hand, where it is made. */
+  const made = new Int32Array(to ? MAX_TOKENS : 0);
   let lastCount = 0;
   let emptyBlocks = 0;
 
@@ -97,11 +98,11 @@ export function createCorrection(search: Search, choices: Choices, stream: Strea
     }
   }
 
-  /** Tokens from `at` on, until they are all there or more text is needed. */
-  function run(actual: Int32Array | undefined, at: number, count: number): number {
+  /** Goes through tokens from `at` on, until they are all there or more text is needed. */
+  function run(tokens: Int32Array, at: number, count: number): number {
     let i = at;
     for (; i < count && hasText(); i++) {
-      const token = nextToken(actual?.[i] ?? 0);
+      const token = nextToken(tokens[i]!);
       if (token === undefined) throw new NotDeflate('a match that is none');
       tokens[i] = token;
     }
@@ -111,7 +112,8 @@ export function createCorrection(search: Search, choices: Choices, stream: Strea
 
   function* coded(count: number, actual: { tokens: Int32Array; codes?: BlockCodes } | undefined) {
     const hasCodes = choices.bit(HAS_CODES, actual?.codes ? 1 : 0) === 1;
-    for (let at = 0; (at = run(actual?.tokens, at, count)) < count;) yield 'text' as const;
+    const tokens = actual?.tokens ?? made;
+    for (let at = 0; (at = run(tokens, at, count)) < count;) yield 'text' as const;
     const codes = hasCodes ? nextCodes(tokens, count, actual?.codes) : undefined;
     if (hasCodes && !codes) throw new NotDeflate('codes that are none');
     if (to) writeTokens(to, tokens, count, codes);
