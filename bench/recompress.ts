@@ -64,7 +64,6 @@ const FILTERS: readonly { name: string; command: readonly [string, ...string[]] 
     name: `zlib ${level} of Node`,
     command: [process.execPath, '-e', NODE, String(level)] as const,
   })),
-  { name: 'zopfli (pigz -11)', command: ['pigz', '-c', '-11'] },
   ...[1, 3, 9, 19].map((level) => ({
     name: `zstd -${level}`,
     command: ['zstd', '-qc', `-${level}`] as const,
