@@ -11,6 +11,8 @@ import type { Draft } from './draft.ts';
 
 /** What is judged as one, in bytes. */
 const BLOCK = 1024;
+/** Shorter alignments are no tables. */
+const MIN_LENGTH = 256;
 /** Blocks with fewer differing bytes are in phase. */
 const MIN_DIFFERING = BLOCK / 16;
 /** What another distance has to gain, in equal bytes of a block; what is good for the block before needs less. */
@@ -28,6 +30,10 @@ export function rephased(source: Uint8Array, target: Uint8Array, items: Alignmen
     const end = start + items.length[i]!;
     let begin = start;
     let distance = items.source[i]! - start;
+    if (end - start < MIN_LENGTH) {
+      out.push(start, start + distance, end - start, 0);
+      continue;
+    }
     const found = distance;
     for (let at = start; at < end; at += BLOCK) {
       const size = Math.min(BLOCK, end - at);
