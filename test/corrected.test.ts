@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { openSync, readSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { deflateRawSync, gunzipSync, gzipSync } from 'node:zlib';
+import { constants, deflateRawSync, gunzipSync, gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { createChoiceReader, createChoiceWriter, type Choices } from '../lib/recompress/choices.ts';
 import { createCompressor } from '../lib/recompress/compressor.ts';
@@ -170,6 +170,11 @@ test('a stream that has no correction', async () => {
     const streams = { blob: () => inPieces(bytes), text: () => inPieces(content) };
     assert.equal(await correct(streams, SEARCH, Infinity), undefined, what);
   }
+});
+
+test('a way to search is found for little text, too', () => {
+  const little = Buffer.from(random.text(3000));
+  assert.ok(nearestSearch(gzipSync(little, { strategy: constants.Z_RLE }), little));
 });
 
 test('a correction over its bound is given up', async () => {

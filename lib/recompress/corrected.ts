@@ -129,11 +129,11 @@ const HOPELESS = 3;
  * @returns undefined where none is near
  */
 export function nearestSearch(head: Uint8Array, sample: Uint8Array): Search | undefined {
-  let best: { readonly search: Search; readonly share: number } | undefined;
+  let best: { readonly search: Search; readonly trial: Trial } | undefined;
   const isBetter = (search: Search): boolean => {
-    const share = shareOf(search, head, sample);
-    if (best && share >= best.share) return false;
-    best = { search, share };
+    const trial = attempt(search, head, sample);
+    if (best && trial.size >= best.trial.size) return false;
+    best = { search, trial };
     return true;
   };
   const chain = CHAINS[FIRST_CHAIN]!;
@@ -153,11 +153,18 @@ export function nearestSearch(head: Uint8Array, sample: Uint8Array): Search | un
     for (const found of chains) if (!isBetter(withChain(found, 0))) break;
   }
   isBetter(withChain(best!.search.chain, 1));
-  return best!.share > HOPELESS * MOST_OF_LAYER ? undefined : best!.search;
+  const { search, trial } = best!;
+  return trial.size > HOPELESS * mostFor(trial.read) ? undefined : search;
 }
 
-/** Size of a correction of the beginning, in parts of it. */
-function shareOf(search: Search, head: Uint8Array, sample: Uint8Array): number {
+interface Trial {
+  /** Of the correction of the beginning, in bytes; infinite where it has none. */
+  readonly size: number;
+  /** Bytes of the stream that were read for it. */
+  readonly read: number;
+}
+
+function attempt(search: Search, head: Uint8Array, sample: Uint8Array): Trial {
   const reader = createBlockReader();
   const choices = createChoiceWriter();
   const { predictor, steps } = createCorrection(search, choices, { from: reader });
@@ -172,9 +179,9 @@ function shareOf(search: Search, head: Uint8Array, sample: Uint8Array): number {
     }
   } catch (error) {
     if (!(error instanceof NotDeflate)) throw error;
-    return Infinity;
+    return { size: Infinity, read: 0 };
   }
-  return choices.size / (head.length - left.stream.length);
+  return { size: choices.size, read: head.length - left.stream.length };
 }
 
 /** How large a correction of a layer may be, in bytes. */
