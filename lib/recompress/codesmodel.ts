@@ -1,6 +1,15 @@
 import type { Choices } from './choices.ts';
-import { RUN_EXTRA_BITS, RUN_LEAST, type BlockCodes, type RunItem } from './inflate.ts';
-import { countCodes, END_OF_BLOCK, LITERAL_COUNT, OFFSET_COUNT, RUN_COUNT, RUN_ORDER } from './symbols.ts';
+import type { BlockCodes, RunItem } from './inflate.ts';
+import {
+  countCodes,
+  END_OF_BLOCK,
+  LITERAL_COUNT,
+  OFFSET_COUNT,
+  RUN_COUNT,
+  RUN_EXTRA_BITS,
+  RUN_LEAST,
+  RUN_ORDER,
+} from './symbols.ts';
 import { buildTree, type ZlibTree } from './zlibtree.ts';
 
 /**

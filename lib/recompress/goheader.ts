@@ -1,5 +1,6 @@
 import type { BitWriter } from './bits.ts';
 import { bitLength, generateCodes } from './gohuffman.ts';
+import { RUN_COUNT, RUN_EXTRA_BITS, RUN_ORDER } from './symbols.ts';
 
 /** The header of a block with codes of its own (RFC 1951, section 3.2.7), with run lengths as Go's encoders choose them. */
 export interface DynamicHeader {
@@ -10,14 +11,9 @@ export interface DynamicHeader {
   write(out: BitWriter): void;
 }
 
-const SYMBOL_COUNT = 19;
-const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-/** Extra bits by symbol from 16 on. */
-const EXTRA = [2, 3, 7];
-
 export function createDynamicHeader(): DynamicHeader {
-  const codes = new Int32Array(SYMBOL_COUNT);
-  const frequencies = new Int32Array(SYMBOL_COUNT);
+  const codes = new Int32Array(RUN_COUNT);
+  const frequencies = new Int32Array(RUN_COUNT);
   /** Symbols, and behind those from 16 on the value of their extra bits. */
   let symbols: number[] = [];
   let literals = 0;
@@ -73,9 +69,9 @@ export function createDynamicHeader(): DynamicHeader {
         run = 1;
       }
       emitRun(length, run);
-      generateCodes(frequencies, SYMBOL_COUNT, 7, codes);
-      codeCount = SYMBOL_COUNT;
-      while (codeCount > 4 && frequencies[ORDER[codeCount - 1]!] === 0) codeCount--;
+      generateCodes(frequencies, RUN_COUNT, 7, codes);
+      codeCount = RUN_COUNT;
+      while (codeCount > 4 && frequencies[RUN_ORDER[codeCount - 1]!] === 0) codeCount--;
     },
     size: () =>
       3 +
@@ -83,7 +79,7 @@ export function createDynamicHeader(): DynamicHeader {
       5 +
       4 +
       3 * codeCount +
-      bitLength(frequencies, SYMBOL_COUNT, codes) +
+      bitLength(frequencies, RUN_COUNT, codes) +
       2 * frequencies[16]! +
       3 * frequencies[17]! +
       7 * frequencies[18]!,
@@ -92,11 +88,11 @@ export function createDynamicHeader(): DynamicHeader {
       out.bits(literals - 257, 5);
       out.bits(offsets - 1, 5);
       out.bits(codeCount - 4, 4);
-      for (let i = 0; i < codeCount; i++) out.bits(codes[ORDER[i]!]! >>> 16, 3);
+      for (let i = 0; i < codeCount; i++) out.bits(codes[RUN_ORDER[i]!]! >>> 16, 3);
       for (let i = 0; i < symbols.length; i++) {
         const symbol = symbols[i]!;
         out.code(codes[symbol]!);
-        if (symbol >= 16) out.bits(symbols[++i]!, EXTRA[symbol - 16]!);
+        if (symbol >= 16) out.bits(symbols[++i]!, RUN_EXTRA_BITS[symbol - 16]!);
       }
     },
   };

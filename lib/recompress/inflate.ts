@@ -9,6 +9,8 @@ import {
   OFFSET_COUNT,
   OFFSET_EXTRA,
   RUN_COUNT,
+  RUN_EXTRA_BITS,
+  RUN_LEAST,
   RUN_ORDER,
 } from './symbols.ts';
 
@@ -67,9 +69,6 @@ export const MAX_TOKENS = 1 << 20;
 const MAX_HELD = 8 * 1024 ** 2;
 const MAX_BITS = 15;
 const RUN_BITS = 7;
-/** Of run items 16, 17 and 18: extra bits, and the shortest run. */
-export const RUN_EXTRA_BITS = [2, 3, 7];
-export const RUN_LEAST = [3, 3, 11];
 
 export function createBlockReader(): BlockReader {
   let held = new Uint8Array(1 << 20);

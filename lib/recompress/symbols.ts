@@ -4,8 +4,12 @@
 export const LITERAL_COUNT = 286;
 export const OFFSET_COUNT = 30;
 export const END_OF_BLOCK = 256;
-/** Codes of lengths of codes, and the order in which their own lengths are written (section 3.2.7). */
+/** Codes of lengths of codes (section 3.2.7). */
 export const RUN_COUNT = 19;
+/** Of those from 16 on, which stand for runs: extra bits, and the shortest run. */
+export const RUN_EXTRA_BITS = [2, 3, 7];
+export const RUN_LEAST = [3, 3, 11];
+/** In which their own lengths are written. */
 export const RUN_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 export const MAX_STORED = 65535;
 export const MAX_MATCH = 258;

@@ -4,8 +4,11 @@ import {
   END_OF_BLOCK,
   LENGTH_EXTRA,
   LITERAL_COUNT,
+  MAX_STORED,
   OFFSET_COUNT,
   OFFSET_EXTRA,
+  RUN_COUNT,
+  RUN_ORDER,
 } from './symbols.ts';
 import { buildTree, type ZlibTree } from './zlibtree.ts';
 
@@ -19,10 +22,6 @@ export type ZlibBlockWriter = (
   input: Uint8Array | undefined,
   isLast: boolean,
 ) => void;
-
-const RUN_COUNT = 19;
-const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-const MAX_STORED = 65535;
 
 export function createZlibBlockWriter(out: BitWriter): ZlibBlockWriter {
   const literalFrequencies = new Int32Array(LITERAL_COUNT);
@@ -61,7 +60,7 @@ export function createZlibBlockWriter(out: BitWriter): ZlibBlockWriter {
     for (const { symbol } of items) runFrequencies[symbol]!++;
     buildTree(runFrequencies, 7, runs);
     let runCount = RUN_COUNT;
-    while (runCount > 3 && runs.codes[ORDER[runCount - 1]!] === 0) runCount--;
+    while (runCount > 3 && runs.codes[RUN_ORDER[runCount - 1]!] === 0) runCount--;
     dynamicBits += 3 * runCount + 5 + 5 + 4;
     for (const { symbol, extraBits } of items) dynamicBits += (runs.codes[symbol]! >>> 16) + extraBits;
     const fixedBytes = (fixedBits + 3 + 7) >> 3;
@@ -81,7 +80,7 @@ export function createZlibBlockWriter(out: BitWriter): ZlibBlockWriter {
     out.bits(literals.maxCode + 1 - 257, 5);
     out.bits(offsets.maxCode, 5);
     out.bits(runCount - 4, 4);
-    for (let i = 0; i < runCount; i++) out.bits(runs.codes[ORDER[i]!]! >>> 16, 3);
+    for (let i = 0; i < runCount; i++) out.bits(runs.codes[RUN_ORDER[i]!]! >>> 16, 3);
     for (const { symbol, extra, extraBits } of items) {
       out.code(runs.codes[symbol]!);
       out.bits(extra, extraBits);
