@@ -18,7 +18,7 @@ process.stdout.write(
 );
 process.stdout.write('| ---: | ---: | ---: | ---: | ---: | ---: |\n');
 for (const size of sizes.length > 0 ? sizes.map(Number) : [10_000, 100_000, 1_000_000]) {
-  await redis.flushall('ASYNC');
+  await redis.flushall('SYNC');
   const before = await usedMemory();
   const index = createForest(redisForest(connection, { name: 'made up' }));
   const started = performance.now();
@@ -59,7 +59,7 @@ for (const size of sizes.length > 0 ? sizes.map(Number) : [10_000, 100_000, 1_00
     `| ${size} | ${added.toFixed(0)} s | ${memory.toFixed(0)} | ${ms(0.5)} | ${ms(0.99)} | ${recall} |\n`,
   );
 }
-await redis.flushall('ASYNC');
+await redis.flushall('SYNC');
 redis.disconnect();
 
 /** By comparing every image with every query. */
