@@ -90,6 +90,36 @@ test('the most valuable come first, those without value not at all', () => {
   assert.deepEqual(bytes, { withoutPatches: 10_100 + 110_100, withPatches: 2010 + 110_100 });
 });
 
+test('what would serve nobody in the end makes room for others', () => {
+  const sets = [
+    { images: ['x', 'a'], sites: 1 },
+    { images: ['x', 'b'], sites: 1 },
+  ];
+  const pullSizes = new Map([
+    ['t', 100],
+    ['u', 100],
+  ]);
+  // worth most at first, and nothing once the next two are there
+  const possible = [patch('x', 't', 50), patch('a', 't', 10), patch('b', 't', 10), patch('a', 'u', 70)];
+  const { patches, bytes } = planPatches(sets, pullSizes, possible, { pairs: 3 });
+  assert.deepEqual(
+    patches.map(({ source, target, saves }) => [source, target, saves]),
+    [
+      ['a', 't', 90],
+      ['b', 't', 90],
+      ['a', 'u', 30],
+    ],
+  );
+  assert.equal(bytes.withPatches, 10 + 10 + 70 + 100);
+  // where nothing else is to be made of the room, it is left
+  const few = planPatches(sets, new Map([['t', 100]]), possible.slice(0, 3), { seconds: 3 });
+  assert.deepEqual(
+    few.patches.map(({ source }) => source),
+    ['a', 'b'],
+  );
+  assert.equal(few.seconds, 2);
+});
+
 test('what exists already serves, and leads on', () => {
   const sets = [
     { images: ['r1'], sites: 100 },

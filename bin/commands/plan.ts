@@ -126,7 +126,7 @@ async function plan(args: Arguments, context: StageContext): Promise<void> {
   ]);
   const table = formatTable([['TARGET', 'SOURCE', 'SITES', 'PATCH', 'SAVES', 'CPU'], ...rows], 2);
   const summary =
-    `${named.length} patches, ${seconds.toFixed(0)} s of processor time: ` +
+    `${named.length} ${named.length === 1 ? 'patch' : 'patches'}, ${seconds.toFixed(0)} s of processor time: ` +
     `${formatSize(bytes.withPatches)} over all links instead of ${formatSize(bytes.withoutPatches)}`;
   printResult(args, { format, patches: named, seconds, bytes }, `${table}\n${summary}`);
 }

@@ -69,12 +69,47 @@ export function planPatches(
   existing: readonly ExistingPatch[] = [],
 ): PatchPlan {
   const inventory = { sets, pullSizes, existing };
-  if ('pairs' in budget) return greedy(inventory, possible, budget.pairs, () => 1);
+  if ('pairs' in budget)
+    return withoutIdle(possible, (some) => greedy(inventory, some, budget.pairs, () => 1));
   const costOf = ({ seconds }: PossiblePatch) => Math.max(seconds, 0.1);
-  const perCost = greedy(inventory, possible, budget.seconds, costOf);
+  const perCost = withoutIdle(possible, (some) => greedy(inventory, some, budget.seconds, costOf));
   const affordable = possible.filter((patch) => costOf(patch) <= budget.seconds);
-  const whatever = greedy(inventory, affordable, budget.seconds, costOf, true);
-  return whatever.bytes.withPatches < perCost.bytes.withPatches ? whatever : perCost;
+  const whatever = withoutIdle(affordable, (some) => greedy(inventory, some, budget.seconds, costOf, true));
+  return isBetter(whatever, perCost) ? whatever : perCost;
+}
+
+/** A plan, and what it was made of. */
+interface Draft extends PatchPlan {
+  readonly chosen: readonly PossiblePatch[];
+  /** Of the chosen those that serve no site any more, since all have something better. */
+  readonly idle: ReadonlySet<PossiblePatch>;
+}
+
+/**
+ * What is worth much at first may serve nobody once others are there. Without that there is room for more: planned again
+ * as long as it helps; in the end what serves nobody is left out.
+ */
+function withoutIdle(
+  possible: readonly PossiblePatch[],
+  plan: (possible: readonly PossiblePatch[]) => Draft,
+): PatchPlan {
+  let best = plan(possible);
+  let rest = possible;
+  for (let last = best; last.idle.size > 0;) {
+    const { idle } = last;
+    rest = rest.filter((patch) => !idle.has(patch));
+    last = plan(rest);
+    if (!isBetter(last, best)) break;
+    best = last;
+  }
+  if (best.idle.size > 0) best = plan(best.chosen.filter((patch) => !best.idle.has(patch)));
+  const { patches, seconds, bytes } = best;
+  return { patches, seconds, bytes };
+}
+
+function isBetter(a: PatchPlan, b: PatchPlan): boolean {
+  const less = a.bytes.withPatches - b.bytes.withPatches;
+  return less < 0 || (less === 0 && a.seconds < b.seconds);
 }
 
 interface Inventory {
@@ -89,7 +124,7 @@ function greedy(
   budget: number,
   costOf: (patch: PossiblePatch) => number,
   byBenefit = false,
-): PatchPlan {
+): Draft {
   const holdersOf = findHolders(sets, existing);
   // what each set's sites move for each target now; 0 where they hold it
   const moved = new Map<string, Float64Array>();
@@ -138,6 +173,7 @@ function greedy(
     if (saves > 0) queue.push({ patch, cost: costOf(patch), bound: saves });
   }
   const patches: PlannedPatch[] = [];
+  const chosen: PossiblePatch[] = [];
   let left = budget;
   let seconds = 0;
   for (let top = queue.pop(); top; top = queue.pop()) {
@@ -151,11 +187,17 @@ function greedy(
     }
     const { patch } = top;
     apply(patch);
+    chosen.push(patch);
     patches.push({ ...patch, saves, sites });
     left -= top.cost;
     seconds += patch.seconds;
   }
-  return { patches, seconds, bytes: { withoutPatches, withPatches: total() } };
+  const serves = (patch: PossiblePatch) => {
+    const row = moved.get(patch.target)!;
+    return holdersOf(patch).some(({ set, before }) => row[set] === before + patch.size);
+  };
+  const idle = new Set(chosen.filter((patch) => !serves(patch)));
+  return { patches, seconds, bytes: { withoutPatches, withPatches: total() }, chosen, idle };
 }
 
 /** A set of sites that have an image, or can build it. */

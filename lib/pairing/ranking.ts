@@ -48,7 +48,7 @@ export interface Ranking {
 }
 
 /** Of the formula, too: rankings of another version are made anew. */
-export const RANKING_VERSION = 4;
+export const RANKING_VERSION = 5;
 
 /** Of a pull, at most, for a patch to be worth its making. */
 const WORTH = 0.95;
