@@ -210,14 +210,19 @@ describe('diff, inspect, apply', () => {
     const [directory, old, target] = await twoReleases(t);
     const patch = join(directory, 'patch');
     const made = await panamax('diff', old, target, '-o', patch);
+    const figures = '^.*patch: [\\d.]+ kB, [\\d.]+ % of the [\\d.]+ kB that a pull moves, in [\\d.]+ s';
+    assert.match(made.stdout, new RegExp(`${figures}\\n$`));
+    const other = join(directory, 'zstd');
+    await writeRelease(other, 1, 2, { compression: 'zstd' });
+    const lost = await panamax('diff', old, other, '-o', `${patch}.zstd`);
     assert.match(
-      made.stdout,
-      /^.*patch: [\d.]+ kB, [\d.]+ % of the [\d.]+ kB that a pull moves, in [\d.]+ s; the manifest digest is not kept\n$/,
+      lost.stdout,
+      new RegExp(`${figures.replace('patch', 'patch.zstd')}; the manifest digest is not kept\\n$`),
     );
     const inspected = await panamax('inspect', patch);
     assert.match(inspected.stdout, /^format +xdelta\nsize +[\d.]+ kB\nsource +image sha256:/);
     for (const [output, shown] of [
-      [`oci:${directory}/new`, /new: image sha256:\w{64}\n$/],
+      [`oci:${directory}/new`, /new: image sha256:\w{64}, manifest sha256:\w{64}\n$/],
       [`stream:${directory}/new.stream`, /new.stream: layer stream of image sha256:\w{64}\n$/],
     ] as const) {
       const applied = await panamax('apply', patch, '-s', old, '-o', output);
