@@ -28,6 +28,7 @@ the queue has them, and as it comes. Figures are printed as Markdown.
 
   --top K             patches for each image (default: 3)
   --scratch-size SIZE of the worker; again for more than one (default: 1500M)
+  --unpack-only       make no patches, which takes most of the time: the same is unpacked
   --effort EFFORT     ${EFFORTS.join(', ')} (default: fast)
   --dir DIR           for the store and for scratch (default: TMPDIR)
 `;
@@ -61,6 +62,7 @@ async function main(): Promise<void> {
       top: { ...text, default: '3' },
       'scratch-size': { ...text, multiple: true, default: ['1500M'] },
       effort: { ...text, default: 'fast' },
+      'unpack-only': { type: 'boolean', default: false },
       dir: { ...text, default: tmpdir() },
       help: { type: 'boolean', default: false },
     },
@@ -85,7 +87,7 @@ async function main(): Promise<void> {
       for (const made of ['patches', 'index']) await rm(join(store, made), { recursive: true, force: true });
       const started = performance.now();
       const unpacked = await withContext(scratch.path, store, parseSize(size, '--scratch-size'), (context) =>
-        makeAll(ordered, values.effort as Effort, context),
+        makeAll(ordered, values['unpack-only'] ? undefined : (values.effort as Effort), context),
       );
       const seconds = (performance.now() - started) / 1000;
       const figures = [
@@ -142,7 +144,12 @@ async function rank(layouts: readonly string[], top: number, context: StageConte
   return pairs;
 }
 
-async function makeAll(pairs: readonly Pair[], effort: Effort, context: StageContext): Promise<Unpacked> {
+/** @param effort without one a pair is over once its images are unpacked */
+async function makeAll(
+  pairs: readonly Pair[],
+  effort: Effort | undefined,
+  context: StageContext,
+): Promise<Unpacked> {
   const unpacked: Unpacked = { count: 0, fetched: 0, written: 0, seconds: 0 };
   const compressed = new Map<string, number>();
   for (const { target, source } of pairs) {
@@ -157,8 +164,8 @@ async function makeAll(pairs: readonly Pair[], effort: Effort, context: StageCon
   }
   const layers: LayerCache = {
     ...context.layers,
-    lease: (request) =>
-      context.layers.lease({
+    async lease(request) {
+      const lease = await context.layers.lease({
         ...request,
         images: request.images.map((image) => ({
           ...image,
@@ -172,20 +179,29 @@ async function makeAll(pairs: readonly Pair[], effort: Effort, context: StageCon
             return stream;
           },
         })),
-      }),
+      });
+      if (effort !== undefined) return lease;
+      lease[Symbol.dispose]();
+      throw new EnoughError();
+    },
   };
   for (const { target, source, predicted } of pairs) {
     const input = {
       sources: [source],
       target,
       formats: ['xdelta'] as const,
-      effort,
+      effort: effort ?? 'fast',
       predictedPatchSize: predicted,
     };
-    await deltaStage(input, { ...context, layers });
+    await deltaStage(input, { ...context, layers }).catch((error: unknown) => {
+      if (!(error instanceof EnoughError)) throw error;
+    });
   }
   return unpacked;
 }
+
+/** The images of a pair are unpacked. */
+class EnoughError extends Error {}
 
 /** The same each time. */
 function shuffled<Item>(list: readonly Item[]): Item[] {
