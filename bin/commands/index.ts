@@ -1,7 +1,7 @@
+import { PanamaxError } from '../../lib/errors.ts';
+import { isDigest, type Digest } from '../../lib/oci/descriptor.ts';
 import { openImage } from '../../lib/oci/image.ts';
 import { parseReference } from '../../lib/oci/reference.ts';
-import { PanamaxError } from '../../lib/errors.ts';
-import type { Digest } from '../../lib/oci/descriptor.ts';
 import type { SimilarityIndex } from '../../lib/pairing/forest.ts';
 import type { StageContext } from '../../lib/run/context.ts';
 import { rebuildIndex } from '../../workers/sketch.ts';
@@ -64,6 +64,7 @@ async function remove(
   const removed: Digest[] = [];
   for (const image of images) {
     const options = { ...args.platform, limits, scratch, signal };
+    // an image that is gone can only be named so
     const manifest = isDigest(image)
       ? image
       : (await openImage(await parseReference(image), options)).manifestDigest;
@@ -71,9 +72,4 @@ async function remove(
     removed.push(manifest);
   }
   return removed;
-}
-
-/** An image that is gone can only be named so. */
-function isDigest(text: string): text is Digest {
-  return /^sha256:[0-9a-f]{64}$/.test(text);
 }
