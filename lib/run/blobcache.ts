@@ -1,5 +1,6 @@
 import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unlessAborted } from '../abort.ts';
 import { keptName } from '../oci/blobs.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
 import { openImage, type ImageOptions, type Layer } from '../oci/image.ts';
@@ -54,7 +55,7 @@ export function createBlobCache(directory: string, maxSize: number): BlobCache {
   async function fetchOnce(name: string, { blob }: Pick<Layer, 'blob'>, signal: AbortSignal): Promise<void> {
     for (let known = coming.get(name); known; known = coming.get(name)) {
       // what has stopped another job does not stop this one
-      if (await hasWorked(known)) return;
+      if (await unlessAborted(hasWorked(known), signal)) return;
     }
     const fetch = async () => {
       if (await isThere(join(directory, name))) return;

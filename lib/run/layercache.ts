@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unlessAborted } from '../abort.ts';
 import type { LayerStream } from '../delta/alignment.ts';
 import { PanamaxError } from '../errors.ts';
 import { isThere } from '../scratch.ts';
@@ -306,16 +307,4 @@ function once(action: () => void): () => void {
     isDone = true;
     action();
   };
-}
-
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const stop = () => reject(signal.reason as Error);
-  if (signal.aborted) stop();
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }
