@@ -5,7 +5,7 @@ import type { S3Access } from './credentials.ts';
 import { createRetry, retrying } from './retry.ts';
 import { bucketOf, makeBucket, sweepUploads, type Patience } from './s3bucket.ts';
 import { download, type Download } from './s3download.ts';
-import { isMissing, isTransient, storeError } from './s3errors.ts';
+import { isMissing, storeError } from './s3errors.ts';
 import { uploadBytes, uploadFile, verifyUpload, type Upload } from './s3upload.ts';
 import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, tooLarge, type Store } from './store.ts';
 
@@ -57,11 +57,12 @@ export async function openS3Store(
     return prefix + key;
   };
 
-  /** Why there was no answer, where that can be told. */
+  /** Why there was no answer, where that can be told: a server that wants TLS ends connections that are begun without. */
   async function explained(error: unknown): Promise<never> {
     const { endpoint } = access;
     const isPlain = endpoint.protocol === 'http:' && endpoint.port !== '';
-    if (!isPlain || !isTransient(error) || !(await speaksTls(endpoint, firstContact.connect))) throw error;
+    const isEnded = /^(ECONNRESET$|HPE_)/.test((error as NodeJS.ErrnoException).code ?? '');
+    if (!isPlain || !isEnded || !(await speaksTls(endpoint, firstContact.connect))) throw error;
     const problem = 'the server speaks TLS: https:// rather than http://?';
     throw new PanamaxError('io', problem, { where, isFinal: true }, { cause: error });
   }
