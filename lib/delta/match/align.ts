@@ -5,9 +5,11 @@ import { rephased } from './phase.ts';
 import {
   indexSeeds,
   indexUnmarked,
+  isTagged,
   MAX_ENTRIES,
+  offsetOf,
   SEED,
-  seedSlot,
+  seedHash,
   SeedTables,
   type SeedIndex,
 } from './seedindex.ts';
@@ -121,9 +123,9 @@ function viewOf(bytes: Uint8Array): DataView {
 /** @param guide alignments of an earlier scan, whose distances are tried beside the seeds */
 function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | undefined, out: Draft): Draft {
   const { source, target, sourceView, targetView } = sides;
-  const { head, next, at: places, step, shift } = index;
+  const { step, shift, starts, entries } = index;
   out.clear();
-  const end = target.length - SEED;
+  const last = target.length - SEED;
   // a fine index finds nearly as much from some places of the target; both are without a common factor
   const stride = step === 1 ? 4 : step <= 4 ? 3 : 1;
   let guided = 0;
@@ -132,7 +134,7 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
   let begin = 0;
   let anchor = 0;
   let t = 0;
-  while (t <= end) {
+  while (t <= last) {
     if (anchor > 0) {
       const run = commonLength(source, t + distance, target, t);
       if (run >= RUN) {
@@ -156,10 +158,13 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
         }
       }
     }
-    let entry = head[seedSlot(low, high, shift)]!;
-    for (let tries = 0; entry !== 0 && tries < maxChain; tries++) {
-      const s = places ? places[entry - 1]! : (entry - 1) * step;
-      entry = next[entry - 1]!;
+    const hash = seedHash(low, high);
+    const slot = hash >>> shift;
+    const end = Math.min(starts[slot + 1]!, starts[slot]! + maxChain);
+    for (let i = starts[slot]!; i < end; i++) {
+      const entry = entries[i]!;
+      if (!isTagged(entry, hash, shift)) continue;
+      const s = offsetOf(entry);
       if (s - t === distance) continue;
       if (sourceView.getInt32(s, true) !== low || sourceView.getInt32(s + 4, true) !== high) continue;
       const length = SEED + commonLength(source, s + SEED, target, t + SEED);

@@ -5,28 +5,31 @@ export const SEED = 8;
 export const MAX_ENTRIES = 2 ** 23;
 /** Of the number of slots, as a power of two. Entries and slots take 4 bytes each. */
 const MAX_BITS = 23;
+/** An entry is an offset and, above it, hash bits that the slot does not tell. */
+const OFFSET_BITS = 25;
+const TAG_BITS = 32 - OFFSET_BITS;
+/** The largest buffer, in bytes. */
+export const MAX_INDEXED = 2 ** OFFSET_BITS;
 
 /**
- * An index of 8-byte seeds: `head[slot]` is 1 + the number of the first entry with that hash, `next[entry]` links
- * the others, in the order of the buffer. `at[entry]` is where it stands, or entry * step where there is no `at`.
- * It is valid until its tables are used for another.
+ * An index of 8-byte seeds. What has one hash stands together in the order of the buffer, so that a look-up that finds
+ * nothing takes two accesses to memory: entries[starts[slot], starts[slot + 1]). It is valid until its tables are used
+ * for another.
  */
 export interface SeedIndex {
-  readonly shift: number;
+  /** Bytes of the buffer from one entry to the next at least. */
   readonly step: number;
-  readonly head: Int32Array;
-  readonly next: Int32Array;
-  readonly at: Int32Array | undefined;
+  readonly shift: number;
+  readonly starts: Int32Array;
+  readonly entries: Int32Array;
 }
+
+/** A stretch of offsets, step by step. */
+type Range = readonly [start: number, end: number];
 
 /** Indexes every `step`-th offset of the whole buffer. */
 export function indexSeeds(data: DataView, step: number, tables: SeedTables): SeedIndex {
-  const count = data.byteLength < SEED ? 0 : Math.floor((data.byteLength - SEED) / step) + 1;
-  const { head, next, shift } = tables.for(count);
-  for (let entry = count - 1, before = -1; entry >= 0; entry--) {
-    before = enter(head, next, entry, slotAt(data, entry * step, shift), before);
-  }
-  return { shift, step, head, next, at: undefined };
+  return tables.index(data, [[0, data.byteLength - SEED + 1]], step);
 }
 
 /** Indexes the offsets in blocks of `blockSize` bytes that are not marked; coarser where there are too many. */
@@ -37,59 +40,82 @@ export function indexUnmarked(
   maxEntries: number,
   tables: SeedTables,
 ): SeedIndex {
-  let blocks = 0;
-  for (const mark of marked) if (mark === 0) blocks++;
-  let step = 1;
-  while ((blocks * blockSize) / step > maxEntries) step *= 2;
-  const at = tables.places;
-  const last = data.byteLength - SEED;
-  let count = 0;
+  const ranges: Range[] = [];
+  const last = data.byteLength - SEED + 1;
+  let size = 0;
   for (let block = 0; block < marked.length; block++) {
     if (marked[block] !== 0) continue;
-    const end = Math.min((block + 1) * blockSize, last + 1);
-    for (let offset = block * blockSize; offset < end; offset += step) at[count++] = offset;
+    const first = block;
+    while (block < marked.length && marked[block] === 0) block++;
+    ranges.push([first * blockSize, Math.min(block * blockSize, last)]);
+    size += (block - first) * blockSize;
   }
-  const { head, next, shift } = tables.for(count);
-  for (let entry = count - 1, before = -1; entry >= 0; entry--) {
-    before = enter(head, next, entry, slotAt(data, at[entry]!, shift), before);
-  }
-  return { shift, step, head, next, at };
+  let step = 1;
+  while (size / step > maxEntries) step *= 2;
+  return tables.index(data, ranges, step);
 }
 
 /** What the tables of an index take at most, in bytes. */
-export const MAX_INDEX_SIZE = 4 * (2 ** MAX_BITS + 2 * MAX_ENTRIES);
+export const MAX_INDEX_SIZE = 4 * (2 ** MAX_BITS + 2 + MAX_ENTRIES);
 
 /** The memory of one index after the other. */
 export class SeedTables {
-  readonly #heads: Int32Array;
-  readonly #nexts: Int32Array;
-  readonly places: Int32Array;
+  readonly #starts: Int32Array;
+  readonly #entries: Int32Array;
 
   constructor(memory = new ArrayBuffer(MAX_INDEX_SIZE), offset = 0) {
-    this.#heads = new Int32Array(memory, offset, 2 ** MAX_BITS);
-    this.#nexts = new Int32Array(memory, offset + 4 * 2 ** MAX_BITS, MAX_ENTRIES);
-    this.places = new Int32Array(memory, offset + 4 * (2 ** MAX_BITS + MAX_ENTRIES), MAX_ENTRIES);
+    this.#starts = new Int32Array(memory, offset, 2 ** MAX_BITS + 2);
+    this.#entries = new Int32Array(memory, offset + 4 * (2 ** MAX_BITS + 2), MAX_ENTRIES);
   }
 
-  for(count: number): { head: Int32Array; next: Int32Array; shift: number } {
+  /** Sorts the offsets by slot: they are counted first, then put where they belong. */
+  index(data: DataView, ranges: readonly Range[], step: number): SeedIndex {
+    let count = 0;
+    for (const [start, end] of ranges) count += Math.max(0, Math.ceil((end - start) / step));
     const bits = Math.min(MAX_BITS, Math.max(8, Math.floor(Math.log2(count + 1))));
-    const head = this.#heads.subarray(0, 2 ** bits).fill(0);
-    return { head, next: this.#nexts.subarray(0, count), shift: 32 - bits };
+    const shift = 32 - bits;
+    // one more than the slots while they are counted, and another for the end of the last
+    const starts = this.#starts.subarray(0, 2 ** bits + 2).fill(0);
+    const entries = this.#entries;
+    for (const [start, end] of ranges) {
+      for (let at = start, before = -1; at < end; at += step) {
+        const slot = hashAt(data, at) >>> shift;
+        if (slot !== before) starts[slot + 2]!++;
+        before = slot;
+      }
+    }
+    for (let slot = 2; slot < starts.length; slot++) starts[slot]! += starts[slot - 1]!;
+    for (const [start, end] of ranges) {
+      for (let at = start, before = -1; at < end; at += step) {
+        const hash = hashAt(data, at);
+        const slot = hash >>> shift;
+        // of a run of equal seeds only the first is entered
+        if (slot !== before) entries[starts[slot + 1]!++] = at | (tagOf(hash, shift) << OFFSET_BITS);
+        before = slot;
+      }
+    }
+    return { step, shift, starts, entries };
   }
 }
 
-/** Returns the slot. Of a run of equal seeds only the first and the last stay in the chain. */
-function enter(head: Int32Array, next: Int32Array, entry: number, slot: number, before: number): number {
-  next[entry] = slot === before && head[slot] === entry + 2 && entry > 0 ? next[entry + 1]! : head[slot]!;
-  head[slot] = entry + 1;
-  return slot;
+export function offsetOf(entry: number): number {
+  return entry & (MAX_INDEXED - 1);
 }
 
-function slotAt(data: DataView, offset: number, shift: number): number {
-  return seedSlot(data.getInt32(offset, true), data.getInt32(offset + 4, true), shift);
+/** Whether an entry can be of a seed with this hash. */
+export function isTagged(entry: number, hash: number, shift: number): boolean {
+  return entry >>> OFFSET_BITS === tagOf(hash, shift);
 }
 
-export function seedSlot(low: number, high: number, shift: number): number {
+function tagOf(hash: number, shift: number): number {
+  return (hash >>> (shift - TAG_BITS)) & (2 ** TAG_BITS - 1);
+}
+
+function hashAt(data: DataView, offset: number): number {
+  return seedHash(data.getInt32(offset, true), data.getInt32(offset + 4, true));
+}
+
+export function seedHash(low: number, high: number): number {
   const mixed = Math.imul(low, 0x9e3779b1) ^ Math.imul(high, 0x85ebca6b);
-  return Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d) >>> shift;
+  return Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d);
 }
