@@ -6,10 +6,11 @@ import { parseArgs } from 'node:util';
 import { constants, zstdCompressSync } from 'node:zlib';
 import type { Alignments, LayerStream } from '../lib/delta/alignment.ts';
 import { matchStreams } from '../lib/delta/match.ts';
-import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
+import { PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { createScratch } from '../lib/scratch.ts';
 import { scanTarFile } from '../lib/tar/file.ts';
+import { runCommand } from './command.ts';
 import { DEFAULT_PAIRS, openCorpus, parsePairs } from './corpus.ts';
 import { pairName } from './results.ts';
 
@@ -171,10 +172,4 @@ function print(title: string, shares: ReadonlyMap<Kind, Share>): void {
   process.stdout.write(`${lines.join('\n')}\n\n`);
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  const { kind, message, stack } = toPanamaxError(error);
-  process.stderr.write(`${kind === 'internal' ? stack : message}\n`);
-  process.exitCode = EXIT_CODES[kind];
-}
+await runCommand(main);

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Effort } from '../lib/delta/alignment.ts';
-import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
+import { PanamaxError } from '../lib/errors.ts';
 import { replaceFile } from '../lib/file.ts';
 import { createScratch } from '../lib/scratch.ts';
+import { runCommand } from './command.ts';
 import { rehearse, runPair } from './contest.ts';
 import type { Contestant } from './contestant.ts';
 import { DEFAULT_PAIRS, openCorpus, parsePairs } from './corpus.ts';
@@ -116,10 +117,4 @@ function parseChoices<Choice extends string>(
 
 const stop = new AbortController();
 for (const event of ['SIGINT', 'SIGTERM'] as const) process.once(event, () => stop.abort());
-try {
-  await main(process.argv.slice(2), stop.signal);
-} catch (error) {
-  const { kind, message, stack } = toPanamaxError(error);
-  process.stderr.write(`${kind === 'internal' ? stack : message}\n`);
-  process.exitCode = EXIT_CODES[kind];
-}
+await runCommand((argv) => main(argv, stop.signal));

@@ -3,12 +3,13 @@ import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
+import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
 import { COSTS } from '../lib/pairing/prediction.ts';
 import { compareImages, evidenceOf, type Candidate } from '../lib/pairing/ranking.ts';
 import { createScratch } from '../lib/scratch.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import type { PatchFormat } from '../lib/store/layout.ts';
+import { runCommand } from './command.ts';
 import { openCorpus, type Pair } from './corpus.ts';
 import { fitCosts, leaveOneOut, repredicted, type FitPair } from './fit.ts';
 import {
@@ -227,10 +228,4 @@ function print(...lines: readonly string[]): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  const { kind, message, stack } = toPanamaxError(error);
-  process.stderr.write(`${kind === 'internal' ? stack : message}\n`);
-  process.exitCode = EXIT_CODES[kind];
-}
+await runCommand(main);

@@ -7,13 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
+import { EXIT_CODES, PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage, type Image, type Layer } from '../lib/oci/image.ts';
 import { correctionSize } from '../lib/recompress/corrected.ts';
 import { findCompression, findCorrection, isCorrectable, readHead } from '../lib/recompress/detect.ts';
 import type { Compression } from '../lib/recompress/recipe.ts';
 import { createScratch } from '../lib/scratch.ts';
+import { runCommand } from './command.ts';
 import { createServices, ENGINES, type Services, type Subject } from './compressors.ts';
 import { findProgram } from './measure.ts';
 
@@ -253,10 +254,4 @@ async function layerOf(path: string, { diffID, descriptor }: Layer): Promise<Jud
 for (const event of ['SIGINT', 'SIGTERM'] as const) {
   process.once(event, () => process.exit(EXIT_CODES.interrupted));
 }
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  const { kind, message, stack } = toPanamaxError(error);
-  process.stderr.write(`${kind === 'internal' ? stack : message}\n`);
-  process.exitCode = EXIT_CODES[kind];
-}
+await runCommand(main);

@@ -13,6 +13,7 @@ import { parseCompression } from '../lib/recompress/recipe.ts';
 import { digestOf } from './support/layout.ts';
 import { missing } from './support/programs.ts';
 import { createRandom } from './support/random.ts';
+import { recompress } from './support/recompress.ts';
 
 const SEARCH: Search = { key: 4, shorts: true, chain: 16, lazyChain: 8, inside: 258 };
 const SMALL = 1 / 50;
@@ -31,15 +32,6 @@ async function corrected(
   const correction = await correct(streams, search, Infinity);
   assert.ok(correction);
   return { encoder: 'corrected', search, correction: Buffer.from(correction).toString('base64') };
-}
-
-function made(recipe: CorrectedRecipe, text: Uint8Array, pieceSize = 65_536): Buffer {
-  const compressor = createCompressor(recipe);
-  const pieces: Uint8Array[] = [];
-  for (let at = 0; at < text.length; at += pieceSize) {
-    pieces.push(compressor.next(text.subarray(at, at + pieceSize)));
-  }
-  return Buffer.concat([...pieces, compressor.end()]);
 }
 
 function executable(size: number): Buffer {
@@ -83,7 +75,7 @@ describe('streams of real encoders come back', { skip: missing('libdeflate-gzip'
         const blob = spawnSync(program, args, { input: text, maxBuffer: 2 ** 26 }).stdout;
         const search = (text === LARGE && nearestSearch(blob, text.subarray(0, 1e6))) || SEARCH;
         const recipe = await corrected(blob, text, search);
-        assert.ok(made(recipe, text).equals(blob), command.join(' '));
+        assert.ok(recompress(recipe, text).equals(blob), command.join(' '));
         if (!isSmall || text !== LARGE) continue;
         assert.ok(
           correctionSize(recipe) < SMALL * blob.length,
@@ -140,7 +132,7 @@ test('any text, cut into any members, in any pieces', async () => {
       const whole = Buffer.concat(parts.map(([part]) => part));
       const recipe = await corrected(blob, whole, how, there);
       assert.deepEqual(parseCompression(JSON.parse(JSON.stringify(recipe)), 'test'), recipe);
-      assert.ok(made(recipe, whole, here).equals(blob));
+      assert.ok(recompress(recipe, whole, here).equals(blob));
     },
   );
   await fc.assert(property, { numRuns: 30 });
@@ -205,7 +197,7 @@ test('corrections that are damaged, cut off, of another text or made up: another
   const bytes = Buffer.from(recipe.correction, 'base64');
   const tried = (correction: Buffer, of = whole, how = SEARCH) => {
     try {
-      return made(
+      return recompress(
         { encoder: 'corrected', search: how, correction: correction.toString('base64') },
         of,
       ).equals(blob);
@@ -242,7 +234,7 @@ test('corrections that no encoder could make, for next to nothing, are refused b
   }
   const correction = Buffer.from(choices.end()).toString('base64');
   const recipe = { encoder: 'corrected', search: SEARCH, correction } as const;
-  assert.throws(() => made(recipe, TEXT), { kind: 'bad-patch', message: /empty blocks/ });
+  assert.throws(() => recompress(recipe, TEXT), { kind: 'bad-patch', message: /empty blocks/ });
 });
 
 function ask(choices: Choices, [kind, context, value]: readonly [number, number, number]): number {

@@ -12,6 +12,7 @@ import {
 } from '../lib/run/record.ts';
 import {
   countStatuses,
+  addBytes,
   sumBytes,
   type Failed,
   type ImageOutcome,
@@ -98,10 +99,8 @@ export async function writeReport(
       const outcomes = await read<PairOutcome>('delta', chunk, deltas);
       const pairs = await loadPairs(store, id, [...outcomes.keys()]);
       const ended = [...outcomes].map(([item, outcome]) => outcomeOf(pairs.get(item)!, outcome));
-      const { pull, patches, saved } = sumBytes(
-        ended.flatMap((pair) => (pair.status === 'failed' ? [] : pair.patches)),
-      );
-      bytes = { pull: bytes.pull + pull, patches: bytes.patches + patches, saved: bytes.saved + saved };
+      const patches = ended.flatMap((pair) => (pair.status === 'failed' ? [] : pair.patches));
+      bytes = addBytes(bytes, sumBytes(patches));
       statuses.delta.push(...ended.map(({ status }) => status));
       yield { images: [], pairs: ended, passedOver: [] };
     }

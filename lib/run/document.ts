@@ -2,6 +2,22 @@ import { asRecord, parseDocument } from '../oci/descriptor.ts';
 import { keys } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
 import { runPool } from './pool.ts';
+import type { Status } from './record.ts';
+import type { Stage } from './stage.ts';
+
+/** Names below `runs/<id>/`. */
+export const inRun = {
+  plan: 'run.json',
+  heartbeat: 'heartbeat.json',
+  report: 'report.json',
+  part: (number: number) => `report/${String(number).padStart(6, '0')}.json`,
+  pairings: 'pairings.json',
+  scope: (scope: string) => `scopes/${scope}.json`,
+  pairs: 'pairs/',
+  pair: (item: string) => `pairs/${item}.json`,
+  outcomes: (stage: Stage) => `outcomes/${stage}/`,
+  outcome: (stage: Stage, item: string, status: Status) => `outcomes/${stage}/${item}.${status}.json`,
+};
 
 /** Documents below `runs/<id>/` are JSON. Undefined where there is none. @throws PanamaxError `bad-input` */
 export async function getDocument(

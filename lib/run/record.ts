@@ -3,7 +3,7 @@ import { asArray, asRecord, asSize, asString, parseDigest, type Digest } from '.
 import type { Candidate } from '../pairing/ranking.ts';
 import { keys } from '../store/layout.ts';
 import { MAX_DOCUMENT_SIZE, tooLarge, type Store } from '../store/store.ts';
-import { each, getDocument, putDocument } from './document.ts';
+import { each, getDocument, inRun, putDocument } from './document.ts';
 import { parsePlan, serializePlan, type RunPlan } from './plan.ts';
 import type { Stage } from './stage.ts';
 import { removeSummary } from './summary.ts';
@@ -42,16 +42,6 @@ export interface Pair {
 export function nameSources({ sources }: Pick<Pair, 'sources'>): string {
   return sources.map(({ reference }) => reference).join(' + ');
 }
-
-const inRun = {
-  plan: 'run.json',
-  pairings: 'pairings.json',
-  scope: (scope: string) => `scopes/${scope}.json`,
-  pairs: 'pairs/',
-  pair: (item: string) => `pairs/${item}.json`,
-  outcomes: (stage: Stage) => `outcomes/${stage}/`,
-  outcome: (stage: Stage, item: string, status: Status) => `outcomes/${stage}/${item}.${status}.json`,
-};
 
 /** @throws PanamaxError `limit` for one that nobody could read */
 export async function putPlan(store: Store, plan: RunPlan): Promise<void> {

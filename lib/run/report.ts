@@ -84,6 +84,10 @@ export function countStatuses(list: Iterable<string | undefined>): Counts {
   return counts;
 }
 
+export function addBytes(a: PatchBytes, b: PatchBytes): PatchBytes {
+  return { pull: a.pull + b.pull, patches: a.patches + b.patches, saved: a.saved + b.saved };
+}
+
 export function sumBytes(patches: readonly PatchOutcome[]): PatchBytes {
   let pull = 0;
   let moved = 0;

@@ -1,6 +1,6 @@
 import { keys } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
-import { putDocument } from './document.ts';
+import { inRun, putDocument } from './document.ts';
 
 /**
  * Which runs a store knows, and whether somebody is at work on them: told by few small objects, however large a run is.
@@ -40,7 +40,7 @@ async function firstKey(store: Store, after: string): Promise<string | undefined
 
 /** Says that somebody leads a run. */
 export async function putHeartbeat(store: Store, run: string): Promise<void> {
-  await putDocument(store, run, 'heartbeat.json', { at: new Date().toISOString() });
+  await putDocument(store, run, inRun.heartbeat, { at: new Date().toISOString() });
 }
 
 /** Says so again and again, until it is disposed of. */
@@ -65,11 +65,11 @@ export async function findRunState(
   run: string,
   now = Date.now(),
 ): Promise<RunState | undefined> {
-  const report = await store.stat(keys.run(run, 'report.json'));
+  const report = await store.stat(keys.run(run, inRun.report));
   if (report) return { state: 'over', since: report.modified };
-  const plan = await store.stat(keys.run(run, 'run.json'));
+  const plan = await store.stat(keys.run(run, inRun.plan));
   if (!plan) return undefined;
-  const heartbeat = await store.stat(keys.run(run, 'heartbeat.json'));
+  const heartbeat = await store.stat(keys.run(run, inRun.heartbeat));
   const since = heartbeat && heartbeat.modified > plan.modified ? heartbeat.modified : plan.modified;
   return { state: now - since.getTime() < SILENCE ? 'active' : 'idle', since };
 }

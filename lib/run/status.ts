@@ -14,6 +14,7 @@ import {
 import {
   countStatuses,
   failuresOf,
+  addBytes,
   sumBytes,
   type Counts,
   type Failed,
@@ -100,7 +101,7 @@ export async function createStatusReader(store: Store, id: string): Promise<() =
         delta: countStage(pairs, over.delta, isComplete),
       },
       failures,
-      bytes: totalBytes(read.deltas.values()),
+      bytes: [...read.deltas.values()].map(({ bytes }) => bytes).reduce(addBytes, sumBytes([])),
       ...(state?.state === 'idle' && { idleSince: state.since.toISOString() }),
       ...(secondsLeft === undefined ? {} : { secondsLeft }),
     };
@@ -173,16 +174,6 @@ function countStage(
 ): StageStatus {
   const counts = countStatuses(known.map((item) => over.get(item)));
   return isComplete ? counts : { ...counts, total: undefined };
-}
-
-function totalBytes(pairs: Iterable<{ readonly bytes: PatchBytes }>): PatchBytes {
-  const total = { pull: 0, patches: 0, saved: 0 };
-  for (const { bytes } of pairs) {
-    total.pull += bytes.pull;
-    total.patches += bytes.patches;
-    total.saved += bytes.saved;
-  }
-  return total;
 }
 
 async function statusOfSummary(store: Store, summary: RunSummary): Promise<RunStatus> {

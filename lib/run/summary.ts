@@ -1,6 +1,6 @@
 import { keys } from '../store/layout.ts';
 import type { Store } from '../store/store.ts';
-import { getDocument, putDocument } from './document.ts';
+import { getDocument, inRun, putDocument } from './document.ts';
 import { failuresOf, type ReportPart, type RunReport, type RunSummary } from './report.ts';
 
 /**
@@ -13,8 +13,6 @@ const PART_SIZE = 1000;
 
 const NO_ITEMS: ReportPart = { images: [], pairs: [], passedOver: [] };
 
-const partName = (number: number) => `report/${String(number).padStart(6, '0')}.json`;
-
 /** Writes the items as they come, then what `summarize` says once all have been seen. */
 export async function putReport(
   store: Store,
@@ -26,7 +24,7 @@ export async function putReport(
   let part = NO_ITEMS;
   const flush = async () => {
     if (sizeOf(part) === 0) return;
-    await putDocument(store, run, partName(parts.length), part);
+    await putDocument(store, run, inRun.part(parts.length), part);
     parts.push({ failures: failuresOf(part).length });
     part = NO_ITEMS;
   };
@@ -35,16 +33,16 @@ export async function putReport(
     part = joined([part, piece]);
   }
   await flush();
-  await putDocument(store, run, 'report.json', { ...summarize(), parts });
+  await putDocument(store, run, inRun.report, { ...summarize(), parts });
 }
 
 /** Undefined as long as a run is not over. */
 export async function findSummary(store: Store, run: string): Promise<RunSummary | undefined> {
-  return (await getDocument(store, run, 'report.json')) as RunSummary | undefined;
+  return (await getDocument(store, run, inRun.report)) as RunSummary | undefined;
 }
 
 export async function removeSummary(store: Store, run: string): Promise<void> {
-  await store.remove(keys.run(run, 'report.json'));
+  await store.remove(keys.run(run, inRun.report));
 }
 
 /** What became of the items, some at a time. */
@@ -55,7 +53,7 @@ export async function* readParts(
 ): AsyncGenerator<ReportPart, void, void> {
   for (const [number, part] of parts.entries()) {
     if (!isWanted(part)) continue;
-    const document = await getDocument(store, id, partName(number));
+    const document = await getDocument(store, id, inRun.part(number));
     if (document) yield document as unknown as ReportPart;
   }
 }

@@ -30,12 +30,9 @@ export function rephased(source: Uint8Array, target: Uint8Array, items: Alignmen
     const end = start + items.length[i]!;
     let begin = start;
     let distance = items.source[i]! - start;
-    if (end - start < MIN_LENGTH) {
-      out.push(start, start + distance, end - start, 0);
-      continue;
-    }
     const found = distance;
-    for (let at = start; at < end; at += BLOCK) {
+    const judged = end - start < MIN_LENGTH ? start : end;
+    for (let at = start; at < judged; at += BLOCK) {
       const size = Math.min(BLOCK, end - at);
       const next = distanceFor(source, target, at, size, found, distance);
       if (next === distance) continue;

@@ -5,11 +5,9 @@ export const SEED = 8;
 export const MAX_ENTRIES = 2 ** 23;
 /** Of the number of slots, as a power of two. Entries and slots take 4 bytes each. */
 const MAX_BITS = 23;
-/** An entry is an offset and, above it, hash bits that the slot does not tell. */
+/** An entry is an offset and, above it, hash bits that the slot does not tell. Buffers are up to 32 MiB. */
 const OFFSET_BITS = 25;
 const TAG_BITS = 32 - OFFSET_BITS;
-/** The largest buffer, in bytes. */
-export const MAX_INDEXED = 2 ** OFFSET_BITS;
 
 /**
  * An index of 8-byte seeds. What has one hash stands together in the order of the buffer, so that a look-up that finds
@@ -99,7 +97,7 @@ export class SeedTables {
 }
 
 export function offsetOf(entry: number): number {
-  return entry & (MAX_INDEXED - 1);
+  return entry & (2 ** OFFSET_BITS - 1);
 }
 
 /** Whether an entry can be of a seed with this hash. */
