@@ -138,6 +138,18 @@ test('any text, cut into any members, in any pieces', async () => {
   await fc.assert(property, { numRuns: 30 });
 });
 
+test('a stored block is the same however its text comes', async () => {
+  // zlib's second block of noise ends about there; its end is matched again, and is cut at every place
+  const end = 2 * 16_384;
+  const again = NOISE.subarray(end - 1000, end + 1000);
+  const whole = Buffer.concat([NOISE.subarray(0, 40_000), again, TEXT.subarray(0, 40_000)]);
+  const blob = gzipSync(whole);
+  for (let size = end - 300; size < end; size += 20) {
+    const recipe = await corrected(blob, whole, SEARCH, size);
+    assert.ok(recompress(recipe, whole).equals(blob), `${size}`);
+  }
+});
+
 test('what was written stays readable: the format has not changed', async () => {
   const go = createCompressor({ encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' });
   const blob = Buffer.concat([go.next(TEXT), go.end()]);

@@ -85,7 +85,7 @@ export function createCorrection(search: Search, choices: Choices, stream: Strea
       const part = Math.min(left, predictor.ahead());
       if (part === 0) throw new NotDeflate('more text than there is');
       to?.bytes(predictor.peek(part));
-      predictor.pass(part);
+      predictor.pass(part, size);
       emptyBlocks = 0;
       left -= part;
     }

@@ -34,8 +34,13 @@ export interface Predictor {
   /** Distance of the nearest match of at least this length that is seen; 0 where there is none. */
   nearest(length: number): number;
   isMatch(length: number, distance: number): boolean;
-  /** Goes on by so many bytes that are ahead. */
-  pass(length: number): void;
+  /**
+   * Goes on by so many bytes that are ahead.
+   *
+   * @param whole length of the match or stored block that they are part of: what is hashed must not depend on how the
+   *   text came
+   */
+  pass(length: number, whole?: number): void;
   /** What is ahead has nothing to do with what was. */
   forget(): void;
   /** Hands on all that was passed. */
@@ -210,9 +215,9 @@ export function createPredictor(
       start - from >= first &&
       wanted <= end - start &&
       commonLength(view, start - from, start, wanted) >= wanted,
-    pass(by) {
+    pass(by, whole = by) {
       start += by;
-      if (by > inside) hashed = Math.max(hashed, start);
+      if (whole > inside) hashed = Math.max(hashed, start);
       else insertUpTo(start);
     },
     forget() {
