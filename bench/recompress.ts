@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { EXIT_CODES, PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage, type Image, type Layer } from '../lib/oci/image.ts';
-import { correctionSize } from '../lib/recompress/corrected.ts';
+import { correctionSize } from '../lib/recompress/corrected/corrected.ts';
 import { findCompression, findCorrection, isCorrectable, readHead } from '../lib/recompress/detect.ts';
 import type { Compression } from '../lib/recompress/recipe.ts';
 import { createScratch } from '../lib/scratch.ts';

@@ -5,10 +5,15 @@ import { openSync, readSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { constants, deflateRawSync, gunzipSync, gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { createChoiceReader, createChoiceWriter, type Choices } from '../lib/recompress/choices.ts';
+import { createChoiceReader, createChoiceWriter, type Choices } from '../lib/recompress/corrected/choices.ts';
 import { createCompressor } from '../lib/recompress/compressor.ts';
-import { correct, correctionSize, nearestSearch, type CorrectedRecipe } from '../lib/recompress/corrected.ts';
-import type { Search } from '../lib/recompress/predictor.ts';
+import {
+  correct,
+  correctionSize,
+  nearestSearch,
+  type CorrectedRecipe,
+} from '../lib/recompress/corrected/corrected.ts';
+import type { Search } from '../lib/recompress/corrected/predictor.ts';
 import { parseCompression } from '../lib/recompress/recipe.ts';
 import { digestOf } from './support/layout.ts';
 import { missing } from './support/programs.ts';

@@ -7,7 +7,7 @@ import * as fc from 'fast-check';
 import { candidates } from '../lib/recompress/encoders.ts';
 import { gzipHeaderSize } from '../lib/recompress/gzip.ts';
 import { headerSize, parseCompression, type EncoderRecipe } from '../lib/recompress/recipe.ts';
-import { createXxhash } from '../lib/recompress/xxhash.ts';
+import { createXxhash } from '../lib/recompress/zstd/xxhash.ts';
 import { buildGoEncoders, PROGRAMS, type RealEncoder } from './support/encoders.ts';
 import { missing } from './support/programs.ts';
 import { createRandom } from './support/random.ts';

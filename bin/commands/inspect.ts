@@ -7,7 +7,7 @@ import { openImage } from '../../lib/oci/image.ts';
 import { formatPlatform } from '../../lib/oci/platform.ts';
 import { parseReference } from '../../lib/oci/reference.ts';
 import { createScratch } from '../../lib/scratch.ts';
-import { correctionSize } from '../../lib/recompress/corrected.ts';
+import { correctionSize } from '../../lib/recompress/corrected/corrected.ts';
 import type { Compression } from '../../lib/recompress/recipe.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';

@@ -1,9 +1,9 @@
 import { createBitWriter } from './bits.ts';
-import { createCorrected } from './corrected.ts';
+import { createCorrected } from './corrected/corrected.ts';
 import { ENCODERS } from './encoders.ts';
 import { createGzipTrailer } from './gzip.ts';
 import type { Compression } from './recipe.ts';
-import { createZstdTrailer } from './zstdframe.ts';
+import { createZstdTrailer } from './zstd/frame.ts';
 
 /** A compressed layer, piece by piece. */
 export interface Compressor {

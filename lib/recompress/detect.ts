@@ -3,7 +3,7 @@ import { compressionOf } from '../oci/decompress.ts';
 import type { Descriptor, Digest } from '../oci/descriptor.ts';
 import type { Layer } from '../oci/image.ts';
 import { createCompressor } from './compressor.ts';
-import { correct, mostFor, nearestSearch, type CorrectedRecipe } from './corrected.ts';
+import { correct, mostFor, nearestSearch, type CorrectedRecipe } from './corrected/corrected.ts';
 import { candidates } from './encoders.ts';
 import { headerSize, type Compression, type EncoderRecipe } from './recipe.ts';
 

@@ -1,11 +1,11 @@
 import type { BitWriter } from './bits.ts';
 import type { Deflater } from './deflater.ts';
-import { createGoFast } from './gofast.ts';
-import { createGoLazy } from './golazy.ts';
-import { createKlauspostZstd, type KlauspostZstdVersion } from './klauspostzstd.ts';
-import { createPgzip } from './pgzip.ts';
-import { createPigz } from './pigz.ts';
-import { createZlib } from './zlib.ts';
+import { createGoFast } from './go/fast.ts';
+import { createGoLazy } from './go/lazy.ts';
+import { createKlauspostZstd, type KlauspostZstdVersion } from './zstd/klauspost.ts';
+import { createPgzip } from './go/pgzip.ts';
+import { createPigz } from './zlib/pigz.ts';
+import { createZlib } from './zlib/zlib.ts';
 
 /** What an encoder makes depends on these, and nothing else. */
 export interface EncoderParams {

@@ -5,7 +5,7 @@ import { PanamaxError } from '../errors.ts';
 import type { Layer } from '../oci/image.ts';
 import { revived, threadModule } from '../thread.ts';
 import { writeChunks } from '../file.ts';
-import { correctionSize, MOST_CORRECTED } from './corrected.ts';
+import { correctionSize, MOST_CORRECTED } from './corrected/corrected.ts';
 import { isCorrectable, readHead } from './detect.ts';
 import type { FinderAnswer, FinderTask } from './finderthread.ts';
 import type { KnownCompressions } from './known.ts';

@@ -1,10 +1,10 @@
 import { PanamaxError } from '../errors.ts';
 import { asRecord, asSize, asString } from '../oci/descriptor.ts';
-import { correctionSize, MOST_CORRECTED, type CorrectedRecipe } from './corrected.ts';
+import { correctionSize, MOST_CORRECTED, type CorrectedRecipe } from './corrected/corrected.ts';
 import { ENCODERS, isEncoderName, MIN_BLOCK_SIZE, type EncoderName } from './encoders.ts';
 import { gzipHeaderSize } from './gzip.ts';
-import type { Search } from './predictor.ts';
-import { zstdHeaderSize } from './zstdframe.ts';
+import type { Search } from './corrected/predictor.ts';
+import { zstdHeaderSize } from './zstd/frame.ts';
 
 /** How a layer was compressed: what makes its compressed bytes out of its tar, bit for bit (docs/formats.md). */
 export type Compression =

@@ -1,6 +1,6 @@
-import { commonLength, TEXT_MARGIN } from './text.ts';
+import { commonLength, TEXT_MARGIN } from '../text.ts';
 import { highProduct } from './xxhash.ts';
-import { BLOCK_SIZE, MAX_SEQUENCES, type BlockContent } from './zstdsequences.ts';
+import { BLOCK_SIZE, MAX_SEQUENCES, type BlockContent } from './sequences.ts';
 
 /**
  * Matches as klauspost/compress finds them at its default level (zstd/enc_dfast.go): a table of the last positions by

@@ -1,6 +1,6 @@
 import type { Choices } from './choices.ts';
 import type { Predictor } from './predictor.ts';
-import { matchToken, MATCH, OFFSET_MASK, tokenLength } from './symbols.ts';
+import { matchToken, MATCH, OFFSET_MASK, tokenLength } from '../symbols.ts';
 
 /**
  * The tokens of DEFLATE as choices, most of them the expected ones: whether the match that is seen is taken or a better one
@@ -79,7 +79,7 @@ function clamp(value: number, least: number, most: number): number {
   return value < least ? least : value > most ? most : value;
 }
 
-/** Contexts; those of `codesmodel.ts` are before. */
+/** Contexts; those of `codes.ts` are before. */
 const IS_NEAREST = 1024;
 const IS_EXPECTED = IS_NEAREST + 2;
 const LENGTH = IS_EXPECTED + 14 * 4;

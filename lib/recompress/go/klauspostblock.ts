@@ -1,6 +1,6 @@
-import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from './bits.ts';
-import { createDynamicHeader } from './goheader.ts';
-import { bitLength, generateCodes } from './gohuffman.ts';
+import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from '../bits.ts';
+import { createDynamicHeader } from './header.ts';
+import { bitLength, generateCodes } from './huffman.ts';
 import {
   countCodes,
   extraBits,
@@ -9,7 +9,7 @@ import {
   LITERAL_COUNT,
   OFFSET_COUNT,
   OFFSET_EXTRA,
-} from './symbols.ts';
+} from '../symbols.ts';
 
 /**
  * Writes blocks as klauspost/compress does (flate/huffman_bit_writer.go): a block may go on with the codes of the

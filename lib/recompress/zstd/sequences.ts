@@ -1,4 +1,4 @@
-import type { BitWriter } from './bits.ts';
+import type { BitWriter } from '../bits.ts';
 import {
   buildTable,
   firstState,

@@ -1,4 +1,4 @@
-import { reversedCode } from './bits.ts';
+import { reversedCode } from '../bits.ts';
 
 /**
  * Codes as Go's compress/flate makes them, and klauspost/compress after it: lengths of an optimal code of limited

@@ -1,4 +1,4 @@
-import type { BitWriter } from './bits.ts';
+import type { BitWriter } from '../bits.ts';
 
 /** Finite state entropy coding as klauspost/compress has it (zstd/fse_encoder.go, fse/compress.go), after zstd's own. */
 

@@ -1,6 +1,6 @@
-import type { BitWriter } from './bits.ts';
-import type { Deflater } from './deflater.ts';
-import { WINDOW_SIZE } from './symbols.ts';
+import type { BitWriter } from '../bits.ts';
+import type { Deflater } from '../deflater.ts';
+import { WINDOW_SIZE } from '../symbols.ts';
 import { createZlib, type ZlibDeflater } from './zlib.ts';
 
 /** What pigz (2.6 to 2.8) makes: blocks of its own size, each ending with a byte. */

@@ -1,8 +1,8 @@
-import type { BitWriter } from './bits.ts';
-import type { Deflater } from './deflater.ts';
-import { MAX_MATCH, matchToken, OFFSET_EXTRA, offsetCode, WINDOW_SIZE } from './symbols.ts';
-import { commonLength, TEXT_MARGIN } from './text.ts';
-import { createZlibBlockWriter } from './zlibblock.ts';
+import type { BitWriter } from '../bits.ts';
+import type { Deflater } from '../deflater.ts';
+import { MAX_MATCH, matchToken, OFFSET_EXTRA, offsetCode, WINDOW_SIZE } from '../symbols.ts';
+import { commonLength, TEXT_MARGIN } from '../text.ts';
+import { createZlibBlockWriter } from './block.ts';
 
 /**
  * deflate as zlib has it (deflate.c; memLevel 8, the default strategy), and as its elder GNU gzip has it, which ends blocks

@@ -1,8 +1,8 @@
-import type { BitWriter } from './bits.ts';
-import type { Deflater } from './deflater.ts';
-import { createZstdBlockWriter, type ZstdTraits } from './zstdblock.ts';
-import { createZstdMatcher } from './zstdmatch.ts';
-import { BLOCK_SIZE } from './zstdsequences.ts';
+import type { BitWriter } from '../bits.ts';
+import type { Deflater } from '../deflater.ts';
+import { createZstdBlockWriter, type ZstdTraits } from './block.ts';
+import { createZstdMatcher } from './match.ts';
+import { BLOCK_SIZE } from './sequences.ts';
 
 /** The blocks of a frame as klauspost/compress makes them at its default level (zstd/encoder.go), as BuildKit, podman, buildah and skopeo do. */
 

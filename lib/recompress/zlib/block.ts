@@ -1,4 +1,4 @@
-import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from './bits.ts';
+import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from '../bits.ts';
 import {
   countCodes,
   END_OF_BLOCK,
@@ -9,8 +9,8 @@ import {
   OFFSET_EXTRA,
   RUN_COUNT,
   RUN_ORDER,
-} from './symbols.ts';
-import { buildTree, type ZlibTree } from './zlibtree.ts';
+} from '../symbols.ts';
+import { buildTree, type ZlibTree } from './tree.ts';
 
 /**
  * Writes a block of tokens as zlib and gzip do (`_tr_flush_block` of trees.c): stored, fixed or dynamic. `input` is what they stand

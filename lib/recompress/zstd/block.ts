@@ -1,7 +1,7 @@
-import { createBitWriter, type BitWriter } from './bits.ts';
+import { createBitWriter, type BitWriter } from '../bits.ts';
 import { highBit } from './fse.ts';
 import { createLiteralCoder, type CodedLiterals } from './huff0.ts';
-import { BLOCK_SIZE, createSequenceWriter, type BlockContent } from './zstdsequences.ts';
+import { BLOCK_SIZE, createSequenceWriter, type BlockContent } from './sequences.ts';
 
 /** Writes blocks of zstd (RFC 8878, section 3.1.1.2) as klauspost/compress does (zstd/blockenc.go). */
 

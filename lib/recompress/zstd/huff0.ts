@@ -1,4 +1,4 @@
-import { createBitWriter, type BitWriter } from './bits.ts';
+import { createBitWriter, type BitWriter } from '../bits.ts';
 import { fseCompressed, highBit } from './fse.ts';
 
 /** Huffman codes of literals as klauspost/compress makes them (huff0/compress.go). */

@@ -1,4 +1,4 @@
-import { reversedCode } from './bits.ts';
+import { reversedCode } from '../bits.ts';
 
 /** Huffman codes as zlib and gzip make them (trees.c): a heap, and a repair where codes get too long. */
 

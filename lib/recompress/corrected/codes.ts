@@ -9,8 +9,8 @@ import {
   RUN_EXTRA_BITS,
   RUN_LEAST,
   RUN_ORDER,
-} from './symbols.ts';
-import { buildTree, type ZlibTree } from './zlibtree.ts';
+} from '../symbols.ts';
+import { buildTree, type ZlibTree } from '../zlib/tree.ts';
 
 /**
  * The codes of a block as choices, most of them what zlib would make for the block's tokens.

@@ -1,4 +1,4 @@
-import { FIXED_LITERALS, FIXED_OFFSETS, reversedCode } from './bits.ts';
+import { FIXED_LITERALS, FIXED_OFFSETS, reversedCode } from '../bits.ts';
 import {
   END_OF_BLOCK,
   LENGTH_BASE,
@@ -12,7 +12,7 @@ import {
   RUN_EXTRA_BITS,
   RUN_LEAST,
   RUN_ORDER,
-} from './symbols.ts';
+} from '../symbols.ts';
 
 /** A block of a DEFLATE stream (RFC 1951, section 3.2.3), as its encoder has cut it. */
 export type Block = StoredBlock | CodedBlock;
