@@ -113,7 +113,7 @@ async function signCorpus(directory: string, scratch: string): Promise<Map<strin
   const signatures = new Map<string, Signature>();
   const all: SignedImage[] = [];
   print(
-    '| image | gzip -dc LAYERS \\| sha256sum | signature, encoders known | ratio | encoders found | ratio | stored |',
+    '| image | gzip -dc LAYERS \\| sha256sum | signature | ratio | encoders found | ratio | stored |',
     '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
   );
   for (const name of names) {

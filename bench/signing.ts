@@ -1,11 +1,13 @@
 /** Signatures of the corpus, and what they take beside the least that anybody who reads an image does. */
 import { execFile } from 'node:child_process';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { hexOf } from '../lib/oci/descriptor.ts';
 import { openImage, type Image } from '../lib/oci/image.ts';
-import type { KnownCompressions } from '../lib/recompress/known.ts';
+import { unpackImage } from '../lib/oci/layerstream.ts';
+import { findCompressions } from '../lib/recompress/finder.ts';
 import { computeSignature } from '../lib/signature/compute.ts';
 import { serializeSignature, type Signature } from '../lib/signature/signature.ts';
 
@@ -13,9 +15,9 @@ export interface SignedImage {
   readonly signature: Signature;
   /** Of the signature as it is stored, in bytes. */
   readonly storedSize: number;
-  /** Wall time where it is known how the layers were compressed, as of layers that any image before had. */
+  /** Wall time. */
   readonly seconds: number;
-  /** Where that has to be found for all layers. */
+  /** To find how the layers were compressed, which a target's first patch waits for. */
   readonly findingSeconds: number;
   /** Of `gzip -dc LAYERS | sha256sum`. */
   readonly gunzipSeconds: number;
@@ -27,13 +29,14 @@ export async function signImage(layout: string, scratch: string): Promise<Signed
   // run once to have the page cache hold the blobs
   await gunzip(image, layout);
   const gunzipSeconds = await timed(() => gunzip(image, layout));
-  let signature: Signature | undefined;
-  const sign = async (known?: KnownCompressions) =>
-    (signature = await computeSignature(image, join(scratch, 'stream'), DEFAULT_LIMITS, known));
-  const findingSeconds = await timed(() => sign());
-  const { layers } = signature!.image;
-  const known = new Map(layers.map(({ digest, compression }) => [digest, compression ?? null]));
-  const seconds = await timed(() => sign(known));
+  const path = join(scratch, 'stream');
+  let signature: Signature;
+  const seconds = await timed(async () => {
+    signature = await computeSignature(image, path, DEFAULT_LIMITS);
+  });
+  const stream = await unpackImage(image, path, DEFAULT_LIMITS);
+  const findingSeconds = await timed(() => findCompressions(image.layers, stream));
+  await rm(path);
   const storedSize = serializeSignature(signature!).length;
   return { signature: signature!, storedSize, seconds, findingSeconds, gunzipSeconds };
 }

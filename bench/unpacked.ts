@@ -3,7 +3,9 @@ import type { DeltaSide } from '../lib/delta/thread.ts';
 import { parseImageRecord } from '../lib/oci/record.ts';
 
 /** An image of the corpus by the path of its layer stream, as `corpus.ts` has unpacked it. */
-export async function readUnpacked(path: string): Promise<Required<Omit<DeltaSide, 'platform'>>> {
+export async function readUnpacked(
+  path: string,
+): Promise<Required<Pick<DeltaSide, 'reference' | 'unpacked'>>> {
   const document = JSON.parse(await readFile(`${path}.json`, 'utf8')) as { layout: string };
   const record = parseImageRecord(document, `${path}.json`);
   const stream = { path, layerSizes: record.layers.map(({ size }) => size) };

@@ -74,7 +74,7 @@ function outOfMemory(maxOldGenerationSizeMb: number | undefined): PanamaxError {
 }
 
 /** The error that has come out of a thread. */
-export function revived({ kind, message, facts }: Failure): PanamaxError {
+function revived({ kind, message, facts }: Failure): PanamaxError {
   const error = new PanamaxError(kind, message);
   Object.defineProperty(error, 'facts', { value: facts });
   return error;

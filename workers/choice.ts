@@ -2,7 +2,7 @@ import { isWorthIt, type Candidate, type Ranking } from '../lib/pairing/ranking.
 import type { RunPlan } from '../lib/run/plan.ts';
 import { indexHead, writeIndex } from '../lib/store/targetindex.ts';
 import type { Store } from '../lib/store/store.ts';
-import { loadSignature } from './signature.ts';
+import { loadRecord } from './record.ts';
 
 /** What a ranking leads to. */
 export interface Choice {
@@ -26,6 +26,6 @@ export async function choosePairs(
     best = [...new Set([...best, ...alone])];
   }
   const chosen = best.filter((candidate) => force === true || isWorthIt(candidate, formats));
-  if (chosen.length === 0) await writeIndex(store, indexHead((await loadSignature(store, target)).image));
+  if (chosen.length === 0) await writeIndex(store, indexHead(await loadRecord(store, target)));
   return { chosen, passedOver: best.filter((candidate) => !chosen.includes(candidate)) };
 }

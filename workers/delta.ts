@@ -19,6 +19,7 @@ import type { Digest, Platform } from '../lib/oci/descriptor.ts';
 import { splitTransport } from '../lib/oci/reference.ts';
 import { pullSize, streamSize, type ImageRecord } from '../lib/oci/record.ts';
 import type { UnpackTask } from '../lib/oci/unpackthread.ts';
+import { loadCompressions, storeCompressions, type KnownCompressions } from '../lib/recompress/known.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import type { CachedImage } from '../lib/run/layercache.ts';
 import { deltaMemory } from '../lib/run/memory.ts';
@@ -28,6 +29,7 @@ import { scratchError } from '../lib/scratch.ts';
 import { keys, type PatchFormat } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { runThread, threadModule } from '../lib/thread.ts';
+import { loadRecord } from './record.ts';
 import { loadSignature } from './signature.ts';
 
 export interface DeltaInput {
@@ -67,7 +69,7 @@ export async function deltaStage(input: DeltaInput, context: StageContext): Prom
     else missing.push(format);
   }
   const made = missing.length > 0 ? await makePatches(input, target, missing, context) : [];
-  await writeIndex(store, indexHead(target));
+  await writeIndex(store, indexHead(await loadRecord(store, input.target.manifest)));
   return { status: made.length > 0 ? 'done' : 'skipped', patches: [...known, ...made] };
 }
 
@@ -78,6 +80,7 @@ async function makePatches(
   context: StageContext,
 ): Promise<PatchOutcome[]> {
   const { store, limits, signal, log, layers } = context;
+  const { blobs } = layers;
   const records: ImageRecord[] = [];
   for (const { manifest } of input.sources) records.push((await loadSignature(store, manifest)).image);
   const source = combineRecords(records);
@@ -93,16 +96,30 @@ async function makePatches(
   const scratch = join(context.scratch, randomUUID());
   try {
     await mkdir(scratch);
+    const known = await loadCompressions(
+      store,
+      target.layers.map(({ digest }) => digest),
+    );
+    // to be looked into as they are stored
+    const isKnown = target.layers.every(({ digest }) => known.has(digest));
+    await using kept = isKnown ? undefined : await blobs.lease(input.target, { limits, signal });
     const module = threadModule('../lib/delta/thread', import.meta.url);
     const task: DeltaTask = {
       source: { ...input.sources[0]!, unpacked: { record: source, stream: sourceStream! } },
-      target: { ...input.target, unpacked: { record: target, stream: targetStream! } },
+      target: {
+        ...input.target,
+        ...(kept && { reference: kept.reference }),
+        blobs: blobs.directory,
+        unpacked: { record: target, stream: targetStream! },
+      },
+      known,
       formats,
       effort: input.effort,
       limits,
       scratch,
     };
-    const { patches } = await runThread<DeltaTask, DeltaResult>(module, task, signal, memory);
+    const { patches, target: found } = await runThread<DeltaTask, DeltaResult>(module, task, signal, memory);
+    await storeCompressions(store, unknownOf(found, known));
     const pull = pullSize(target, source);
     const outcomes: PatchOutcome[] = [];
     for (const { format, path, size, digest, encodeSeconds } of patches) {
@@ -167,6 +184,12 @@ function exportRoom(images: readonly DeltaImage[], records: readonly ImageRecord
     const isExport = isEngineTransport(splitTransport(reference)?.transport ?? '');
     return sum + (isExport ? streamSize(records[i]!) : 0);
   }, 0);
+}
+
+/** What has been found of layers of which nothing was known; null where nothing makes them. */
+function unknownOf({ layers }: ImageRecord, known: KnownCompressions): KnownCompressions {
+  const unknown = layers.filter(({ digest }) => !known.has(digest));
+  return new Map(unknown.map(({ digest, compression }) => [digest, compression ?? null]));
 }
 
 async function putDescriptor(descriptor: PatchDescriptor, store: Store): Promise<void> {

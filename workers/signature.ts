@@ -5,7 +5,6 @@ import { PanamaxError } from '../lib/errors.ts';
 import type { Digest, Platform } from '../lib/oci/descriptor.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { parseReference } from '../lib/oci/reference.ts';
-import { loadCompressions, storeCompressions } from '../lib/recompress/known.ts';
 import { sketchOf, type ImageSketch } from '../lib/pairing/sketch.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import { JOB_MEMORY } from '../lib/run/memory.ts';
@@ -54,11 +53,7 @@ export async function signatureStage(
     }
     using _reserved = await context.memory.reserve(JOB_MEMORY.signature, signal);
     const module = threadModule('../lib/signature/thread', import.meta.url);
-    const known = await loadCompressions(
-      store,
-      image.layers.map(({ descriptor }) => descriptor.digest),
-    );
-    const task = { ...input, limits, scratch, blobs: blobs.directory, known };
+    const task = { ...input, limits, scratch, blobs: blobs.directory };
     const result = await readInRoom(image, scratch, context, async (room) => {
       await using kept = await blobs.lease({ ...input, manifest }, { limits, signal });
       const { reference } = kept;
@@ -70,7 +65,6 @@ export async function signatureStage(
       ).catch(onScratch);
     });
     layers.noteRead(result.size);
-    await storeCompressions(store, result.compressions);
     await addSketch(result.manifest, Buffer.from(result.sketch), context);
     await store.put(keys.signature(result.manifest), result.bytes);
     context.log.info(

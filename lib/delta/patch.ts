@@ -24,7 +24,7 @@ export interface UnpackedImage {
 }
 
 export interface PatchTask {
-  readonly source: UnpackedImage;
+  readonly source: Pick<UnpackedImage, 'record' | 'stream'>;
   readonly target: UnpackedImage;
   readonly format: PatchFormat;
   /** The file to write. */

@@ -1,12 +1,14 @@
 import { dirname, join } from 'node:path';
-import type { Limits } from '../limits.ts';
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts';
 import type { Platform } from '../oci/descriptor.ts';
 import { checkManifest, openImage, type Image } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
+import { parseManifest } from '../oci/manifest.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
-import { imageRecord, type ImageRecord } from '../oci/record.ts';
+import { imageRecord, withCompressions, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
-import { findCompressions } from '../recompress/finder.ts';
+import { findCompressions, type FoundLayer } from '../recompress/finder.ts';
+import type { KnownCompressions } from '../recompress/known.ts';
 import { serveThread } from '../threadmain.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import type { Effort, LayerStream } from './alignment.ts';
@@ -17,6 +19,8 @@ import { createPatch, type PatchFile, type UnpackedImage } from './patch.ts';
 export interface DeltaTask {
   readonly source: DeltaSide;
   readonly target: DeltaSide;
+  /** How layers of the target were compressed, of those that were looked into before. */
+  readonly known?: KnownCompressions;
   readonly formats: readonly PatchFormat[];
   readonly effort: Effort;
   readonly limits: Limits;
@@ -27,12 +31,15 @@ export interface DeltaTask {
 export interface DeltaSide {
   readonly reference: string;
   readonly platform?: Platform;
+  /** Where blobs from registries are kept. */
+  readonly blobs?: string;
   /** The image as its signature has it, unpacked; without, the thread reads and unpacks it. */
   readonly unpacked?: { readonly record: ImageRecord; readonly stream: LayerStream };
 }
 
 export interface DeltaResult {
   readonly source: ImageRecord;
+  /** With the compressions of its layers. */
   readonly target: ImageRecord;
   /** One for each format asked for. */
   readonly patches: readonly CreatedPatch[];
@@ -47,43 +54,51 @@ export interface CreatedPatch extends PatchFile {
 }
 
 serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
-  const source = await open(task.source, join(task.scratch, 'source'), task.limits, false);
-  const target = await open(task.target, join(task.scratch, 'target'), task.limits, true);
+  const { limits, scratch, effort } = task;
+  const source = await openImageOf(task.source, join(scratch, 'source'), limits);
+  const target = await openTarget(task, join(scratch, 'target'));
   const patches: CreatedPatch[] = [];
   for (const format of task.formats) {
     const started = performance.now();
-    const path = join(task.scratch, `patch.${format}`);
-    const { effort, limits, scratch } = task;
+    const path = join(scratch, `patch.${format}`);
     const patch = await createPatch({ source, target, format, path, scratch, effort, limits });
     patches.push({ ...patch, format, path, encodeSeconds: (performance.now() - started) / 1000 });
   }
   return { source: source.record, target: target.record, patches };
 });
 
-async function open(
-  side: DeltaSide,
-  path: string,
-  limits: Limits,
-  isTarget: boolean,
-): Promise<UnpackedImage> {
-  const { reference, unpacked } = side;
-  const read = async () =>
-    openImage(await parseReference(reference), { ...side, limits, scratch: dirname(path) });
-  if (unpacked) {
-    let image: Promise<Image> | undefined;
-    const layers = unpacked.record.layers.map((_, i) => ({
-      // few patches need the layers as they are stored
-      async *blob() {
-        image ??= read().then((found) => checkManifest(found, unpacked.record.manifest));
-        yield* (await image).layers[i]!.blob();
-      },
-    }));
-    return { ...unpacked, layers };
-  }
+async function openTarget({ target, known, limits }: DeltaTask, path: string): Promise<UnpackedImage> {
+  const { record, stream, read } = await openImageOf(target, path, limits);
+  const layers = storedLayers(record, read);
+  const compressions = await findCompressions(layers, stream, known);
+  return { record: withCompressions(record, compressions), stream, layers };
+}
+
+interface OpenedImage extends Pick<UnpackedImage, 'record' | 'stream'> {
+  readonly read: () => Promise<Image>;
+}
+
+async function openImageOf(side: DeltaSide, path: string, limits: Limits): Promise<OpenedImage> {
+  const reference = await parseReference(side.reference);
+  const read = async () => openImage(reference, { ...side, limits, scratch: dirname(path) });
+  if (side.unpacked) return { ...side.unpacked, read };
   const image = await read();
-  const { layers } = image;
   const stream = await unpackImage(image, path, limits);
-  const pullSizes = await measurePullSizes(image);
-  const compressions = isTarget ? await findCompressions(layers, stream) : [];
-  return { stream, record: imageRecord(image, stream.layerSizes, pullSizes, compressions), layers };
+  const record = imageRecord(image, stream.layerSizes, await measurePullSizes(image));
+  return { stream, record, read: async () => image };
+}
+
+/** The layers as they are stored: few patches need them. */
+function storedLayers(record: ImageRecord, read: () => Promise<Image>): FoundLayer[] {
+  const { manifest, manifestDocument } = record;
+  const { layers } = parseManifest(Buffer.from(manifestDocument), DEFAULT_LIMITS, manifest);
+  let image: Promise<Image> | undefined;
+  return layers.map((descriptor, i) => ({
+    descriptor,
+    diffID: record.layers[i]!.diffID,
+    async *blob() {
+      image ??= read().then((found) => checkManifest(found, manifest));
+      yield* (await image).layers[i]!.blob();
+    },
+  }));
 }

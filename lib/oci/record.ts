@@ -78,6 +78,18 @@ export function imageRecord(
   };
 }
 
+/** The record with other compressions: of each layer what makes it again, undefined where nothing known does. */
+export function withCompressions(
+  record: ImageRecord,
+  compressions: readonly (Compression | undefined)[],
+): ImageRecord {
+  const layers = record.layers.map((one, i) => {
+    const { compression: _, ...layer } = one;
+    return { ...layer, ...(compressions[i] && { compression: compressions[i] }) };
+  });
+  return { ...record, layers };
+}
+
 /** @throws PanamaxError `bad-input`, also where a document is not what its digest says */
 export function parseImageRecord(value: unknown, where: string): ImageRecord {
   const record = asRecord(value, where);

@@ -9,7 +9,8 @@ import {
   type Digest,
 } from '../oci/descriptor.ts';
 import { combineRecords } from '../oci/combined.ts';
-import { pullSize, streamSize } from '../oci/record.ts';
+import { pullSize, streamSize, withCompressions } from '../oci/record.ts';
+import type { Compression } from '../recompress/recipe.ts';
 import { serializeRecipe, sourceRecord } from '../delta/recipe.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import { compareLayers, indexSource, layersOf, layersOfAll, type Comparison } from './compare.ts';
@@ -55,6 +56,8 @@ const WORTH = 0.95;
 
 /** What a layer of the source takes in a recipe, in bytes. */
 const RECIPE_LAYER = 61;
+/** How most layers are compressed, as good as any to tell what it takes to say so: a signature does not say. */
+const COMPRESSION: Compression = { encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' };
 
 /** What predictions for a target and its source go by. */
 export function evidenceOf(
@@ -63,7 +66,11 @@ export function evidenceOf(
 ): { readonly compared: Comparison; readonly sizes: PatchSizes } {
   const compared = compareLayers(layersOf(target), indexSource(layersOfAll(sources)));
   // digests of the source would make a noise of some bytes where sources are equally good
-  const recipe = { source: { ...sourceRecord(target.image), layers: [] }, target: target.image };
+  const image = withCompressions(
+    target.image,
+    target.image.layers.map(() => COMPRESSION),
+  );
+  const recipe = { source: { ...sourceRecord(image), layers: [] }, target: image };
   const sourceLayers = combineRecords(sources.map((one) => one.image)).layers.length;
   const recipeSize = serializeRecipe(recipe).length + sourceLayers * RECIPE_LAYER;
   return { compared, sizes: { recipeSize, targetSize: streamSize(target.image) } };

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import type { LayerStream } from '../delta/alignment.ts';
 import type { Limits } from '../limits.ts';
 import type { Image } from '../oci/image.ts';
 import type { Digest } from '../oci/descriptor.ts';
@@ -7,9 +8,6 @@ import { openSpool } from '../oci/layerstream.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord } from '../oci/record.ts';
 import { createRootfs, type RootfsItem } from '../oci/rootfs.ts';
-import { createCompressionFinder } from '../recompress/finder.ts';
-import type { KnownCompressions } from '../recompress/known.ts';
-import type { Compression } from '../recompress/recipe.ts';
 import type { TarEntry } from '../tar/entry.ts';
 import { createExpander } from '../tar/expand.ts';
 import { scanTar } from '../tar/scan.ts';
@@ -28,7 +26,6 @@ interface StoredContent extends Content {
  * Reads an image once, layer by layer, into its signature. Uses a scratch file of the size of the layer stream,
  * which is gone afterwards.
  *
- * @param known how layers were compressed, of those that were looked into before
  * @param room for the scratch file, in bytes
  * @throws PanamaxError `bad-input`, `limit`, `io`
  */
@@ -36,23 +33,17 @@ export async function computeSignature(
   image: Image,
   scratchPath: string,
   limits: Limits,
-  known?: KnownCompressions,
   room = limits.maxImageSize,
 ): Promise<Signature> {
   // neither may still be at work, on scratch, when this returns
   const [read, pullSizes] = await Promise.allSettled([
-    readImage(image, scratchPath, limits, room, known),
+    readImage(image, scratchPath, limits, room),
     measurePullSizes(image),
   ]);
   if (read.status === 'rejected') throw read.reason;
   if (pullSizes.status === 'rejected') throw pullSizes.reason;
-  const { layerSizes, compressions, ...content } = read.value;
-  return { image: imageRecord(image, layerSizes, pullSizes.value, compressions), ...content };
-}
-
-interface ReadLayers {
-  readonly layerSizes: readonly number[];
-  readonly compressions: readonly (Compression | undefined)[];
+  const { layerSizes, ...content } = read.value;
+  return { image: imageRecord(image, layerSizes, pullSizes.value), ...content };
 }
 
 async function readImage(
@@ -60,13 +51,11 @@ async function readImage(
   scratchPath: string,
   limits: Limits,
   room: number,
-  known?: KnownCompressions,
-): Promise<Omit<Signature, 'image'> & ReadLayers> {
+): Promise<Omit<Signature, 'image'> & Pick<LayerStream, 'layerSizes'>> {
   try {
     const maxImageSize = Math.min(room, limits.maxImageSize);
     await using spool = await openSpool(image, scratchPath, { ...limits, maxImageSize });
     await using tlsh = createStreamTlsh(scratchPath);
-    await using finder = createCompressionFinder(scratchPath, known);
     const rootfs = createRootfs<StoredContent>(limits);
     const contents = new Map<Digest, number>();
     const records: ContentRecord[] = [];
@@ -94,7 +83,6 @@ async function readImage(
       }
       tlshs.push(tlsh.endLayer());
       layers.push({ entries, files });
-      finder.add(layer, start, spool.layerSizes.at(-1)!);
     }
     const items = rootfs.nodes();
     const inodes = new Set(items.map(({ node }) => node).filter((node) => node.type === 'file'));
@@ -109,8 +97,6 @@ async function readImage(
       tlsh: await tlshOf(items, stored, tlsh),
       layers: await Promise.all(layers.map(async (layer, i) => ({ tlsh: await tlshs[i]!, ...layer }))),
       contents: records,
-      // last, because it may take as long as all else
-      compressions: await finder.found(),
     };
   } finally {
     await rm(scratchPath, { force: true });

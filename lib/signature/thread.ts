@@ -5,7 +5,6 @@ import { openImage } from '../oci/image.ts';
 import { streamSize } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
 import { sketchOf } from '../pairing/sketch.ts';
-import type { KnownCompressions } from '../recompress/known.ts';
 import { serveThread } from '../threadmain.ts';
 import { computeSignature } from './compute.ts';
 import { serializeSignature } from './signature.ts';
@@ -20,7 +19,6 @@ export interface SignatureTask {
   readonly scratch: string;
   /** Where blobs from registries are kept. */
   readonly blobs?: string;
-  readonly known: KnownCompressions;
   /** For the layer stream on scratch, in bytes. */
   readonly room: number;
 }
@@ -33,24 +31,16 @@ export interface SignatureResult {
   readonly bytes: Uint8Array;
   /** Of the similarity index. */
   readonly sketch: Uint8Array;
-  /** Of the layers that were not known. */
-  readonly compressions: KnownCompressions;
 }
 
 serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
   const image = await openImage(await parseReference(task.reference), task);
-  const { known, scratch, limits, room } = task;
-  const signature = await computeSignature(image, join(scratch, 'stream'), limits, known, room);
-  const compressions = new Map(
-    signature.image.layers
-      .filter(({ digest }) => !known.has(digest))
-      .map(({ digest, compression }) => [digest, compression ?? null]),
-  );
+  const { scratch, limits, room } = task;
+  const signature = await computeSignature(image, join(scratch, 'stream'), limits, room);
   return {
     manifest: image.manifestDigest,
     size: streamSize(signature.image),
     bytes: serializeSignature(signature),
     sketch: sketchOf(signature),
-    compressions,
   };
 });

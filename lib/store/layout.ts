@@ -2,8 +2,8 @@ import { hexOf, type Digest } from '../oci/descriptor.ts';
 
 /** Where each artefact lives in the store (docs/formats.md). */
 
-/** Goes up with each encoder that is added: layers that none made are looked into again. */
-const ENCODERS_VERSION = 2;
+/** Goes up with what can be made again: layers that could not are looked into again. */
+const COMPRESSIONS_VERSION = 3;
 export const SIGNATURE_VERSION = 2;
 const SKETCH_VERSION = 1;
 
@@ -20,7 +20,7 @@ export const keys = {
   signature: (manifest: Digest) => `signatures/v${SIGNATURE_VERSION}/${named(manifest)}.json.zst`,
   signatures: `signatures/v${SIGNATURE_VERSION}/`,
   sketch: (manifest: Digest) => `sketches/v${SKETCH_VERSION}/${named(manifest)}`,
-  compression: (layer: Digest) => `compressions/v${ENCODERS_VERSION}/${named(layer)}.json`,
+  compression: (layer: Digest) => `compressions/v${COMPRESSIONS_VERSION}/${named(layer)}.json`,
   compressions: 'compressions/',
   pairing: (target: Digest, scope: string) => `pairings/${named(target)}/${scope}.json`,
   allPatches: 'patches/',
