@@ -60,6 +60,8 @@ const SAMPLES: Readonly<Record<string, Buffer>> = {
   text,
   'text and noise': Buffer.concat([text, noise, text, noise.subarray(0, 65_535)]),
   'an executable': executable(1_300_000),
+  'an end behind the last place where gzip looks for a match': executable(65_400),
+  'the same a window later': executable(98_200),
   'distance 32506': repeats(32_506),
   'distance 32767': repeats(32_767),
   'distance 32768': repeats(32_768),

@@ -22,6 +22,8 @@ const WINDOW_MASK = WINDOW_SIZE - 1;
 const MIN_MATCH = 3;
 const MIN_LOOKAHEAD = MAX_MATCH + MIN_MATCH + 1;
 const MAX_DISTANCE = WINDOW_SIZE - MIN_LOOKAHEAD;
+/** gzip looks for no match behind it: it gets there only at the end of the input. */
+const GZIP_LAST_MATCH = 2 * WINDOW_SIZE - MIN_LOOKAHEAD;
 const HASH_MASK = (1 << 15) - 1;
 const HASH_SHIFT = 5;
 /** A match of three bytes from farther costs more than literals. */
@@ -160,6 +162,8 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
     offsetBits = 0;
   }
 
+  const maySearch = (from: number): boolean =>
+    from !== 0 && start - from <= MAX_DISTANCE && (!isGzip || start <= GZIP_LAST_MATCH);
   const canInsert = (at: number, end: number): boolean => isGzip || at + MIN_MATCH <= end;
 
   function deflateFast(minLookahead: number): void {
@@ -167,7 +171,7 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
       const end = start + lookahead;
       const found = canInsert(start, end) ? insert(start) : 0;
       let length = 0;
-      if (found !== 0 && start - found <= MAX_DISTANCE) length = longestMatch(found, MIN_MATCH - 1);
+      if (maySearch(found)) length = longestMatch(found, MIN_MATCH - 1);
       let isFull: boolean;
       if (length >= MIN_MATCH) {
         isFull = addMatch(length, start - matchStart);
@@ -193,7 +197,7 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
       const previousLength = matchLength;
       const previousStart = matchStart;
       matchLength = MIN_MATCH - 1;
-      if (found !== 0 && previousLength < lazy && start - found <= MAX_DISTANCE) {
+      if (previousLength < lazy && maySearch(found)) {
         matchLength = longestMatch(found, previousLength);
         if (matchLength === MIN_MATCH && start - matchStart > TOO_FAR) matchLength = MIN_MATCH - 1;
       }
