@@ -42,6 +42,11 @@ const NODE = `
 process.stdin.pipe(zlib.createGzip({ level: Number(process.argv[1]) })).pipe(process.stdout);
 `;
 
+const NODE_ZSTD = `
+const params = { [zlib.constants.ZSTD_c_compressionLevel]: Number(process.argv[1]) };
+process.stdin.pipe(zlib.createZstdCompress({ params })).pipe(process.stdout);
+`;
+
 /** Filters of single layers. */
 const FILTERS: readonly { name: string; command: readonly [string, ...string[]] }[] = [
   ...LEVELS.map((level) => ({ name: `gzip -${level}`, command: ['gzip', '-c', `-${level}`] as const })),
@@ -65,9 +70,17 @@ const FILTERS: readonly { name: string; command: readonly [string, ...string[]] 
     name: `zlib ${level} of Node`,
     command: [process.execPath, '-e', NODE, String(level)] as const,
   })),
-  ...[1, 3, 9, 19].map((level) => ({
+  ...[3, 19].map((level) => ({
     name: `zstd -${level}`,
     command: ['zstd', '-qc', `-${level}`] as const,
+  })),
+  ...[1, 3, 9, 19].map((level) => ({
+    name: `libzstd ${level} of Node`,
+    command: [process.execPath, '-e', NODE_ZSTD, String(level)] as const,
+  })),
+  ...[1, 3, 9, 19].map((level) => ({
+    name: `libzstd ${level} of Rust's zstd`,
+    command: ['libzstd-judge', String(level), '--checksum'] as const,
   })),
 ];
 

@@ -1,14 +1,20 @@
 /** Encoders of our own make what real ones make, bit for bit. */
 import assert from 'node:assert/strict';
 import { openSync, readSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
 import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { candidates } from '../lib/recompress/encoders.ts';
+import type { Digest } from '../lib/oci/descriptor.ts';
+import { findCompression } from '../lib/recompress/detect.ts';
 import { gzipHeaderSize } from '../lib/recompress/gzip.ts';
 import { headerSize, parseCompression, type EncoderRecipe } from '../lib/recompress/recipe.ts';
+import { provenBlob, recompressed } from '../lib/recompress/recompress.ts';
+import { LIBZSTD_LEVELS } from '../lib/recompress/zstd/libzstd.ts';
 import { createXxhash } from '../lib/recompress/zstd/xxhash.ts';
-import { buildGoEncoders, PROGRAMS, type RealEncoder } from './support/encoders.ts';
+import { buildGoEncoders, piped, PROGRAMS, type RealEncoder } from './support/encoders.ts';
+import { digestOf } from './support/layout.ts';
 import { missing } from './support/programs.ts';
 import { createRandom } from './support/random.ts';
 import { recompress } from './support/recompress.ts';
@@ -129,6 +135,61 @@ describe('as the real encoder', { skip }, () => {
   });
 });
 
+const judge = (input: Buffer, ...args: string[]) => piped(['libzstd-judge', ...args], input);
+
+async function assertFound(input: Buffer, level: number, ...options: string[]): Promise<void> {
+  const blob = await judge(input, String(level), ...options);
+  const digest = digestOf(blob) as Digest;
+  const layer = {
+    descriptor: { mediaType: 'application/vnd.oci.image.layer.v1.tar+zstd', digest, size: blob.length },
+    diffID: digestOf(input) as Digest,
+    head: blob,
+  };
+  const found = await findCompression(layer, () => inPieces(input, 100_000));
+  assert.ok(found?.encoder === 'libzstd', `${input.length} bytes at ${level}: ${found?.encoder}`);
+  assert.deepEqual(parseCompression(JSON.parse(JSON.stringify(found)), 'test'), found);
+  // by a later libzstd, or an earlier one
+  assert.equal(parseCompression({ ...found, version: '1.5.6' }, 'test'), undefined);
+  for (const size of [1, 70_001, 1_000_000]) {
+    if (size === 1 && input.length > 1000) continue;
+    const made = await buffer(recompressed(inPieces(input, size), found));
+    assert.ok(made.equals(blob), `${input.length} bytes at ${level} by ${size}`);
+  }
+}
+
+describe('as libzstd makes a stream', { skip: missing('libzstd-judge') }, () => {
+  test('the judge has the version that Node has', async () => {
+    const version = (await judge(Buffer.alloc(0), '--version')).toString().trim();
+    assert.equal(version, process.versions.zstd);
+  });
+
+  const large = Buffer.concat([text, executable(2_500_000), noise, text]);
+  for (const level of LIBZSTD_LEVELS) {
+    test(`level ${level}`, async () => {
+      const inputs = [large.subarray(0, 300), text, level < 13 ? large : large.subarray(0, 1_200_000)];
+      for (const input of inputs) {
+        await assertFound(input, level);
+        await assertFound(input, level, '--checksum', '--size', String(input.length));
+      }
+    });
+  }
+
+  test('a recipe of which the header has another size makes no layer', async () => {
+    const blob = await judge(text.subarray(0, 1000), '3', '--size', '1000');
+    const header = blob.toString('base64', 0, headerSize(blob, 'zstd'));
+    const recipe = { encoder: 'libzstd', version: process.versions.zstd, level: 3, header };
+    for (const size of [999, 1001, 300_000]) {
+      const made = recompressed(inPieces(text.subarray(0, size), 500), parseCompression(recipe, 'test')!);
+      const layer = { digest: digestOf(blob) as Digest, size: blob.length };
+      await assert.rejects(buffer(provenBlob(made, layer)), { kind: 'bad-patch' }, String(size));
+    }
+  });
+});
+
+async function* inPieces(input: Uint8Array, size: number): AsyncGenerator<Uint8Array, void, void> {
+  for (let at = 0; at < input.length; at += size) yield input.subarray(at, at + size);
+}
+
 test('any input in any pieces is the same, and comes back', () => {
   const pieces = fc.integer({ min: 1, max: 200_000 });
   const recipe = fc.constantFrom(
@@ -146,7 +207,9 @@ test('any input in any pieces is the same, and comes back', () => {
 
 test('recipes that make no sense are refused', () => {
   const good = { encoder: 'pigz', level: 6, blockSize: 131_072, header: HEADER };
+  const libzstd = { encoder: 'libzstd', version: process.versions.zstd, level: 19, header: ZSTD_HEADER };
   assert.deepEqual(parseCompression(good, 'test'), good);
+  assert.deepEqual(parseCompression(libzstd, 'test'), libzstd);
   assert.deepEqual(parseCompression({ encoder: 'none', more: 1 }, 'test'), { encoder: 'none' });
   // of a later version
   assert.equal(parseCompression({ encoder: 'brotli', quality: 11 }, 'test'), undefined);
@@ -172,6 +235,13 @@ test('recipes that make no sense are refused', () => {
     { ...good, header: Buffer.from('1f8b08080000000000ff41', 'hex').toString('base64') },
     { ...good, encoder: 'klauspost-zstd-1.17.8', level: 2 },
     { ...good, header: ZSTD_HEADER },
+    { ...libzstd, version: 7 },
+    { ...libzstd, version: undefined },
+    { ...libzstd, level: 20 },
+    { ...libzstd, level: 0 },
+    { ...libzstd, header: HEADER },
+    // more bytes than there are numbers
+    { ...libzstd, header: Buffer.from('28b52ffdc4581122334455667788', 'hex').toString('base64') },
   ]) {
     assert.throws(() => parseCompression(bad, 'test'), { kind: 'bad-input' }, JSON.stringify(bad));
   }

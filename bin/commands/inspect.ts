@@ -82,7 +82,8 @@ function describeCompression(compression: Compression | undefined): string {
   if (compression.encoder === 'corrected') {
     return `compressed in a way of its own, with a correction of ${formatSize(correctionSize(compression))}`;
   }
-  return `compressed by ${compression.encoder} -${compression.level}`;
+  const version = compression.encoder === 'libzstd' ? ` ${compression.version}` : '';
+  return `compressed by ${compression.encoder}${version} -${compression.level}`;
 }
 
 async function inspectImage(args: Arguments, operand: string): Promise<void> {

@@ -1,8 +1,8 @@
 import { createBitWriter } from './bits.ts';
-import { createCorrected } from './corrected/corrected.ts';
+import { createCorrected, type CorrectedRecipe } from './corrected/corrected.ts';
 import { ENCODERS } from './encoders.ts';
 import { createGzipTrailer } from './gzip.ts';
-import type { Compression } from './recipe.ts';
+import type { EncoderRecipe } from './recipe.ts';
 import { createZstdTrailer } from './zstd/frame.ts';
 
 /** A compressed layer, piece by piece. */
@@ -19,7 +19,7 @@ export interface Trailer {
   bytes(): Uint8Array;
 }
 
-export function createCompressor(recipe: Exclude<Compression, { encoder: 'none' }>): Compressor {
+export function createCompressor(recipe: EncoderRecipe | CorrectedRecipe): Compressor {
   if (recipe.encoder === 'corrected') return createCorrected(recipe);
   const { encoder, header, level, blockSize = 0 } = recipe;
   const { create, format } = ENCODERS[encoder];

@@ -6,6 +6,8 @@ import { createCompressor } from './compressor.ts';
 import { correct, mostFor, nearestSearch, type CorrectedRecipe } from './corrected/corrected.ts';
 import { candidates } from './encoders.ts';
 import { headerSize, type Compression, type EncoderRecipe } from './recipe.ts';
+import { recompressed } from './recompress.ts';
+import { LIBZSTD_SAMPLE, libzstdBeginning, libzstdRecipes, type LibzstdRecipe } from './zstd/libzstd.ts';
 
 /** Of a layer's tar, to tell encoders apart by. */
 const SAMPLE_SIZE = 1024 ** 2;
@@ -47,13 +49,26 @@ export async function findCompression(
   const sample = await firstBytes(tar(), SAMPLE_SIZE + 1);
   const isWhole = sample.length <= SAMPLE_SIZE;
   let attempts = 0;
-  for (const candidate of candidates(format)) {
-    const recipe = { ...candidate, header };
-    if (!makesBeginning(recipe, sample.subarray(0, SAMPLE_SIZE), isWhole, head)) continue;
+  for (const recipe of recipesWith(header, format, sample.length)) {
+    if (isWhole) {
+      if (await makesWhole(recipe, inSteps(sample), head, descriptor)) return recipe;
+      continue;
+    }
+    if (!makesBeginning(recipe, sample, head)) continue;
     if (await makesWhole(recipe, tar(), head, descriptor)) return recipe;
     if (++attempts === MAX_ATTEMPTS) return undefined;
   }
   return undefined;
+}
+
+/** @param size of the layer's tar, at least */
+function recipesWith(
+  header: string,
+  format: 'gzip' | 'zstd',
+  size: number,
+): (EncoderRecipe | LibzstdRecipe)[] {
+  const recipes = candidates(format).map((candidate) => ({ ...candidate, header }));
+  return format === 'zstd' ? [...recipes, ...libzstdRecipes(header, size)] : recipes;
 }
 
 /** May a layer that no encoder makes be corrected? */
@@ -86,44 +101,48 @@ export async function findCorrection(
 }
 
 function makesBeginning(
-  recipe: EncoderRecipe,
+  recipe: EncoderRecipe | LibzstdRecipe,
   sample: Uint8Array,
-  isWhole: boolean,
   head: Uint8Array,
 ): boolean {
+  if (recipe.encoder === 'libzstd') {
+    return isPart(head, 0, libzstdBeginning(sample.subarray(0, LIBZSTD_SAMPLE), recipe));
+  }
   const compressor = createCompressor(recipe);
   let done = 0;
-  const isEqual = (made: Uint8Array) => {
-    const expected = head.subarray(done, done + made.length);
-    done += made.length;
-    return Buffer.compare(made.subarray(0, expected.length), expected) === 0;
-  };
   for (let at = 0; at < sample.length; at += STEP) {
-    if (!isEqual(compressor.next(sample.subarray(at, at + STEP)))) return false;
+    const made = compressor.next(sample.subarray(at, at + STEP));
+    if (!isPart(head, done, made)) return false;
+    done += made.length;
   }
-  return !isWhole || isEqual(compressor.end());
+  return true;
 }
 
 async function makesWhole(
-  recipe: EncoderRecipe | CorrectedRecipe,
+  recipe: EncoderRecipe | LibzstdRecipe | CorrectedRecipe,
   tar: AsyncIterable<Uint8Array>,
   head: Uint8Array,
   { digest, size }: { readonly digest: string; readonly size: number },
 ): Promise<boolean> {
-  const compressor = createCompressor(recipe);
   const hash = createHash('sha256');
   let done = 0;
-  const add = (made: Uint8Array) => {
-    const expected = head.subarray(done, done + made.length);
-    if (Buffer.compare(made.subarray(0, expected.length), expected) !== 0) return false;
+  for await (const made of recompressed(tar, recipe)) {
+    if (!isPart(head, done, made)) return false;
     done += made.length;
+    if (done > size) return false;
     hash.update(made);
-    return done <= size;
-  };
-  for await (const piece of tar) {
-    if (!add(compressor.next(piece))) return false;
   }
-  return add(compressor.end()) && done === size && `sha256:${hash.digest('hex')}` === digest;
+  return done === size && `sha256:${hash.digest('hex')}` === digest;
+}
+
+/** Has `head` these bytes at `start`, as far as it goes? */
+function isPart(head: Uint8Array, start: number, bytes: Uint8Array): boolean {
+  const expected = head.subarray(start, start + bytes.length);
+  return Buffer.compare(bytes.subarray(0, expected.length), expected) === 0;
+}
+
+async function* inSteps(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  for (let at = 0; at < bytes.length; at += STEP) yield bytes.subarray(at, at + STEP);
 }
 
 /** At most so many bytes of a stream, which is not read further. */

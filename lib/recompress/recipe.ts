@@ -4,12 +4,13 @@ import { correctionSize, MOST_CORRECTED, type CorrectedRecipe } from './correcte
 import { ENCODERS, isEncoderName, MIN_BLOCK_SIZE, type EncoderName } from './encoders.ts';
 import { gzipHeaderSize } from './gzip.ts';
 import type { Search } from './corrected/predictor.ts';
-import { zstdHeaderSize } from './zstd/frame.ts';
+import { zstdContentSize, zstdHeaderSize } from './zstd/frame.ts';
+import { LIBZSTD_LEVELS, type LibzstdRecipe } from './zstd/libzstd.ts';
 
 /** How a layer was compressed: what makes its compressed bytes out of its tar, bit for bit (docs/formats.md). */
 export type Compression =
   /** The manifest names the tar itself. */
-  { readonly encoder: 'none' } | EncoderRecipe | CorrectedRecipe;
+  { readonly encoder: 'none' } | EncoderRecipe | LibzstdRecipe | CorrectedRecipe;
 
 /** One gzip member, or one zstd frame. */
 export interface EncoderRecipe {
@@ -32,7 +33,7 @@ export function headerSize(bytes: Uint8Array, format: 'gzip' | 'zstd'): number |
 }
 
 /**
- * @returns undefined for an encoder that this version does not know
+ * @returns undefined for an encoder that is not known here
  * @throws PanamaxError `bad-input`
  */
 export function parseCompression(value: unknown, where: string): Compression | undefined {
@@ -40,22 +41,41 @@ export function parseCompression(value: unknown, where: string): Compression | u
   const encoder = asString(record['encoder'], `${where} encoder`);
   if (encoder === 'none') return { encoder };
   if (encoder === 'corrected') return parseCorrected(record, where);
+  if (encoder === 'libzstd') return parseLibzstd(record, where);
   if (!isEncoderName(encoder)) return undefined;
-  const level = asSize(record['level'], `${where} level`);
-  const { levels }: { readonly levels: readonly number[] } = ENCODERS[encoder];
-  if (!levels.includes(level)) throw refused('no such level', levels.join(' '), level, where);
-  const header = asString(record['header'], `${where} header`);
-  const bytes = Buffer.from(header, 'base64');
-  const { format } = ENCODERS[encoder];
-  if (bytes.length > MAX_HEADER_SIZE || headerSize(bytes, format) !== bytes.length) {
-    throw refused(`not a header of ${format}`, HEADER_SOURCES[format], bytes.toString('hex', 0, 16), where);
-  }
+  const level = parseLevel(record, ENCODERS[encoder].levels, where);
+  const header = parseHeader(record, ENCODERS[encoder].format, where);
   if (!('blockSizes' in ENCODERS[encoder])) return { encoder, level, header };
   const blockSize = asSize(record['blockSize'], `${where} blockSize`);
   if (blockSize < MIN_BLOCK_SIZE || blockSize > MAX_BLOCK_SIZE) {
     throw refused('block size out of range', `${MIN_BLOCK_SIZE} to ${MAX_BLOCK_SIZE}`, blockSize, where);
   }
   return { encoder, level, blockSize, header };
+}
+
+function parseLibzstd(record: Record<string, unknown>, where: string): LibzstdRecipe | undefined {
+  const version = asString(record['version'], `${where} version`);
+  const level = parseLevel(record, LIBZSTD_LEVELS, where);
+  const header = parseHeader(record, 'zstd', where);
+  const size = zstdContentSize(Buffer.from(header, 'base64')) ?? 0;
+  if (!Number.isSafeInteger(size)) throw refused('content too large', 'at most 2^53 bytes', size, where);
+  return version === process.versions.zstd ? { encoder: 'libzstd', version, level, header } : undefined;
+}
+
+function parseLevel(record: Record<string, unknown>, levels: readonly number[], where: string): number {
+  const level = asSize(record['level'], `${where} level`);
+  if (!levels.includes(level)) throw refused('no such level', levels.join(' '), level, where);
+  return level;
+}
+
+/** In base64. */
+function parseHeader(record: Record<string, unknown>, format: 'gzip' | 'zstd', where: string): string {
+  const header = asString(record['header'], `${where} header`);
+  const bytes = Buffer.from(header, 'base64');
+  if (bytes.length > MAX_HEADER_SIZE || headerSize(bytes, format) !== bytes.length) {
+    throw refused(`not a header of ${format}`, HEADER_SOURCES[format], bytes.toString('hex', 0, 16), where);
+  }
+  return header;
 }
 
 function parseCorrected(record: Record<string, unknown>, where: string): CorrectedRecipe {

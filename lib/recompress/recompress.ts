@@ -3,6 +3,7 @@ import { PanamaxError } from '../errors.ts';
 import type { Digest } from '../oci/descriptor.ts';
 import { createCompressor } from './compressor.ts';
 import type { Compression } from './recipe.ts';
+import { libzstdFrame } from './zstd/libzstd.ts';
 
 /** At most so much input is compressed at a time, so that the event loop turns. */
 const PIECE_SIZE = 256 * 1024;
@@ -14,6 +15,10 @@ export async function* recompressed(
 ): AsyncGenerator<Uint8Array, void, void> {
   if (compression.encoder === 'none') {
     yield* tar;
+    return;
+  }
+  if (compression.encoder === 'libzstd') {
+    yield* libzstdFrame(tar, compression);
     return;
   }
   const compressor = createCompressor(compression);

@@ -76,7 +76,8 @@ function program(
   };
 }
 
-async function piped([command, ...args]: readonly string[], input: Uint8Array): Promise<Buffer> {
+/** What a program makes of its input. */
+export async function piped([command, ...args]: readonly string[], input: Uint8Array): Promise<Buffer> {
   const child = spawn(command!, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const output = buffer(child.stdout);
   child.stdin.end(input);

@@ -22,9 +22,30 @@ export function zstdHeaderSize(bytes: Uint8Array): number | undefined {
   return size <= bytes.length ? size : undefined;
 }
 
+/** Size of the content in bytes, where a header says it. */
+export function zstdContentSize(header: Buffer): number | undefined {
+  const descriptor = header[4]!;
+  const isSingle = (descriptor & SINGLE_SEGMENT_FLAG) !== 0;
+  const at = isSingle ? 5 : 6;
+  switch (descriptor >> 6) {
+    case 0:
+      return isSingle ? header[at] : undefined;
+    case 1:
+      return 256 + header.readUInt16LE(at);
+    case 2:
+      return header.readUInt32LE(at);
+    default:
+      return Number(header.readBigUInt64LE(at));
+  }
+}
+
+export function hasZstdChecksum(header: Uint8Array): boolean {
+  return ((header[4] ?? 0) & CHECKSUM_FLAG) !== 0;
+}
+
 /** The checksum, where the header says that there is one. */
 export function createZstdTrailer(header: Uint8Array): Trailer {
-  if (((header[4] ?? 0) & CHECKSUM_FLAG) === 0) return { update: () => {}, bytes: () => new Uint8Array() };
+  if (!hasZstdChecksum(header)) return { update: () => {}, bytes: () => new Uint8Array() };
   const hash = createXxhash();
   return {
     update: (piece) => hash.update(piece),
