@@ -20,6 +20,7 @@ import { splitTransport } from '../lib/oci/reference.ts';
 import { pullSize, streamSize, type ImageRecord } from '../lib/oci/record.ts';
 import type { UnpackTask } from '../lib/oci/unpackthread.ts';
 import { loadCompressions, storeCompressions, type KnownCompressions } from '../lib/recompress/known.ts';
+import { pinnedReference } from '../lib/registry/name.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import type { CachedImage } from '../lib/run/layercache.ts';
 import { deltaMemory } from '../lib/run/memory.ts';
@@ -102,13 +103,13 @@ async function makePatches(
     );
     // to be looked into as they are stored
     const isKnown = target.layers.every(({ digest }) => known.has(digest));
-    await using kept = isKnown ? undefined : await blobs.lease(input.target, { limits, signal });
+    await using _kept = isKnown ? undefined : await blobs.lease(input.target, { limits, signal });
     const module = threadModule('../lib/delta/thread', import.meta.url);
     const task: DeltaTask = {
       source: { ...input.sources[0]!, unpacked: { record: source, stream: sourceStream! } },
       target: {
         ...input.target,
-        ...(kept && { reference: kept.reference }),
+        reference: pinnedReference(input.target.reference, target.manifest) ?? input.target.reference,
         blobs: blobs.directory,
         unpacked: { record: target, stream: targetStream! },
       },
