@@ -1,6 +1,7 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import type { StageContext } from '../../lib/run/context.ts';
 import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
+import { cheaperChains, type Chain } from '../../workers/chain.ts';
 import { pairingStage } from '../../workers/pairing.ts';
 import { signatureStage } from '../../workers/signature.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
@@ -47,15 +48,23 @@ async function rank(args: Arguments, context: StageContext): Promise<void> {
     },
     context,
   );
-  const candidates = ranking.candidates.map((c) => ({
-    reference: (c.images ?? [c.source]).map((image) => references.get(image)!).join(' + '),
-    isWorthIt: isWorthIt(c),
-    ...c,
-  }));
+  const chains = await cheaperChains(context.store, targetManifest, ranking.candidates, ranking.calibrations);
+  const candidates = ranking.candidates.map((c) => {
+    const chain = chains.get(c.source);
+    const reference = (c.images ?? [c.source]).map((image) => references.get(image)!).join(' + ');
+    return { reference, isWorthIt: isWorthIt(c), ...c, ...(chain && { chain }) };
+  });
   const text = formatTable([HEADER, ...candidates.map((c) => rowOf(c.reference, c))], 1);
   const answer = candidates.some((c) => c.isWorthIt) ? [] : ['No source is worth a patch: pull.'];
+  const cheaper = candidates.flatMap(({ chain, ...c }) =>
+    chain ? [`\n${chained(c, chain, (image) => references.get(image) ?? image)}`] : [],
+  );
   const reasons = args.flag('explain') ? candidates.map((c) => `\n${c.reference}\n${explanation(c)}`) : [];
-  printResult(args, { target: targetManifest, candidates }, [text, ...answer, ...reasons].join('\n'));
+  printResult(
+    args,
+    { target: targetManifest, candidates },
+    [text, ...answer, ...cheaper, ...reasons].join('\n'),
+  );
 }
 
 const HEADER = ['SOURCE', 'IDENTICAL', 'CHANGED', 'NEW', 'XDELTA', 'OCI-DELTA', 'PULL', 'TLSH'];
@@ -70,6 +79,21 @@ function rowOf(reference: string, candidate: Candidate): string[] {
     pullSize,
   ];
   return [reference, ...sizes.map(formatSize), tlshDistance === null ? '-' : String(tlshDistance)];
+}
+
+/** What it takes to go through patches that exist, beside a patch of the source's own. */
+function chained(
+  { reference, predictions }: Candidate & { readonly reference: string },
+  { through, size, seconds }: Chain,
+  nameOf: (image: string) => string,
+): string {
+  const names = through.map(nameOf);
+  const making = seconds > 0 ? `${seconds.toFixed(1)} s for a patch to ${names[0]!}` : 'nothing to make';
+  const { xdelta } = predictions;
+  return (
+    `${reference}: cheaper through ${names.join(' and ')}, from where patches exist: ${formatSize(size)} in all, ` +
+    `${making}; a patch of its own: ${formatSize(xdelta.size)}, ${xdelta.seconds.toFixed(1)} s`
+  );
 }
 
 /** Where the bytes of each predicted patch come from. */
