@@ -1,6 +1,6 @@
 import type { Comparison } from '../lib/pairing/compare.ts';
 import { predict, type Costs, type PatchSizes } from '../lib/pairing/prediction.ts';
-import { accuracyOf, type KnownPair } from './regret.ts';
+import { accuracyOf, type Accuracy, type KnownPair } from './regret.ts';
 
 /** A pair whose patch has been made, and what prediction goes by. */
 export interface FitPair extends KnownPair {
@@ -80,20 +80,42 @@ function loss(ratio: number): number {
   return Math.sqrt(1 + (Math.log(ratio) / LINEAR_FROM) ** 2) - 1;
 }
 
+/** Where fits begin that are to know nothing of the corpus: round numbers, the same for both formats. */
+const GUESS: Costs = {
+  patch: 1000,
+  header: 5,
+  file: 100,
+  small: 0.02,
+  coded: 0.8,
+  slope: 0.1,
+  power: 2,
+  spread: 1,
+  secondsPerMiB: { target: 0.01, changed: 0.1, coded: 0.3 },
+};
+
+export interface LeftOut {
+  readonly family: string;
+  /** Of pairs with an image of the family. */
+  readonly all: Accuracy;
+  /** Of pairs of two images of the family. */
+  readonly own: Accuracy;
+}
+
 /** How well pairs of a family are predicted by costs that were fitted to those without an image of it. */
-export function leaveOneOut(
-  pairs: readonly FitPair[],
-  from: Costs,
-  familyOf: (image: string) => string,
-): { readonly family: string; readonly share: number; readonly pairs: number }[] {
+export function leaveOneOut(pairs: readonly FitPair[], familyOf: (image: string) => string): LeftOut[] {
   const families = new Set(pairs.flatMap(({ source, target }) => [familyOf(source), familyOf(target)]));
   return [...families].map((family) => {
-    const isOf = ({ source, target }: FitPair) => [source, target].some((one) => familyOf(one) === family);
+    const imagesOf = ({ source, target }: FitPair) =>
+      [source, target].filter((one) => familyOf(one) === family).length;
     const costs = fitCosts(
-      pairs.filter((pair) => !isOf(pair)),
-      from,
+      pairs.filter((pair) => imagesOf(pair) === 0),
+      GUESS,
     );
-    return { family, ...accuracyOf(repredicted(pairs.filter(isOf), costs)) };
+    const left = repredicted(
+      pairs.filter((pair) => imagesOf(pair) > 0),
+      costs,
+    );
+    return { family, all: accuracyOf(left), own: accuracyOf(left.filter((pair) => imagesOf(pair) === 2)) };
   });
 }
 

@@ -1,11 +1,13 @@
 import { tlshDistance } from '../lib/signature/tlsh.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import type { Effort } from '../lib/delta/alignment.ts';
+import type { PatchFormat } from '../lib/store/layout.ts';
 import type { Pair } from './corpus.ts';
 
 /** A pair whose patch has been made. Sizes are in bytes. */
 export interface KnownPair extends Pair {
   readonly predicted: number;
+  /** With effort default, which predictions are of: of a patch made with fast what default would make of it. */
   readonly actual: number;
   readonly effort: Effort;
   /** Processor time. */
@@ -13,6 +15,13 @@ export interface KnownPair extends Pair {
   readonly seconds: number;
   /** What a pull moves at a site that has the source. */
   readonly pull: number;
+}
+
+/** Bytes of a patch with effort fast over one with default: of pairs with much new content, which fast is used for here. */
+const FAST: Readonly<Record<PatchFormat, number>> = { xdelta: 1.03, 'oci-delta': 1.11 };
+
+export function sizeAtDefault(bytes: number, format: PatchFormat, effort: Effort): number {
+  return effort === 'fast' ? Math.round(bytes / FAST[format]) : bytes;
 }
 
 /** How well a way to choose a source does. */
@@ -110,8 +119,14 @@ function sortedBy(sources: readonly string[], key: (source: string) => number): 
   return sources.toSorted((a, b) => key(a) - key(b) || (a < b ? -1 : 1));
 }
 
+export interface Accuracy {
+  /** NaN of no pairs. */
+  readonly share: number;
+  readonly pairs: number;
+}
+
 /** Of the pairs whose patch is smaller than a pull, the share that was predicted within 25 %. */
-export function accuracyOf(pairs: readonly KnownPair[]): { share: number; pairs: number } {
+export function accuracyOf(pairs: readonly KnownPair[]): Accuracy {
   const worth = pairs.filter(({ actual, pull }) => actual < pull);
   const near = worth.filter(({ predicted, actual }) => Math.abs(predicted / actual - 1) <= 0.25);
   return { share: near.length / worth.length, pairs: worth.length };

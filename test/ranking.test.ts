@@ -89,6 +89,26 @@ describe('a comparison', () => {
     assert.equal(tlshDistance, null);
   });
 
+  test('of two new files that have much in common the second costs little', () => {
+    const withSamples = (one: Signature, starts: readonly number[]): Signature => ({
+      ...one,
+      contents: one.contents.map((content, i) => ({
+        ...content,
+        samples: Uint32Array.from({ length: 100 }, (_, k) => starts[i]! + k),
+      })),
+    });
+    const twice = signature('twice', { a: 'a'.repeat(50_000), b: 'b'.repeat(50_000) });
+    const none = signature('none', {});
+    const different = compareImages(withSamples(twice, [0, 1000]), none);
+    const alike = compareImages(withSamples(twice, [0, 2]), none);
+    assert.deepEqual([different.changedBytes, different.newBytes], [0, 100_000]);
+    assert.deepEqual([alike.changedBytes, alike.newBytes], [50_000, 50_000]);
+    for (const format of ['xdelta', 'oci-delta'] as const) {
+      const costs = [alike, different].map(({ predictions }) => predictions[format].size);
+      assert.ok(costs[0]! < 0.6 * costs[1]!, costs.join());
+    }
+  });
+
   test('of an image with itself finds all of it', () => {
     const { changedBytes, newBytes, sharedLayerBytes, pullSize } = compareImages(target, target);
     assert.deepEqual([changedBytes, newBytes, sharedLayerBytes, pullSize], [0, 0, 100_000, 0]);

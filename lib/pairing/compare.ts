@@ -71,9 +71,9 @@ export interface Comparison {
   readonly entries: number;
   /** Bytes of files whose content the source has under whatever path, or the target before. */
   readonly identicalBytes: number;
-  /** Bytes of files that the source has something similar to. */
+  /** Bytes of files that the source, or the target before, has something similar to. */
   readonly changedBytes: number;
-  /** Bytes of files that the source has nothing like. */
+  /** Bytes of files that neither has anything like. */
   readonly newBytes: number;
   /** The files behind `changedBytes` and `newBytes`, each content once. */
   readonly files: readonly ComparedFile[];
@@ -86,7 +86,7 @@ export interface ComparedFile {
   readonly compressed: number;
   /** Whether the source has a file of the same path, or of the same name but for numbers. */
   readonly hasCounterpart: boolean;
-  /** Share of it that the source has, above 0 and below 1; undefined for files too small to have been sampled. */
+  /** Share of it that the source, or the target before, has, above 0 and below 1; undefined for files too small to have been sampled. */
   readonly similarity?: number;
 }
 
@@ -102,7 +102,16 @@ export interface SourceIndex {
   readonly byPath: ReadonlyMap<ByteString, ContentRecord>;
   readonly byName: ReadonlyMap<ByteString, readonly ContentRecord[]>;
   /** Of each sample the lowest level it is kept at. */
-  readonly samples: ReadonlyMap<number, number>;
+  readonly samples: SampleLevels;
+}
+
+type SampleLevels = ReadonlyMap<number, number>;
+
+function addSamples(levels: Map<number, number>, { samples, level }: ContentRecord): void {
+  for (const sample of samples) {
+    const known = levels.get(sample);
+    if (known === undefined || known > level) levels.set(sample, level);
+  }
 }
 
 export function indexSource(layers: readonly LayerView[]): SourceIndex {
@@ -119,10 +128,7 @@ export function indexSource(layers: readonly LayerView[]): SourceIndex {
       else byName.set(name, [content]);
       if (digests.has(content.digest)) continue;
       digests.add(content.digest);
-      for (const sample of content.samples) {
-        const level = samples.get(sample);
-        if (level === undefined || level > content.level) samples.set(sample, content.level);
-      }
+      addSamples(samples, content);
     }
   }
   return { diffIDs: new Set(layers.map(({ diffID }) => diffID)), digests, byPath, byName, samples };
@@ -136,6 +142,8 @@ export function compareLayers(target: readonly LayerView[], source: SourceIndex)
   let changedBytes = 0;
   let newBytes = 0;
   const seen = new Set<Digest>();
+  // what a patch has built it can build on
+  const built = new Map<number, number>();
   for (const layer of target) {
     const isShared = source.diffIDs.has(layer.diffID);
     if (isShared) sharedLayerBytes += layer.size;
@@ -145,8 +153,9 @@ export function compareLayers(target: readonly LayerView[], source: SourceIndex)
       if (isShared || source.digests.has(digest) || seen.has(digest)) {
         identicalBytes += size;
       } else {
-        const compared = compareFile(file, source);
+        const compared = compareFile(file, source, built);
         files.push(compared);
+        addSamples(built, file.content);
         if (isChanged(compared)) changedBytes += size;
         else newBytes += size;
       }
@@ -161,23 +170,27 @@ export function isChanged({ similarity, hasCounterpart }: ComparedFile): boolean
   return similarity === undefined ? hasCounterpart : similarity > LEAST_SIMILARITY;
 }
 
-function compareFile({ path, content, compressed }: FileView, source: SourceIndex): ComparedFile {
+function compareFile(
+  { path, content, compressed }: FileView,
+  source: SourceIndex,
+  built: SampleLevels,
+): ComparedFile {
   const { size, samples } = content;
   const counterpart = source.byPath.get(path) ?? closest(source.byName.get(familyName(path)), size);
   const known = { path, size, compressed, hasCounterpart: counterpart !== undefined };
   if (samples.length < LEAST_SAMPLES) return known;
   const beside = counterpart === undefined ? 0 : similarityTo(counterpart, content);
-  const found = Math.max(beside, containment(content, source.samples));
+  const found = Math.max(beside, containment(content, source.samples, built));
   // neither all nor nothing: the files differ, and what was not sampled may be common
   const similarity = (found * samples.length + 0.5) / (samples.length + 1);
   return { ...known, similarity };
 }
 
 /** How much of a content is in others, 0 to 1. A sample that the others keep at a higher level stands for those they left out. */
-function containment({ samples, level }: ContentRecord, others: ReadonlyMap<number, number>): number {
+function containment({ samples, level }: ContentRecord, source: SampleLevels, built: SampleLevels): number {
   let found = 0;
   for (const sample of samples) {
-    const kept = others.get(sample);
+    const kept = source.get(sample) ?? built.get(sample);
     if (kept !== undefined) found += 2 ** Math.max(0, kept - level);
   }
   return Math.min(1, found / samples.length);

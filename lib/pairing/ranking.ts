@@ -27,9 +27,9 @@ export interface Candidate {
   readonly tlshDistance: number | null;
   /** Bytes of the target's files whose content the source has, under whatever path. All layers count, hidden files too. */
   readonly identicalBytes: number;
-  /** Bytes of the target's files that the source has something similar to. */
+  /** Bytes of the target's files that the source, or the target before, has something similar to. */
   readonly changedBytes: number;
-  /** Bytes of the target's files that the source has nothing like. */
+  /** Bytes of the target's files that neither has anything like. */
   readonly newBytes: number;
   /** Layers that both share, in uncompressed bytes. */
   readonly sharedLayerBytes: number;
@@ -49,7 +49,7 @@ export interface Ranking {
 }
 
 /** Of the formula, too: rankings of another version are made anew. */
-export const RANKING_VERSION = 5;
+export const RANKING_VERSION = 6;
 
 /** Of a pull, at most, for a patch to be worth its making. */
 const WORTH = 0.95;
