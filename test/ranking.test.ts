@@ -56,6 +56,17 @@ function signature(name: string, files: Record<string, string>, tlsh: string | n
   };
 }
 
+/** The same, each content with a hundred samples in a row. */
+function withSamples(one: Signature, starts: readonly number[]): Signature {
+  return {
+    ...one,
+    contents: one.contents.map((content, i) => ({
+      ...content,
+      samples: Uint32Array.from({ length: 100 }, (_, k) => starts[i]! + k),
+    })),
+  };
+}
+
 describe('a comparison', () => {
   const target = signature('target', {
     'etc/': '',
@@ -90,13 +101,6 @@ describe('a comparison', () => {
   });
 
   test('of two new files that have much in common the second costs little', () => {
-    const withSamples = (one: Signature, starts: readonly number[]): Signature => ({
-      ...one,
-      contents: one.contents.map((content, i) => ({
-        ...content,
-        samples: Uint32Array.from({ length: 100 }, (_, k) => starts[i]! + k),
-      })),
-    });
     const twice = signature('twice', { a: 'a'.repeat(50_000), b: 'b'.repeat(50_000) });
     const none = signature('none', {});
     const different = compareImages(withSamples(twice, [0, 1000]), none);
