@@ -3,6 +3,8 @@ import { connect } from 'node:tls';
 
 /** Certificates that are refused; Node's codes for them (tls.md, "X509 certificate error codes"). */
 const CERTIFICATE = /^(ERR_TLS_CERT|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED)/;
+const NODES_ADVICE = '; if the root CA';
+const ADVICE = 'NODE_EXTRA_CA_CERTS=FILE and, for registries, --registry-ca FILE trust more';
 const HANDSHAKE = /^(EPROTO|ERR_SSL|ERR_TLS)/;
 
 /**
@@ -12,7 +14,7 @@ const HANDSHAKE = /^(EPROTO|ERR_SSL|ERR_TLS)/;
 export function protocolProblem(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code = '', message, cause } = error as NodeJS.ErrnoException;
-  if (CERTIFICATE.test(code)) return message;
+  if (CERTIFICATE.test(code)) return `${message.split(NODES_ADVICE)[0]}; ${ADVICE}`;
   if (/wrong version number|packet length too long/.test(message)) {
     return 'the server speaks no TLS (wrong version number): http:// rather than https://?';
   }
