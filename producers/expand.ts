@@ -1,5 +1,6 @@
 import { PanamaxError } from '../lib/errors.ts';
 import type { Limits } from '../lib/limits.ts';
+import { compareVersions } from '../lib/oci/version.ts';
 import { openRepository } from '../lib/registry/registry.ts';
 import { parseRegistryName } from '../lib/registry/name.ts';
 
@@ -63,25 +64,4 @@ function globOf(pattern: string): RegExp {
     .replaceAll('*', '.*')
     .replaceAll('?', '.');
   return new RegExp(`^${source}$`);
-}
-
-/** Numbers by their value, pre-releases before their version: 1.9, 1.10-rc.1, 1.10. */
-export function compareVersions(a: string, b: string): number {
-  const x = partsOf(a);
-  const y = partsOf(b);
-  for (let i = 0; i < Math.max(x.length, y.length); i++) {
-    const [p, q] = [x[i], y[i]];
-    if (p === q) continue;
-    if (p === undefined) return q!.startsWith('-') ? 1 : -1;
-    if (q === undefined) return p.startsWith('-') ? -1 : 1;
-    const numbers = /^\d/.test(p) && /^\d/.test(q);
-    if (numbers && Number(p) !== Number(q)) return Number(p) - Number(q);
-    if (p.startsWith('-') !== q.startsWith('-')) return p.startsWith('-') ? -1 : 1;
-    return p < q ? -1 : 1;
-  }
-  return 0;
-}
-
-function partsOf(tag: string): readonly string[] {
-  return tag.match(/\d+|\D+/g) ?? [];
 }

@@ -207,6 +207,25 @@ test('past names go with their images, and images of runs that are not over stay
   await panamaxFails('no-patch', /the store has no index of/, 'pull', `${NAME}:2`, ...options, ...outcome);
 });
 
+test('the highest version stays where an older release was read later', async (t) => {
+  const made = await makeSiteStore(t, { count: 3 });
+  const { manifestDigest: second } = made.images[1]!;
+  const options = ['--store', made.store];
+  const goes = async () => {
+    const { removed } = await panamaxJson<Result>('gc', '--keep-last', '1', '--grace', '0', ...options);
+    return removed.some(({ target }) => target === second);
+  };
+  const name = (tag: string, release: number) =>
+    panamaxJson('tag', `registry.test/other:${tag}`, join(made.directory, String(release)), ...options);
+  assert.equal(await goes(), true);
+  await name('v1.10', 2);
+  await name('v1.9', 1);
+  assert.equal(await goes(), false);
+  // it is another image by now
+  await name('v1.10', 3);
+  assert.equal(await goes(), true);
+});
+
 /** As if it had been written days ago. */
 async function age(store: string, days: number, below = ''): Promise<void> {
   const then = new Date(Date.now() - days * 86_400_000);

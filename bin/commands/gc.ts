@@ -26,7 +26,7 @@ export const gcCommand: Command = {
     'keep-last': {
       type: 'string',
       value: 'N',
-      help: 'keep the N images that each repository was tagged with last (default: what names stand for)',
+      help: 'keep the N images that each repository was tagged with last, and the N highest versions (default: what names stand for)',
     },
     inventory: {
       type: 'string',

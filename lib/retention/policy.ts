@@ -1,10 +1,11 @@
 import { hexOf, type Digest } from '../oci/descriptor.ts';
 import { parseReleaseName } from '../oci/releasename.ts';
+import { compareVersions, isVersion } from '../oci/version.ts';
 import type { Census, FoundName, Pair } from './census.ts';
 
 /** What is kept. At least one of the first two says something. */
 export interface Policy {
-  /** Of each repository and platform, the so many images that it was named for last. */
+  /** Of each repository and platform, the so many images that it was named for last, and the so many highest versions. */
   readonly keepLast?: number;
   /** Images that sites hold. */
   readonly inventory?: ReadonlySet<Digest>;
@@ -86,10 +87,21 @@ function lastReleases(names: readonly FoundName[], keepLast: number | undefined)
   }
   const last = new Set<Digest>();
   for (const records of byRepository.values()) {
-    const images = records.toSorted((a, b) => b.sequence - a.sequence).map(({ target }) => target.manifest);
-    for (const image of [...new Set(images)].slice(0, keepLast)) last.add(image);
+    const byTime = records.toSorted((a, b) => b.sequence - a.sequence);
+    // older releases may have been read after newer ones
+    const byVersion = byTime
+      .filter((record) => isVersion(tagOf(record)))
+      .toSorted((a, b) => compareVersions(tagOf(b), tagOf(a)));
+    for (const order of [byTime, byVersion]) {
+      const images = order.map(({ target }) => target.manifest);
+      for (const image of [...new Set(images)].slice(0, keepLast)) last.add(image);
+    }
   }
   return last;
+}
+
+function tagOf({ name }: FoundName): string {
+  return parseReleaseName(name).tag ?? '';
 }
 
 /** For people. */
