@@ -96,7 +96,9 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
       site.signal.throwIfAborted();
       known.failure = toPanamaxError(error);
       if (known.failure.kind === 'untrusted' || known.failure.kind === 'internal') throw known.failure;
-      known.reasons.push(known.failure.message);
+      const { message } = known.failure;
+      // the engine may be what fails, for each
+      if (!known.reasons.includes(message)) known.reasons.push(message);
     }
   }
   if (!task.fallback || !site.engine || task.destination) {
