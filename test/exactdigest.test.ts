@@ -9,12 +9,13 @@ import { promisify } from 'node:util';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage, type Image } from '../lib/oci/image.ts';
-import { imageRecord, type ImageRecord, type LayerRecord } from '../lib/oci/record.ts';
+import { imageRecord, parseImageRecord, type ImageRecord, type LayerRecord } from '../lib/oci/record.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { parseDestination, writeImage } from '../lib/oci/writer.ts';
 import { canBeExact } from '../lib/oci/form.ts';
 import { readXdelta } from '../lib/delta/xdelta.ts';
 import { createCompressor } from '../lib/recompress/compressor.ts';
+import { headerSize } from '../lib/recompress/recipe.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
 import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
@@ -204,6 +205,20 @@ async function record(directory: string, blob: Buffer): Promise<ImageRecord> {
   await writeLayout(directory, [LARGE], { blobs: [blob] });
   return imageRecord(await open(`oci:${directory}`), [LARGE.length]);
 }
+
+test('a layer that another libzstd has made: rebuilt uncompressed', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const blob = zstdCompressSync(LARGE);
+  const image = await record(join(directory, 'target'), blob);
+  const header = blob.toString('base64', 0, headerSize(blob, 'zstd'));
+  const compression = { encoder: 'libzstd', version: '1.5.6', level: 3, header };
+  const told = { ...image, layers: [{ ...image.layers[0], compression }] };
+  const known = parseImageRecord(JSON.parse(JSON.stringify(told)), 'test');
+  await writeImage(known, streamOf(LARGE), parseDestination(`oci:${directory}/output`));
+  const rebuilt = await open(`oci:${directory}/output`);
+  assert.equal(rebuilt.configDigest, image.config);
+  assert.equal(rebuilt.layers[0]!.descriptor.digest, rebuilt.layers[0]!.diffID);
+});
 
 describe('a recipe that lies', () => {
   for (const [what, blob] of [
