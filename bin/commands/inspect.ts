@@ -73,11 +73,13 @@ function documentsOf(target: PatchSides['target']): object {
 
 function describeLayer(layer: PatchSides['layers'][number]): string {
   if (!('size' in layer)) return layer.kind;
-  return `${formatSize(layer.size)} ${describeCompression(layer.compression)}`;
+  const { size, compression, digest, diffID } = layer;
+  // engines export images without the layers that registries have
+  const unknown = digest === diffID ? 'uncompressed where it was read' : 'compressed in an unknown way';
+  return `${formatSize(size)} ${compression ? describeCompression(compression) : unknown}`;
 }
 
-function describeCompression(compression: Compression | undefined): string {
-  if (!compression) return 'compressed in an unknown way';
+function describeCompression(compression: Compression): string {
   if (compression.encoder === 'none') return 'uncompressed';
   if (compression.encoder === 'corrected') {
     return `compressed in a way of its own, with a correction of ${formatSize(correctionSize(compression))}`;
