@@ -34,8 +34,14 @@ export async function matchStreams(
   target: LayerStream,
   options: MatchOptions = {},
 ): Promise<Alignments> {
-  const from = await listStream(source);
-  const to = await listStream(target);
+  const [from, to] = await Promise.all([
+    runThread<LayerStream, Listing>(
+      threadModule('match/listthread', import.meta.url),
+      source,
+      options.signal,
+    ),
+    listStream(target),
+  ]);
   const counterparts = findCounterparts(from, to, options.usable);
   const draft = new Draft();
   const stretches = [
@@ -106,35 +112,24 @@ function* pairStrangers(
 const THREADS = 2;
 const MIN_SHARED = 8 * 1024 ** 2;
 
-/** Aligns stretches in threads that share them out by size. What comes out does not depend on who did what. */
+/** Aligns stretches in threads, the largest first, so that none is left alone at the end. */
 async function alignStretches(
   source: LayerStream,
   target: LayerStream,
-  pairs: readonly StretchPair[],
+  stretches: readonly StretchPair[],
   { effort = 'default', signal }: MatchOptions,
 ): Promise<Alignments[]> {
-  const windows = pairs.flatMap(windowsOf).toSorted((a, b) => sizeOf(b) - sizeOf(a));
-  const total = windows.reduce((sum, window) => sum + sizeOf(window), 0);
-  const shares = Array.from({ length: total < MIN_SHARED ? 1 : THREADS }, () => ({
-    size: 0,
-    pairs: [] as StretchPair[],
-  }));
-  for (const window of windows) {
-    const share = shares.reduce((least, other) => (other.size < least.size ? other : least));
-    share.size += sizeOf(window);
-    share.pairs.push(window);
-  }
-  const tasks = shares.map((share) => ({
-    source: source.path,
-    target: target.path,
-    pairs: share.pairs,
-    effort,
-  }));
-  const [first, ...others] = tasks;
+  const pairs = stretches.flatMap(windowsOf).toSorted((a, b) => sizeOf(b) - sizeOf(a));
+  const total = pairs.reduce((sum, pair) => sum + sizeOf(pair), 0);
+  const next = new Int32Array(new SharedArrayBuffer(4));
+  const task: AlignTask = { source: source.path, target: target.path, pairs, next, effort };
   const module = threadModule('match/alignthread', import.meta.url);
-  const elsewhere = Promise.all(others.map((task) => runThread<AlignTask, Alignments>(module, task, signal)));
+  const others = Array.from({ length: total < MIN_SHARED ? 0 : THREADS - 1 }, () =>
+    runThread<AlignTask, Alignments>(module, task, signal),
+  );
+  const elsewhere = Promise.all(others);
   // who awaits it comes later
   elsewhere.catch(() => undefined);
-  const here = alignPairs(first!);
+  const here = alignPairs(task);
   return [here, ...(await elsewhere)];
 }

@@ -23,6 +23,8 @@ const BLOCK = 16;
 /** Where less of the source than this is settled, the files are too far apart for a second look to pay. */
 const MIN_SETTLED = 0.3;
 const MAX_SKIP = 8;
+/** Entries with the hash of a seed or one like it that are looked through. */
+const MAX_IN_SLOT = 64;
 /** Equal bytes that pay for an alignment at another distance than the one before; more of them in all are not counted. */
 const MIN_EQUAL = 20;
 const LONG = 64;
@@ -40,7 +42,7 @@ interface Settings {
 
 const SETTINGS: Readonly<Record<Effort, Settings>> = {
   fast: { maxChain: 4, maxEntries: 2 ** 21, twice: false },
-  default: { maxChain: 8, maxEntries: 2 ** 22, twice: true },
+  default: { maxChain: 4, maxEntries: 2 ** 22, twice: true },
   best: { maxChain: 64, maxEntries: MAX_ENTRIES, twice: true },
 };
 
@@ -123,7 +125,7 @@ function viewOf(bytes: Uint8Array): DataView {
 /** @param guide alignments of an earlier scan, whose distances are tried beside the seeds */
 function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | undefined, out: Draft): Draft {
   const { source, target, sourceView, targetView } = sides;
-  const { step, shift, starts, entries } = index;
+  const { step, shift, starts, entries, filterShift, filter } = index;
   out.clear();
   const last = target.length - SEED;
   // a fine index finds nearly as much from some places of the target; both are without a common factor
@@ -159,11 +161,14 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
       }
     }
     const hash = seedHash(low, high);
+    const isThere = (filter[hash >>> (filterShift + 5)]! >>> (hash >>> filterShift)) & 1;
     const slot = hash >>> shift;
-    const end = Math.min(starts[slot + 1]!, starts[slot]! + maxChain);
-    for (let i = starts[slot]!; i < end; i++) {
+    const first = isThere ? starts[slot]! : 0;
+    const end = isThere ? Math.min(starts[slot + 1]!, first + MAX_IN_SLOT) : 0;
+    for (let i = first, left = maxChain; i < end && left > 0; i++) {
       const entry = entries[i]!;
       if (!isTagged(entry, hash, shift)) continue;
+      left--;
       const s = offsetOf(entry);
       if (s - t === distance) continue;
       if (sourceView.getInt32(s, true) !== low || sourceView.getInt32(s + 4, true) !== high) continue;

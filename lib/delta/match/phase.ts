@@ -21,6 +21,8 @@ const MIN_GAIN_AS_BEFORE = 16;
 /** Distances that are tried: so many bytes off to either side, in steps of the smallest record. */
 const MAX_SHIFT = 512;
 const STEP = 8;
+/** So many bytes of a block tell whether a distance is worth counting in the whole block. */
+const PROBE = 128;
 
 /** Writes to `out` the alignments with those that run out of phase split where another distance nearby is better. */
 export function rephased(source: Uint8Array, target: Uint8Array, items: Alignments, out: Draft): Draft {
@@ -68,8 +70,12 @@ function distanceFor(
     }
   }
   let limit = least - MIN_GAIN;
+  const probed = Math.min(PROBE, size);
   for (let shift = STEP; shift <= MAX_SHIFT && limit > 0; shift += STEP) {
-    for (const distance of [before - shift, before + shift]) {
+    const hopeless = PROBE / 16 + Math.floor((1.5 * PROBE * limit) / size);
+    for (let side = -1; side <= 1; side += 2) {
+      const distance = before + side * shift;
+      if (differing(source, target, at, probed, distance, hopeless) >= hopeless) continue;
       const count = differing(source, target, at, size, distance, limit);
       if (count >= limit) continue;
       limit = count;

@@ -23,6 +23,8 @@ export interface AlignTask {
   readonly source: string;
   readonly target: string;
   readonly pairs: readonly StretchPair[];
+  /** Shared between threads with the same pairs: the index of the pair that is to be aligned next. */
+  readonly next: Int32Array<SharedArrayBuffer>;
   readonly effort: Effort;
 }
 
@@ -57,8 +59,8 @@ export function windowsOf(pair: StretchPair): StretchPair[] {
   return windows;
 }
 
-/** Aligns pairs that `windowsOf` has made, one after the other. */
-export function alignPairs({ source, target, pairs, effort }: AlignTask): Alignments {
+/** Aligns pairs that `windowsOf` has made, one after the other, as long as there are some that nobody has taken. */
+export function alignPairs({ source, target, pairs, next, effort }: AlignTask): Alignments {
   const draft = new Draft();
   const sourceFd = openSync(source, 'r');
   const targetFd = openSync(target, 'r');
@@ -68,7 +70,7 @@ export function alignPairs({ source, target, pairs, effort }: AlignTask): Alignm
   const to = new Uint8Array(memory, MAX_ALIGNED, MAX_ALIGNED);
   const workspace = createWorkspace(new SeedTables(memory, 2 * MAX_ALIGNED));
   try {
-    for (const pair of pairs) {
+    for (let pair = pairs[Atomics.add(next, 0, 1)]; pair; pair = pairs[Atomics.add(next, 0, 1)]) {
       const found = alignBuffers(
         readStretch(sourceFd, pair.source, from),
         readStretch(targetFd, pair.target, to),

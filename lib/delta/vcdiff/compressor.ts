@@ -15,8 +15,8 @@ export interface Thoroughness {
 type Settings = Pick<EncoderSettings, 'rowCountBits' | 'depth' | 'niceLength' | 'optimal'>;
 
 const FAST: Settings = { rowCountBits: 16, depth: 4, niceLength: 32, optimal: false };
-const LAZY: Settings = { rowCountBits: 17, depth: 16, niceLength: 273, optimal: false };
-const OPTIMAL: Settings = { rowCountBits: 18, depth: 8, niceLength: 32, optimal: true };
+const LAZY: Settings = { rowCountBits: 16, depth: 8, niceLength: 128, optimal: false };
+const OPTIMAL: Settings = { rowCountBits: 16, depth: 6, niceLength: 32, optimal: true };
 const BEST: Settings = { rowCountBits: 20, depth: 16, niceLength: 128, optimal: true };
 
 function settingsFor({ effort, much }: Thoroughness): Settings {

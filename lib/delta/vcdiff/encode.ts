@@ -21,9 +21,11 @@ export interface EncodeOptions {
 }
 
 /** Windows are compressed together until their sections have this many bytes. */
-const GATHERED = 2 ** 22;
-/** From so many bytes without a counterpart on, the encoder hurries, and makes smaller windows to share out evenly. */
+const GATHERED = 2 ** 21;
+/** From so many bytes without a counterpart on, the encoder hurries. */
 const MUCH = 2 ** 24;
+/** The smaller a window, the sooner there is something to compress, and the less is left when all is compressed. */
+const WINDOW = 2 ** 23;
 const HURRIED_WINDOW = 2 ** 22;
 
 /** A window on its way into the patch. */
@@ -37,7 +39,7 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
   const { source, target, alignments, appHeader, effort = 'default', signal } = options;
   yield writeHeader({ secondary: 'lzma', ...(appHeader && { appHeader }) });
   const much = uncovered(target.size, alignments) > MUCH;
-  const maxWindow = much && effort !== 'best' ? HURRIED_WINDOW : MAX_WINDOW;
+  const maxWindow = effort === 'best' ? MAX_WINDOW : much ? HURRIED_WINDOW : WINDOW;
   const buffer = new Uint8Array(Math.min(maxWindow, target.size));
   const planner = new Planner(source);
   const groups: Group[] = [];
