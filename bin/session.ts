@@ -111,7 +111,7 @@ export function memorySize(args: Arguments, stages: readonly Stage[] = STAGES): 
 }
 
 /** A pair of small images takes little. */
-const LEAST_MEMORY: Readonly<Record<Stage, number>> = { ...JOB_MEMORY, delta: deltaMemory(0) };
+const LEAST_MEMORY: Readonly<Record<Stage, number>> = { ...JOB_MEMORY, delta: deltaMemory(0, 'default') };
 
 /** Results go to standard output, as JSON or for people. */
 export function printResult(args: Arguments, result: object, text: string): void {

@@ -115,7 +115,7 @@ test('a worker has so many jobs at a time, whatever their stages', { skip }, asy
 
   await worker.stop();
   const other = await openDirectoryStore(join(directory, 'other'));
-  const little = PROCESS_MEMORY + deltaMemory(0);
+  const little = PROCESS_MEMORY + deltaMemory(0, 'default');
   await startLocalWorker(t, { redis: redis.url, store: other, directory, memorySize: little });
   await enqueue(planOf(directory, ['a1'], { id: 'small' }), other, options);
   const { failures } = await finishedRun(other, 'small');

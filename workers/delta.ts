@@ -85,7 +85,7 @@ async function makePatches(
   const records: ImageRecord[] = [];
   for (const { manifest } of input.sources) records.push((await loadSignature(store, manifest)).image);
   const source = combineRecords(records);
-  const memory = deltaMemory(streamSize(source) + streamSize(target));
+  const memory = deltaMemory(streamSize(source) + streamSize(target), input.effort);
   using _reserved = await context.memory.reserve(memory, signal);
   using lease = await layers.lease({
     images: [cachedImage(source, input.sources, context), cachedImage(target, [input.target], context)],

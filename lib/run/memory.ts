@@ -1,4 +1,5 @@
 import { totalmem } from 'node:os';
+import type { Effort } from '../delta/alignment.ts';
 import { PanamaxError } from '../errors.ts';
 
 /**
@@ -18,11 +19,16 @@ const MIB = 1024 ** 2;
 export const PROCESS_MEMORY = 128 * MIB;
 
 /** What a job of each kind takes at most, as measured on real images and rounded up; in bytes. */
-export const JOB_MEMORY = { signature: 512 * MIB, pairing: 192 * MIB, delta: 1024 * MIB };
+export const JOB_MEMORY = { signature: 512 * MIB, pairing: 192 * MIB };
+const DELTA_MEMORY: Readonly<Record<Effort, number>> = {
+  fast: 512 * MIB,
+  default: 512 * MIB,
+  best: 768 * MIB,
+};
 
-/** A pair of small images takes less than `JOB_MEMORY.delta`: the matcher and the encoders have windows to fill. */
-export function deltaMemory(streamSizes: number): number {
-  return Math.min(JOB_MEMORY.delta, 160 * MIB + 4 * streamSizes);
+/** What a pair takes at most. Small images take less: the matcher and the encoders have windows to fill. */
+export function deltaMemory(streamSizes: number, effort: Effort): number {
+  return Math.min(DELTA_MEMORY[effort], 160 * MIB + 4 * streamSizes);
 }
 
 /** By default most of what the container, or else the machine, has. */
