@@ -10,6 +10,7 @@ import { applyXdelta } from '../lib/delta/xdelta.ts';
 import { writeAll } from '../lib/file.ts';
 import { keepSmall } from '../lib/footprint.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
+import { listRootfsFiles } from '../lib/oci/rootfsfiles.ts';
 import { verifyStream } from '../lib/oci/writer.ts';
 import { readUnpacked } from './unpacked.ts';
 
@@ -23,7 +24,8 @@ if (patch.format === 'xdelta') {
   await verifyStream(patch.recipe.target, written(applyXdelta(patchPath!, sourcePath!, patch.recipe)));
 } else {
   const { stream, record } = (await readUnpacked(sourcePath!)).unpacked;
-  await using source = await openRebuildSource(stream, record.layers, limits);
+  const files = await listRootfsFiles(stream, limits);
+  await using source = await openRebuildSource(stream, record.layers, files);
   for await (const { tar } of rebuildLayers(patch.delta, source, { maxSize: limits.maxImageSize })) {
     for await (const _ of written(tar));
   }

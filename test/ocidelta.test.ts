@@ -13,6 +13,7 @@ import { DEFAULT_LIMITS as limits } from '../lib/limits.ts';
 import { openImage, type Image } from '../lib/oci/image.ts';
 import { unpackImage } from '../lib/oci/layerstream.ts';
 import { imageRecord } from '../lib/oci/record.ts';
+import { listRootfsFiles } from '../lib/oci/rootfsfiles.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { digestOf, writeLayout } from './support/layout.ts';
@@ -51,6 +52,7 @@ async function create(
   await encodeOciDelta({
     source,
     target,
+    sourceFiles: await listRootfsFiles(source.stream, limits),
     openBlob: (layer) => target.image.layers[layer]!.blob(),
     path,
     scratch: directory,
@@ -62,7 +64,8 @@ async function create(
 
 async function rebuild(path: string, source: OnDisk, maxSize = 1e6): Promise<Buffer[]> {
   const delta = await readOciDelta(path, limits);
-  await using opened = await openRebuildSource(source.stream, source.record.layers, limits);
+  const files = await listRootfsFiles(source.stream, limits);
+  await using opened = await openRebuildSource(source.stream, source.record.layers, files);
   const layers: Buffer[] = [];
   for await (const { tar } of rebuildLayers(delta, opened, { maxSize })) layers.push(await collect(tar));
   return layers;

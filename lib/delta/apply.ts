@@ -9,6 +9,7 @@ import type { Digest, Platform } from '../oci/descriptor.ts';
 import { openImage, type Image, type Layer } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
 import { imageRecord, platformOf, streamSize, type ImageRecord } from '../oci/record.ts';
+import { listRootfsFiles } from '../oci/rootfsfiles.ts';
 import { parseReference } from '../oci/reference.ts';
 import { writeImage, type Destination } from '../oci/writer.ts';
 import type { OciDelta } from './ocidelta/read.ts';
@@ -137,7 +138,8 @@ async function rebuildOnScratch(
     throw wrongSource(delta.source.config, delta.source.config, image.configDigest, reference);
   }
   const stream = await unpackImage(image, join(scratch, 'source'), limits, signal);
-  await using source = await openRebuildSource(stream, image.layers, limits);
+  const files = await listRootfsFiles(stream, limits);
+  await using source = await openRebuildSource(stream, image.layers, files);
   const path = join(scratch, 'target');
   const sizes: number[] = [];
   await using file = await open(path, 'wx');

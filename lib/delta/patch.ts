@@ -6,12 +6,12 @@ import type { Limits } from '../limits.ts';
 import type { Digest } from '../oci/descriptor.ts';
 import type { Layer } from '../oci/image.ts';
 import type { ImageRecord } from '../oci/record.ts';
+import { listRootfsFiles } from '../oci/rootfsfiles.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import type { Effort, LayerStream } from './alignment.ts';
 import { encodeOciDelta } from './ocidelta/encode.ts';
 import { readOciDelta, type OciDelta } from './ocidelta/read.ts';
-import { rebuildLayers } from './ocidelta/rebuild.ts';
-import { openRebuildSource } from './ocidelta/source.ts';
+import { verifyOciDelta } from './ocidelta/verify.ts';
 import type { Recipe } from './recipe.ts';
 import { createXdelta, readXdelta } from './xdelta.ts';
 
@@ -49,13 +49,11 @@ export async function createPatch(task: PatchTask): Promise<PatchFile> {
 
 async function createOciDelta(task: PatchTask): Promise<void> {
   const { source, target, limits, signal } = task;
-  await encodeOciDelta({ ...task, openBlob: (layer) => target.layers[layer]!.blob() });
-  const delta = await readOciDelta(task.path, limits);
-  await using rebuildSource = await openRebuildSource(source.stream, source.record.layers, limits);
-  const options = { maxSize: limits.maxImageSize, ...(signal && { signal }) };
-  for await (const { tar } of rebuildLayers(delta, rebuildSource, options)) {
-    for await (const _ of tar);
-  }
+  const sourceFiles = await listRootfsFiles(source.stream, limits);
+  await encodeOciDelta({ ...task, sourceFiles, openBlob: (layer) => target.layers[layer]!.blob() });
+  const { record, stream } = source;
+  const verifyTask = { path: task.path, source: { record, stream }, sourceFiles, limits };
+  await verifyOciDelta(verifyTask, target.stream.layerSizes, signal);
 }
 
 /** What a patch says of itself. */

@@ -7,7 +7,7 @@ import type { Limits } from '../../limits.ts';
 import type { Digest } from '../../oci/descriptor.ts';
 import { MEDIA_TYPES, parseManifest } from '../../oci/manifest.ts';
 import type { ImageRecord } from '../../oci/record.ts';
-import { listRootfsFiles } from '../../oci/rootfsfiles.ts';
+import type { RootfsFile } from '../../oci/rootfsfiles.ts';
 import type { Effort, LayerStream } from '../alignment.ts';
 import { matchInThread } from '../match.ts';
 import { encodePart } from '../tardiff/encode.ts';
@@ -21,6 +21,8 @@ import { TAR_DIFF } from './document.ts';
 export interface OciDeltaTask {
   readonly source: ImageOnDisk;
   readonly target: ImageOnDisk;
+  /** Of the source's flattened root filesystem, as `listRootfsFiles` lists them. */
+  readonly sourceFiles: readonly RootfsFile[];
   /** The bytes of a layer of the target as its manifest names them, by its index. */
   readonly openBlob: (layer: number) => AsyncIterable<Uint8Array>;
   /** The file to write. */
@@ -55,8 +57,8 @@ interface NewLayer {
  * out; a gzip layer that is no larger than its tar-diff is carried as it is. The same images give the same bytes.
  */
 export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
-  const { source, target, effort, limits, scratch, signal } = task;
-  const sourceFiles = indexSourceFiles(await listRootfsFiles(source.stream, limits));
+  const { source, target, effort, scratch, signal } = task;
+  const sourceFiles = indexSourceFiles(task.sourceFiles);
   const alignments = await matchInThread(source.stream, target.stream, {
     effort,
     usable: sourceFiles.usable,
