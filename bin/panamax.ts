@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { stat } from 'node:fs';
 import { EXIT_CODES, printable, toPanamaxError } from '../lib/errors.ts';
+import { stirThreads } from '../lib/stir.ts';
 import { setRegistryOptions } from './registry.ts';
 import { formatHelp, parseArguments, type Command } from './command.ts';
 import { applyCommand } from './commands/apply.ts';
@@ -91,13 +91,7 @@ async function main([name, ...argv]: readonly string[]): Promise<void> {
   }
 }
 
-/** In milliseconds. */
-const STIR_EVERY = 5000;
-
-// glibc before 2.41 may lose the signal that wakes a thread (sourceware bug 25847). Then a read waits in the queue of
-// Node's threads until something else is asked of them: seen once in hours of work. Something is asked now and then.
-setInterval(() => stat('/', () => {}), STIR_EVERY).unref();
-
+stirThreads();
 await main(process.argv.slice(2));
 // What was begun has been put away by now. Left to itself the process would wait for handles that libraries forget, and
 // Node 24 has been seen to spin for ever while it cleans up its own: a worker that has drained has to end. What was
