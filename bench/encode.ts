@@ -14,12 +14,9 @@ const [source, target, path, format, effort] = process.argv.slice(2);
 
 const scratch = await mkdtemp(`${path!}-`);
 try {
-  const unpacked = await readUnpacked(target!);
   const task: DeltaTask = {
     source: await readUnpacked(source!),
-    target: unpacked,
-    // how the target was compressed is found out once, for all patches to it
-    known: new Map(unpacked.unpacked.record.layers.map(({ digest }) => [digest, null])),
+    target: await readUnpacked(target!),
     formats: [format as PatchFormat],
     effort: effort as Effort,
     limits: DEFAULT_LIMITS,

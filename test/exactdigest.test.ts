@@ -24,7 +24,7 @@ import { readIndex } from '../lib/store/targetindex.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { keys } from '../lib/store/layout.ts';
 import { deltaStage } from '../workers/delta.ts';
-import { loadRecord } from '../workers/record.ts';
+import { loadRecord } from '../workers/compressions.ts';
 import { signatureStage } from '../workers/signature.ts';
 import { panamaxJson } from './support/panamax.ts';
 import { snapshot, temporaryDirectory } from './support/directory.ts';
@@ -258,6 +258,8 @@ test('what is known of a layer is not looked for again', async (t) => {
     const options = { blobs: [shared, unknown, goGzip(Buffer.from(''))], config: { author: name } };
     await writeLayout(join(directory, name), layers, options);
   }
+  const fresh = writeTar([{ path: 'large', content: createRandom(7).text(1_000_000) }]);
+  await writeLayout(join(directory, 'd'), [LARGE, fresh], { blobs: [shared, goGzip(fresh)] });
   const store = await openDirectoryStore(join(directory, 'store'));
   const log = { info() {}, warn() {} };
   const layers = createLayerCache(join(directory, 'layers'), 1e9);
@@ -312,6 +314,27 @@ test('what is known of a layer is not looked for again', async (t) => {
   await store.put(key, Buffer.from('{"compression":'));
   assert.deepEqual(await compressionsOf('c'), { before: known, after: all });
   assert.deepEqual(JSON.parse(String(await store.get(key))), { compression: recipe });
+
+  // two patches to one target at once: it is read to be unpacked, and to be looked into, once each
+  const target = await imageOf('d');
+  const others = [source, await imageOf('a')];
+  let leases = 0;
+  const counting = {
+    ...layers,
+    blobs: {
+      ...layers.blobs,
+      lease(...[image, options]: Parameters<typeof layers.blobs.lease>) {
+        if (image.manifest === target.manifest) leases++;
+        return layers.blobs.lease(image, options);
+      },
+    },
+  };
+  const input = { target, formats: ['xdelta'] as const, effort, predictedPatchSize: 1 };
+  await Promise.all(
+    others.map((one) => deltaStage({ ...input, sources: [one] }, { ...context, layers: counting })),
+  );
+  assert.equal(leases, 2);
+  assert.deepEqual(encodersOf(await loadRecord(store, target.manifest)), ['go', 'go']);
 });
 
 const skip = missing('dockerd', 'docker', 'docker-registry', 'skopeo', 'podman') || notRoot();

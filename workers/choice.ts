@@ -2,7 +2,7 @@ import { isWorthIt, type Candidate, type Ranking } from '../lib/pairing/ranking.
 import type { RunPlan } from '../lib/run/plan.ts';
 import { indexHead, writeIndex } from '../lib/store/targetindex.ts';
 import type { Store } from '../lib/store/store.ts';
-import { loadRecord } from './record.ts';
+import { loadRecord } from './compressions.ts';
 
 /** What a ranking leads to. */
 export interface Choice {

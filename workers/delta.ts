@@ -19,7 +19,6 @@ import type { Digest, Platform } from '../lib/oci/descriptor.ts';
 import { splitTransport } from '../lib/oci/reference.ts';
 import { pullSize, streamSize, type ImageRecord } from '../lib/oci/record.ts';
 import type { UnpackTask } from '../lib/oci/unpackthread.ts';
-import { loadCompressions, storeCompressions, type KnownCompressions } from '../lib/recompress/known.ts';
 import { pinnedReference } from '../lib/registry/name.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
 import type { CachedImage } from '../lib/run/layercache.ts';
@@ -30,7 +29,7 @@ import { scratchError } from '../lib/scratch.ts';
 import { keys, type PatchFormat } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { runThread, threadModule } from '../lib/thread.ts';
-import { loadRecord } from './record.ts';
+import { findRecord, loadRecord } from './compressions.ts';
 import { loadSignature } from './signature.ts';
 
 export interface DeltaInput {
@@ -97,13 +96,12 @@ async function makePatches(
   const scratch = join(context.scratch, randomUUID());
   try {
     await mkdir(scratch);
-    const known = await loadCompressions(
-      store,
-      target.layers.map(({ digest }) => digest),
+    const record = await findRecord(
+      input.target,
+      { record: target, stream: targetStream! },
+      { scratch, memory },
+      context,
     );
-    // to be looked into as they are stored
-    const isKnown = target.layers.every(({ digest }) => known.has(digest));
-    await using _kept = isKnown ? undefined : await blobs.lease(input.target, { limits, signal });
     const module = threadModule('../lib/delta/thread', import.meta.url);
     const task: DeltaTask = {
       source: { ...input.sources[0]!, unpacked: { record: source, stream: sourceStream! } },
@@ -111,16 +109,14 @@ async function makePatches(
         ...input.target,
         reference: pinnedReference(input.target.reference, target.manifest) ?? input.target.reference,
         blobs: blobs.directory,
-        unpacked: { record: target, stream: targetStream! },
+        unpacked: { record, stream: targetStream! },
       },
-      known,
       formats,
       effort: input.effort,
       limits,
       scratch,
     };
-    const { patches, target: found } = await runThread<DeltaTask, DeltaResult>(module, task, signal, memory);
-    await storeCompressions(store, unknownOf(found, known));
+    const { patches } = await runThread<DeltaTask, DeltaResult>(module, task, signal, memory);
     const pull = pullSize(target, source);
     const outcomes: PatchOutcome[] = [];
     for (const { format, path, size, digest, encodeSeconds } of patches) {
@@ -185,12 +181,6 @@ function exportRoom(images: readonly DeltaImage[], records: readonly ImageRecord
     const isExport = isEngineTransport(splitTransport(reference)?.transport ?? '');
     return sum + (isExport ? streamSize(records[i]!) : 0);
   }, 0);
-}
-
-/** What has been found of layers of which nothing was known; null where nothing makes them. */
-function unknownOf({ layers }: ImageRecord, known: KnownCompressions): KnownCompressions {
-  const unknown = layers.filter(({ digest }) => !known.has(digest));
-  return new Map(unknown.map(({ digest, compression }) => [digest, compression ?? null]));
 }
 
 async function putDescriptor(descriptor: PatchDescriptor, store: Store): Promise<void> {

@@ -1,14 +1,13 @@
 import { dirname, join } from 'node:path';
-import { DEFAULT_LIMITS, type Limits } from '../limits.ts';
+import type { Limits } from '../limits.ts';
 import type { Platform } from '../oci/descriptor.ts';
-import { checkManifest, openImage, type Image } from '../oci/image.ts';
+import { openImage, type Image } from '../oci/image.ts';
 import { unpackImage } from '../oci/layerstream.ts';
-import { parseManifest } from '../oci/manifest.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord, withCompressions, type ImageRecord } from '../oci/record.ts';
 import { parseReference } from '../oci/reference.ts';
-import { findCompressions, type FoundLayer } from '../recompress/finder.ts';
-import type { KnownCompressions } from '../recompress/known.ts';
+import { storedLayers } from '../oci/stored.ts';
+import { findCompressions } from '../recompress/finder.ts';
 import { serveThread } from '../threadmain.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import type { Effort, LayerStream } from './alignment.ts';
@@ -19,8 +18,6 @@ import { createPatch, type PatchFile, type UnpackedImage } from './patch.ts';
 export interface DeltaTask {
   readonly source: DeltaSide;
   readonly target: DeltaSide;
-  /** How layers of the target were compressed, of those that were looked into before. */
-  readonly known?: KnownCompressions;
   readonly formats: readonly PatchFormat[];
   readonly effort: Effort;
   readonly limits: Limits;
@@ -33,7 +30,7 @@ export interface DeltaSide {
   readonly platform?: Platform;
   /** Where blobs from registries are kept. */
   readonly blobs?: string;
-  /** The image as its signature has it, unpacked; without, the thread reads and unpacks it. */
+  /** The image as it is known, unpacked; without, the thread reads and unpacks it, and finds how a target was compressed. */
   readonly unpacked?: { readonly record: ImageRecord; readonly stream: LayerStream };
 }
 
@@ -67,10 +64,11 @@ serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   return { source: source.record, target: target.record, patches };
 });
 
-async function openTarget({ target, known, limits }: DeltaTask, path: string): Promise<UnpackedImage> {
+async function openTarget({ target, limits }: DeltaTask, path: string): Promise<UnpackedImage> {
   const { record, stream, read } = await openImageOf(target, path, limits);
   const layers = storedLayers(record, read);
-  const compressions = await findCompressions(layers, stream, known);
+  if (target.unpacked) return { record, stream, layers };
+  const compressions = await findCompressions(layers, stream);
   return { record: withCompressions(record, compressions), stream, layers };
 }
 
@@ -86,19 +84,4 @@ async function openImageOf(side: DeltaSide, path: string, limits: Limits): Promi
   const stream = await unpackImage(image, path, limits);
   const record = imageRecord(image, stream.layerSizes, await measurePullSizes(image));
   return { stream, record, read: async () => image };
-}
-
-/** The layers as they are stored: few patches need them. */
-function storedLayers(record: ImageRecord, read: () => Promise<Image>): FoundLayer[] {
-  const { manifest, manifestDocument } = record;
-  const { layers } = parseManifest(Buffer.from(manifestDocument), DEFAULT_LIMITS, manifest);
-  let image: Promise<Image> | undefined;
-  return layers.map((descriptor, i) => ({
-    descriptor,
-    diffID: record.layers[i]!.diffID,
-    async *blob() {
-      image ??= read().then((found) => checkManifest(found, manifest));
-      yield* (await image).layers[i]!.blob();
-    },
-  }));
 }

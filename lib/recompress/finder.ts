@@ -1,16 +1,13 @@
 import { createReadStream } from 'node:fs';
 import type { LayerStream } from '../delta/alignment.ts';
 import type { Digest } from '../oci/descriptor.ts';
-import type { Layer } from '../oci/image.ts';
+import type { StoredLayer } from '../oci/stored.ts';
 import { correctionSize, MOST_CORRECTED } from './corrected/corrected.ts';
 import { findCompression, findCorrection, isCorrectable, readHead } from './detect.ts';
 import type { KnownCompressions } from './known.ts';
 import type { Compression } from './recipe.ts';
 
 const READ_SIZE = 256 * 1024;
-
-/** A layer, to be asked for its blob as often as need be. */
-export type FoundLayer = Pick<Layer, 'blob' | 'descriptor' | 'diffID'>;
 
 /**
  * Finds how each layer of an image was compressed; undefined where it can't be made again. Takes several times as long as
@@ -19,7 +16,7 @@ export type FoundLayer = Pick<Layer, 'blob' | 'descriptor' | 'diffID'>;
  * @param known of layers that were looked into before
  */
 export async function findCompressions(
-  layers: readonly FoundLayer[],
+  layers: readonly StoredLayer[],
   { path, layerSizes }: LayerStream,
   known: KnownCompressions = new Map(),
 ): Promise<(Compression | undefined)[]> {
@@ -35,7 +32,7 @@ export async function findCompressions(
 }
 
 async function findOne(
-  { blob, descriptor, diffID }: FoundLayer,
+  { blob, descriptor, diffID }: StoredLayer,
   path: string,
   start: number,
   size: number,

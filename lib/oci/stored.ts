@@ -1,0 +1,22 @@
+import { DEFAULT_LIMITS } from '../limits.ts';
+import { checkManifest, type Image, type Layer } from './image.ts';
+import { parseManifest } from './manifest.ts';
+import type { ImageRecord } from './record.ts';
+
+/** A layer, to be asked for its blob as often as need be. */
+export type StoredLayer = Pick<Layer, 'blob' | 'descriptor' | 'diffID'>;
+
+/** The layers of an image that is known by its record, bottom first: it is read when one is asked for its blob. */
+export function storedLayers(record: ImageRecord, read: () => Promise<Image>): StoredLayer[] {
+  const { manifest, manifestDocument } = record;
+  const { layers } = parseManifest(Buffer.from(manifestDocument), DEFAULT_LIMITS, manifest);
+  let image: Promise<Image> | undefined;
+  return layers.map((descriptor, i) => ({
+    descriptor,
+    diffID: record.layers[i]!.diffID,
+    async *blob() {
+      image ??= read().then((found) => checkManifest(found, manifest));
+      yield* (await image).layers[i]!.blob();
+    },
+  }));
+}

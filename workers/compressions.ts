@@ -1,0 +1,71 @@
+import { unlessAborted } from '../lib/abort.ts';
+import type { UnpackedImage } from '../lib/delta/patch.ts';
+import type { Digest } from '../lib/oci/descriptor.ts';
+import { withCompressions, type ImageRecord } from '../lib/oci/record.ts';
+import { loadCompressions, storeCompressions, type KnownCompressions } from '../lib/recompress/known.ts';
+import type { FinderTask } from '../lib/recompress/thread.ts';
+import type { StageContext } from '../lib/run/context.ts';
+import type { KnownImage } from '../lib/run/blobcache.ts';
+import type { Store } from '../lib/store/store.ts';
+import { runThread, threadModule } from '../lib/thread.ts';
+import { loadSignature } from './signature.ts';
+
+/** An image with what the store knows of how its layers were compressed. @throws PanamaxError `not-found`, `bad-input` */
+export async function loadRecord(store: Store, manifest: Digest): Promise<ImageRecord> {
+  const { image } = await loadSignature(store, manifest);
+  return withKnown(image, await loadCompressions(store, digestsOf(image)));
+}
+
+function digestsOf({ layers }: ImageRecord): Digest[] {
+  return layers.map(({ digest }) => digest);
+}
+
+function withKnown(record: ImageRecord, known: KnownCompressions): ImageRecord {
+  return withCompressions(
+    record,
+    digestsOf(record).map((digest) => known.get(digest) ?? undefined),
+  );
+}
+
+/** What jobs of this process are at work on. */
+const finding = new Map<Digest, Promise<unknown>>();
+
+/**
+ * An image with how its layers were compressed, as far as that can be told, out of the store or found now and stored. Takes
+ * several times as long as to read the image, once for all jobs of this process.
+ *
+ * @param scratch a directory of the job's own
+ * @param memory in bytes, for the thread
+ */
+export async function findRecord(
+  image: KnownImage,
+  unpacked: Pick<UnpackedImage, 'record' | 'stream'>,
+  { scratch, memory }: { readonly scratch: string; readonly memory: number },
+  context: StageContext,
+): Promise<ImageRecord> {
+  const { store, signal, limits } = context;
+  const { record } = unpacked;
+  const { manifest } = image;
+  const find = async (known: KnownCompressions): Promise<KnownCompressions> => {
+    const { blobs } = context.layers;
+    await using kept = await blobs.lease(image, { limits, signal });
+    const module = threadModule('../lib/recompress/thread', import.meta.url);
+    const { reference } = kept;
+    const task = { ...image, ...unpacked, reference, limits, scratch, blobs: blobs.directory, known };
+    const found = await runThread<FinderTask, KnownCompressions>(module, task, signal, memory);
+    await storeCompressions(store, new Map([...found].filter(([digest]) => !known.has(digest))));
+    return found;
+  };
+  for (;;) {
+    const known = await loadCompressions(store, digestsOf(record));
+    if (digestsOf(record).every((digest) => known.has(digest))) return withKnown(record, known);
+    const other = finding.get(manifest);
+    if (!other) {
+      const found = find(known);
+      finding.set(manifest, found);
+      return withKnown(record, await found.finally(() => finding.delete(manifest)));
+    }
+    // what has stopped another job does not stop this one
+    await unlessAborted(Promise.allSettled([other]), signal);
+  }
+}
