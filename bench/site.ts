@@ -8,6 +8,7 @@ import { formatShare, formatSize, formatTable } from '../bin/format.ts';
 import { panamaxWith } from '../test/support/panamax.ts';
 import { startPlant } from '../test/support/plant.ts';
 import { SITE_ENGINES } from '../test/support/siteengines.ts';
+import { runCommand } from './command.ts';
 
 const HELP = `Brings the second of two images to a site that has the first one, by panamax and by a pull.
 
@@ -19,8 +20,9 @@ What moves is counted between them. CORPUS has OLD and NEW as OCI layouts.
   --engine ENGINE   docker-daemon, containers-storage or containerd (default: each of them)
 `;
 
-async function main(): Promise<void> {
+async function main(argv: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
+    args: [...argv],
     allowPositionals: true,
     options: {
       engine: { type: 'string', multiple: true, default: Object.keys(SITE_ENGINES) },
@@ -77,4 +79,4 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+await runCommand(main);
