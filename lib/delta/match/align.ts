@@ -172,6 +172,8 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
       const s = offsetOf(entry);
       if (s - t === distance) continue;
       if (sourceView.getInt32(s, true) !== low || sourceView.getInt32(s + 4, true) !== high) continue;
+      // what is no longer than the best differs there
+      if (source[s + best] !== target[t + best]) continue;
       const length = SEED + commonLength(source, s + SEED, target, t + SEED);
       if (length > best) {
         best = length;
