@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../lib/errors.ts';
-import type { UnpackedImage } from '../lib/delta/patch.ts';
+import type { UnpackedImage } from '../lib/delta/creation.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { unpackImage } from '../lib/oci/layerstream.ts';

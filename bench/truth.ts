@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Effort } from '../lib/delta/alignment.ts';
-import { createPatch } from '../lib/delta/patch.ts';
+import { createPatch } from '../lib/delta/creation.ts';
 import { replaceFile } from '../lib/file.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import type { ImageRecord } from '../lib/oci/record.ts';

@@ -4,57 +4,10 @@ import { open, stat } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Digest } from '../oci/descriptor.ts';
-import type { Layer } from '../oci/image.ts';
-import type { ImageRecord } from '../oci/record.ts';
-import { listRootfsFiles } from '../oci/rootfsfiles.ts';
 import type { PatchFormat } from '../store/layout.ts';
-import type { Effort, LayerStream } from './alignment.ts';
-import { encodeOciDelta } from './ocidelta/encode.ts';
 import { readOciDelta, type OciDelta } from './ocidelta/read.ts';
-import { verifyOciDelta } from './ocidelta/verify.ts';
 import type { Recipe } from './recipe.ts';
-import { createXdelta, readXdelta } from './xdelta.ts';
-
-/** An image and its layer stream on scratch. */
-export interface UnpackedImage {
-  readonly record: ImageRecord;
-  readonly stream: LayerStream;
-  /** Bottom first. */
-  readonly layers: readonly Pick<Layer, 'blob'>[];
-}
-
-export interface PatchTask {
-  readonly source: Pick<UnpackedImage, 'record' | 'stream'>;
-  readonly target: UnpackedImage;
-  readonly format: PatchFormat;
-  /** The file to write. */
-  readonly path: string;
-  /** A directory for parts of the patch. */
-  readonly scratch: string;
-  readonly effort: Effort;
-  readonly limits: Limits;
-  readonly signal?: AbortSignal;
-}
-
-export interface PatchFile {
-  readonly size: number;
-  readonly digest: Digest;
-}
-
-/** Writes a patch and applies it: what comes out has the target's diffIDs, or this throws. */
-export async function createPatch(task: PatchTask): Promise<PatchFile> {
-  await (task.format === 'xdelta' ? createXdelta(task) : createOciDelta(task));
-  return { size: (await stat(task.path)).size, digest: await digestOfFile(task.path) };
-}
-
-async function createOciDelta(task: PatchTask): Promise<void> {
-  const { source, target, limits, signal } = task;
-  const sourceFiles = await listRootfsFiles(source.stream, limits);
-  await encodeOciDelta({ ...task, sourceFiles, openBlob: (layer) => target.layers[layer]!.blob() });
-  const { record, stream } = source;
-  const verifyTask = { path: task.path, source: { record, stream }, sourceFiles, limits };
-  await verifyOciDelta(verifyTask, target.stream.layerSizes, signal);
-}
+import { readXdelta } from './xdelta.ts';
 
 /** What a patch says of itself. */
 export type Patch = PatchSides & { readonly path: string } & (

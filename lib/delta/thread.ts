@@ -11,7 +11,7 @@ import { findCompressions } from '../recompress/finder.ts';
 import { serveThread } from '../threadmain.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import type { Effort, LayerStream } from './alignment.ts';
-import { createPatch, type PatchFile, type UnpackedImage } from './patch.ts';
+import { createPatch, type PatchFile, type UnpackedImage } from './creation.ts';
 
 /** The body of the thread that makes one patch. */
 

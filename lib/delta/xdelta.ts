@@ -1,46 +1,15 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
-import { writing } from '../file.ts';
 import { streamSize } from '../oci/record.ts';
-import { verifyStream } from '../oci/writer.ts';
-import { matchInThread } from './match.ts';
-import type { PatchTask } from './patch.ts';
-import { parseRecipe, serializeRecipe, sourceRecord, type Recipe } from './recipe.ts';
+import { parseRecipe, type Recipe } from './recipe.ts';
 import { decodeVcdiff } from './vcdiff/decode.ts';
-import { encodeVcdiff } from './vcdiff/encode.ts';
 import { readVcdiffHeader } from './vcdiff/header.ts';
 import { fileAccess } from './vcdiff/randomaccess.ts';
 
 /** The `xdelta` format: VCDIFF from layer stream to layer stream, the recipe in its application header. */
 
 const READ_SIZE = 256 * 1024;
-
-/**
- * Writes a patch and applies it as it is written: what comes out has the target's diffIDs, or this throws. While one
- * window is applied, the threads compress those that follow.
- */
-export async function createXdelta({ source, target, path, effort, signal }: PatchTask): Promise<void> {
-  const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
-  const abort = signal && { signal };
-  const alignments = await matchInThread(source.stream, target.stream, { effort, ...abort });
-  await using sourceFile = await open(source.stream.path);
-  await using targetFile = await open(target.stream.path);
-  const patch = encodeVcdiff({
-    source: await fileAccess(sourceFile),
-    target: await fileAccess(targetFile),
-    alignments,
-    appHeader: Buffer.from(serializeRecipe(recipe)),
-    effort,
-    ...abort,
-  });
-  const options = { maxTargetSize: streamSize(target.record), ...abort };
-  await verifyStream(
-    target.record,
-    decodeVcdiff(writing(path, patch), await fileAccess(sourceFile), options),
-  );
-  await readXdelta(path);
-}
 
 /** Reads what a patch says of itself. @throws PanamaxError `bad-patch` */
 export async function readXdelta(path: string): Promise<Recipe> {

@@ -49,6 +49,7 @@ export async function* decodeTarDiff(
   const reader = new PatchReader(operations(patch, options));
   /** What is built is gathered: most operations build a few bytes. */
   const piece = new Uint8Array(PIECE_SIZE);
+  const added = new Uint8Array(PIECE_SIZE);
   let filled = 0;
   let file: RandomAccess | undefined;
   let position = 0;
@@ -91,7 +92,7 @@ export async function* decodeTarDiff(
           build(size);
           for (let left = size; left > 0;) {
             const part = room(left);
-            part.set(await reader.take(part.length));
+            await reader.readInto(part);
             left -= part.length;
             if (filled === PIECE_SIZE) yield piece;
             filled %= PIECE_SIZE;
@@ -116,7 +117,8 @@ export async function* decodeTarDiff(
             const part = room(end - position);
             await source.read(part, position);
             if (code === ADD_DATA) {
-              const differences = await reader.take(part.length);
+              const differences = added.subarray(0, part.length);
+              await reader.readInto(differences);
               for (let i = 0; i < part.length; i++) part[i]! += differences[i]!;
             }
             position += part.length;

@@ -39,14 +39,19 @@ export class PatchReader implements ByteSource {
   /** The next `size` bytes, in memory of their own. */
   async take(size: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(size);
-    for (let done = 0; done < size;) {
+    await this.readInto(bytes);
+    return bytes;
+  }
+
+  /** Fills `target` with the next bytes. */
+  async readInto(target: Uint8Array): Promise<void> {
+    for (let done = 0; done < target.length;) {
       if ((await this.fill(1)) === 0) throw endsEarly();
-      const part = this.#piece.subarray(this.#at, this.#at + size - done);
-      bytes.set(part, done);
+      const part = this.#piece.subarray(this.#at, this.#at + target.length - done);
+      target.set(part, done);
       this.#at += part.length;
       done += part.length;
     }
-    return bytes;
   }
 
   /** Tells the producer of the patch that nothing more is wanted. */
