@@ -1,5 +1,5 @@
 import { unlessAborted } from '../lib/abort.ts';
-import type { UnpackedImage } from '../lib/delta/patch.ts';
+import type { UnpackedImage } from '../lib/delta/creation.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
 import { withCompressions, type ImageRecord } from '../lib/oci/record.ts';
 import { loadCompressions, storeCompressions, type KnownCompressions } from '../lib/recompress/known.ts';
