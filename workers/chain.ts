@@ -22,6 +22,8 @@ const MOST_LINKS = 3;
 const MOST_ASKED = 12;
 /** Bytes of a chain over those of a patch of its own, at most, to be worth saving its making. */
 const WORTH = 1.1;
+/** Processor time of a chain over that of a patch of its own, at most, for such. */
+const SAVED = 0.5;
 
 /**
  * For candidates to whose sites it is cheaper to get to the target through a patch that exists: in bytes, or in processor
@@ -40,7 +42,8 @@ export async function cheaperChains(
     const own = ways.get(source);
     const direct = own?.through.length === 0 ? own : predictions.xdelta;
     const isCheaper = (chain: Chain) =>
-      chain.size < direct.size || (chain.seconds < direct.seconds && chain.size <= direct.size * WORTH);
+      chain.size < direct.size ||
+      (chain.seconds < direct.seconds * SAVED && chain.size <= direct.size * WORTH);
     const made = await madeThrough(store, source, ways, calibrations);
     const best = [own, made].find((chain) => chain && chain.through.length > 0 && isCheaper(chain));
     if (best) chains.set(source, best);
