@@ -52,14 +52,14 @@ export const COSTS: Readonly<Record<PatchFormat, Costs>> = {
   },
   // every changed tar header is data here
   'oci-delta': {
-    patch: 2860,
+    patch: 2170,
     header: 22.9,
-    file: 184,
-    small: 0.0198,
-    coded: 0.77,
-    slope: 0.104,
-    power: 2.48,
-    spread: 1.38,
+    file: 86,
+    small: 0.0151,
+    coded: 0.788,
+    slope: 0.107,
+    power: 2.55,
+    spread: 1.54,
     secondsPerMiB: { target: 0.0088, changed: 0.0852, coded: 0.171 },
   },
 };
