@@ -2,6 +2,7 @@ import { PanamaxError } from '../lib/errors.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
 import { compareImages, type Candidate } from '../lib/pairing/ranking.ts';
 import type { Calibrations } from '../lib/pairing/prediction.ts';
+import { MOST_ASKED, MOST_LINKS } from '../lib/site/chain.ts';
 import type { Store } from '../lib/store/store.ts';
 import { readIndex } from '../lib/store/targetindex.ts';
 import { loadSignature } from './signature.ts';
@@ -16,10 +17,6 @@ export interface Chain {
   readonly seconds: number;
 }
 
-/** Patches that a site takes one behind the other, at most. */
-const MOST_LINKS = 3;
-/** Images on the way whose index is read, at most. */
-const MOST_ASKED = 12;
 /** Bytes of a chain over those of a patch of its own, at most, to be worth saving its making. */
 const WORTH = 1.1;
 /** Processor time of a chain over that of a patch of its own, at most, for such. */
@@ -73,9 +70,10 @@ async function waysTo(store: Store, target: Digest): Promise<ReadonlyMap<Digest,
   return ways;
 }
 
-function nearest(ways: ReadonlyMap<Digest, Chain>, asked: ReadonlySet<Digest>) {
+/** Of the images that a patch may still lead to, the one from where it is least. */
+function nearest(ways: ReadonlyMap<Digest, Chain>, passed: ReadonlySet<Digest>) {
   return [...ways]
-    .filter(([image, { through }]) => !asked.has(image) && through.length + 1 < MOST_LINKS)
+    .filter(([image, { through }]) => !passed.has(image) && through.length + 1 < MOST_LINKS)
     .toSorted(([, a], [, b]) => a.size - b.size)[0];
 }
 
@@ -86,9 +84,7 @@ async function madeThrough(
   ways: ReadonlyMap<Digest, Chain>,
   calibrations: Calibrations,
 ): Promise<Chain | undefined> {
-  const [next] = [...ways]
-    .filter(([image, { through }]) => image !== source && through.length + 1 < MOST_LINKS)
-    .toSorted(([, a], [, b]) => a.size - b.size);
+  const next = nearest(ways, new Set([source]));
   if (!next) return undefined;
   const [image, { through, size }] = next;
   try {

@@ -12,7 +12,11 @@ import { loadSignature } from './signature.ts';
 
 /** An image with what the store knows of how its layers were compressed. @throws PanamaxError `not-found`, `bad-input` */
 export async function loadRecord(store: Store, manifest: Digest): Promise<ImageRecord> {
-  const { image } = await loadSignature(store, manifest);
+  return completed(store, (await loadSignature(store, manifest)).image);
+}
+
+/** A signature's image with what the store knows of how its layers were compressed. */
+export async function completed(store: Store, image: ImageRecord): Promise<ImageRecord> {
   return withKnown(image, await loadCompressions(store, digestsOf(image)));
 }
 

@@ -29,7 +29,7 @@ import { scratchError } from '../lib/scratch.ts';
 import { keys, type PatchFormat } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { runThread, threadModule } from '../lib/thread.ts';
-import { findRecord, loadRecord } from './compressions.ts';
+import { completed, findRecord } from './compressions.ts';
 import { loadSignature } from './signature.ts';
 
 export interface DeltaInput {
@@ -69,7 +69,7 @@ export async function deltaStage(input: DeltaInput, context: StageContext): Prom
     else missing.push(format);
   }
   const made = missing.length > 0 ? await makePatches(input, target, missing, context) : [];
-  await writeIndex(store, indexHead(await loadRecord(store, input.target.manifest)));
+  await writeIndex(store, indexHead(await completed(store, target)));
   return { status: made.length > 0 ? 'done' : 'skipped', patches: [...known, ...made] };
 }
 

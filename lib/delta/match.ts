@@ -112,7 +112,10 @@ function* pairStrangers(
 const THREADS = 2;
 const MIN_SHARED = 8 * 1024 ** 2;
 
-/** Aligns stretches in threads, the largest first, so that none is left alone at the end. */
+/**
+ * Aligns stretches in threads, the largest first, so that none is left alone at the end. What comes out does not depend
+ * on who did what.
+ */
 async function alignStretches(
   source: LayerStream,
   target: LayerStream,

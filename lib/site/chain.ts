@@ -17,9 +17,9 @@ export interface Link {
 }
 
 /** Patches one behind the other, at most. */
-const MOST_LINKS = 3;
+export const MOST_LINKS = 3;
 /** Images on the way that are asked for, at most. */
-const MOST_ASKED = 12;
+export const MOST_ASKED = 12;
 /** What asking for one moves, in bytes; a guess. */
 const ASKING = 16 * 1024;
 
