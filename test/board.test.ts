@@ -9,11 +9,12 @@ import { temporaryDirectory } from './support/directory.ts';
 import { panamaxFails } from './support/panamax.ts';
 import { missing } from './support/programs.ts';
 import { startRedis } from './support/redis.ts';
+import { atEnd } from './support/scope.ts';
 
 test('the board shows the queues, and changes nothing', { skip: missing('redis-server') }, async (t) => {
   const redis = await startRedis(t);
   const connection = await connectProducer(redis.url);
-  t.after(() => connection.redis.disconnect());
+  atEnd(t, () => connection.redis.disconnect());
   const queues = openQueues(connection);
   await queues.add('delta', [{ id: 'run.item', data: { run: 'run', item: 'item' } }]);
   await using board = await serveBoard(await connectProducer(redis.url), { host: '127.0.0.1', port: 0 });

@@ -27,7 +27,7 @@ import { enqueue, type Enqueued } from '../producers/enqueue.ts';
 import { stageDispatcher } from '../workers/dispatch.ts';
 import { deltaJobs, pairingJobs, signatureJobs, type ItemJob } from '../workers/flow.ts';
 import { makeReleases, runBackfill } from './support/backfill.ts';
-import { fileScope } from './support/daemon.ts';
+import { fileScope } from './support/scope.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { digestOf } from './support/layout.ts';
 import { applyPatch } from './support/patch.ts';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { EngineTransport } from '../lib/engine/transport.ts';
 import { buildRelease } from './support/builds.ts';
-import { fileScope } from './support/daemon.ts';
+import { fileScope } from './support/scope.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { startDocker } from './support/engine.ts';
 import { panamaxWith } from './support/panamax.ts';

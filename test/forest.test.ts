@@ -8,6 +8,7 @@ import { connectProducer } from '../lib/queue/connection.ts';
 import { redisForest } from '../lib/queue/forest.ts';
 import { missing } from './support/programs.ts';
 import { startRedis } from './support/redis.ts';
+import { atEnd } from './support/scope.ts';
 
 const CATALOGUE = [...makeCatalogue(2000)].map((image) => ({ ...image, sketch: sketchOfItems(image.items) }));
 
@@ -78,7 +79,7 @@ describe('in Redis', { skip: missing('redis-server') }, () => {
   suite(async (t) => {
     const { url } = await startRedis(t);
     const connection = await connectProducer(url);
-    t.after(() => connection.redis.disconnect());
+    atEnd(t, () => connection.redis.disconnect());
     return redisForest(connection, { name: 'store' });
   });
 });

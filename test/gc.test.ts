@@ -14,7 +14,7 @@ import { keys } from '../lib/store/layout.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import type { Store } from '../lib/store/store.ts';
 import { readIndex } from '../lib/store/targetindex.ts';
-import { fileScope } from './support/daemon.ts';
+import { fileScope } from './support/scope.ts';
 import { snapshot } from './support/directory.ts';
 import { panamaxFails, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
 import { noS3, startS3 } from './support/s3.ts';

@@ -17,6 +17,7 @@ import { temporaryDirectory } from './support/directory.ts';
 import { writeLayout } from './support/layout.ts';
 import { createRandom } from './support/random.ts';
 import { writeTar } from './support/tar.ts';
+import { atEnd } from './support/scope.ts';
 
 const going = new AbortController().signal;
 
@@ -49,7 +50,7 @@ function image(
 async function newCache(t: TestContext, maxSize: number) {
   const directory = join(await temporaryDirectory(t), 'layers');
   const cache = createLayerCache(directory, maxSize);
-  t.after(() => cache[Symbol.asyncDispose]());
+  atEnd(t, () => cache[Symbol.asyncDispose]());
   const take = (images: readonly CachedImage[], rest: Partial<LeaseRequest> = {}) =>
     cache.lease({ images, ownSize: 0, signal: going, ...rest });
   return { cache, directory, take };

@@ -12,6 +12,7 @@ import { panamaxFails, panamaxJson } from './support/panamax.ts';
 import { missing } from './support/programs.ts';
 import { startRedis } from './support/redis.ts';
 import { finishedRun, until } from './support/worker.ts';
+import { atEnd } from './support/scope.ts';
 
 const MAIN = fileURLToPath(new URL('../bin/panamax.ts', import.meta.url));
 
@@ -38,7 +39,7 @@ test(
       { stdio: ['ignore', 'ignore', 'pipe'] },
     );
     const closed = once(worker, 'close');
-    t.after(() => void worker.kill('SIGKILL'));
+    atEnd(t, () => worker.kill('SIGKILL'));
     let said = '';
     worker.stderr.on('data', (piece) => (said += String(piece)));
     const images = ['a1', 'a2'].map((name) => join(directory, name));
@@ -60,7 +61,7 @@ test('a worker tells how it is', { skip: missing('redis-server') }, async (t) =>
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exit = once(worker, 'exit');
-  t.after(() => void worker.kill('SIGKILL'));
+  atEnd(t, () => worker.kill('SIGKILL'));
   const lines: Line[] = [];
   createInterface(worker.stderr).on('line', (line) => lines.push(JSON.parse(line) as Line));
   const { port } = (await until(

@@ -9,7 +9,7 @@ import { runThread } from '../lib/thread.ts';
 import { enqueue } from '../producers/enqueue.ts';
 import { FLOW, type StageHandlers } from '../workers/flow.ts';
 import { makeReleases, RELEASES } from './support/backfill.ts';
-import { fileScope } from './support/daemon.ts';
+import { fileScope } from './support/scope.ts';
 import { panamaxFails } from './support/panamax.ts';
 import { missing } from './support/programs.ts';
 import { startRedis, type Redis } from './support/redis.ts';

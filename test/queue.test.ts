@@ -18,7 +18,7 @@ import { enqueue, waitForRun, type Enqueued } from '../producers/enqueue.ts';
 import { parseInventory } from '../producers/inventory.ts';
 import { listImages } from '../workers/sketch.ts';
 import { makeReleases, objectsOf, RELEASES, runBackfill } from './support/backfill.ts';
-import { fileScope } from './support/daemon.ts';
+import { fileScope } from './support/scope.ts';
 import { blobPath, writeLayout } from './support/layout.ts';
 import { panamax, panamaxFails, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
 import { missing } from './support/programs.ts';

@@ -16,7 +16,7 @@ import { findCredentials } from '../lib/registry/credentials.ts';
 import { nextPage } from '../lib/registry/registry.ts';
 import { REGISTRY_VARIABLES } from '../lib/registry/settings.ts';
 import { expandReferences } from '../producers/expand.ts';
-import { fileScope } from './support/daemon.ts';
+import { atEnd, fileScope } from './support/scope.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { startFront, type Front } from './support/front.ts';
 import { indexEntry, writeIndex, writeLayout } from './support/layout.ts';
@@ -39,7 +39,7 @@ function setEnvironment(t: TestContext, values: Readonly<Record<string, string>>
   for (const [name, value] of Object.entries(values)) {
     const before = process.env[name];
     process.env[name] = value;
-    t.after(() => {
+    atEnd(t, () => {
       if (before === undefined) delete process.env[name];
       else process.env[name] = before;
     });

@@ -9,7 +9,7 @@ import { writeChunks } from '../lib/file.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { parseReference } from '../lib/oci/reference.ts';
-import { fileScope } from './support/daemon.ts';
+import { fileScope } from './support/scope.ts';
 import { snapshot } from './support/directory.ts';
 import { startFront } from './support/front.ts';
 import { panamax, panamaxFails, panamaxJson, startPanamax } from './support/panamax.ts';

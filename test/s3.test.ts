@@ -15,7 +15,7 @@ import { openS3Store, type S3Options } from '../lib/store/s3.ts';
 import type { Store } from '../lib/store/store.ts';
 import { makeReleases } from './support/backfill.ts';
 import { makeCertificate } from './support/certificate.ts';
-import { fileScope } from './support/daemon.ts';
+import { fileScope } from './support/scope.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { missing } from './support/programs.ts';
 import { startProxy, type Proxy } from './support/proxy.ts';

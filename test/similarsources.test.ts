@@ -24,6 +24,7 @@ import { temporaryDirectory } from './support/directory.ts';
 import { missing } from './support/programs.ts';
 import { startRedis } from './support/redis.ts';
 import { writeRelease } from './support/releases.ts';
+import { atEnd } from './support/scope.ts';
 
 test('the nearest of many sources, whatever the index holds', async (t) => {
   const store = await openDirectoryStore(join(await temporaryDirectory(t), 'store'));
@@ -82,7 +83,7 @@ test('both drivers compare the same ones of many sources', { skip: missing('redi
   const [target, ...sources] = (await signMany(t, store)) as [Digest, ...Digest[]];
   const { url } = await startRedis(t);
   const connection = await connectProducer(url);
-  t.after(() => connection.redis.disconnect());
+  atEnd(t, () => connection.redis.disconnect());
   const signal = new AbortController().signal;
   const rankings: Ranking[] = [];
   for (const storage of [createMemoryStorage(), redisForest(connection, store)]) {

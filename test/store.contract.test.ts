@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { ownName } from '../lib/file.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { openS3Store } from '../lib/store/s3.ts';
-import { fileScope } from './support/daemon.ts';
+import { fileScope } from './support/scope.ts';
 import { snapshot, temporaryDirectory } from './support/directory.ts';
 import { noS3, startS3, type S3Server } from './support/s3.ts';
 import { describeStore } from './support/storecontract.ts';

@@ -9,7 +9,7 @@ import { findReport } from '../lib/run/summary.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { enqueue } from '../producers/enqueue.ts';
 import { runBackfill } from './support/backfill.ts';
-import { fileScope } from './support/daemon.ts';
+import { fileScope } from './support/scope.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { digestOf, writeLayout } from './support/layout.ts';
 import { panamaxJson } from './support/panamax.ts';

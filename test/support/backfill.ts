@@ -1,7 +1,6 @@
 /** Runs the main job in this process. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { createForest, createMemoryStorage } from '../../lib/pairing/forest.ts';
 import type { RunReport } from '../../lib/run/report.ts';
@@ -10,17 +9,15 @@ import { createMemory } from '../../lib/run/memory.ts';
 import { openDirectoryStore } from '../../lib/store/directory.ts';
 import { backfill, type BackfillPlan } from '../../producers/backfill.ts';
 import { snapshot, temporaryDirectory } from './directory.ts';
+import type { Scope } from './scope.ts';
 import { writeRelease } from './releases.ts';
 
 /** Images of two families. */
 export const RELEASES = ['a1', 'a2', 'a3', 'b1', 'b2'] as const;
 
 /** Makes a directory with the images. */
-export async function makeReleases(
-  t: Pick<TestContext, 'after'>,
-  names: readonly string[] = RELEASES,
-): Promise<string> {
-  const directory = await temporaryDirectory(t);
+export async function makeReleases(scope: Scope, names: readonly string[] = RELEASES): Promise<string> {
+  const directory = await temporaryDirectory(scope);
   for (const name of names) await writeRelease(join(directory, name), name.charCodeAt(0), Number(name[1]));
   return directory;
 }

@@ -1,7 +1,8 @@
 /** A real containerd of its own, for a test. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startDaemon, type Scope } from './daemon.ts';
+import { startDaemon } from './daemon.ts';
+import type { Scope } from './scope.ts';
 import { commandOf, type EngineUser } from './engineuser.ts';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

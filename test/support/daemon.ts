@@ -1,23 +1,11 @@
 /** Programs that listen on a port of the loopback, for a test or a file of them. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { after } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { temporaryDirectory } from './directory.ts';
 import { findProgram } from './programs.ts';
 import { freePort } from './port.ts';
-
-/** How long something lives: a test, or a `fileScope`. */
-export type Scope = { after(action: () => Promise<void>): void };
-
-/** For what all tests of a file share; to be called outside of tests. */
-export function fileScope(): Scope {
-  const actions: (() => Promise<void>)[] = [];
-  after(async () => {
-    for (const action of actions.toReversed()) await action();
-  });
-  return { after: (action) => void actions.push(action) };
-}
+import { atEnd, type Scope } from './scope.ts';
 
 export interface Daemon {
   /** The same after a restart, as is the directory. */
@@ -59,7 +47,7 @@ export async function startDaemon(scope: Scope, program: Program): Promise<Daemo
       child = undefined;
       if (running) await end(running, signal);
     };
-    scope.after(() => stop('SIGKILL'));
+    atEnd(scope, () => stop('SIGKILL'));
     return {
       port,
       directory,

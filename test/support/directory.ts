@@ -1,13 +1,13 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { digestOf } from './layout.ts';
+import { atEnd, type Scope } from './scope.ts';
 
-/** An empty directory, removed after the test. */
-export async function temporaryDirectory(t: Pick<TestContext, 'after'>): Promise<string> {
+/** An empty directory, removed with the scope. */
+export async function temporaryDirectory(scope: Scope): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'panamax-test-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  atEnd(scope, () => rm(directory, { recursive: true, force: true }));
   return directory;
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { temporaryDirectory } from './directory.ts';
-import type { Scope } from './daemon.ts';
+import type { Scope } from './scope.ts';
 
 export interface RealEncoder {
   /** In recipes. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { commandOf, type EngineUser } from './engineuser.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 /** Runs the docker command against the engine and returns what it prints. */
 export type Docker = (...args: readonly string[]) => Promise<string>;
@@ -16,7 +17,7 @@ export async function startEngine(t: TestContext): Promise<Docker> {
   return (await startDocker(t)).command;
 }
 
-export async function startDocker(t: Pick<TestContext, 'after'>): Promise<EngineUser> {
+export async function startDocker(scope: Scope): Promise<EngineUser> {
   const directory = await mkdtemp(join(tmpdir(), 'panamax-engine-'));
   const host = `unix://${join(directory, 'socket')}`;
   const options = {
@@ -32,7 +33,7 @@ export async function startDocker(t: Pick<TestContext, 'after'>): Promise<Engine
   const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
   const engine = spawn('dockerd', args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = once(engine, 'exit');
-  t.after(async () => {
+  atEnd(scope, async () => {
     engine.kill();
     await ended;
     await rm(directory, { recursive: true, force: true, maxRetries: 5 });

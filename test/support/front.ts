@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Scope } from './daemon.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 export interface Front {
   /** `127.0.0.1:PORT` */
@@ -48,7 +48,7 @@ export async function startFront(scope: Scope, registry: { port: number }, answe
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  scope.after(async () => {
+  atEnd(scope, async () => {
     server.close();
     server.closeAllConnections();
   });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
-import type { Scope } from './daemon.ts';
+import type { Scope } from './scope.ts';
 import { temporaryDirectory } from './directory.ts';
 import { startPanamax } from './panamax.ts';
 import { startProxy, type Proxy } from './proxy.ts';

@@ -1,7 +1,7 @@
 /** podman with a storage of its own, for a test. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Scope } from './daemon.ts';
+import type { Scope } from './scope.ts';
 import { temporaryDirectory } from './directory.ts';
 import { commandOf, type EngineUser } from './engineuser.ts';
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Scope } from './daemon.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 export type Fault =
   /** New connections are reset, open ones too: nobody is there. */
@@ -111,7 +111,7 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
 
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  scope.after(async () => {
+  atEnd(scope, async () => {
     const closed = once(server, 'close');
     server.close();
     for (const socket of open) socket.destroy();

@@ -1,7 +1,8 @@
 /** A real Redis of its own, for a test: set up as operations.md asks for. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { startDaemon, type Daemon, type Scope } from './daemon.ts';
+import { startDaemon, type Daemon } from './daemon.ts';
+import type { Scope } from './scope.ts';
 
 export interface Redis extends Daemon {
   readonly url: string;

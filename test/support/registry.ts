@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startDaemon, type Daemon, type Scope } from './daemon.ts';
+import { startDaemon, type Daemon } from './daemon.ts';
+import type { Scope } from './scope.ts';
 
 export interface Registry extends Daemon {
   /** `127.0.0.1:PORT`, as references have it. */

@@ -7,7 +7,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Client } from 'minio';
 import type { S3Access } from '../../lib/store/credentials.ts';
-import { startDaemon, type Daemon, type Scope } from './daemon.ts';
+import { startDaemon, type Daemon } from './daemon.ts';
+import type { Scope } from './scope.ts';
 import { missing } from './programs.ts';
 
 export interface S3Server {

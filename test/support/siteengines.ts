@@ -1,7 +1,7 @@
 /** The engines that sites run, and what a test asks of each by its own command. */
 import type { EngineTransport } from '../../lib/engine/transport.ts';
 import { startContainerd } from './containerd.ts';
-import type { Scope } from './daemon.ts';
+import type { Scope } from './scope.ts';
 import { startDocker } from './engine.ts';
 import type { EngineUser } from './engineuser.ts';
 import { makePodman } from './podman.ts';

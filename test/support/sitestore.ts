@@ -2,7 +2,7 @@
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { fileScope } from './daemon.ts';
+import { fileScope } from './scope.ts';
 import { temporaryDirectory } from './directory.ts';
 import { writeLayout, type Layout } from './layout.ts';
 import { panamax, panamaxJson } from './panamax.ts';

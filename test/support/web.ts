@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, normalize } from 'node:path';
-import type { Scope } from './daemon.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 export interface WebServer {
   readonly port: number;
@@ -40,7 +40,7 @@ export async function startWeb(
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  scope.after(async () => {
+  atEnd(scope, async () => {
     server.closeAllConnections();
     server.close();
     await once(server, 'close');

@@ -12,7 +12,7 @@ import { STAGES } from '../../lib/run/stage.ts';
 import type { Store } from '../../lib/store/store.ts';
 import type { AttemptEvent } from '../../workers/dispatch.ts';
 import { runWorker, type WorkerOptions } from '../../workers/main.ts';
-import type { Scope } from './daemon.ts';
+import { atEnd, type Scope } from './scope.ts';
 
 /** A worker that dies is missed sooner than in production. */
 export const QUICK = {
@@ -62,7 +62,7 @@ export async function startLocalWorker(
     stop.abort();
     await running;
   };
-  scope.after(end);
+  atEnd(scope, end);
   return { events, stop: end };
 }
 
@@ -107,7 +107,7 @@ export function startWorkerProcess(
     }
     return child.exitCode;
   };
-  scope.after(async () => void (await end()));
+  atEnd(scope, () => end());
   const isRunning = () => child.exitCode === null && child.signalCode === null;
   return { pid: child.pid!, output: () => output, end, ended: exit, isRunning };
 }
