@@ -249,6 +249,43 @@ test('apply and diff with keys', async (t) => {
   }
 });
 
+/** Where each looks for its engine. */
+const ENGINE_PLACES = [
+  ['docker', 'docker', 'DOCKER_HOST', 'unix://'],
+  ['containerd', 'ctr', 'CONTAINERD_ADDRESS', ''],
+] as const;
+
+for (const [engine, program, variable, scheme] of ENGINE_PLACES) {
+  test(
+    `${engine} that does not answer is an error, in a dry run as well`,
+    { skip: missing(program) },
+    async (t) => {
+      const made = await makeSiteStore(t);
+      const socket = join(made.directory, 'socket');
+      const env = { ...process.env, [variable]: `${scheme}${socket}` };
+      const options = [`${NAME}:2`, '--store', made.store, '--engine', engine, ...made.site];
+      // with another image that cannot be read, it is still the engine that the error is about
+      for (const more of [['--dry-run'], ['--dry-run', '--source', 'oci:/none'], []]) {
+        const { code, stdout, stderr } = await panamaxWith(env, 'pull', ...options, ...more);
+        assert.equal(code, EXIT_CODES.io, stdout + stderr);
+        assert.equal(stdout, '');
+        assert.ok(stderr.includes(socket), stderr);
+      }
+    },
+  );
+}
+
+test('docker that is not there at all is an error, in a dry run as well', async (t) => {
+  const made = await makeSiteStore(t);
+  const env = { ...process.env, PATH: made.directory };
+  const options = [`${NAME}:2`, '--store', made.store, ...made.site];
+  for (const more of [['--dry-run'], []]) {
+    const { code, stdout, stderr } = await panamaxWith(env, 'pull', ...options, ...more);
+    assert.equal(code, EXIT_CODES.io, stdout + stderr);
+    assert.match(stderr, /docker/);
+  }
+});
+
 for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
   test(
     `${transport}: the second release at a site that has the first`,

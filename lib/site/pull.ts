@@ -1,5 +1,5 @@
 import { layersDigest, type ImageName } from '../delta/descriptor.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, EngineImage } from '../engine/engine.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
@@ -84,10 +84,11 @@ export interface PullOutcome {
  * engine has the image in the end, under the name that was asked for, or what it had before.
  *
  * @throws PanamaxError `untrusted` where somebody meddles with names; without fallback `no-patch`, or why the last
- *   patch failed
+ *   patch failed; `io` where the engine cannot be asked, also in a dry run
  */
 export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
-  const known: Known = { reasons: [], moved: { bytes: 0 } };
+  const engine = site.engine && askedOnce(site.engine);
+  const known: Known = { ...(engine && { engine }), reasons: [], moved: { bytes: 0 } };
   for (const origin of originsOf(task, site, known)) {
     try {
       const outcome = await pullPatch(task, site, origin, known);
@@ -104,6 +105,8 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   if (!task.fallback || !site.engine || task.destination) {
     throw known.failure ?? new PanamaxError('no-patch', `no patch: ${known.reasons.join('; ')}`);
   }
+  // an engine that does not answer pulls nothing, and is not worth a copy
+  if (!known.residents && (task.dryRun || site.engine.transport === 'containerd')) await engine?.list();
   const { target, pullSize, moved, reasons } = known;
   if (!task.dryRun) {
     const trusted = site.verify && target?.manifest;
@@ -122,6 +125,12 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
     ...(pullSize !== undefined && { pullBytes: pullSize }),
     reasons,
   };
+}
+
+/** Is asked once which images it has: one that does not answer takes its time to say so. */
+function askedOnce(engine: Engine): Engine {
+  let answer: Promise<readonly EngineImage[]> | undefined;
+  return { ...engine, list: () => (answer ??= engine.list()) };
 }
 
 /**
@@ -148,6 +157,7 @@ function originsOf(task: PullTask, site: Site, known: Known): Origin[] {
 
 /** What has come to be known on the way. */
 interface Known {
+  readonly engine?: Engine;
   readonly reasons: string[];
   readonly moved: Counted;
   residents?: readonly Resident[];
@@ -166,7 +176,10 @@ async function pullPatch(
 ): Promise<PullOutcome | undefined> {
   const { engine, limits, signal } = site;
   const platform = task.platform && { platform: task.platform };
-  const residents = (known.residents ??= await findResidents(engine, task.sources, { limits, ...platform }));
+  const residents = (known.residents ??= await findResidents(known.engine, task.sources, {
+    limits,
+    ...platform,
+  }));
   const answer = await origin.ask();
   if (typeof answer === 'string') {
     known.reasons.push(answer);
