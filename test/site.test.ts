@@ -16,6 +16,7 @@ import { startWeb } from './support/web.ts';
 interface Outcome {
   readonly method: string;
   readonly target?: { readonly config: string };
+  readonly patch?: { readonly target: object };
   readonly movedBytes: number;
   readonly pullBytes: number;
   readonly reasons: readonly string[];
@@ -47,6 +48,10 @@ describe('a site without an engine', () => {
         '--dry-run',
       );
       assert.equal(dry.method, 'patch');
+      // what a script reads names images and repeats none of their documents
+      const name = ['manifest', 'config', 'layers', 'size'];
+      assert.deepEqual(Object.keys(dry.patch!.target), name);
+      assert.doesNotMatch(JSON.stringify(dry), /schemaVersion|Document/);
       assert.deepEqual(await snapshot(output), {});
       const { code, stdout, stderr } = await panamax('pull', `${NAME}:2`, '--store', store, ...offline(made));
       assert.equal(code, 0, stderr);

@@ -29,11 +29,13 @@ export function storeOrigin(task: PullTask, site: Site, open: () => Promise<Stor
 }
 
 function answerOf(index: TargetIndex, reader: StoreReader): Answer {
-  const offers = index.patches.map((offer) => offerOf(offer, index, reader));
-  return { target: index.target, pullSize: index.pullSize, offers };
+  const { manifest, config, layers, size } = index.target;
+  const target = { manifest, config, layers, size };
+  const offers = index.patches.map((offer) => offerOf(offer, target, reader));
+  return { target, pullSize: index.pullSize, offers };
 }
 
-function offerOf(offer: PatchOffer, { target }: TargetIndex, reader: StoreReader): Offer {
+function offerOf(offer: PatchOffer, target: ImageName, reader: StoreReader): Offer {
   return {
     ...offer,
     async askSource() {
