@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../lib/abort.ts';
 import type { UnpackedImage } from '../lib/delta/creation.ts';
 import type { Digest } from '../lib/oci/descriptor.ts';
@@ -33,10 +34,12 @@ function withKnown(record: ImageRecord, known: KnownCompressions): ImageRecord {
 
 /** What jobs of this process are at work on. */
 const finding = new Map<Digest, Promise<unknown>>();
+/** What another process is at work on is looked for again after so many milliseconds. */
+const PATIENCE = 1000;
 
 /**
  * An image with how its layers were compressed, as far as that can be told, out of the store or found now and stored. Takes
- * several times as long as to read the image, once for all jobs of this process.
+ * several times as long as to read the image, once for all jobs of this process, and of others that `context.alone` knows.
  *
  * @param scratch a directory of the job's own
  * @param memory in bytes, for the thread
@@ -47,9 +50,10 @@ export async function findRecord(
   { scratch, memory }: { readonly scratch: string; readonly memory: number },
   context: StageContext,
 ): Promise<ImageRecord> {
-  const { store, signal, limits } = context;
+  const { store, signal, limits, alone = atOnce } = context;
   const { record } = unpacked;
   const { manifest } = image;
+  const digests = digestsOf(record);
   const find = async (known: KnownCompressions): Promise<KnownCompressions> => {
     const { blobs } = context.layers;
     await using kept = await blobs.lease(image, { limits, signal });
@@ -61,15 +65,29 @@ export async function findRecord(
     return found;
   };
   for (;;) {
-    const known = await loadCompressions(store, digestsOf(record));
-    if (digestsOf(record).every((digest) => known.has(digest))) return withKnown(record, known);
+    let known = await loadCompressions(store, digests);
+    if (isComplete(known, digests)) return withKnown(record, known);
     const other = finding.get(manifest);
-    if (!other) {
-      const found = find(known);
-      finding.set(manifest, found);
-      return withKnown(record, await found.finally(() => finding.delete(manifest)));
+    if (other) {
+      // what has stopped another job does not stop this one
+      await unlessAborted(Promise.allSettled([other]), signal);
+      continue;
     }
-    // what has stopped another job does not stop this one
-    await unlessAborted(Promise.allSettled([other]), signal);
+    const mine = alone(`compressions.${manifest}`, async () => {
+      // another may have been at the end of it
+      known = await loadCompressions(store, digests);
+      if (!isComplete(known, digests)) known = await find(known);
+    });
+    finding.set(manifest, mine);
+    if (await mine.finally(() => finding.delete(manifest))) return withKnown(record, known);
+    await delay(PATIENCE, undefined, { signal });
   }
+}
+
+const isComplete = (known: KnownCompressions, digests: readonly Digest[]) =>
+  digests.every((digest) => known.has(digest));
+
+async function atOnce(_: string, action: () => Promise<void>): Promise<boolean> {
+  await action();
+  return true;
 }

@@ -93,6 +93,7 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
           layers,
           memory,
           similar,
+          alone: (what, action) => withLease(what, attempt, context, action),
           ...signing(context),
         });
         if (next) await addJobs(next.stage, next.jobs, queues);

@@ -21,7 +21,17 @@ export interface StageContext {
   readonly similar: SimilarityIndex;
   /** Signs what is published, where the store's owner has a key. */
   readonly sign?: Sign;
+  /** Keeps other processes from the same, where there are some. */
+  readonly alone?: Alone;
 }
+
+/**
+ * Does something unless another process is at work on it. For what is right, but a waste, when it is done twice: who
+ * dies or is cut off is waited for no longer than a minute.
+ *
+ * @returns false where another is, and nothing was done
+ */
+export type Alone = (what: string, action: () => Promise<void>) => Promise<boolean>;
 
 /** The part of a pino logger that is used. */
 export interface Log {
