@@ -10,6 +10,7 @@ import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { digestOf, type Digest } from '../lib/oci/descriptor.ts';
 import type { Candidate } from '../lib/pairing/ranking.ts';
 import { connectProducer, type Connection } from '../lib/queue/connection.ts';
+import { prefixOf } from '../lib/queue/names.ts';
 import { openQueues } from '../lib/queue/queues.ts';
 import { items, type RunPlan } from '../lib/run/plan.ts';
 import { listOutcomes, putPair, putPlan } from '../lib/run/record.ts';
@@ -137,7 +138,7 @@ async function measureThroughput(
         ),
       );
     }
-    const queues = openQueues(connection);
+    const queues = openQueues({ ...connection, prefix: prefixOf(store) });
     const jobs = deltaJobs(
       run,
       all.map(({ item }) => item),
@@ -237,7 +238,7 @@ function megabytes(bytes: number): string {
 async function connected(url: string): Promise<Connection> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await connectProducer(url);
+      return await connectProducer(url, { name: 'bench' });
     } catch (error) {
       if (attempt === 50) throw error;
       await sleep(100);

@@ -11,7 +11,7 @@ const CANDIDATES = 64;
 const BATCH = 1000;
 
 const [url, ...sizes] = process.argv.slice(2);
-const connection = await connectProducer(url!);
+const connection = await connectProducer(url!, { name: 'made up' });
 const { redis } = connection;
 process.stdout.write(
   '| images | added | bytes of Redis per image | query, median | p99 | of the true ten nearest |\n',
@@ -20,7 +20,7 @@ process.stdout.write('| ---: | ---: | ---: | ---: | ---: | ---: |\n');
 for (const size of sizes.length > 0 ? sizes.map(Number) : [10_000, 100_000, 1_000_000]) {
   await redis.flushall('SYNC');
   const before = await usedMemory();
-  const index = createForest(redisForest(connection, { name: 'made up' }));
+  const index = createForest(redisForest(connection));
   const started = performance.now();
   const queries: MadeImage[] = [];
   let batch: IndexedImage[] = [];

@@ -33,9 +33,9 @@ export async function withRedisIndex<Result>(
   store: Store,
   action: (index: SimilarityIndex) => Promise<Result>,
 ): Promise<Result> {
-  const connection = await connectProducer(url);
+  const connection = await connectProducer(url, store);
   try {
-    return await action(createForest(redisForest(connection, store)));
+    return await action(createForest(redisForest(connection)));
   } finally {
     connection.redis.disconnect();
   }

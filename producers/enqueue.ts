@@ -56,7 +56,7 @@ export interface Enqueued {
  * @throws PanamaxError `io` within seconds where Redis is out of reach; `usage` where the run asks for something else
  */
 export async function enqueue(plan: RunPlan, store: Store, options: EnqueueOptions): Promise<Enqueued> {
-  const connection = await connectProducer(options.redis);
+  const connection = await connectProducer(options.redis, store);
   const queues = openQueues(connection, options.jobs);
   try {
     const before = await findPlan(store, plan.id);
@@ -173,7 +173,7 @@ export async function waitForRun(
     if (performance.now() - checked > CHECK_EVERY) {
       checked = performance.now();
       // out of reach for now: the next check will tell
-      await keepCoordinated(run, redis).catch(() => {});
+      await keepCoordinated(run, store, redis).catch(() => {});
     }
     const over = STAGES.map((stage) => status.stages[stage]).reduce(
       (sum, { done, skipped, failed }) => sum + done + skipped + failed,
@@ -186,8 +186,8 @@ export async function waitForRun(
 /** The name of the coordinator that those who wait add: one is enough. */
 const WAITERS = 'wait';
 
-async function keepCoordinated(run: string, redis: string): Promise<void> {
-  const connection = await connectProducer(redis);
+async function keepCoordinated(run: string, store: Store, redis: string): Promise<void> {
+  const connection = await connectProducer(redis, store);
   const queues = openQueues(connection);
   try {
     const [state] = await queues.states(RUN_QUEUE, [jobId(run, WAITERS)]);

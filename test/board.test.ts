@@ -13,11 +13,14 @@ import { atEnd } from './support/scope.ts';
 
 test('the board shows the queues, and changes nothing', { skip: missing('redis-server') }, async (t) => {
   const redis = await startRedis(t);
-  const connection = await connectProducer(redis.url);
+  const connection = await connectProducer(redis.url, { name: 'store' });
   atEnd(t, () => connection.redis.disconnect());
   const queues = openQueues(connection);
   await queues.add('delta', [{ id: 'run.item', data: { run: 'run', item: 'item' } }]);
-  await using board = await serveBoard(await connectProducer(redis.url), { host: '127.0.0.1', port: 0 });
+  await using board = await serveBoard(await connectProducer(redis.url, { name: 'store' }), {
+    host: '127.0.0.1',
+    port: 0,
+  });
   const get = async (path: string, method = 'GET') => {
     const answer = await fetch(`http://127.0.0.1:${board.port}${path}`, { method });
     return { status: answer.status, type: answer.headers.get('content-type'), text: await answer.text() };

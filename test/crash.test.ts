@@ -110,7 +110,7 @@ async function assertSound(store: Store): Promise<void> {
   const { signature, pairing, delta } = status.stages;
   assert.deepEqual([signature.total, pairing.total, delta.total], [NAMES.length, NAMES.length, PAIRS]);
   for (const { total, done, skipped } of [signature, pairing, delta]) assert.equal(done + skipped, total);
-  const connection = await connectProducer(redis.url);
+  const connection = await connectProducer(redis.url, store);
   const queues = openQueues(connection);
   try {
     const left = async () =>
@@ -314,7 +314,7 @@ describe('one job', { skip }, () => {
   test('is delivered twice at once, each time', async (t) => {
     const directory = await temporaryDirectory(t);
     const { store } = await openBucket();
-    const connection = await connectProducer(redis.url);
+    const connection = await connectProducer(redis.url, store);
     const queues = openQueues(connection);
     await put(store);
     const scratch = join(directory, 'scratch');
@@ -326,7 +326,7 @@ describe('one job', { skip }, () => {
       memory: createMemory(8 * 1024 ** 3),
       similar: createForest(createMemoryStorage()),
       queues,
-      leases: openLeases(connection, 'test', 60_000),
+      leases: openLeases(connection, 60_000),
       leaseRenewal: 20_000,
       limits: DEFAULT_LIMITS,
       scratch,

@@ -78,9 +78,9 @@ describe('in memory', () => suite(async () => createMemoryStorage()));
 describe('in Redis', { skip: missing('redis-server') }, () => {
   suite(async (t) => {
     const { url } = await startRedis(t);
-    const connection = await connectProducer(url);
+    const connection = await connectProducer(url, { name: 'store' });
     atEnd(t, () => connection.redis.disconnect());
-    return redisForest(connection, { name: 'store' });
+    return redisForest(connection);
   });
 });
 

@@ -47,8 +47,8 @@ function put(plan: Parameters<typeof enqueue>[0], store: Store, options: object 
 }
 
 /** Nothing waits, runs or is delayed. */
-async function assertIdle(): Promise<void> {
-  const connection = await connectProducer(redis.url);
+async function assertIdle(store: Store): Promise<void> {
+  const connection = await connectProducer(redis.url, store);
   const queues = openQueues(connection);
   try {
     const total = async () =>
@@ -62,9 +62,9 @@ async function assertIdle(): Promise<void> {
 
 /** What the similarity index in Redis holds. */
 async function indexedImages(store: Store): Promise<string[]> {
-  const connection = await connectProducer(redis.url);
+  const connection = await connectProducer(redis.url, store);
   try {
-    return (await Array.fromAsync(createForest(redisForest(connection, store)).list())).toSorted();
+    return (await Array.fromAsync(createForest(redisForest(connection)).list())).toSorted();
   } finally {
     connection.redis.disconnect();
   }
@@ -93,7 +93,7 @@ describe('a run on the queue', { skip }, () => {
     assert.deepEqual(await objectsOf(directory), await objectsOf(directory, 'embedded'));
     assert.deepEqual(await indexedImages(store), (await Array.fromAsync(listImages(store))).toSorted());
     assert.ok(status.bytes.saved > 0 && status.bytes.pull === status.bytes.saved + status.bytes.patches);
-    await assertIdle();
+    await assertIdle(store);
   });
 
   test('passes over what no source is worth a patch for', async (t) => {
@@ -130,7 +130,7 @@ describe('a run on the queue', { skip }, () => {
     const over = await put(plan, store);
     const none = { added: 0, queued: 0, failed: 0, skipped: 0, done: 3 };
     assert.deepEqual(over.stages, { signature: none, pairing: none, delta: none });
-    await assertIdle();
+    await assertIdle(store);
   });
 
   test('what other runs have read is skipped, and made anew where it is damaged', async (t) => {
@@ -226,7 +226,21 @@ describe('a run on the queue', { skip }, () => {
     const { stages, failures } = await finishedRun(store, 'run');
     assert.deepEqual(failures, []);
     assert.deepEqual([stages.pairing.done, stages.signature.done], [4, 5]);
-    await assertIdle();
+    await assertIdle(store);
+  });
+
+  test('is of one store: workers of another, on the same Redis, leave it alone', async (t) => {
+    const [here, there] = [await setUp(t), await setUp(t, ['a1', 'b1'])];
+    await startLocalWorker(t, { redis: redis.url, ...there });
+    await put(planOf(here.directory, ['a1', 'a2']), here.store);
+    // of the same name
+    await put(planOf(there.directory, ['a1', 'b1']), there.store);
+    assert.deepEqual((await finishedRun(there.store, 'run')).failures, []);
+    await startLocalWorker(t, { redis: redis.url, ...here });
+    const { failures, stages } = await finishedRun(here.store, 'run');
+    assert.deepEqual(failures, []);
+    assert.deepEqual([stages.signature.done, stages.delta.done], [2, 2]);
+    for (const { store } of [here, there]) await assertIdle(store);
   });
 
   test('goes on after Redis has been wiped', async (t) => {
@@ -248,7 +262,7 @@ describe('a run on the queue', { skip }, () => {
     const after = await finishedRun(store, 'run');
     assert.deepEqual(after.failures, []);
     assert.equal(after.stages.delta.done, 5);
-    await assertIdle();
+    await assertIdle(store);
   });
 
   test('goes on by itself where somebody waits for it, or leads it', async (t) => {
@@ -274,7 +288,7 @@ describe('a run on the queue', { skip }, () => {
     assert.deepEqual(status.failures, []);
     // no attempt was lost over it
     assert.ok([...worker.events, ...second.events].every(({ status }) => status === 'done'));
-    await assertIdle();
+    await assertIdle(store);
   });
 });
 
@@ -315,7 +329,7 @@ describe('failures', { skip }, () => {
     assert.equal(repaired.stages.pairing.done, 3);
     assert.equal(repaired.stages.delta.failed, 0);
     assert.ok(repaired.stages.delta.total! >= 3);
-    await assertIdle();
+    await assertIdle(store);
   });
 
   test('of scratch files that somebody removed are tried again', async (t) => {
@@ -369,7 +383,7 @@ describe('failures', { skip }, () => {
     await put(planOf(directory, ['a1', 'a2']), store);
     await rm(join(directory, 'store'), { recursive: true });
     const worker = await startLocalWorker(t, { redis: redis.url, store, directory });
-    await assertIdle();
+    await assertIdle(store);
     assert.ok(worker.events.every(({ status, kind }) => status === 'failed' && kind === 'not-found'));
     await assert.rejects(createStatusReader(store, 'run'), { kind: 'not-found', message: /no such run/ });
   });

@@ -82,11 +82,11 @@ test('both drivers compare the same ones of many sources', { skip: missing('redi
   const store = await openDirectoryStore(join(directory, 'store'));
   const [target, ...sources] = (await signMany(t, store)) as [Digest, ...Digest[]];
   const { url } = await startRedis(t);
-  const connection = await connectProducer(url);
+  const connection = await connectProducer(url, store);
   atEnd(t, () => connection.redis.disconnect());
   const signal = new AbortController().signal;
   const rankings: Ranking[] = [];
-  for (const storage of [createMemoryStorage(), redisForest(connection, store)]) {
+  for (const storage of [createMemoryStorage(), redisForest(connection)]) {
     const similar = await rebuildIndex(createForest(storage), store, signal);
     await using layers = createLayerCache(join(directory, 'layers'), 1e9);
     const shared = { layers, memory: createMemory(8 * 1024 ** 3), similar, log: { info() {}, warn() {} } };

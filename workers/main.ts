@@ -5,7 +5,7 @@ import type { Board } from '../lib/queue/board.ts';
 import { connectWorker } from '../lib/queue/connection.ts';
 import { redisForest } from '../lib/queue/forest.ts';
 import { openLeases } from '../lib/queue/lease.ts';
-import { PREFIX, RUN_QUEUE } from '../lib/queue/names.ts';
+import { RUN_QUEUE } from '../lib/queue/names.ts';
 import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
 import { createSlots } from '../lib/queue/slots.ts';
 import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
@@ -65,17 +65,17 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   const scratchSize = options.scratchSize ?? (await defaultScratchSize(options.scratch));
   const isDisk = options.scratchSize === undefined;
   await using layers = createLayerCache(join(options.scratch, 'layers'), scratchSize, isDisk);
-  await using board = options.board && (await openBoard(options.redis, options.board, warn));
+  await using board = options.board && (await openBoard(options, options.board, warn));
   if (board) log.info({ port: board.port }, 'the board is served');
-  const connection = connectWorker(options.redis, warn);
+  const connection = connectWorker(options.redis, options.store, warn);
   const queues = openQueues(connection, jobs);
   const context = {
     ...options,
     layers,
     memory: createMemory(options.memorySize ?? defaultMemorySize()),
-    similar: createForest(redisForest(connection, options.store)),
+    similar: createForest(redisForest(connection)),
     queues,
-    leases: openLeases(connection, PREFIX, locks.lockDuration),
+    leases: openLeases(connection, locks.lockDuration),
     leaseRenewal: locks.lockDuration / 3,
   };
   const start = { locks, onError: warn };
@@ -107,10 +107,14 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   log.info({}, 'worker stopped');
 }
 
-async function openBoard(redis: string, listen: Listen, warn: (error: Error) => void): Promise<Board> {
+async function openBoard(
+  { redis, store }: Pick<WorkerOptions, 'redis' | 'store'>,
+  listen: Listen,
+  warn: (error: Error) => void,
+): Promise<Board> {
   // few want it, and it is large
   const { serveBoard } = await import('../lib/queue/board.ts');
-  return serveBoard(connectWorker(redis, warn), listen);
+  return serveBoard(connectWorker(redis, store, warn), listen);
 }
 
 /** The same error over and over, while a server is gone, is said once a minute. */

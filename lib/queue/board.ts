@@ -14,7 +14,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { extname, join, relative } from 'node:path';
 import { listenOn, type Listen, type Listener } from '../run/liveness.ts';
 import type { Connection } from './connection.ts';
-import { PREFIX, QUEUES } from './names.ts';
+import { QUEUES } from './names.ts';
 
 interface Answer {
   readonly status: number;
@@ -39,9 +39,9 @@ export type Board = Listener;
  *
  * @param connection of its own, which ends with it
  */
-export async function serveBoard({ redis }: Connection, listen: Listen): Promise<Board> {
+export async function serveBoard({ redis, prefix }: Connection, listen: Listen): Promise<Board> {
   const queues = QUEUES.map((name) => {
-    const queue = new Queue(name, { connection: redis, prefix: PREFIX });
+    const queue = new Queue(name, { connection: redis, prefix });
     queue.on('error', () => {});
     return queue;
   });

@@ -1,5 +1,7 @@
 import { Redis } from 'ioredis';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
+import type { Store } from '../store/store.ts';
+import { prefixOf } from './names.ts';
 
 /** In milliseconds. */
 const CONNECT_TIMEOUT = 2000;
@@ -13,6 +15,8 @@ export interface Connection {
   readonly redis: Redis;
   /** Names the server in messages, without credentials. */
   readonly where: string;
+  /** Of the keys of the store that it is for. */
+  readonly prefix: string;
 }
 
 /**
@@ -20,7 +24,7 @@ export interface Connection {
  *
  * @throws PanamaxError `usage` for what is no URL of Redis, `io`
  */
-export async function connectProducer(url: string): Promise<Connection> {
+export async function connectProducer(url: string, store: Pick<Store, 'name'>): Promise<Connection> {
   const where = checkedWhere(url);
   const redis = new Redis(url, {
     lazyConnect: true,
@@ -45,11 +49,15 @@ export async function connectProducer(url: string): Promise<Connection> {
   } finally {
     clearTimeout(late);
   }
-  return { redis, where };
+  return { redis, where, prefix: prefixOf(store) };
 }
 
 /** For workers: waits for Redis as long as it takes. @throws PanamaxError `usage` */
-export function connectWorker(url: string, onError: (error: Error) => void): Connection {
+export function connectWorker(
+  url: string,
+  store: Pick<Store, 'name'>,
+  onError: (error: Error) => void,
+): Connection {
   const where = checkedWhere(url);
   const redis = new Redis(url, {
     connectTimeout: CONNECT_TIMEOUT,
@@ -57,7 +65,7 @@ export function connectWorker(url: string, onError: (error: Error) => void): Con
     retryStrategy: (times) => Math.min(200 * times, MAX_RECONNECT_DELAY),
   });
   redis.on('error', onError);
-  return { redis, where };
+  return { redis, where, prefix: prefixOf(store) };
 }
 
 /** What goes wrong on the way to Redis or in it may go well later: `io`. */

@@ -1,18 +1,14 @@
-import { createHash } from 'node:crypto';
 import type { ForestStorage } from '../pairing/forest.ts';
 import { TREES } from '../pairing/sketch.ts';
-import type { Store } from '../store/store.ts';
 import { redisError, type Connection } from './connection.ts';
-import { PREFIX } from './names.ts';
 
 /**
  * The similarity index of a store in Redis: a sorted set for each tree, all of score 0 and so ordered bytewise, and a hash
  * of records by id. About 1.5 KB an image. Everything in it can be made again from the store.
  */
-export function redisForest({ redis, where }: Connection, { name }: Pick<Store, 'name'>): ForestStorage {
-  const prefix = `${PREFIX}:similar:${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
-  const trees = Array.from({ length: TREES }, (_, tree) => `${prefix}:${tree}`);
-  const records = `${prefix}:images`;
+export function redisForest({ redis, where, prefix }: Connection): ForestStorage {
+  const trees = Array.from({ length: TREES }, (_, tree) => `${prefix}:similar:${tree}`);
+  const records = `${prefix}:similar:images`;
 
   /** Several commands in one round trip. */
   async function run(commands: readonly Command[]): Promise<unknown[]> {

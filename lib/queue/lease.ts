@@ -11,7 +11,7 @@ const EXTEND = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(
 const RELEASE = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`;
 
 /** @param duration after which a lease ends that nobody takes again, in milliseconds */
-export function openLeases({ redis, where }: Connection, prefix: string, duration: number): Leases {
+export function openLeases({ redis, where, prefix }: Connection, duration: number): Leases {
   const key = (what: string) => `${prefix}:lease:${what}`;
   return {
     async take(what, owner) {

@@ -1,7 +1,14 @@
+import { createHash } from 'node:crypto';
 import { STAGES, type Stage } from '../run/stage.ts';
+import type { Store } from '../store/store.ts';
 
-/** Of the keys in Redis. */
-export const PREFIX = 'panamax';
+/**
+ * Of a store's keys in Redis. Several stores may have one Redis: who works for one has nothing to do with the jobs of
+ * another, whose runs it cannot find.
+ */
+export function prefixOf({ name }: Pick<Store, 'name'>): string {
+  return `panamax:${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+}
 
 /** One job per run: what leads it from stage to stage. */
 export const RUN_QUEUE = 'run';

@@ -1,7 +1,6 @@
 import { Queue } from 'bullmq';
 import { RUN_QUEUE, QUEUES, type QueueName } from './names.ts';
 import { redisError, type Connection } from './connection.ts';
-import { PREFIX } from './names.ts';
 
 /** Jobs in one pipeline: enough to be fast, few enough to hold up nobody. */
 const CHUNK = 500;
@@ -46,13 +45,16 @@ export interface JobSettings {
 /** Eight attempts with doubling pauses outlast four minutes without a store or network. */
 export const JOB_SETTINGS: JobSettings = { attempts: 8, backoff: 2000 };
 
-export function openQueues({ redis, where }: Connection, settings: JobSettings = JOB_SETTINGS): Queues {
+export function openQueues(
+  { redis, where, prefix }: Connection,
+  settings: JobSettings = JOB_SETTINGS,
+): Queues {
   const { attempts, backoff } = settings;
   const queues = Object.fromEntries(
     QUEUES.map((name) => {
       const queue = new Queue(name, {
         connection: redis,
-        prefix: PREFIX,
+        prefix,
         defaultJobOptions: {
           attempts: name === RUN_QUEUE ? Number.MAX_SAFE_INTEGER : attempts,
           backoff: { type: 'exponential', delay: backoff, jitter: 0.5 },

@@ -1,6 +1,6 @@
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import type { Connection } from './connection.ts';
-import { PREFIX, RUN_QUEUE, type QueueName } from './names.ts';
+import { RUN_QUEUE, type QueueName } from './names.ts';
 import type { Slots } from './slots.ts';
 
 /** What came of one attempt at a job. */
@@ -53,7 +53,7 @@ export interface QueueWorker {
 /** Runs a handler for the jobs of one queue, `concurrency` at a time. */
 export function startQueueWorker(
   name: QueueName,
-  { redis }: Connection,
+  { redis, prefix }: Connection,
   handler: JobHandler,
   options: {
     readonly concurrency: number;
@@ -108,7 +108,7 @@ export function startQueueWorker(
     },
     {
       connection: redis,
-      prefix: PREFIX,
+      prefix,
       concurrency: options.concurrency,
       lockDuration: options.locks.lockDuration,
       stalledInterval: options.locks.stalledInterval,
