@@ -9,7 +9,7 @@ import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import type { Candidate } from '../lib/pairing/ranking.ts';
 import { connectProducer } from '../lib/queue/connection.ts';
 import { openLeases } from '../lib/queue/lease.ts';
-import { PREFIX } from '../lib/queue/names.ts';
+import { prefixOf } from '../lib/queue/names.ts';
 import { openQueues } from '../lib/queue/queues.ts';
 import { storeCompressions } from '../lib/recompress/known.ts';
 import { createLayerCache } from '../lib/run/layercache.ts';
@@ -47,13 +47,13 @@ async function makePairs(t: TestContext) {
   ]);
   const store = await openDirectoryStore(path('store'));
   await mkdir(path('scratch'));
-  const connection = await connectProducer(redis.url);
+  const connection = await connectProducer(redis.url, store);
   atEnd(t, () => connection.redis.disconnect());
   const queues = openQueues(connection);
   atEnd(t, () => queues.close());
   const layers = createLayerCache(path('layers'), 1e9);
   atEnd(t, () => layers[Symbol.asyncDispose]());
-  const leases = openLeases(connection, PREFIX, QUICK.locks.lockDuration);
+  const leases = openLeases(connection, QUICK.locks.lockDuration);
   /** By what was asked for in vain, how often. */
   const refused = new Map<string, number>();
   /** How often an image was read: to be unpacked, and to be looked into. */
@@ -134,7 +134,7 @@ test('who comes second waits for the first, and reads what it has found', { skip
 });
 
 test('who waits for a worker that is killed does it itself', { skip }, async (t) => {
-  const { path, queues, jobs, work, what, target, refused, reads, known } = await makePairs(t);
+  const { path, store, queues, jobs, work, what, target, refused, reads, known } = await makePairs(t);
   await addJobs('delta', [jobs[0]!], queues);
   const settings = {
     redis: redis.url,
@@ -144,7 +144,7 @@ test('who waits for a worker that is killed does it itself', { skip }, async (t)
   };
   const worker = startWorkerProcess(t, settings);
   await until(
-    () => redis.command('EXISTS', `${PREFIX}:lease:${what}`),
+    () => redis.command('EXISTS', `${prefixOf(store)}:lease:${what}`),
     (answer) => answer === ':1',
   );
   await worker.end();
