@@ -1,5 +1,6 @@
+import { commonLength } from '../../text.ts';
 import type { SymbolCoder } from './coder.ts';
-import { commonLength, type MatchFinder, MIN_HASHED } from './matchfinder.ts';
+import { type MatchFinder, MIN_HASHED } from './matchfinder.ts';
 import { MAX_MATCH, MIN_MATCH } from './model.ts';
 import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
 
@@ -20,7 +21,7 @@ const NEARER_BITS = 7;
 export class LazyParser implements Parser {
   readonly lengths = new Uint16Array(SPAN);
   readonly steps = new Int32Array(SPAN);
-  readonly #buffer: Uint8Array;
+  readonly #view: DataView;
   readonly #finder: MatchFinder;
   readonly #coder: SymbolCoder;
   readonly #niceLength: number;
@@ -30,8 +31,8 @@ export class LazyParser implements Parser {
   #length = 1;
   #distance = 0;
 
-  constructor(buffer: Uint8Array, finder: MatchFinder, coder: SymbolCoder, niceLength: number) {
-    this.#buffer = buffer;
+  constructor(view: DataView, finder: MatchFinder, coder: SymbolCoder, niceLength: number) {
+    this.#view = view;
     this.#finder = finder;
     this.#coder = coder;
     this.#niceLength = niceLength;
@@ -119,10 +120,9 @@ export class LazyParser implements Parser {
   }
 
   #repLength(at: number, end: number, which: number): number {
-    const buffer = this.#buffer;
     const from = at - this.#reps[which]! - 1;
     if (from < 0) return 0;
-    return commonLength(buffer, from, at, Math.min(MAX_MATCH, end - at));
+    return commonLength(this.#view, from, at, Math.min(MAX_MATCH, end - at));
   }
 }
 

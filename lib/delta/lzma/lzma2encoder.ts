@@ -1,3 +1,4 @@
+import { TEXT_MARGIN } from '../../text.ts';
 import { SymbolCoder } from './coder.ts';
 import { MatchFinder, MIN_HASHED } from './matchfinder.ts';
 import { encodeProperties, type Properties } from './model.ts';
@@ -55,12 +56,14 @@ export class Lzma2Encoder {
   #stateReset = false;
 
   constructor(settings: EncoderSettings) {
-    this.#buffer = new Uint8Array(2 * (settings.window + settings.maxPiece));
+    const size = 2 * (settings.window + settings.maxPiece);
+    const view = new DataView(new ArrayBuffer(size + TEXT_MARGIN));
+    this.#buffer = new Uint8Array(view.buffer, 0, size);
     this.#window = settings.window;
-    this.#finder = new MatchFinder(this.#buffer, settings.window, settings.rowCountBits, settings.depth);
+    this.#finder = new MatchFinder(view, settings.window, settings.rowCountBits, settings.depth);
     this.#coder = new SymbolCoder(this.#range, settings.properties);
     const ParserOfChoice = settings.optimal ? OptimalParser : LazyParser;
-    this.#parser = new ParserOfChoice(this.#buffer, this.#finder, this.#coder, settings.niceLength);
+    this.#parser = new ParserOfChoice(view, this.#finder, this.#coder, settings.niceLength);
   }
 
   /** Takes note of a piece that is compressed elsewhere. */

@@ -1,3 +1,5 @@
+import { commonLength } from '../../text.ts';
+
 const ROW_BITS = 4;
 const ROW = 1 << ROW_BITS;
 const HASH3_BITS = 16;
@@ -27,7 +29,7 @@ export class MatchFinder {
   readonly lengths = new Uint16Array(MAX_MATCHES);
   /** Distance minus one, as LZMA counts it. */
   readonly distances = new Uint32Array(MAX_MATCHES);
-  readonly #buffer: Uint8Array;
+  readonly #view: DataView;
   readonly #window: number;
   readonly #rows: Int32Array;
   readonly #heads: Uint8Array;
@@ -41,13 +43,13 @@ export class MatchFinder {
   #moved = 0;
 
   /**
-   * @param buffer where positions point to
+   * @param view where positions point to, TEXT_MARGIN bytes longer than what is looked at
    * @param window farthest distance of a match in bytes, below 16 MiB
    * @param rowCountBits logarithm of the number of rows, which take 64 bytes each
    * @param depth entries of a row that are looked at
    */
-  constructor(buffer: Uint8Array, window: number, rowCountBits: number, depth: number) {
-    this.#buffer = buffer;
+  constructor(view: DataView, window: number, rowCountBits: number, depth: number) {
+    this.#view = view;
     this.#window = window;
     this.#rows = new Int32Array(1 << (rowCountBits + ROW_BITS));
     this.#heads = new Uint8Array(1 << rowCountBits);
@@ -67,13 +69,11 @@ export class MatchFinder {
   }
 
   #insert(at: number): void {
-    const buffer = this.#buffer;
     const position = (at + this.#moved) & POSITION_MASK;
-    const two = buffer[at]! | (buffer[at + 1]! << 8);
-    const three = two | (buffer[at + 2]! << 16);
-    const hash = Math.imul(three | (buffer[at + 3]! << 24), MULTIPLIER);
-    const hash3 = Math.imul(three, MULTIPLIER << 8);
-    this.#last2[two] = position;
+    const four = this.#view.getInt32(at, true);
+    const hash = Math.imul(four, MULTIPLIER);
+    const hash3 = Math.imul(four, MULTIPLIER << 8);
+    this.#last2[four & 0xffff] = position;
     this.#last3[hash3 >>> (32 - HASH3_BITS)] = position | (hash3 << HASH3_TAG);
     const row = hash >>> (32 - this.#rowCountBits);
     const head = this.#heads[row]!;
@@ -88,16 +88,16 @@ export class MatchFinder {
   find(at: number, max: number): number {
     if (this.#next < at) this.enterUntil(at);
     this.#next = at + 1;
-    const buffer = this.#buffer;
+    const view = this.#view;
     const rows = this.#rows;
     const lengths = this.lengths;
     const distances = this.distances;
     const farthest = Math.min(at, this.#window);
     const position = (at + this.#moved) & POSITION_MASK;
-    const two = buffer[at]! | (buffer[at + 1]! << 8);
-    const three = two | (buffer[at + 2]! << 16);
-    const hash = Math.imul(three | (buffer[at + 3]! << 24), MULTIPLIER);
-    const hash3 = Math.imul(three, MULTIPLIER << 8);
+    const four = view.getInt32(at, true);
+    const two = four & 0xffff;
+    const hash = Math.imul(four, MULTIPLIER);
+    const hash3 = Math.imul(four, MULTIPLIER << 8);
     const tag3 = hash3 << HASH3_TAG;
     let count = 0;
     let longest = 1;
@@ -108,7 +108,7 @@ export class MatchFinder {
     this.#last3[hash3 >>> (32 - HASH3_BITS)] = position | tag3;
     const distance3 = (position - entry3) & POSITION_MASK;
     if (distance2 > 0 && distance2 <= Math.min(farthest, FARTHEST_OF_TWO)) {
-      const length = commonLength(buffer, at - distance2, at, max);
+      const length = commonLength(view, at - distance2, at, max);
       if (length > longest) {
         longest = length;
         lengths[count] = length;
@@ -120,7 +120,7 @@ export class MatchFinder {
       distance3 > distance2 &&
       distance3 <= Math.min(farthest, FARTHEST_OF_THREE)
     ) {
-      const length = commonLength(buffer, at - distance3, at, max);
+      const length = commonLength(view, at - distance3, at, max);
       if (length > longest) {
         longest = length;
         lengths[count] = length;
@@ -137,8 +137,8 @@ export class MatchFinder {
       if ((entry ^ tag) >>> POSITION_BITS !== 0) continue;
       const distance = (position - entry) & POSITION_MASK;
       if (distance === 0 || distance > farthest) continue;
-      if (buffer[at - distance + longest] !== buffer[at + longest]) continue;
-      const length = commonLength(buffer, at - distance, at, max);
+      if (view.getUint8(at - distance + longest) !== view.getUint8(at + longest)) continue;
+      const length = commonLength(view, at - distance, at, max);
       if (length <= longest) continue;
       longest = length;
       lengths[count] = length;
@@ -148,11 +148,4 @@ export class MatchFinder {
     rows[first + head] = position | tag;
     return count;
   }
-}
-
-/** How many bytes, up to `max`, stand at both places. */
-export function commonLength(buffer: Uint8Array, from: number, at: number, max: number): number {
-  let length = 0;
-  while (length < max && buffer[from + length] === buffer[at + length]) length++;
-  return length;
 }

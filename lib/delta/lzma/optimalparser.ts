@@ -1,3 +1,4 @@
+import { commonLength } from '../../text.ts';
 import {
   AFTER_LITERAL,
   AFTER_MATCH,
@@ -6,7 +7,7 @@ import {
   literalBase,
   type SymbolCoder,
 } from './coder.ts';
-import { commonLength, type MatchFinder, MIN_HASHED } from './matchfinder.ts';
+import { type MatchFinder, MIN_HASHED } from './matchfinder.ts';
 import {
   IS_MATCH,
   IS_REP,
@@ -34,6 +35,7 @@ const UPDATE_INTERVAL = 256;
  * literals and matches there are (as LZMA's "optimal" parser; forward, each node keeps its best arrival).
  */
 export class OptimalParser implements Parser {
+  readonly #view: DataView;
   readonly #buffer: Uint8Array;
   readonly #finder: MatchFinder;
   readonly #coder: SymbolCoder;
@@ -52,8 +54,9 @@ export class OptimalParser implements Parser {
   #last = 0;
   #symbolsUntilUpdate = 0;
 
-  constructor(buffer: Uint8Array, finder: MatchFinder, coder: SymbolCoder, niceLength: number) {
-    this.#buffer = buffer;
+  constructor(view: DataView, finder: MatchFinder, coder: SymbolCoder, niceLength: number) {
+    this.#view = view;
+    this.#buffer = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     this.#finder = finder;
     this.#coder = coder;
     this.#prices = new Prices(coder.range.probabilities, coder.properties.pb);
@@ -184,9 +187,8 @@ export class OptimalParser implements Parser {
   }
 
   #repLength(node: number, here: number, which: number, max: number): number {
-    const buffer = this.#buffer;
     const from = here - this.#reps[node * 4 + which]! - 1;
-    return from < 0 ? 0 : commonLength(buffer, from, here, max);
+    return from < 0 ? 0 : commonLength(this.#view, from, here, max);
   }
 
   /** Returns the longest length. */

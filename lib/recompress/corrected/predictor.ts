@@ -1,5 +1,5 @@
 import { MAX_MATCH, WINDOW_SIZE } from '../symbols.ts';
-import { commonLength, TEXT_MARGIN } from '../text.ts';
+import { commonLength, TEXT_MARGIN } from '../../text.ts';
 
 /** How an encoder of DEFLATE looks for matches, as far as it tells what it finds. */
 export interface Search {

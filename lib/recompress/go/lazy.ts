@@ -2,7 +2,7 @@ import type { BitWriter } from '../bits.ts';
 import type { Deflater } from '../deflater.ts';
 import { createGoBlockWriter } from './block.ts';
 import { MAX_MATCH, matchToken, WINDOW_SIZE } from '../symbols.ts';
-import { commonLength, TEXT_MARGIN } from '../text.ts';
+import { commonLength, TEXT_MARGIN } from '../../text.ts';
 
 /** Levels 2 to 9 of Go's compress/flate (deflate.go): hash chains over a window that is moved by halves. */
 

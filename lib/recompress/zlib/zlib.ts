@@ -1,7 +1,7 @@
 import type { BitWriter } from '../bits.ts';
 import type { Deflater } from '../deflater.ts';
 import { MAX_MATCH, matchToken, OFFSET_EXTRA, offsetCode, WINDOW_SIZE } from '../symbols.ts';
-import { commonLength, TEXT_MARGIN } from '../text.ts';
+import { commonLength, TEXT_MARGIN } from '../../text.ts';
 import { createZlibBlockWriter } from './block.ts';
 
 /**

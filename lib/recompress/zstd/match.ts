@@ -1,4 +1,4 @@
-import { commonLength, TEXT_MARGIN } from '../text.ts';
+import { commonLength, TEXT_MARGIN } from '../../text.ts';
 import { highProduct } from './xxhash.ts';
 import { BLOCK_SIZE, MAX_SEQUENCES, type BlockContent } from './sequences.ts';
 
