@@ -1,5 +1,13 @@
 import type { Effort } from '../alignment.ts';
-import { border, commonLength, equalBytes, extension, extensionBack } from './compare.ts';
+import {
+  border,
+  commonLength,
+  equalBytes,
+  extension,
+  extensionBack,
+  sidesOf,
+  type Sides,
+} from './compare.ts';
 import { Draft } from './draft.ts';
 import { rephased } from './phase.ts';
 import {
@@ -70,7 +78,7 @@ export function alignBuffers(
   { tables, drafts } = createWorkspace(),
 ): Draft {
   const { maxChain, maxEntries, twice } = SETTINGS[effort];
-  const sides = { source, target, sourceView: viewOf(source), targetView: viewOf(target) };
+  const sides = sidesOf(source, target);
   let step = 1;
   while (source.length / step > maxEntries) step *= 2;
   const [one, other] = drafts;
@@ -93,33 +101,22 @@ export function alignBuffers(
 /** @param free is written over, as `items` is */
 function refined(sides: Sides, items: Draft, free: Draft): Draft {
   pruned(sides, items, free);
-  return rephased(sides.source, sides.target, free, items);
+  return rephased(sides, free, items);
 }
 
 /** Leaves out alignments too short for any encoding: what they cost is more than what they save. */
-function pruned({ source, target }: Sides, items: Draft, kept: Draft): void {
+function pruned({ sourceView, targetView }: Sides, items: Draft, kept: Draft): void {
   kept.clear();
   let before = NaN;
   for (let i = 0; i < items.count; i++) {
     const at = items.target[i]!;
     const from = items.source[i]!;
     const length = items.length[i]!;
-    const isShort = length < LONG && equalBytes(source, from, target, at, length) < MIN_EQUAL;
+    const isShort = length < LONG && equalBytes(sourceView, from, targetView, at, length) < MIN_EQUAL;
     if (isShort && from - at !== before) continue;
     before = from - at;
     kept.push(at, from, length, 0);
   }
-}
-
-interface Sides {
-  readonly source: Uint8Array;
-  readonly target: Uint8Array;
-  readonly sourceView: DataView;
-  readonly targetView: DataView;
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** @param guide alignments of an earlier scan, whose distances are tried beside the seeds */
@@ -138,7 +135,7 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
   let t = 0;
   while (t <= last) {
     if (anchor > 0) {
-      const run = commonLength(source, t + distance, target, t);
+      const run = commonLength(sourceView, t + distance, targetView, t);
       if (run >= RUN) {
         t += run;
         anchor = t;
@@ -153,7 +150,7 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
       while (guided < guide.count && guide.target[guided]! + guide.length[guided]! <= t) guided++;
       if (guided < guide.count && guide.target[guided]! <= t) {
         const s = t + guide.source[guided]! - guide.target[guided]!;
-        const length = s - t === distance ? 0 : commonLength(source, s, target, t);
+        const length = s - t === distance ? 0 : commonLength(sourceView, s, targetView, t);
         if (length > best) {
           best = length;
           found = s;
@@ -174,7 +171,7 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
       if (sourceView.getInt32(s, true) !== low || sourceView.getInt32(s + 4, true) !== high) continue;
       // what is no longer than the best differs there
       if (source[s + best] !== target[t + best]) continue;
-      const length = SEED + commonLength(source, s + SEED, target, t + SEED);
+      const length = SEED + commonLength(sourceView, s + SEED, targetView, t + SEED);
       if (length > best) {
         best = length;
         found = s;
@@ -187,9 +184,9 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
     }
     if (anchor === 0) {
       distance = found - t;
-      begin = t - extensionBack(source, found, target, t, 0);
+      begin = t - extensionBack(sourceView, found, targetView, t, 0);
     } else {
-      const equal = equalBytes(source, t + distance, target, t, best);
+      const equal = equalBytes(sourceView, t + distance, targetView, t, best);
       if (best <= equal + MARGIN) {
         t += best > 2 * SEED ? best >> 1 : stride;
         continue;
@@ -202,7 +199,7 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
     anchor = t;
   }
   if (anchor > 0) {
-    const length = anchor - begin + extension(source, anchor + distance, target, anchor, Infinity);
+    const length = anchor - begin + extension(sourceView, anchor + distance, targetView, anchor, Infinity);
     out.push(begin, begin + distance, length, 0);
   }
   return out;
@@ -210,28 +207,28 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
 
 /** Ends the alignment in use for one at another distance, found at `t`, and returns where that begins. */
 function change(
-  { source, target }: Sides,
+  { source, target, sourceView, targetView }: Sides,
   out: Draft,
   { begin, anchor, distance }: { begin: number; anchor: number; distance: number },
   t: number,
   next: number,
 ): number {
-  let end = anchor + extension(source, anchor + distance, target, anchor, t - anchor);
-  let start = t - extensionBack(source, t + next, target, t, begin);
+  let end = anchor + extension(sourceView, anchor + distance, targetView, anchor, t - anchor);
+  let start = t - extensionBack(sourceView, t + next, targetView, t, begin);
   if (start < end) end = start = border(source, target, distance, next, start, end);
   out.push(begin, begin + distance, end - begin, 0);
   return start;
 }
 
 /** Blocks of the source that have an exact counterpart, in runs that are long enough. */
-function markSettled({ source, target }: Sides, items: Draft): Uint8Array {
-  const marked = new Uint8Array(Math.ceil(source.length / BLOCK));
+function markSettled({ sourceView, targetView }: Sides, items: Draft): Uint8Array {
+  const marked = new Uint8Array(Math.ceil(sourceView.byteLength / BLOCK));
   for (let i = 0; i < items.count; i++) {
     let t = items.target[i]!;
     const distance = items.source[i]! - t;
     for (const end = t + items.length[i]!; t < end; t++) {
       const from = t;
-      while (t < end && source[t + distance] === target[t]) t++;
+      t = Math.min(end, t + commonLength(sourceView, t + distance, targetView, t));
       if (t - from < SETTLED) continue;
       marked.fill(1, Math.ceil((from + distance) / BLOCK), Math.floor((t + distance) / BLOCK));
     }

@@ -1,5 +1,5 @@
 import type { Alignments } from '../alignment.ts';
-import { border } from './compare.ts';
+import { border, differingBytes, type Sides } from './compare.ts';
 import type { Draft } from './draft.ts';
 
 /**
@@ -25,7 +25,7 @@ const STEP = 8;
 const PROBE = 128;
 
 /** Writes to `out` the alignments with those that run out of phase split where another distance nearby is better. */
-export function rephased(source: Uint8Array, target: Uint8Array, items: Alignments, out: Draft): Draft {
+export function rephased(sides: Sides, items: Alignments, out: Draft): Draft {
   out.clear();
   for (let i = 0; i < items.count; i++) {
     const start = items.target[i]!;
@@ -36,10 +36,10 @@ export function rephased(source: Uint8Array, target: Uint8Array, items: Alignmen
     const judged = end - start < MIN_LENGTH ? start : end;
     for (let at = start; at < judged; at += BLOCK) {
       const size = Math.min(BLOCK, end - at);
-      const next = distanceFor(source, target, at, size, found, distance);
+      const next = distanceFor(sides, at, size, found, distance);
       if (next === distance) continue;
       const low = Math.max(begin, at - BLOCK, -next);
-      const change = border(source, target, distance, next, low, at + size);
+      const change = border(sides.source, sides.target, distance, next, low, at + size);
       out.push(begin, begin + distance, change - begin, 0);
       begin = change;
       distance = next;
@@ -50,19 +50,12 @@ export function rephased(source: Uint8Array, target: Uint8Array, items: Alignmen
 }
 
 /** @param before the distance of the block before */
-function distanceFor(
-  source: Uint8Array,
-  target: Uint8Array,
-  at: number,
-  size: number,
-  found: number,
-  before: number,
-): number {
-  let least = differing(source, target, at, size, found, size);
+function distanceFor(sides: Sides, at: number, size: number, found: number, before: number): number {
+  let least = differing(sides, at, size, found, size);
   if (least < MIN_DIFFERING) return found;
   let best = found;
   if (before !== found) {
-    const count = differing(source, target, at, size, before, least - MIN_GAIN_AS_BEFORE);
+    const count = differing(sides, at, size, before, least - MIN_GAIN_AS_BEFORE);
     if (count < MIN_DIFFERING) return before;
     if (count < least - MIN_GAIN_AS_BEFORE) {
       least = count;
@@ -75,8 +68,8 @@ function distanceFor(
     const hopeless = PROBE / 16 + Math.floor((1.5 * PROBE * limit) / size);
     for (let side = -1; side <= 1; side += 2) {
       const distance = before + side * shift;
-      if (differing(source, target, at, probed, distance, hopeless) >= hopeless) continue;
-      const count = differing(source, target, at, size, distance, limit);
+      if (differing(sides, at, probed, distance, hopeless) >= hopeless) continue;
+      const count = differing(sides, at, size, distance, limit);
       if (count >= limit) continue;
       limit = count;
       best = distance;
@@ -87,18 +80,13 @@ function distanceFor(
 
 /** How many bytes differ at a distance; `limit` where there are as many or more, or where the source ends. */
 function differing(
-  source: Uint8Array,
-  target: Uint8Array,
+  { sourceView, targetView }: Sides,
   at: number,
   size: number,
   distance: number,
   limit: number,
 ): number {
   const from = at + distance;
-  if (from < 0 || from + size > source.length) return limit;
-  let count = 0;
-  for (let i = 0; i < size; i++) {
-    if (source[from + i] !== target[at + i] && ++count >= limit) return limit;
-  }
-  return count;
+  if (from < 0 || from + size > sourceView.byteLength) return limit;
+  return differingBytes(sourceView, from, targetView, at, size, limit);
 }
