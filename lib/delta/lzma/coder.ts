@@ -75,14 +75,7 @@ export class SymbolCoder {
     const range = this.range;
     range.bit(this.#isMatch(at), 0);
     const base = literalBase(this.properties, at, previous);
-    let same = this.state >= LITERAL_STATES;
-    for (let symbol = 1, i = 7; i >= 0; i--) {
-      const bit = (byte >>> i) & 1;
-      const expectedBit = (expected >>> i) & 1;
-      range.bit(base + (same ? 0x100 + (expectedBit << 8) : 0) + symbol, bit);
-      same &&= bit === expectedBit;
-      symbol = (symbol << 1) | bit;
-    }
+    range.literal(base, byte, this.state < LITERAL_STATES ? -1 : expected);
     this.state = AFTER_LITERAL[this.state]!;
   }
 

@@ -48,6 +48,45 @@ export class RangeEncoder {
     }
   }
 
+  /**
+   * A literal's eight bits, highest first, along the trees that start at `base`.
+   *
+   * @param expected the byte that predicts it until the first bit that differs; negative where there is none
+   */
+  literal(base: number, byte: number, expected: number): void {
+    const { probabilities, output } = this;
+    let range = this.#range;
+    let low = this.#low;
+    // above the bits of a byte stands which of three trees is in use, as LZMA counts them
+    let offset = expected < 0 ? 0 : 0x100;
+    let symbol = 1;
+    for (let i = 7; i >= 0; i--) {
+      const bit = (byte >>> i) & 1;
+      const predicted = offset & (expected << (8 - i)) & 0x100;
+      const index = base + offset + predicted + symbol;
+      const p = probabilities[index]!;
+      const bound = Math.imul(range >>> PROBABILITY_BITS, p);
+      if (bit === 0) {
+        range = bound;
+        probabilities[index] = p + ((TOTAL - p) >>> RATE);
+      } else {
+        range = (range - bound) | 0;
+        probabilities[index] = p - (p >>> RATE);
+        low = (low + bound) | 0;
+        if (low >>> 0 < bound >>> 0) this.#carry();
+      }
+      if (range >>> 0 < TOP) {
+        output[this.size++] = low >>> 24;
+        low <<= 8;
+        range <<= 8;
+      }
+      if (bit !== predicted >>> 8) offset = 0;
+      symbol = (symbol << 1) | bit;
+    }
+    this.#range = range;
+    this.#low = low;
+  }
+
   /** The low `count` bits of `value`, lowest first. */
   reverseTree(tree: number, count: number, value: number): void {
     for (let symbol = 1, i = 0; i < count; i++) {
@@ -72,12 +111,14 @@ export class RangeEncoder {
 
   #add(bound: number): void {
     const low = (this.#low + bound) | 0;
-    if (low >>> 0 < bound >>> 0) {
-      let i = this.size - 1;
-      while (this.output[i] === 0xff) this.output[i--] = 0;
-      this.output[i]!++;
-    }
+    if (low >>> 0 < bound >>> 0) this.#carry();
     this.#low = low;
+  }
+
+  #carry(): void {
+    let i = this.size - 1;
+    while (this.output[i] === 0xff) this.output[i--] = 0;
+    this.output[i]!++;
   }
 
   #shift(): void {
