@@ -1,9 +1,22 @@
-/** The matcher of two buffers. */
+/** The matcher, of two buffers and of layer streams. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { EFFORTS } from '../lib/delta/alignment.ts';
+import { matchStreams } from '../lib/delta/match.ts';
 import { alignBuffers } from '../lib/delta/match/align.ts';
+import {
+  commonLength,
+  differingBytes,
+  extension,
+  extensionBack,
+  sidesOf,
+} from '../lib/delta/match/compare.ts';
+import { temporaryDirectory } from './support/directory.ts';
+import { digestOf } from '../lib/oci/descriptor.ts';
 import { createRandom } from './support/random.ts';
+import { writeTar } from './support/tar.ts';
 
 const random = createRandom(7);
 
@@ -92,4 +105,69 @@ describe('buffers are aligned', () => {
     const target = Buffer.concat([source.subarray(9), random.bytes(99), source.subarray(0, 30_000)]);
     assert.deepEqual(alignBuffers(source, target).items(), alignBuffers(source, target).items());
   });
+});
+
+test('words are compared as their bytes are', () => {
+  for (let round = 0; round < 2000; round++) {
+    const source = random.bytes(random.below(60));
+    const target = Buffer.from(source.subarray(random.below(8)));
+    for (let i = random.below(6); i > 0 && target.length > 0; i--) {
+      target[random.below(target.length)]! ^= 1 << random.below(8);
+    }
+    const { sourceView, targetView } = sidesOf(source, target);
+    const [s, t] = [random.below(source.length + 1), random.below(target.length + 1)];
+    const size = Math.min(source.length - s, target.length - t);
+    const same = Array.from({ length: size }, (_, i) => source[s + i] === target[t + i]);
+    const first = same.indexOf(false);
+    assert.equal(commonLength(sourceView, s, targetView, t), first < 0 ? size : first);
+    const differing = same.filter((equal) => !equal).length;
+    const limit = random.below(8) || Infinity;
+    assert.equal(differingBytes(sourceView, s, targetView, t, size, limit), Math.min(differing, limit));
+    assert.equal(extension(sourceView, s, targetView, t, Infinity), bestPrefix(same));
+    const before = Math.min(s, t);
+    const back = Array.from({ length: before }, (_, i) => source[s - 1 - i] === target[t - 1 - i]);
+    assert.equal(extensionBack(sourceView, s, targetView, t, 0), bestPrefix(back));
+  }
+});
+
+/** The shortest prefix with the most equal bytes less different ones. */
+function bestPrefix(same: readonly boolean[]): number {
+  let [score, best, length] = [0, 0, 0];
+  for (const [i, equal] of same.entries()) {
+    score += equal ? 1 : -1;
+    if (score <= best) continue;
+    best = score;
+    length = i + 1;
+  }
+  return length;
+}
+
+function layer(name: string, size = 50_000): Buffer {
+  return writeTar([1, 2].map((i) => ({ path: `${name}/${i}`, body: random.bytes(size) })));
+}
+
+test('where diffIDs tell which layers both images have, the alignments are the same', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [a, b, c, d] = [
+    layer('a'),
+    layer('b', 5_000_000),
+    layer('c'),
+    Buffer.concat([layer('d'), Buffer.from('rest')]),
+  ];
+  const stream = async (name: string, layers: readonly Buffer[]) => {
+    const path = join(directory, name);
+    await writeFile(path, Buffer.concat(layers));
+    return {
+      path,
+      layerSizes: layers.map(({ length }) => length),
+      diffIDs: layers.map((bytes) => digestOf(bytes)),
+    };
+  };
+  const source = await stream('source', [a, b, d, a]);
+  const target = await stream('target', [d, layer('e'), a, c, b]);
+  const unnamed = ({ path, layerSizes }: typeof source) => ({ path, layerSizes });
+  const found = await matchStreams(source, target);
+  assert.deepEqual(found, await matchStreams(unnamed(source), unnamed(target)));
+  const covered = found.length.reduce((sum, length, i) => sum + (found.exact[i] ? length : 0), 0);
+  assert.ok(covered >= a.length + b.length + d.length - 1024);
 });

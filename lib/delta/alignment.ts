@@ -1,3 +1,5 @@
+import type { Digest } from '../oci/descriptor.ts';
+
 /**
  * What the matcher hands to every encoding: places of the target that resemble places of the source.
  *
@@ -20,6 +22,8 @@ export interface LayerStream {
   readonly path: string;
   /** Bytes of each layer's tar, in order. Their sum is the file's size. */
   readonly layerSizes: readonly number[];
+  /** Of the layers in order, where they are known. */
+  readonly diffIDs?: readonly Digest[];
 }
 
 /** From the least work to the most. */

@@ -68,7 +68,7 @@ async function createOciDelta(task: PatchTask): Promise<void> {
 async function createXdelta({ source, target, path, effort, signal }: PatchTask): Promise<void> {
   const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
   const abort = signal && { signal };
-  const alignments = await matchInThread(source.stream, target.stream, { effort, ...abort });
+  const alignments = await matchInThread(source, target, { effort, ...abort });
   await using sourceFile = await open(source.stream.path);
   await using targetFile = await open(target.stream.path);
   const patch = encodeVcdiff({

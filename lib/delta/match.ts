@@ -1,9 +1,11 @@
 import { closeSync, openSync } from 'node:fs';
+import type { ImageRecord } from '../oci/record.ts';
+import type { TarRange } from '../tar/file.ts';
 import { runThread, threadModule } from '../thread.ts';
 import type { Alignments, Effort, LayerStream } from './alignment.ts';
 import { findCounterparts, isUsable, type Counterparts } from './match/counterpart.ts';
 import { clipped, Draft, tidied } from './match/draft.ts';
-import { listStream, type Listing } from './match/listing.ts';
+import { joined, listLayers, type Listing, type ListTask } from './match/listing.ts';
 import { findSimilar } from './match/sketch.ts';
 import { alignPairs, sizeOf, windowsOf, type AlignTask, type StretchPair } from './match/stretch.ts';
 import type { MatchTask } from './match/thread.ts';
@@ -18,14 +20,24 @@ export interface MatchOptions {
   readonly usable?: Float64Array;
 }
 
-/** Does `matchStreams` in a thread of its own. */
+/** An image whose layer stream is on disk. */
+interface StoredImage {
+  readonly record: Pick<ImageRecord, 'layers'>;
+  readonly stream: LayerStream;
+}
+
+/** Does `matchStreams` in a thread of its own, with what is known of the images. */
 export function matchInThread(
-  source: LayerStream,
-  target: LayerStream,
+  source: StoredImage,
+  target: StoredImage,
   { signal, ...options }: MatchOptions,
 ): Promise<Alignments> {
-  const task: MatchTask = { source, target, options };
+  const task: MatchTask = { source: named(source), target: named(target), options };
   return runThread(threadModule('match/thread', import.meta.url), task, signal);
+}
+
+function named({ record, stream }: StoredImage): LayerStream {
+  return { ...stream, diffIDs: record.layers.map(({ diffID }) => diffID) };
 }
 
 /** Finds what of the target's layer stream resembles which places of the source's. */
@@ -34,14 +46,7 @@ export async function matchStreams(
   target: LayerStream,
   options: MatchOptions = {},
 ): Promise<Alignments> {
-  const [from, to] = await Promise.all([
-    runThread<LayerStream, Listing>(
-      threadModule('match/listthread', import.meta.url),
-      source,
-      options.signal,
-    ),
-    listStream(target),
-  ]);
+  const [from, to] = await listStreams([source, target], options);
   const counterparts = findCounterparts(from, to, options.usable);
   const draft = new Draft();
   const stretches = [
@@ -108,9 +113,31 @@ function* pairStrangers(
   }
 }
 
-/** Threads that align, and from how many bytes on it takes more than one: each takes up to 120 MiB. */
-const THREADS = 2;
-const MIN_SHARED = 8 * 1024 ** 2;
+/** Lists layer streams in threads, the largest layers first; layers with the same diffID but once. */
+async function listStreams(
+  streams: readonly [LayerStream, LayerStream],
+  { signal }: MatchOptions,
+): Promise<[Listing, Listing]> {
+  const layers = new Map<string, TarRange>();
+  const names = streams.map((stream, side) => {
+    let end = 0;
+    return stream.layerSizes.map((size, i) => {
+      const start = end;
+      end += size;
+      const name = stream.diffIDs?.[i] ?? `${side}/${i}`;
+      if (!layers.has(name)) layers.set(name, { path: stream.path, start, end });
+      return name;
+    });
+  });
+  const order = [...layers].toSorted(([, a], [, b]) => b.end - b.start - (a.end - a.start));
+  const task: ListTask = { layers: order.map(([, layer]) => layer), next: newTicket() };
+  const size = task.layers.reduce((sum, { start, end }) => sum + end - start, 0);
+  const listings = new Map<string, Listing>();
+  for (const part of await inThreads('match/listthread', task, listLayers, size, signal)) {
+    for (const [i, listing] of part) listings.set(order[i]![0], listing);
+  }
+  return names.map((names) => joined(names.map((name) => listings.get(name)!))) as [Listing, Listing];
+}
 
 /**
  * Aligns stretches in threads, the largest first, so that none is left alone at the end. What comes out does not depend
@@ -124,15 +151,34 @@ async function alignStretches(
 ): Promise<Alignments[]> {
   const pairs = stretches.flatMap(windowsOf).toSorted((a, b) => sizeOf(b) - sizeOf(a));
   const total = pairs.reduce((sum, pair) => sum + sizeOf(pair), 0);
-  const next = new Int32Array(new SharedArrayBuffer(4));
-  const task: AlignTask = { source: source.path, target: target.path, pairs, next, effort };
-  const module = threadModule('match/alignthread', import.meta.url);
-  const others = Array.from({ length: total < MIN_SHARED ? 0 : THREADS - 1 }, () =>
-    runThread<AlignTask, Alignments>(module, task, signal),
+  const task: AlignTask = { source: source.path, target: target.path, pairs, next: newTicket(), effort };
+  return inThreads('match/alignthread', task, alignPairs, total, signal);
+}
+
+/** Threads that work on one thing, and from how many bytes on it takes more than one: each takes up to 120 MiB. */
+const THREADS = 2;
+const MIN_SHARED = 8 * 1024 ** 2;
+
+/** The index of what of a task is to be done next, for all threads. */
+function newTicket(): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(new SharedArrayBuffer(4));
+}
+
+/** Does a task here and in other threads at once: each takes of it until nothing is left. */
+async function inThreads<Task, Result>(
+  name: string,
+  task: Task,
+  work: (task: Task) => Result | Promise<Result>,
+  size: number,
+  signal?: AbortSignal,
+): Promise<Result[]> {
+  const module = threadModule(name, import.meta.url);
+  const others = Array.from({ length: size < MIN_SHARED ? 0 : THREADS - 1 }, () =>
+    runThread<Task, Result>(module, task, signal),
   );
   const elsewhere = Promise.all(others);
   // who awaits it comes later
   elsewhere.catch(() => undefined);
-  const here = alignPairs(task);
+  const here = await work(task);
   return [here, ...(await elsewhere)];
 }

@@ -4,11 +4,10 @@ import { PanamaxError } from '../../errors.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
 import type { ByteString } from '../../tar/entry.ts';
 import { scanTarFile, type TarRange } from '../../tar/file.ts';
-import type { LayerStream } from '../alignment.ts';
 
 /**
- * A layer stream cut into pieces that tile it: one for each tar entry, and one for what stands behind the
- * last entry of a layer. A piece is a head (header blocks) followed by a body (stored content and padding).
+ * A layer, or a stream of them, cut into pieces that tile it: one for each tar entry, and one for what stands behind
+ * the last entry of a layer. A piece is a head (header blocks) followed by a body (stored content and padding).
  */
 export interface Listing {
   readonly count: number;
@@ -29,27 +28,43 @@ interface Piece {
   readonly end: number;
 }
 
-export async function listStream(stream: LayerStream): Promise<Listing> {
-  const pieces: Piece[] = [];
-  let base = 0;
-  for (const [layer, size] of stream.layerSizes.entries()) {
-    const end = base + size;
-    await listLayer({ path: stream.path, start: base, end }, layer, pieces);
-    base = end;
+export interface ListTask {
+  readonly layers: readonly TarRange[];
+  /** Shared between threads with the same layers: the index of the layer that is to be listed next. */
+  readonly next: Int32Array<SharedArrayBuffer>;
+}
+
+/** Lists layers, one after the other, as long as there are some that nobody has taken; by their indices. */
+export async function listLayers({ layers, next }: ListTask): Promise<Map<number, Listing>> {
+  const listings = new Map<number, Listing>();
+  for (let i = Atomics.add(next, 0, 1); i < layers.length; i = Atomics.add(next, 0, 1)) {
+    listings.set(i, await listLayer(layers[i]!));
   }
-  const fd = openSync(stream.path, 'r');
+  return listings;
+}
+
+async function listLayer(range: TarRange): Promise<Listing> {
+  const pieces = await findPieces(range);
+  const fd = openSync(range.path, 'r');
   try {
-    const start = Float64Array.from([...pieces.map((piece) => piece.start), base]);
-    const body = Float64Array.from(pieces, (piece) => piece.body);
-    const headDigest = pieces.map((piece) => digest(fd, piece.start, piece.body));
-    const bodyDigest = pieces.map((piece) => digest(fd, piece.body, piece.end));
-    return { count: pieces.length, start, body, path: pieces.map((p) => p.path), headDigest, bodyDigest };
+    return {
+      count: pieces.length,
+      start: Float64Array.from([...pieces.map((piece) => piece.start), range.end]),
+      body: Float64Array.from(pieces, (piece) => piece.body),
+      path: pieces.map((piece) => piece.path),
+      headDigest: pieces.map((piece) => digest(fd, piece.start, piece.body)),
+      bodyDigest: pieces.map((piece) => digest(fd, piece.body, piece.end)),
+    };
   } finally {
     closeSync(fd);
   }
 }
 
-async function listLayer(range: TarRange, layer: number, pieces: Piece[]): Promise<void> {
+/** What is behind the last entry has no path of its own. */
+const REST = '\0';
+
+async function findPieces(range: TarRange): Promise<Piece[]> {
+  const pieces: Piece[] = [];
   let at = range.start;
   try {
     for await (const entry of scanTarFile(range, { limits: DEFAULT_LIMITS, where: range.path })) {
@@ -60,7 +75,31 @@ async function listLayer(range: TarRange, layer: number, pieces: Piece[]): Promi
     // what is no tar, or one beyond the limits, is a piece as any other
     if (!(error instanceof PanamaxError) || !['bad-input', 'limit'].includes(error.kind)) throw error;
   }
-  if (at < range.end) pieces.push({ path: `\0${layer}`, start: at, body: at, end: range.end });
+  if (at < range.end) pieces.push({ path: REST, start: at, body: at, end: range.end });
+  return pieces;
+}
+
+/** The listing of a stream, of those of its layers: each as it was listed, wherever its like stands. */
+export function joined(layers: readonly Listing[]): Listing {
+  const start: number[] = [];
+  const body: number[] = [];
+  let end = 0;
+  for (const listing of layers) {
+    const shift = end - listing.start[0]!;
+    for (let i = 0; i < listing.count; i++) {
+      start.push(listing.start[i]! + shift);
+      body.push(listing.body[i]! + shift);
+    }
+    end = listing.start[listing.count]! + shift;
+  }
+  return {
+    count: body.length,
+    start: Float64Array.from([...start, end]),
+    body: Float64Array.from(body),
+    path: layers.flatMap(({ path }, layer) => path.map((name) => (name === REST ? `${REST}${layer}` : name))),
+    headDigest: layers.flatMap(({ headDigest }) => headDigest),
+    bodyDigest: layers.flatMap(({ bodyDigest }) => bodyDigest),
+  };
 }
 
 const DIGESTED_AT_ONCE = 1024 ** 2;

@@ -1,5 +1,5 @@
 import { serveThread } from '../../threadmain.ts';
-import { listStream } from './listing.ts';
+import { listLayers } from './listing.ts';
 
-/** The body of a thread that lists one layer stream while another thread lists the other. */
-serveThread(listStream);
+/** The body of a thread that lists layers while another lists the others. */
+serveThread(listLayers);

@@ -59,7 +59,7 @@ interface NewLayer {
 export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
   const { source, target, effort, scratch, signal } = task;
   const sourceFiles = indexSourceFiles(task.sourceFiles);
-  const alignments = await matchInThread(source.stream, target.stream, {
+  const alignments = await matchInThread(source, target, {
     effort,
     usable: sourceFiles.usable,
     ...(signal && { signal }),
