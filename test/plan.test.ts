@@ -120,6 +120,26 @@ test('what would serve nobody in the end makes room for others', () => {
   assert.equal(few.seconds, 2);
 });
 
+test('what is too dear to make still says what its sites pull', () => {
+  const sets = [
+    { images: ['small'], sites: 1 },
+    { images: ['large'], sites: 100 },
+    { images: ['near'], sites: 1000 },
+  ];
+  const possible = [
+    { ...patch('small', 't', 1), seconds: 0.1 },
+    { ...patch('large', 't', 1), seconds: 10 },
+    { ...patch('near', 't', 0.5), seconds: 1000, pull: 1 },
+  ];
+  // the best for its price leaves no room for the one that is worth a hundred times as much
+  const { patches, bytes } = planPatches(sets, new Map([['t', 100]]), possible, { seconds: 10 });
+  assert.deepEqual(
+    patches.map(({ source, saves }) => [source, saves]),
+    [['large', 9900]],
+  );
+  assert.deepEqual(bytes, { withoutPatches: 100 + 10_000 + 1000, withPatches: 100 + 100 + 1000 });
+});
+
 test('what exists already serves, and leads on', () => {
   const sets = [
     { images: ['r1'], sites: 100 },

@@ -68,7 +68,7 @@ export function planPatches(
   budget: Budget,
   existing: readonly ExistingPatch[] = [],
 ): PatchPlan {
-  const inventory = { sets, pullSizes, existing };
+  const inventory = { sets, pullSizes, existing, sources: possible };
   if ('pairs' in budget)
     return withoutIdle(possible, (some) => greedy(inventory, some, budget.pairs, () => 1));
   const costOf = ({ seconds }: PossiblePatch) => Math.max(seconds, 0.1);
@@ -116,10 +116,12 @@ interface Inventory {
   readonly sets: readonly SiteSet[];
   readonly pullSizes: ReadonlyMap<string, number>;
   readonly existing: readonly ExistingPatch[];
+  /** What sites can pull less for, whether a patch from it may be chosen or not. */
+  readonly sources: readonly PossiblePatch[];
 }
 
 function greedy(
-  { sets, pullSizes, existing }: Inventory,
+  { sets, pullSizes, existing, sources }: Inventory,
   possible: readonly PossiblePatch[],
   budget: number,
   costOf: (patch: PossiblePatch) => number,
@@ -133,7 +135,7 @@ function greedy(
     for (const { set, before } of holdersOf({ source: target })) if (before === 0) row[set] = 0;
     moved.set(target, row);
   }
-  for (const patch of possible) {
+  for (const patch of sources) {
     const row = moved.get(patch.target)!;
     for (const { set, before } of holdersOf(patch)) {
       if (before === 0) row[set] = Math.min(row[set]!, patch.pull);
