@@ -1,6 +1,7 @@
 import type { StageContext } from '../../lib/run/context.ts';
 import { compareImages } from '../../lib/pairing/ranking.ts';
 import { keys } from '../../lib/store/layout.ts';
+import { loadCalibrations } from '../../workers/calibration.ts';
 import { loadSketch, rebuildIndex } from '../../workers/sketch.ts';
 import { loadSignature, signatureStage } from '../../workers/signature.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
@@ -39,6 +40,7 @@ async function similar(args: Arguments, context: StageContext): Promise<void> {
   const { manifest } = await signatureStage({ reference: args.operands[0]!, ...args.platform }, context);
   const nearest = await context.similar.nearest(await loadSketch(store, manifest), 2 * count + 1);
   const target = args.flag('explain') ? await loadSignature(store, manifest) : undefined;
+  const calibrations = await loadCalibrations(store);
   const found = [];
   for (const { manifest: source, similarity } of nearest) {
     if (source === manifest || found.length === count) continue;
@@ -47,7 +49,7 @@ async function similar(args: Arguments, context: StageContext): Promise<void> {
       await context.similar.remove(source);
       continue;
     }
-    const candidate = target && compareImages(target, await loadSignature(store, source));
+    const candidate = target && compareImages(target, await loadSignature(store, source), calibrations);
     found.push({ manifest: source, similarity, ...(candidate && { candidate }) });
   }
   const header = ['IMAGE', 'IN COMMON', ...(target ? ['IDENTICAL', 'CHANGED', 'NEW', 'XDELTA', 'PULL'] : [])];
