@@ -29,6 +29,7 @@ export const diffCommand: Command = {
   options: {
     output: { type: 'string', short: 'o', value: 'FILE', help: 'the patch' },
     ...DELTA_OPTIONS,
+    format: { type: 'string', value: 'FORMAT', help: 'xdelta or oci-delta', default: 'xdelta' },
     sign: {
       type: 'string',
       value: 'KEY',
