@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
 import type { ResidentSet, RunPlan } from '../lib/run/plan.ts';
-import { expandReferences, type TagChoice } from '../producers/expand.ts';
+import { expandReferences, isPattern, type TagChoice } from '../producers/expand.ts';
 import { parseInventory } from '../producers/inventory.ts';
 import { readReferences } from '../producers/references.ts';
 import type { Arguments, Options } from './command.ts';
@@ -46,12 +46,22 @@ export async function readQuestion(
   const listed = from === undefined ? [] : await readReferences(from);
   const choice = tagChoice(args, signal);
   const unique = (references: readonly string[]) => [...new Set(references.map(nameOf))];
+  const inventory = args.text('inventory');
+  const sites = inventory === undefined ? [] : await readInventory(inventory);
+  const named = [
+    ...args.operands,
+    ...listed,
+    ...args.list('sources'),
+    ...sites.flatMap(({ images }) => images),
+  ];
+  checkChoice(choice, named);
   const targets = await expandReferences(unique([...args.operands, ...listed]), choice);
   if (targets.length === 0) throw new PanamaxError('usage', 'no images', { expected: QUESTION_USAGE });
-  const inventory = args.text('inventory');
   const sources = await expandReferences(unique(args.list('sources')), choice);
-  const residents: ResidentSet[] =
-    inventory === undefined ? [] : await readInventory(inventory, unique, choice);
+  const residents: ResidentSet[] = [];
+  for (const { images, ...set } of sites) {
+    residents.push({ ...set, images: await expandReferences(unique(images), choice) });
+  }
   const together = args.flag('together') && { together: true as const };
   if (sources.length > 0) residents.push({ images: sources, ...together });
   else if (inventory === undefined) residents.push({ images: targets, ...together });
@@ -66,17 +76,19 @@ export async function readQuestion(
   };
 }
 
-async function readInventory(
-  path: string,
-  unique: (references: readonly string[]) => string[],
-  choice: TagChoice,
-): Promise<ResidentSet[]> {
+async function readInventory(path: string): Promise<ResidentSet[]> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     throw toPanamaxError(error, path);
   });
-  const sets: ResidentSet[] = [];
-  for (const { images, ...set } of parseInventory(text, path)) {
-    sets.push({ ...set, images: await expandReferences(unique(images), choice) });
-  }
-  return sets;
+  return parseInventory(text, path);
+}
+
+/** One image where ten were meant would go unnoticed. @throws PanamaxError `usage` */
+function checkChoice({ tags, last }: TagChoice, references: readonly string[]): void {
+  if (tags === undefined && last === undefined) return;
+  if (references.some((reference) => isPattern(reference, tags))) return;
+  const options = [tags === undefined ? '' : '--tags', last === undefined ? '' : '--last'];
+  throw new PanamaxError('usage', `${options.filter(Boolean).join(' and ')}: no pattern of tags`, {
+    expected: 'docker://HOST/REPO:PATTERN, or docker://HOST/REPO and --tags PATTERN',
+  });
 }

@@ -22,7 +22,7 @@ export const TAG_OPTIONS: Options = {
     value: 'PATTERN',
     help: "of docker://HOST/REPO, such as 'v*'; or write REPO:PATTERN",
   },
-  last: { type: 'string', value: 'N', help: 'of a pattern, only the N highest versions' },
+  last: { type: 'string', value: 'N', help: 'of a pattern of tags, only the N highest versions' },
 };
 
 /** Threads know the environment only. */

@@ -61,13 +61,17 @@ export class PanamaxError extends Error {
 }
 
 const MAX_SHOWN = 300;
+/** Before a digest there is no host. */
+const USER_INFO = /(^|\/\/)[^/@:[\s]+:[^/@\s]+@(?!sha256:)/g;
 
-/** Names come from outside: control characters never reach a terminal, and nothing fills a log. */
+/**
+ * Names come from outside: control characters never reach a terminal, and nothing fills a log. Nor does a password, where
+ * somebody put one before a host (RFC 3986, userinfo).
+ */
 export function printable(text: string): string {
-  const safe = text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (c) => `\\x${c.codePointAt(0)!.toString(16).padStart(2, '0')}`,
-  );
+  const safe = text
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\x${c.codePointAt(0)!.toString(16).padStart(2, '0')}`)
+    .replace(USER_INFO, '$1***@');
   return safe.length > MAX_SHOWN ? `${safe.slice(0, MAX_SHOWN)}…` : safe;
 }
 

@@ -1,5 +1,6 @@
 import { PanamaxError } from '../lib/errors.ts';
 import type { Limits } from '../lib/limits.ts';
+import { splitTransport } from '../lib/oci/reference.ts';
 import { compareVersions } from '../lib/oci/version.ts';
 import { openRepository } from '../lib/registry/registry.ts';
 import { parseRegistryName } from '../lib/registry/name.ts';
@@ -17,16 +18,30 @@ export interface TagChoice {
  * Replaces repositories of a registry by the images in them: `docker://HOST/REPO:PATTERN`, and with `tags` also
  * `docker://HOST/REPO`. Patterns have `*` and `?`. Other references stay as they are, each once.
  *
- * @throws PanamaxError `not-found` where no tag fits; `usage`; and what the registry's client throws
+ * @throws PanamaxError `not-found` where no tag fits; `usage` for what can name no image; and what the registry's client
+ * throws
  */
 export async function expandReferences(references: readonly string[], choice: TagChoice): Promise<string[]> {
   const expanded: string[] = [];
   for (const reference of references) {
     const found = patternOf(reference, choice.tags);
-    if (!found) expanded.push(reference);
-    else for (const tag of await findTags(found, choice)) expanded.push(`docker://${found.path}:${tag}`);
+    if (!found) {
+      checkReference(reference);
+      expanded.push(reference);
+    } else for (const tag of await findTags(found, choice)) expanded.push(`docker://${found.path}:${tag}`);
   }
   return [...new Set(expanded)];
+}
+
+/** Whether a reference names images by a pattern of their tags. */
+export function isPattern(reference: string, tags: string | undefined): boolean {
+  return patternOf(reference, tags) !== undefined;
+}
+
+/** What is there who reads it will tell; what no registry can have is told at once. @throws PanamaxError `usage` */
+function checkReference(reference: string): void {
+  const split = splitTransport(reference);
+  if (split?.transport === 'docker') parseRegistryName(split.path);
 }
 
 interface RepositoryPattern {
@@ -39,8 +54,8 @@ function patternOf(reference: string, tags: string | undefined): RepositoryPatte
   const text = /^docker:\/\/([^@]+)$/.exec(reference)?.[1];
   if (text === undefined) return undefined;
   const [, path, pattern = tags] = /^(.*?)(?::([^/:]*))?$/.exec(text)!;
-  const isPattern = pattern !== undefined && (/[*?]/.test(pattern) || text === path);
-  return isPattern ? { path: path!, pattern } : undefined;
+  if (pattern === undefined || !(/[*?]/.test(pattern) || text === path)) return undefined;
+  return { path: path!, pattern };
 }
 
 async function findTags({ path, pattern }: RepositoryPattern, choice: TagChoice): Promise<string[]> {

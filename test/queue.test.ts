@@ -470,6 +470,25 @@ describe('by the commands', { skip }, () => {
     await panamaxFails('usage', /no images/, 'enqueue', '--store', store, '--redis', redis.url);
     await panamaxFails(
       'usage',
+      /^(?!.*sEcret).*\*\*\*@host/,
+      'backfill',
+      image,
+      '--store',
+      'https://user:sEcret@host/x',
+    );
+    // one image where two were meant
+    await panamaxFails(
+      'usage',
+      /--last: no pattern/,
+      'backfill',
+      'docker://host/app',
+      '--last',
+      '2',
+      '--store',
+      store,
+    );
+    await panamaxFails(
+      'usage',
       /not a name of a run/,
       'enqueue',
       image,

@@ -15,6 +15,7 @@ import { parseChallenge } from '../lib/registry/challenge.ts';
 import { findCredentials } from '../lib/registry/credentials.ts';
 import { nextPage } from '../lib/registry/registry.ts';
 import { REGISTRY_VARIABLES } from '../lib/registry/settings.ts';
+import type { PanamaxError } from '../lib/errors.ts';
 import { expandReferences } from '../producers/expand.ts';
 import { atEnd, fileScope } from './support/scope.ts';
 import { temporaryDirectory } from './support/directory.ts';
@@ -391,6 +392,11 @@ describe('repositories', { skip }, () => {
       ...named('latest'),
     ]);
     await assert.rejects(expandReferences([`${repository}:x*`], options), { kind: 'not-found' });
+    for (const bad of ['docker://user:sEcret@host/app:1', 'docker://host/App:1', 'ftp://host/app:1']) {
+      await assert.rejects(expandReferences([repository, bad], options), (error: PanamaxError) => {
+        return error.kind === 'usage' && !error.message.includes('sEcret');
+      });
+    }
     await panamaxFails('usage', /a pattern names many/, 'inspect', `${repository}:*`);
   });
 
