@@ -35,6 +35,10 @@ import { planOf, QUICK, startWorkerProcess, until } from './support/worker.ts';
 const skip = missing('redis-server');
 const redis = skip ? (undefined as never) : await startRedis(fileScope());
 
+function count<Key>(counts: Map<Key, number>, key: Key): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
 /** A target with two sources, read; and a worker in this process that has done nothing yet. */
 async function makePairs(t: TestContext) {
   const directory = await temporaryDirectory(t);
@@ -58,7 +62,6 @@ async function makePairs(t: TestContext) {
   const refused = new Map<string, number>();
   /** How often an image was read: to be unpacked, and to be looked into. */
   const reads = new Map<Digest, number>();
-  const count = <Key>(counts: Map<Key, number>, key: Key) => counts.set(key, (counts.get(key) ?? 0) + 1);
   const context = {
     store,
     queues,
