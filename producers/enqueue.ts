@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PanamaxError } from '../lib/errors.ts';
 import { connectProducer } from '../lib/queue/connection.ts';
-import { jobId, RUN_QUEUE } from '../lib/queue/names.ts';
+import { jobId, RUN_QUEUE, type QueueName } from '../lib/queue/names.ts';
 import { openQueues, type JobSettings, type Queues } from '../lib/queue/queues.ts';
 import { createPace } from '../lib/run/pace.ts';
 import { sameQuestion, type RunPlan } from '../lib/run/plan.ts';
@@ -15,7 +15,7 @@ import {
   putOutcomes,
   putPlan,
 } from '../lib/run/record.ts';
-import { createStatusReader, type RunStatus } from '../lib/run/status.ts';
+import { createStatusReader, type RunStatus, type StageStatus } from '../lib/run/status.ts';
 import { findSummary } from '../lib/run/summary.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/store.ts';
@@ -152,6 +152,14 @@ async function enqueueStage(
 /** The coordinator is looked for every so often, in milliseconds. */
 const CHECK_EVERY = 15_000;
 
+export interface WaitOptions {
+  readonly redis: string;
+  readonly signal: AbortSignal;
+  readonly onStatus: (status: RunStatus) => void;
+  /** Told now and then which stages with work left no worker is there for. */
+  readonly onUnattended?: (stages: readonly Stage[]) => void;
+}
+
 /**
  * Follows a run in the store until it is over. Where Redis has lost it, a new coordinator is added, which adds what is
  * left to do.
@@ -161,7 +169,7 @@ const CHECK_EVERY = 15_000;
 export async function waitForRun(
   run: string,
   store: Store,
-  { redis, signal, onStatus }: { redis: string; signal: AbortSignal; onStatus: (status: RunStatus) => void },
+  { redis, signal, onStatus, onUnattended }: WaitOptions,
 ): Promise<RunStatus> {
   const read = await createStatusReader(store, run);
   const pace = createPace();
@@ -173,7 +181,9 @@ export async function waitForRun(
     if (performance.now() - checked > CHECK_EVERY) {
       checked = performance.now();
       // out of reach for now: the next check will tell
-      await keepCoordinated(run, store, redis).catch(() => {});
+      const unattended = await keepCoordinated(run, store, redis).catch((): QueueName[] => []);
+      const waiting = STAGES.filter((stage) => isLeft(status.stages[stage]) && unattended.includes(stage));
+      if (waiting.length > 0) onUnattended?.(waiting);
     }
     const over = STAGES.map((stage) => status.stages[stage]).reduce(
       (sum, { done, skipped, failed }) => sum + done + skipped + failed,
@@ -186,13 +196,19 @@ export async function waitForRun(
 /** The name of the coordinator that those who wait add: one is enough. */
 const WAITERS = 'wait';
 
-async function keepCoordinated(run: string, store: Store, redis: string): Promise<void> {
+function isLeft({ total, done, skipped, failed }: StageStatus): boolean {
+  return total === undefined || done + skipped + failed < total;
+}
+
+/** @returns the queues that no worker is there for */
+async function keepCoordinated(run: string, store: Store, redis: string): Promise<readonly QueueName[]> {
   const connection = await connectProducer(redis, store);
   const queues = openQueues(connection);
   try {
     const [state] = await queues.states(RUN_QUEUE, [jobId(run, WAITERS)]);
     if (state === 'completed' || state === 'failed') await queues.remove(RUN_QUEUE, [jobId(run, WAITERS)]);
     if (state !== 'queued') await addCoordinator(run, WAITERS, queues);
+    return await queues.unattended();
   } finally {
     await queues.close();
     connection.redis.disconnect();

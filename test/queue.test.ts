@@ -276,6 +276,18 @@ describe('a run on the queue', { skip }, () => {
     assert.equal(status.stages.delta.done, 5);
   });
 
+  test('who waits is told where there is no worker', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2']);
+    await put(planOf(directory, ['a1', 'a2']), store);
+    const told = Promise.withResolvers<readonly string[]>();
+    const { signal } = new AbortController();
+    const options = { redis: redis.url, signal, onStatus() {}, onUnattended: told.resolve };
+    const waiting = waitForRun('run', store, options);
+    assert.deepEqual(await told.promise, ['signature', 'pairing', 'delta']);
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    assert.deepEqual((await waiting).failures, []);
+  });
+
   test('a worker that stops hands back what it cannot finish', async (t) => {
     const { directory, store } = await setUp(t);
     const options = { redis: redis.url, store, directory };

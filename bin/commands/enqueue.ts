@@ -1,4 +1,4 @@
-import { STAGES } from '../../lib/run/stage.ts';
+import { STAGES, type Stage } from '../../lib/run/stage.ts';
 import { openStore } from '../../lib/store/open.ts';
 import { enqueue, waitForRun, type Enqueued } from '../../producers/enqueue.ts';
 import { checkRunId, newRunId, type RunPlan } from '../../lib/run/plan.ts';
@@ -46,11 +46,26 @@ export const enqueueCommand: Command = {
     const progress = createRunProgress();
     // a run outlasts the restart of a server
     const patient = await openStore(location, { signal });
-    const status = await waitForRun(plan.id, patient, { redis, signal, onStatus: progress });
+    const status = await waitForRun(plan.id, patient, {
+      redis,
+      signal,
+      onStatus: progress,
+      onUnattended: createWarning(patient.where),
+    });
     printResult(args, { ...enqueued, status }, formatStatus({ ...status, failures: [] }));
     refuseFailures(status);
   },
 };
+
+/** Said again only when it is for other stages. */
+function createWarning(where: string): (stages: readonly Stage[]) => void {
+  let last = '';
+  return (stages) => {
+    const text = `no worker is there for ${stages.join(', ')} of ${where}`;
+    if (text !== last) process.stderr.write(`panamax enqueue: ${text}\n`);
+    last = text;
+  };
+}
 
 async function planOf(args: Arguments, signal: AbortSignal): Promise<RunPlan> {
   const question = await readQuestion(args, signal, absoluteReference);

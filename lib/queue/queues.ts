@@ -32,6 +32,8 @@ export interface Queues {
   failureOf(queue: QueueName, id: string): Promise<string | undefined>;
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
   counts(): Promise<Record<QueueName, QueueCounts>>;
+  /** Those that no worker is connected to, as far as the server tells. */
+  unattended(): Promise<QueueName[]>;
   close(): Promise<void>;
 }
 
@@ -124,6 +126,11 @@ export function openQueues(
           return [name, { waiting: wait + prioritized, active, delayed, failed }] as const;
         });
         return Object.fromEntries(await Promise.all(counted)) as Record<QueueName, QueueCounts>;
+      }),
+    unattended: () =>
+      inRedis(async () => {
+        const workers = await Promise.all(QUEUES.map((name) => queues[name].getWorkersCount()));
+        return QUEUES.filter((_, i) => workers[i] === 0);
       }),
     async close() {
       await Promise.allSettled(Object.values(queues).map((queue) => queue.close()));
