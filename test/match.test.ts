@@ -143,7 +143,7 @@ function bestPrefix(same: readonly boolean[]): number {
 }
 
 function layer(name: string, size = 50_000): Buffer {
-  return writeTar([1, 2].map((i) => ({ path: `${name}/${i}`, body: random.bytes(size) })));
+  return writeTar([1, 2].map((i) => ({ path: `${name}/${i}`, content: random.bytes(size) })));
 }
 
 test('where diffIDs tell which layers both images have, the alignments are the same', async (t) => {
