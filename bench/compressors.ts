@@ -53,10 +53,10 @@ export const ENGINES: readonly Compressor[] = [
   },
   buildkit('BuildKit', ''),
   buildkit('BuildKit, compression=zstd', ',compression=zstd,force-compression=true'),
-  podman('podman push', []),
-  podman('podman push --compression-format zstd', ['--compression-format', 'zstd']),
-  buildah('buildah push', []),
-  buildah('buildah push --compression-format zstd', ['--compression-format', 'zstd']),
+  pushed('podman'),
+  pushed('podman', 'zstd'),
+  pushed('buildah'),
+  pushed('buildah', 'zstd'),
   {
     name: 'skopeo copy',
     programs: ['skopeo'],
@@ -108,31 +108,23 @@ function buildkit(name: string, options: string): Compressor {
   };
 }
 
-function podman(name: string, options: readonly string[]): Compressor {
+/** Of podman and buildah, which have the same storage and differ in how an archive gets there. */
+function pushed(program: 'podman' | 'buildah', format?: 'zstd'): Compressor {
+  const options = format ? ['--compression-format', format] : [];
   return {
-    name,
-    programs: ['podman', 'docker-registry', 'skopeo'],
+    name: [program, 'push', ...options].join(' '),
+    programs: [program, 'docker-registry', 'skopeo'],
     async compress(subject, layout, services) {
-      const reference = await repositoryFor(services, 'podman', subject, options);
-      const store = containersStore(services, 'podman');
+      const reference = await repositoryFor(services, program, subject, options);
+      const store = containersStore(services, program);
+      const bring = {
+        podman: ['load', '-q', '-i', subject.archive],
+        buildah: ['pull', '-q', `docker-archive:${subject.archive}`],
+      };
+      await run(program, [...store, ...bring[program]]);
       const image = `docker.io/corpus/${subject.name}`;
-      await run('podman', [...store, 'load', '-q', '-i', subject.archive]);
-      await run('podman', [...store, 'push', '-q', '--tls-verify=false', ...options, image, reference]);
-      await pull(reference, layout);
-    },
-  };
-}
-
-function buildah(name: string, options: readonly string[]): Compressor {
-  return {
-    name,
-    programs: ['buildah', 'docker-registry', 'skopeo'],
-    async compress(subject, layout, services) {
-      const reference = await repositoryFor(services, 'buildah', subject, options);
-      const store = containersStore(services, 'buildah');
-      const { stdout } = await run('buildah', [...store, 'pull', '-q', `docker-archive:${subject.archive}`]);
       const target = `docker://${reference}`;
-      await run('buildah', [...store, 'push', '-q', '--tls-verify=false', ...options, stdout.trim(), target]);
+      await run(program, [...store, 'push', '-q', '--tls-verify=false', ...options, image, target]);
       await pull(reference, layout);
     },
   };

@@ -18,6 +18,7 @@ import { deltaStage } from '../workers/delta.ts';
 import { pairingStage } from '../workers/pairing.ts';
 import { loadSignature, signatureStage } from '../workers/signature.ts';
 import { parseSize } from '../bin/format.ts';
+import { runCommand } from './command.ts';
 
 const HELP = `Measures the order of pairs: what one worker unpacks and how long it takes, with its real cache of layers.
 
@@ -54,9 +55,10 @@ interface Unpacked {
   seconds: number;
 }
 
-async function main(): Promise<void> {
+async function main(argv: readonly string[]): Promise<void> {
   const text = { type: 'string' } as const;
   const { values, positionals } = parseArgs({
+    args: [...argv],
     allowPositionals: true,
     options: {
       top: { ...text, default: '3' },
@@ -215,4 +217,4 @@ function shuffled<Item>(list: readonly Item[]): Item[] {
   return result;
 }
 
-await main();
+await runCommand(main);

@@ -20,6 +20,7 @@ import { addJobs } from '../workers/schedule.ts';
 import { FLOW, deltaJobs, type DeltaJob } from '../workers/flow.ts';
 import { runWorker } from '../workers/main.ts';
 import { freePort } from '../test/support/port.ts';
+import { runCommand } from './command.ts';
 
 const HELP = `Measures the queue with a delta stage that does nothing.
 
@@ -38,8 +39,9 @@ const log = { info() {}, warn() {} };
 const CACHED = 4;
 const TARGETS_PER_SOURCE = 8;
 
-async function main(): Promise<void> {
+async function main(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({
+    args: [...argv],
     options: {
       pairs: { type: 'string', default: '3000' },
       queued: { type: 'string', default: '100000' },
@@ -246,4 +248,4 @@ async function connected(url: string): Promise<Connection> {
   }
 }
 
-await main();
+await runCommand(main);
