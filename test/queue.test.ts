@@ -1,7 +1,7 @@
 /** Runs on a real queue: what they publish, what enqueueing again does, what failures leave. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, test, type TestContext } from 'node:test';
 import { createForest } from '../lib/pairing/forest.ts';
@@ -512,6 +512,10 @@ describe('by the commands', { skip }, () => {
       redis.url,
     );
     await panamaxFails('not-found', /no such run/, 'status', 'none', '--store', store);
+    const mistyped = join(directory, 'sotre');
+    await panamaxFails('not-found', /no such store/, 'status', '--store', mistyped);
+    await panamaxFails('not-found', /no such store/, 'gc', '--keep-last', '1', '--store', mistyped);
+    await assert.rejects(stat(mistyped), { code: 'ENOENT' });
     await panamaxFails('usage', /unknown stage/, 'worker', 'x', '--store', store, '--redis', redis.url);
   });
 });

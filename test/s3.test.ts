@@ -74,6 +74,15 @@ function unfinished({ server, bucket }: Pick<Faulty, 'server' | 'bucket'>): Prom
 }
 
 describe('S3 store with faults', { skip: noS3() }, () => {
+  test('a bucket that is missing is made, but not for who looks for what is there', async () => {
+    const { access, client } = await s3();
+    const open = (options?: S3Options) => openS3Store(access, 'not-there-yet', '', options);
+    await assert.rejects(open({ mustExist: true }), { kind: 'not-found', message: /^no such store: in s3:/ });
+    assert.equal(await client.bucketExists('not-there-yet'), false);
+    await open();
+    await open({ mustExist: true });
+  });
+
   test('uploads that are cut are sent again', async (t) => {
     const { store, proxy, direct } = await openFaulty(t);
     const path = await largeFile(t);

@@ -63,7 +63,7 @@ export const gcCommand: Command = {
     }
     const grace = parseDuration(args, 'grace', 'hours') * HOUR;
     const keepRuns = parseDuration(args, 'keep-runs', 'days') * 24 * HOUR;
-    const store = await openStore(args.text('store')!, { signal });
+    const store = await openStore(args.text('store')!, { signal, mustExist: true });
     const census = await takeCensus(store, signal);
     const retention = decide(census, {
       ...(keepLast !== undefined && { keepLast }),

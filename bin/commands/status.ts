@@ -25,7 +25,11 @@ export const statusCommand: Command = {
   },
   async run(args, signal) {
     operandCount(args, 0, 1, USAGE);
-    const store = await openStore(args.text('store')!, { signal, isHasty: !args.flag('watch') });
+    const store = await openStore(args.text('store')!, {
+      signal,
+      isHasty: !args.flag('watch'),
+      mustExist: true,
+    });
     const [run] = args.operands;
     if (run === undefined) {
       const runs = await describeRuns(store, signal);

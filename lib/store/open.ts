@@ -5,14 +5,16 @@ import { openHttpStore } from './http.ts';
 import { openS3Store, type S3Options } from './s3.ts';
 import type { Store, StoreReader } from './store.ts';
 
-type OpenOptions = Pick<S3Options, 'signal' | 'isHasty'>;
+type OpenOptions = Pick<S3Options, 'signal' | 'isHasty' | 'mustExist'>;
 
 /** Opens `s3://BUCKET[/PREFIX]`, with access from the environment, or a directory. */
 export async function openStore(location: string, options: OpenOptions = {}): Promise<Store> {
   if (/^https?:/.test(location)) {
     throw new PanamaxError('usage', 'a store behind a web server is only to be read', { found: location });
   }
-  return location.startsWith('s3:') ? openBucket(location, options) : openDirectoryStore(location);
+  if (location.startsWith('s3:')) return openBucket(location, options);
+  if (options.mustExist) await openDirectoryReader(location);
+  return openDirectoryStore(location);
 }
 
 /** Opens what `openStore` does, or what a web server serves at `http[s]://HOST/PATH`, to read. */

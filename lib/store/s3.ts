@@ -3,7 +3,7 @@ import { PanamaxError } from '../errors.ts';
 import { speaksTls } from '../protocol.ts';
 import type { S3Access } from './credentials.ts';
 import { createRetry, retrying } from './retry.ts';
-import { bucketOf, makeBucket, sweepUploads, type Patience } from './s3bucket.ts';
+import { bucketOf, hasBucket, makeBucket, sweepUploads, type Patience } from './s3bucket.ts';
 import { download, type Download } from './s3download.ts';
 import { isMissing, storeError } from './s3errors.ts';
 import { uploadBytes, uploadFile, verifyUpload, type Upload } from './s3upload.ts';
@@ -21,6 +21,8 @@ export interface S3Options {
   readonly isHasty?: boolean;
   /** The account may only read: the bucket is not made, nothing is tidied up. */
   readonly readOnly?: boolean;
+  /** A bucket that is missing is an error: for who has no use for a new one. */
+  readonly mustExist?: boolean;
   /** Ends requests under way. */
   readonly signal?: AbortSignal;
 }
@@ -29,7 +31,7 @@ export interface S3Options {
  * A store in a bucket of an S3 server, below `prefix` ('' or ending with `/`). The bucket is made where it is
  * missing. What fails on the way is tried again; whatever is thrown, nothing half-written is visible.
  *
- * @throws PanamaxError `io` where the server is not reached in some seconds or refuses
+ * @throws PanamaxError `io` where the server is not reached in some seconds or refuses; `not-found`
  */
 export async function openS3Store(
   access: S3Access,
@@ -37,7 +39,13 @@ export async function openS3Store(
   prefix: string,
   options: S3Options = {},
 ): Promise<Store> {
-  const { firstContact = FIRST_CONTACT, isHasty = false, readOnly = false, signal } = options;
+  const {
+    firstContact = FIRST_CONTACT,
+    isHasty = false,
+    readOnly = false,
+    mustExist = false,
+    signal,
+  } = options;
   const patience = options.patience ?? (isHasty ? firstContact : PATIENCE);
   const bucket = bucketOf(access, bucketName, patience, signal);
   const { client, policy } = bucket;
@@ -88,7 +96,11 @@ export async function openS3Store(
   if (!readOnly)
     await inStore('', async () => {
       const first = bucketOf(access, bucketName, firstContact, signal);
-      await retrying(first.policy, () => makeBucket(first, access.region)).catch(explained);
+      const ready = async () => {
+        if (!mustExist) await makeBucket(first, access.region);
+        else if (!(await hasBucket(first))) throw new PanamaxError('not-found', 'no such store', { where });
+      };
+      await retrying(first.policy, ready).catch(explained);
       // a store is of use without: not every account may, and not every server can
       await sweepUploads(first, prefix).catch(() => {});
     });

@@ -47,6 +47,10 @@ export function bucketOf(access: S3Access, name: string, patience: Patience, sig
   return { client, name, where: `s3://${name} at ${endpoint.host}`, policy };
 }
 
+export async function hasBucket({ client, name }: Bucket): Promise<boolean> {
+  return client.bucketExists(name);
+}
+
 /** Makes the bucket where it is missing, as the directory of a store is. */
 export async function makeBucket({ client, name }: Bucket, region: string): Promise<void> {
   if (await client.bucketExists(name)) return;
