@@ -98,6 +98,27 @@ describe('a site without an engine', () => {
     assert.deepEqual(await snapshot(join(made.directory, 'out')), {});
   });
 
+  test('looks first whether the image can be written where it shall go', async (t) => {
+    const made = await makeSiteStore(t);
+    const path = (name: string) => join(made.directory, name);
+    const web = await startWeb(t, made.store);
+    await writeFile(path('file'), '');
+    const pull = ['pull', `${NAME}:2`, '--store', web.url, ...offline(made), '--output'];
+    for (const [output, kind] of [
+      [`docker-archive:${path('none')}/x.tar:${NAME}:2`, 'not-found'],
+      [`oci-archive:${path('none')}/x.tar`, 'not-found'],
+      [`stream:${path('file')}/x`, 'not-found'],
+      [`stream:${made.directory}`, 'io'],
+      [`oci:${path('file')}`, 'io'],
+      [`oci:${path('file')}/under/it`, 'not-found'],
+    ] as const) {
+      await panamaxFails(kind, /none|expected a (file|directory)|ENOTDIR/, ...pull, output);
+    }
+    await panamaxFails('io', /expected a file/, ...pull, `stream:${made.directory}`, '--dry-run');
+    assert.deepEqual(web.requests, []);
+    await panamaxJson<Outcome>(...pull, `oci:${path('new')}/under/it`);
+  });
+
   test('goes on with what came before the connection was cut or the process killed', async (t) => {
     const made = await makeSiteStore(t);
     const web = await startWeb(t, made.store);

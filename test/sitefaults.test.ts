@@ -12,7 +12,7 @@ import { EXIT_CODES } from '../lib/errors.ts';
 import { snapshot } from './support/directory.ts';
 import type { EngineUser } from './support/engineuser.ts';
 import { panamax, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
-import { missing, notRoot } from './support/programs.ts';
+import { findProgram, missing, notRoot } from './support/programs.ts';
 import { startProxy } from './support/proxy.ts';
 import { createRandom } from './support/random.ts';
 import { startRegistry } from './support/registry.ts';
@@ -187,6 +187,32 @@ test(
     assert.ok(await site.hasSecond());
   },
 );
+
+test('an engine that refuses what it shall load is given it once', { skip }, async (t) => {
+  const made = await makeSiteStore(t, { count: 3 });
+  const site = await siteWith(t, podman, made);
+  const second = join(made.directory, 'second.tar');
+  await skopeoCopy(`oci:${made.directory}/2`, `docker-archive:${second}:${NAME}:2`);
+  await podman.load(site.user, second);
+  const web = await startWeb(t, made.store);
+  // in front of the engine, with words that it also has for images that it does not have
+  const bin = join(made.directory, 'bin');
+  await mkdir(bin);
+  const refusal = 'case $1 in load) echo "Error: storage: layer: not found" >&2; exit 125;; esac';
+  await writeFile(join(bin, 'podman'), `#!/bin/sh\n${refusal}\nexec ${findProgram('podman')} "$@"\n`, {
+    mode: 0o755,
+  });
+  const env = { ...site.user.env, PATH: `${bin}:${process.env['PATH']}` };
+  const options = ['--engine', 'podman', '--store', web.url, '--no-fallback', ...made.site];
+  const { code, stderr } = await panamaxWith(env, 'pull', `${NAME}:3`, ...options);
+  assert.equal(code, EXIT_CODES.io, stderr);
+  assert.match(stderr, /the engine refuses: .*not found/);
+  const patches = web.requests.filter(({ path }) => path.endsWith('.xdelta'));
+  assert.equal(patches.length, 1, patches.map(({ path }) => path).join());
+  // what was fetched is kept for the next start
+  assert.equal((await panamaxWith(site.user.env, 'pull', `${NAME}:3`, ...options)).code, 0);
+  assert.equal(web.requests.filter(({ path }) => path.endsWith('.xdelta')).length, 1);
+});
 
 const MAIN = fileURLToPath(new URL('../bin/panamax.ts', import.meta.url));
 const canMount = () => spawnSync('unshare', ['--mount', 'true']).status === 0 || 'this process may not mount';

@@ -18,6 +18,7 @@ import type { Resident } from './resident.ts';
  * Fetches patches, applies them one behind the other, and has the engine load the result. What failed may be started
  * again.
  *
+ * @param onFetched called once all patches are there, before they are applied
  * @returns whether the image has its manifest digest where it is now
  */
 export async function install(
@@ -25,6 +26,7 @@ export async function install(
   servers: readonly Resident[],
   { destination, name, isPlain = false }: PullTask,
   { engine, limits, signal, state, scratch: parent }: Site,
+  onFetched: () => void,
 ): Promise<boolean> {
   const partials = join(state, 'partial');
   const claimed: Partial[] = [];
@@ -36,6 +38,7 @@ export async function install(
       await link.offer.fetch(partial.path, partials, signal);
       isKnown = (await checkPatch(partial.path, link.target, limits)) && !isPlain;
     }
+    onFetched();
     await using scratch = await createScratch(parent);
     const context = { scratch: scratch.path, limits, signal };
     let sources: string[] = [];
@@ -53,7 +56,11 @@ export async function install(
     if (engine && !destination) {
       // the engine makes copies of its own
       await clear(scratch.path, archive);
-      await engine.load(archive);
+      await engine.load(archive).catch((error: unknown) => {
+        signal.throwIfAborted();
+        // whatever it misses, that is no image and no patch
+        throw new PanamaxError('io', toPanamaxError(error).message, {}, { cause: error });
+      });
       const loaded = await findLoaded(engine, target, engineName(name));
       isExact = loaded.manifests.includes(target.manifest);
       // there an image may be named by its digest as well

@@ -1,8 +1,9 @@
 import { layersDigest, type ImageName } from '../delta/descriptor.ts';
 import type { Engine, EngineImage } from '../engine/engine.ts';
-import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { PanamaxError, toPanamaxError, type ErrorKind } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Digest, Platform } from '../oci/descriptor.ts';
+import { checkDestination } from '../oci/destination.ts';
 import type { ReleaseName } from '../oci/releasename.ts';
 import type { Destination } from '../oci/writer.ts';
 import type { SourceHint } from '../registry/patches.ts';
@@ -79,20 +80,33 @@ export interface PullOutcome {
   readonly reasons: readonly string[];
 }
 
+/** What another patch, or one from another source, may do better. Disks, networks and engines get no better with it. */
+const NEXT: readonly ErrorKind[] = [
+  'bad-patch',
+  'not-found',
+  'untrusted',
+  'wrong-source',
+  'bad-input',
+  'limit',
+];
+
 /**
  * Brings an image to a site: by the smallest patch from an image that is there, else by the engine's own pull. The
  * engine has the image in the end, under the name that was asked for, or what it had before.
  *
  * @throws PanamaxError `untrusted` where somebody meddles with names; without fallback `no-patch`, or why the last
- *   patch failed; `io` where the engine cannot be asked, also in a dry run
+ *   patch failed; `io` where the engine cannot be asked, `io` or `not-found` where the destination cannot be written
+ *   to, both also in a dry run
  */
 export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
+  if (task.destination) await checkDestination(task.destination, site.signal);
   const engine = site.engine && askedOnce(site.engine);
   const known: Known = { ...(engine && { engine }), reasons: [], moved: { bytes: 0 } };
   for (const origin of originsOf(task, site, known)) {
     try {
       const outcome = await pullPatch(task, site, origin, known);
       if (outcome) return outcome;
+      if (known.isSiteAtFault) break;
     } catch (error) {
       site.signal.throwIfAborted();
       known.failure = toPanamaxError(error);
@@ -165,6 +179,8 @@ interface Known {
   pullSize?: number;
   /** The last one. */
   failure?: PanamaxError;
+  /** A patch was there, sound and whole, and could not be put to use: no other place has a better one. */
+  isSiteAtFault?: boolean;
 }
 
 /** @returns undefined where no patch fits or none could be applied; the reasons say why */
@@ -222,12 +238,13 @@ async function pullPatch(
     );
     const plan: Plan = { target, source, offer, before: links.slice(0, -1), size, need };
     let isExact = false;
+    let isFetched = false;
     try {
       if (site.verify) for (const link of links) link.offer.verify(site.verify);
       await checkNeed(plan.need, site.scratch, site.state);
       if (!task.dryRun) {
         site.onPlan?.(plan);
-        isExact = await install(plan, servers, task, site);
+        isExact = await install(plan, servers, task, site, () => (isFetched = true));
       }
       return {
         method: 'patch',
@@ -244,8 +261,8 @@ async function pullPatch(
       const { kind, message } = known.failure;
       if (kind === 'internal') throw known.failure;
       known.reasons.push(`patch from ${source}: ${message}`);
-      // neither the disk nor the network gets better with another patch
-      if (kind === 'io') break;
+      known.isSiteAtFault = isFetched && !NEXT.includes(kind);
+      if (!NEXT.includes(kind)) break;
     }
   }
   return undefined;
