@@ -36,7 +36,7 @@ export interface EnqueueOptions {
 export interface StageTally {
   readonly added: number;
   readonly queued: number;
-  /** Before; they stay as they are unless they are to be retried. */
+  /** Before, also by the queue alone; they stay as they are unless they are to be retried: then they are added as well. */
   readonly failed: number;
   /** What the store has of other runs: nothing is added. */
   readonly skipped: number;
@@ -126,27 +126,28 @@ async function enqueueStage(
   const over = await listOutcomes(store, run, stage);
   const failed = jobs.filter(({ item }) => over.get(item) === 'failed');
   const left = jobs.filter(({ item }) => !over.has(item));
-  const tally = { failed: failed.length, done: jobs.length - failed.length - left.length };
-  const wanted = retryFailed ? [...failed, ...left] : left;
-  if (dryRun) {
-    const ids = wanted.map(({ item }) => jobId(run, item));
-    const queued = (await queues.states(stage, ids)).filter((state) => state === 'queued').length;
-    return { ...tally, added: wanted.length - queued, queued };
-  }
-  if (retryFailed && failed.length > 0) {
+  const retried = retryFailed ? failed : [];
+  if (retried.length > 0 && !dryRun) {
     // a failed job that Redis keeps blocks its id
     await queues.remove(
       stage,
-      failed.map(({ item }) => jobId(run, item)),
+      retried.map(({ item }) => jobId(run, item)),
     );
     await forgetFailures(
       store,
       run,
       stage,
-      failed.map(({ item }) => item),
+      retried.map(({ item }) => item),
     );
   }
-  return { ...tally, ...(await ensureQueued(stage, wanted, { store, queues })) };
+  const wanted = dryRun ? left : [...retried, ...left];
+  const scheduled = await ensureQueued(stage, wanted, { store, queues, retryFailed, dryRun });
+  return {
+    added: scheduled.added + (dryRun ? retried.length : 0),
+    queued: scheduled.queued,
+    failed: failed.length + scheduled.failed,
+    done: jobs.length - failed.length - left.length + scheduled.done,
+  };
 }
 
 /** The coordinator is looked for every so often, in milliseconds. */

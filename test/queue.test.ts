@@ -5,9 +5,10 @@ import { mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { beforeEach, describe, test, type TestContext } from 'node:test';
 import { createForest } from '../lib/pairing/forest.ts';
-import { connectProducer } from '../lib/queue/connection.ts';
+import { connectProducer, connectWorker } from '../lib/queue/connection.ts';
 import { redisForest } from '../lib/queue/forest.ts';
 import { openQueues } from '../lib/queue/queues.ts';
+import { startQueueWorker, type JobAttempt, type Verdict } from '../lib/queue/worker.ts';
 import { EXIT_CODES } from '../lib/errors.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { openS3Store } from '../lib/store/s3.ts';
@@ -306,6 +307,61 @@ describe('a run on the queue', { skip }, () => {
 
 describe('failures', { skip }, () => {
   beforeEach(() => redis.wipe());
+
+  test('what the queue gave up is told, and can be tried again', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);
+    const plan = planOf(directory, ['a1', 'a2', 'a3']);
+    await put(plan, store);
+    // a worker that leaves no outcome, as one that is killed again and again
+    const connection = connectWorker(redis.url, store, () => {});
+    const giveUp = async ({ data }: JobAttempt): Promise<Verdict> =>
+      (data as { reference: string }).reference.endsWith('a3')
+        ? { kind: 'over' }
+        : { kind: 'failed', message: 'limit: too much', final: true };
+    const options = { concurrency: 1, locks: QUICK.locks, onError() {} };
+    const worker = startQueueWorker('signature', connection, giveUp, options);
+    await until(
+      async () => (await put(plan, store, { dryRun: true })).stages.signature,
+      ({ queued }) => queued === 0,
+    );
+    await worker.stop(1000);
+    connection.redis.disconnect();
+    const tally = { added: 1, queued: 0, failed: 2, skipped: 0, done: 0 };
+    const retried = { ...tally, added: 3 };
+    const told = async (more: object) => (await put(plan, store, more)).stages.signature;
+    assert.deepEqual(await told({ dryRun: true }), tally);
+    assert.deepEqual(await told({ dryRun: true, retryFailed: true }), retried);
+    assert.deepEqual(await told({}), tally);
+    const { failures } = await (await createStatusReader(store, 'run'))();
+    assert.deepEqual(
+      failures.map(({ error }) => error),
+      Array(2).fill({ kind: 'limit', message: 'too much' }),
+    );
+    assert.deepEqual(await told({ dryRun: true, retryFailed: true }), { ...tally, added: 2, queued: 1 });
+    assert.deepEqual(await told({ retryFailed: true }), { ...tally, added: 2, queued: 1 });
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    assert.deepEqual((await finishedRun(store, 'run')).failures, []);
+  });
+
+  test('what the queue gave up is tried again before anybody has recorded it', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2']);
+    const plan = planOf(directory, ['a1', 'a2']);
+    await put(plan, store);
+    const connection = connectWorker(redis.url, store, () => {});
+    const giveUp = async () => ({ kind: 'failed', message: 'io: gone', final: true }) as const;
+    const options = { concurrency: 1, locks: QUICK.locks, onError() {} };
+    const worker = startQueueWorker('signature', connection, giveUp, options);
+    await until(
+      async () => (await put(plan, store, { dryRun: true })).stages.signature,
+      ({ failed }) => failed === 2,
+    );
+    await worker.stop(1000);
+    connection.redis.disconnect();
+    const { signature } = (await put(plan, store, { retryFailed: true })).stages;
+    assert.deepEqual(signature, { added: 2, queued: 0, failed: 2, skipped: 0, done: 0 });
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    assert.deepEqual((await finishedRun(store, 'run')).failures, []);
+  });
 
   test('a bad image fails once, holds up nothing else, and can be tried again', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);

@@ -1,16 +1,30 @@
 import { jobId, RUN_QUEUE } from '../lib/queue/names.ts';
 import type { Queues } from '../lib/queue/queues.ts';
 import { EXIT_CODES, type ErrorKind } from '../lib/errors.ts';
-import { hasOutcome, putOutcome } from '../lib/run/record.ts';
+import { findOutcome, putOutcome } from '../lib/run/record.ts';
 import type { Failed } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/store.ts';
 import { subjectOf, type ItemJob } from './flow.ts';
 
+/** Of a number of jobs each is in one column. */
 export interface Scheduled {
   readonly added: number;
   /** In the queue already. */
   readonly queued: number;
+  /** Before, or given up by the queue; those of the latter that are tried again are added, too. */
+  readonly failed: number;
+  /** Over by now. */
+  readonly done: number;
+}
+
+export interface ScheduleOptions {
+  readonly store: Store;
+  readonly queues: Queues;
+  /** What the queue gave up is tried again. */
+  readonly retryFailed?: boolean;
+  /** Only tells. */
+  readonly dryRun?: boolean;
 }
 
 /**
@@ -21,28 +35,36 @@ export interface Scheduled {
 export async function ensureQueued(
   stage: Stage,
   jobs: readonly ItemJob[],
-  { store, queues }: { store: Store; queues: Queues },
+  { store, queues, retryFailed = false, dryRun = false }: ScheduleOptions,
 ): Promise<Scheduled> {
   const states = await queues.states(stage, jobs.map(idOf));
   const missing: ItemJob[] = [];
-  let queued = 0;
+  /** Over for the queue, not for the store: they block their ids. */
+  const lost: ItemJob[] = [];
+  const givenUp: ItemJob[] = [];
+  const counts = { queued: 0, failed: 0, done: 0 };
   for (const [i, job] of jobs.entries()) {
     const state = states[i]!;
     if (state === 'unknown') missing.push(job);
-    else if (state === 'queued') queued++;
-    else if (!(await hasOutcome(store, job.run, stage, job.item))) {
-      if (state === 'failed') {
-        const error = readFailure((await queues.failureOf(stage, idOf(job))) ?? '');
-        const outcome = { status: 'failed', error, ...subjectOf(job) } as const;
-        await putOutcome(store, job.run, stage, job.item, outcome);
-      } else {
-        await queues.remove(stage, [idOf(job)]);
-        missing.push(job);
-      }
+    else if (state === 'queued') counts.queued++;
+    else {
+      const outcome = await findOutcome(store, job.run, stage, job.item);
+      if (outcome) counts[outcome === 'failed' ? 'failed' : 'done']++;
+      else (state === 'failed' ? givenUp : lost).push(job);
     }
   }
-  await addJobs(stage, missing, queues);
-  return { added: missing.length, queued };
+  const again = retryFailed ? [...lost, ...givenUp] : lost;
+  const added = [...missing, ...again];
+  const scheduled = { ...counts, added: added.length, failed: counts.failed + givenUp.length };
+  if (dryRun) return scheduled;
+  for (const job of retryFailed ? [] : givenUp) {
+    const error = readFailure((await queues.failureOf(stage, idOf(job))) ?? '');
+    const outcome = { status: 'failed', error, ...subjectOf(job) } as const;
+    await putOutcome(store, job.run, stage, job.item, outcome);
+  }
+  await queues.remove(stage, again.map(idOf));
+  await addJobs(stage, added, queues);
+  return scheduled;
 }
 
 export async function addJobs(stage: Stage, jobs: readonly ItemJob[], queues: Queues): Promise<void> {

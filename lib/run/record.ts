@@ -96,11 +96,17 @@ export async function listOutcomes(store: Store, run: string, stage: Stage): Pro
   return found;
 }
 
-export async function hasOutcome(store: Store, run: string, stage: Stage, item: string): Promise<boolean> {
+/** As `listOutcomes`, of one item. Undefined for one that is not over. */
+export async function findOutcome(
+  store: Store,
+  run: string,
+  stage: Stage,
+  item: string,
+): Promise<Status | undefined> {
   for (const status of ['done', 'skipped', 'failed'] as const) {
-    if (await store.stat(keys.run(run, inRun.outcome(stage, item, status)))) return true;
+    if (await store.stat(keys.run(run, inRun.outcome(stage, item, status)))) return status;
   }
-  return false;
+  return undefined;
 }
 
 /** Lets failed items be tried again. */
