@@ -1,6 +1,5 @@
 import type { Digest } from '../lib/oci/descriptor.ts';
 import {
-  compareImages,
   parseRanking,
   rankCandidates,
   scopeOf,
@@ -8,15 +7,13 @@ import {
   type Candidate,
   type Ranking,
 } from '../lib/pairing/ranking.ts';
-import type { Calibrations } from '../lib/pairing/prediction.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import type { Outcome, StageContext } from '../lib/run/context.ts';
-import type { Signature } from '../lib/signature/signature.ts';
 import { JOB_MEMORY } from '../lib/run/memory.ts';
 import { keys } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { loadCalibrations } from './calibration.ts';
-import { loadSignature } from './signature.ts';
+import { createComparisons, MOST_TOGETHER, type Comparisons } from './comparisons.ts';
 import { mostSimilar } from './sketch.ts';
 
 export interface PairingInput {
@@ -30,25 +27,28 @@ export interface PairingInput {
 /** Of more sources than this only those are compared that the similarity index holds for nearest. */
 export const MOST_COMPARED = 64;
 
-/** Images that are one source, at most. */
-const MOST_TOGETHER = 3;
 /** Images that are tried beside the best, those that rank next. */
 const MOST_TRIED = 8;
 /** What another image has to bring a prediction down to, at most, to be worth its place in a source. */
 const GAIN = 0.9;
 
 /**
- * Ranks the sources for a target and stores the ranking. Holds the signatures of two images at a time; of some
- * more where several may be one source.
+ * Ranks the sources for a target and stores the ranking.
+ *
+ * @param known what the target has been compared with already, where more than one ranking of it is made
  */
-export async function pairingStage(input: PairingInput, context: StageContext): Promise<Outcome<Ranking>> {
+export async function pairingStage(
+  input: PairingInput,
+  context: StageContext,
+  known?: Comparisons,
+): Promise<Outcome<Ranking>> {
   const { store, signal } = context;
   const key = keys.pairing(input.target, scopeOf(input.sources, input.together));
-  const calibrations = await loadCalibrations(store);
+  const comparisons = known ?? createComparisons(store, input.target, await loadCalibrations(store));
+  const { calibrations } = comparisons;
   const stored = await findRanking(input, key, store, calibrations);
   if (stored) return { status: 'skipped', ...stored };
   using _reserved = await context.memory.reserve(JOB_MEMORY.pairing, signal);
-  const target = await loadSignature(store, input.target);
   const candidates: Candidate[] = [];
   const sources = [...new Set(input.sources)].filter((source) => source !== input.target);
   const compared =
@@ -57,11 +57,11 @@ export async function pairingStage(input: PairingInput, context: StageContext): 
       : await mostSimilar(context, input.target, sources, MOST_COMPARED);
   for (const manifest of compared) {
     signal.throwIfAborted();
-    candidates.push(compareImages(target, await loadSignature(store, manifest), calibrations));
+    candidates.push(await comparisons.compare([manifest]));
   }
   let ranking = rankCandidates(input.target, candidates, calibrations);
   if (input.together) {
-    const combined = await findCombined(target, ranking, context);
+    const combined = await findCombined(ranking, comparisons, signal);
     if (combined) ranking = rankCandidates(input.target, [...candidates, combined], calibrations);
   }
   await store.put(key, serializeRanking(ranking));
@@ -74,21 +74,20 @@ export async function pairingStage(input: PairingInput, context: StageContext): 
 
 /** The best source of several images, if it beats each alone: the best one, and what helps it most again and again. */
 async function findCombined(
-  target: Signature,
-  { candidates, calibrations }: Ranking,
-  { store, signal }: StageContext,
+  { candidates }: Ranking,
+  comparisons: Comparisons,
+  signal: AbortSignal,
 ): Promise<Candidate | undefined> {
   let [best] = candidates;
   if (!best) return undefined;
-  let parts = [await loadSignature(store, best.source)];
+  let parts = [best.source];
   while (parts.length < MOST_TOGETHER) {
-    const taken = new Set(parts.map(({ image }) => image.manifest));
-    const others = candidates.filter(({ source }) => !taken.has(source)).slice(0, MOST_TRIED);
-    let next: { candidate: Candidate; parts: Signature[] } | undefined;
+    const others = candidates.filter(({ source }) => !parts.includes(source)).slice(0, MOST_TRIED);
+    let next: { candidate: Candidate; parts: Digest[] } | undefined;
     for (const { source } of others) {
       signal.throwIfAborted();
-      const tried = [...parts, await loadSignature(store, source)];
-      const candidate = compareImages(target, tried, calibrations);
+      const tried = [...parts, source];
+      const candidate = await comparisons.compare(tried);
       const least = next ? next.candidate.predictedPatchSize : best.predictedPatchSize * GAIN;
       if (candidate.predictedPatchSize < least) next = { candidate, parts: tried };
     }
@@ -104,7 +103,7 @@ async function findRanking(
   input: PairingInput,
   key: string,
   store: Store,
-  calibrations: Calibrations,
+  calibrations: Ranking['calibrations'],
 ): Promise<Ranking | undefined> {
   const bytes = await store.get(key);
   if (!bytes) return undefined;

@@ -8,6 +8,8 @@ import type { StageContext } from '../../lib/run/context.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';
 import type { PatchFormat } from '../../lib/store/layout.ts';
 import { parseInventory } from '../../producers/inventory.ts';
+import { loadCalibrations } from '../../workers/calibration.ts';
+import { createComparisons } from '../../workers/comparisons.ts';
 import { pairingStage } from '../../workers/pairing.ts';
 import { loadSignature, signatureStage } from '../../workers/signature.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
@@ -76,17 +78,20 @@ async function plan(args: Arguments, context: StageContext): Promise<void> {
     .filter(({ images }) => images.length > 1)
     .toSorted((a, b) => b.sites - a.sites)
     .slice(0, MOST_COMBINED_SETS);
+  const calibrations = await loadCalibrations(store);
   const pullSizes = new Map<string, number>();
   const possible = new Map<string, PossiblePatch>();
   for (const reference of args.operands) {
     const target = manifests.get(reference)!;
     if (pullSizes.has(target)) continue;
     pullSizes.set(target, pullSize((await loadSignature(store, target)).image));
-    const { candidates } = await pairingStage({ target, sources }, context);
+    // most sources are in several of the sets
+    const comparisons = createComparisons(store, target, calibrations);
+    const { candidates } = await pairingStage({ target, sources }, context, comparisons);
     const combined: Candidate[] = [];
     for (const { images } of together) {
       if (images.includes(target)) continue;
-      const ranking = await pairingStage({ target, sources: images, together: true }, context);
+      const ranking = await pairingStage({ target, sources: images, together: true }, context, comparisons);
       combined.push(...ranking.candidates.filter((candidate) => candidate.images));
     }
     for (const candidate of [...candidates, ...combined]) {
