@@ -69,8 +69,7 @@ function* pairPieces(
     const j = counterparts.piece[i]!;
     if (j < 0) continue;
     const head = Math.min(to.body[i]! - to.start[i]!, from.body[j]! - from.start[j]!);
-    const equalHeads = to.headDigest[i] === from.headDigest[j];
-    draft.push(to.body[i]! - head, from.body[j]! - head, head, equalHeads ? 1 : 0);
+    draft.push(to.body[i]! - head, from.body[j]! - head, head, counterparts.sameHead[i]!);
     const body = to.start[i + 1]! - to.body[i]!;
     if (counterparts.same[i] === 1) {
       draft.push(to.body[i]!, from.body[j]!, body, 1);

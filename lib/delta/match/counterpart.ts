@@ -1,4 +1,5 @@
 import { firstEndingAfter } from './draft.ts';
+import { groupByDigest, sameDigest, type Groups } from './groups.ts';
 import type { Listing } from './listing.ts';
 
 /** For each piece of the target the piece of the source that it most likely comes from. */
@@ -7,6 +8,8 @@ export interface Counterparts {
   readonly piece: Int32Array;
   /** 1 where the bodies are identical. */
   readonly same: Uint8Array;
+  /** 1 where the heads are. */
+  readonly sameHead: Uint8Array;
 }
 
 /**
@@ -15,53 +18,52 @@ export interface Counterparts {
  */
 export function findCounterparts(source: Listing, target: Listing, usable?: Float64Array): Counterparts {
   const allowed = (i: number) => isUsable(usable, source.body[i]!);
-  const byDigest = grouped(source, allowed, (i) => source.bodyDigest[i]!);
-  const byPath = grouped(source, allowed, (i) => source.path[i]!);
-  const byName = grouped(source, allowed, (i) => familyName(source.path[i]!));
-  const piece = new Int32Array(target.count).fill(-1);
+  const byDigest = groupByDigest(source.bodyDigest, allowed);
+  const byPath = groupByDigest(source.pathDigest, allowed);
+  const byName = groupByDigest(source.nameDigest, allowed);
+  const piece = new Int32Array(target.count);
   const same = new Uint8Array(target.count);
+  const sameHead = new Uint8Array(target.count);
+
+  const isIdentical = (i: number, j: number) => sameDigest(target.bodyDigest, i, source.bodyDigest, j);
+
+  function identicalAtPath(i: number): number {
+    let j = byPath.first(target.pathDigest, i);
+    while (j >= 0 && !isIdentical(i, j)) j = byPath.next(j);
+    return j;
+  }
+
   let before = -1;
   for (let i = 0; i < target.count; i++) {
-    const path = target.path[i]!;
-    const digest = target.bodyDigest[i]!;
-    const identical = digest === '' ? undefined : byDigest.get(digest);
-    if (identical) {
-      piece[i] =
-        identical.find((j) => j === before + 1) ??
-        identical.find((j) => source.path[j] === path) ??
-        identical[0]!;
+    const size = target.start[i + 1]! - target.body[i]!;
+    const identical = size === 0 ? -1 : byDigest.first(target.bodyDigest, i);
+    let found: number;
+    if (identical >= 0) {
+      const next = before + 1;
+      if (next < source.count && isIdentical(i, next) && allowed(next)) found = next;
+      else found = identicalAtPath(i);
+      if (found < 0) found = identical;
       same[i] = 1;
     } else {
-      const candidates = byPath.get(path) ?? byName.get(familyName(path)) ?? [];
-      piece[i] = closest(source, candidates, target.start[i + 1]! - target.body[i]!);
-      same[i] = digest === '' ? 1 : 0;
+      const atPath = byPath.first(target.pathDigest, i);
+      found =
+        atPath >= 0
+          ? closest(source, byPath, atPath, size)
+          : closest(source, byName, byName.first(target.nameDigest, i), size);
+      same[i] = size === 0 ? 1 : 0;
     }
-    before = piece[i]!;
+    piece[i] = found;
+    if (found >= 0 && sameDigest(target.headDigest, i, source.headDigest, found)) sameHead[i] = 1;
+    before = found;
   }
-  return { piece, same };
+  return { piece, same, sameHead };
 }
 
-function grouped(
-  listing: Listing,
-  allowed: (i: number) => boolean,
-  key: (i: number) => string,
-): Map<string, number[]> {
-  const groups = new Map<string, number[]>();
-  for (let i = 0; i < listing.count; i++) {
-    if (!allowed(i)) continue;
-    const name = key(i);
-    const group = groups.get(name);
-    if (group) group.push(i);
-    else groups.set(name, [i]);
-  }
-  return groups;
-}
-
-/** The candidate whose body size is nearest, or -1. */
-function closest(source: Listing, candidates: readonly number[], size: number): number {
+/** Of a group, from `first` on, the piece whose body size is nearest, or -1. */
+function closest(source: Listing, groups: Groups, first: number, size: number): number {
   let best = -1;
   let bestGap = Infinity;
-  for (const j of candidates) {
+  for (let j = first; j >= 0; j = groups.next(j)) {
     const gap = Math.abs(source.start[j + 1]! - source.body[j]! - size);
     if (gap < bestGap) {
       bestGap = gap;
@@ -69,12 +71,6 @@ function closest(source: Listing, candidates: readonly number[], size: number): 
     }
   }
   return best;
-}
-
-/** The last component of a path with its version numbers taken out: libfoo.so.1.2.3 and libfoo.so.1.2.4 agree. */
-function familyName(path: string): string {
-  const name = path.slice(path.lastIndexOf('/', path.length - 2) + 1);
-  return name.replace(/\d+/g, '0');
 }
 
 /** Whether a source offset may be copied from: [start, end, start, end, …], ascending; all may where none are given. */

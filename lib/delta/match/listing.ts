@@ -4,10 +4,12 @@ import { PanamaxError } from '../../errors.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
 import type { ByteString } from '../../tar/entry.ts';
 import { scanTarFile, type TarRange } from '../../tar/file.ts';
+import { DIGEST_WORDS } from './groups.ts';
 
 /**
  * A layer, or a stream of them, cut into pieces that tile it: one for each tar entry, and one for what stands behind
  * the last entry of a layer. A piece is a head (header blocks) followed by a body (stored content and padding).
+ * In columns, which threads share: 80 bytes for each piece.
  */
 export interface Listing {
   readonly count: number;
@@ -15,17 +17,12 @@ export interface Listing {
   readonly start: Float64Array;
   /** Where the body of piece i starts; it ends where the next piece starts. */
   readonly body: Float64Array;
-  readonly path: readonly ByteString[];
-  /** Digests (sha256) of heads and bodies; '' for an empty one. */
-  readonly headDigest: readonly string[];
-  readonly bodyDigest: readonly string[];
-}
-
-interface Piece {
-  readonly path: ByteString;
-  readonly start: number;
-  readonly body: number;
-  readonly end: number;
+  /** Digests (sha256, as far as `DIGEST_WORDS` goes) of heads and bodies. */
+  readonly headDigest: Int32Array;
+  readonly bodyDigest: Int32Array;
+  /** And of paths, and of names without version numbers; what is behind the last entry has neither. */
+  readonly pathDigest: Int32Array;
+  readonly nameDigest: Int32Array;
 }
 
 export interface ListTask {
@@ -44,73 +41,128 @@ export async function listLayers({ layers, next }: ListTask): Promise<Map<number
 }
 
 async function listLayer(range: TarRange): Promise<Listing> {
-  const pieces = await findPieces(range);
+  let listing = createListing(1024, 0);
+  let count = 0;
+  let at = range.start;
   const fd = openSync(range.path, 'r');
+
+  function add(body: number, end: number, path?: ByteString): void {
+    if (count === listing.count) listing = resized(listing, 2 * count);
+    listing.start[count] = at;
+    listing.start[count + 1] = end;
+    listing.body[count] = body;
+    enter(listing.headDigest, count, digest(fd, at, body));
+    enter(listing.bodyDigest, count, digest(fd, body, end));
+    if (path !== undefined) {
+      enter(listing.pathDigest, count, hash('sha256', path, 'binary'));
+      enter(listing.nameDigest, count, hash('sha256', familyName(path), 'binary'));
+    }
+    count++;
+    at = end;
+  }
+
   try {
-    return {
-      count: pieces.length,
-      start: Float64Array.from([...pieces.map((piece) => piece.start), range.end]),
-      body: Float64Array.from(pieces, (piece) => piece.body),
-      path: pieces.map((piece) => piece.path),
-      headDigest: pieces.map((piece) => digest(fd, piece.start, piece.body)),
-      bodyDigest: pieces.map((piece) => digest(fd, piece.body, piece.end)),
-    };
+    try {
+      const entries = scanTarFile(range, { limits: DEFAULT_LIMITS, where: range.path });
+      for await (const { bodyOffset, end, path } of entries) add(bodyOffset, end, path);
+    } catch (error) {
+      // what is no tar, or one beyond the limits, is a piece as any other
+      if (!(error instanceof PanamaxError) || !['bad-input', 'limit'].includes(error.kind)) throw error;
+    }
+    if (at < range.end) add(at, range.end);
+    return resized(listing, count);
   } finally {
     closeSync(fd);
   }
 }
 
-/** What is behind the last entry has no path of its own. */
-const REST = '\0';
-
-async function findPieces(range: TarRange): Promise<Piece[]> {
-  const pieces: Piece[] = [];
-  let at = range.start;
-  try {
-    for await (const entry of scanTarFile(range, { limits: DEFAULT_LIMITS, where: range.path })) {
-      pieces.push({ path: entry.path, start: at, body: entry.bodyOffset, end: entry.end });
-      at = entry.end;
-    }
-  } catch (error) {
-    // what is no tar, or one beyond the limits, is a piece as any other
-    if (!(error instanceof PanamaxError) || !['bad-input', 'limit'].includes(error.kind)) throw error;
-  }
-  if (at < range.end) pieces.push({ path: REST, start: at, body: at, end: range.end });
-  return pieces;
+/** The last component of a path with its version numbers taken out: libfoo.so.1.2.3 and libfoo.so.1.2.4 agree. */
+function familyName(path: string): string {
+  const name = path.slice(path.lastIndexOf('/', path.length - 2) + 1);
+  return name.replace(/\d+/g, '0');
 }
+
+function createListing(count: number, end: number): Listing {
+  const digests = () => new Int32Array(new SharedArrayBuffer(4 * DIGEST_WORDS * count));
+  const start = sharedOffsets(count + 1);
+  start[count] = end;
+  return {
+    count,
+    start,
+    body: sharedOffsets(count),
+    headDigest: digests(),
+    bodyDigest: digests(),
+    pathDigest: digests(),
+    nameDigest: digests(),
+  };
+}
+
+function sharedOffsets(count: number): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(8 * count));
+}
+
+/** With the first pieces only, or with room for more. */
+function resized(listing: Listing, count: number): Listing {
+  const wanted = createListing(count, 0);
+  const kept = Math.min(count, listing.count);
+  wanted.start.set(listing.start.subarray(0, kept + 1));
+  wanted.body.set(listing.body.subarray(0, kept));
+  for (const name of DIGESTS) wanted[name].set(listing[name].subarray(0, DIGEST_WORDS * kept));
+  return wanted;
+}
+
+const DIGESTS = ['headDigest', 'bodyDigest', 'pathDigest', 'nameDigest'] as const;
 
 /** The listing of a stream, of those of its layers: each as it was listed, wherever its like stands. */
 export function joined(layers: readonly Listing[]): Listing {
-  const start: number[] = [];
-  const body: number[] = [];
+  const [only] = layers;
+  if (only && layers.length === 1 && only.start[0] === 0) return only;
+  const count = layers.reduce((sum, layer) => sum + layer.count, 0);
+  const size = layers.reduce((sum, { start, count }) => sum + start[count]! - start[0]!, 0);
+  const stream = createListing(count, size);
+  let at = 0;
   let end = 0;
-  for (const listing of layers) {
-    const shift = end - listing.start[0]!;
-    for (let i = 0; i < listing.count; i++) {
-      start.push(listing.start[i]! + shift);
-      body.push(listing.body[i]! + shift);
+  for (const [index, layer] of layers.entries()) {
+    const shift = end - layer.start[0]!;
+    for (let i = 0; i < layer.count; i++) {
+      stream.start[at + i] = layer.start[i]! + shift;
+      stream.body[at + i] = layer.body[i]! + shift;
     }
-    end = listing.start[listing.count]! + shift;
+    for (const name of DIGESTS) stream[name].set(layer[name], DIGEST_WORDS * at);
+    end = layer.start[layer.count]! + shift;
+    at += layer.count;
+    // without a path, what is behind the last entry is paired with its like of the same layer
+    const last = DIGEST_WORDS * (at - 1);
+    if (layer.count > 0 && isEmpty(stream.pathDigest, at - 1)) stream.pathDigest[last] = index;
   }
-  return {
-    count: body.length,
-    start: Float64Array.from([...start, end]),
-    body: Float64Array.from(body),
-    path: layers.flatMap(({ path }, layer) => path.map((name) => (name === REST ? `${REST}${layer}` : name))),
-    headDigest: layers.flatMap(({ headDigest }) => headDigest),
-    bodyDigest: layers.flatMap(({ bodyDigest }) => bodyDigest),
-  };
+  return stream;
+}
+
+function isEmpty(digests: Int32Array, i: number): boolean {
+  return digests.subarray(DIGEST_WORDS * i, DIGEST_WORDS * (i + 1)).every((word) => word === 0);
+}
+
+/** @param bytes the digest, a char each; '' leaves it as it is */
+function enter(digests: Int32Array, i: number, bytes: string): void {
+  for (let word = 0; 4 * word < Math.min(bytes.length, 4 * DIGEST_WORDS); word++) {
+    digests[DIGEST_WORDS * i + word] =
+      bytes.charCodeAt(4 * word) |
+      (bytes.charCodeAt(4 * word + 1) << 8) |
+      (bytes.charCodeAt(4 * word + 2) << 16) |
+      (bytes.charCodeAt(4 * word + 3) << 24);
+  }
 }
 
 const DIGESTED_AT_ONCE = 1024 ** 2;
 const shared = Buffer.alloc(DIGESTED_AT_ONCE);
 
+/** As chars of a byte each; '' where there is nothing. */
 function digest(fd: number, start: number, end: number): string {
   if (start === end) return '';
   if (end - start <= DIGESTED_AT_ONCE) {
     const bytes = shared.subarray(0, end - start);
     readSync(fd, bytes, 0, bytes.length, start);
-    return hash('sha256', bytes, 'base64');
+    return hash('sha256', bytes, 'binary');
   }
   const sha256 = createHash('sha256');
   for (let at = start; at < end;) {
@@ -119,5 +171,5 @@ function digest(fd: number, start: number, end: number): string {
     sha256.update(shared.subarray(0, got));
     at += got;
   }
-  return sha256.digest('base64');
+  return sha256.digest('binary');
 }
