@@ -27,6 +27,8 @@ export interface Rootfs<Content> {
   add(entry: TarEntry, content?: Content): void;
   /** What is there after the layers so far, in bytewise order of the paths. */
   nodes(): RootfsItem<Content>[];
+  /** Of these the regular files, one after the other. */
+  files(): Iterable<RootfsItem<Content>>;
 }
 
 type Children<Node> = Map<ByteString, Link<Node>>;
@@ -164,7 +166,32 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
     if (++names > limits.maxEntries) refuseLimit('image is over maxEntries', limits.maxEntries, where);
   }
 
+  /** Directories are sorted each by itself: below one, paths go on with a slash. */
+  function* files(): Generator<RootfsItem<Content>, void, void> {
+    rootChildren.delete(AUFS_LINKS);
+    let pathBytes = 0;
+    const open = [{ prefix: '', children: rootChildren, names: namesOf(rootChildren) }];
+    for (let directory = open.at(-1); directory; directory = open.at(-1)) {
+      const name = directory.names.pop();
+      if (name === undefined) {
+        open.pop();
+        continue;
+      }
+      const path = directory.prefix + name;
+      pathBytes += name.endsWith('/') ? path.length - 1 : path.length;
+      if (pathBytes > budget) refuseLimit('paths are too long together for maxEntries', budget, layerName);
+      if (name.endsWith('/')) {
+        const { children } = directory.children.get(name.slice(0, -1))!;
+        open.push({ prefix: path, children: children!, names: namesOf(children!) });
+      } else {
+        const { node } = directory.children.get(name)!;
+        if (node.type === 'file') yield { path, node };
+      }
+    }
+  }
+
   return {
+    files,
     beginLayer(where) {
       rootChildren.delete(AUFS_LINKS);
       layer++;
@@ -189,6 +216,13 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
       return items.sort((a, b) => (a.path < b.path ? -1 : 1));
     },
   };
+}
+
+/** Last first; those of directories end in a slash. */
+function namesOf<Node>(children: Children<Node>): ByteString[] {
+  return Array.from(children, ([name, link]) => (link.children ? `${name}/` : name))
+    .sort()
+    .reverse();
 }
 
 function nodeOf<Content>(entry: TarEntry, content?: Content): RootfsNode<Content> {

@@ -7,7 +7,7 @@ import type { Limits } from '../../limits.ts';
 import type { Digest } from '../../oci/descriptor.ts';
 import { MEDIA_TYPES, parseManifest } from '../../oci/manifest.ts';
 import type { ImageRecord } from '../../oci/record.ts';
-import type { RootfsFile } from '../../oci/rootfsfiles.ts';
+import type { RootfsFiles } from '../../oci/rootfsfiles.ts';
 import type { Effort, LayerStream } from '../alignment.ts';
 import { matchInThread } from '../match.ts';
 import { encodePart } from '../tardiff/encode.ts';
@@ -22,7 +22,7 @@ export interface OciDeltaTask {
   readonly source: ImageOnDisk;
   readonly target: ImageOnDisk;
   /** Of the source's flattened root filesystem, as `listRootfsFiles` lists them. */
-  readonly sourceFiles: readonly RootfsFile[];
+  readonly sourceFiles: RootfsFiles;
   /** The bytes of a layer of the target as its manifest names them, by its index. */
   readonly openBlob: (layer: number) => AsyncIterable<Uint8Array>;
   /** The file to write. */

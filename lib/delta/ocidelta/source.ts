@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { Digest } from '../../oci/descriptor.ts';
-import type { RootfsFile } from '../../oci/rootfsfiles.ts';
+import type { RootfsFiles } from '../../oci/rootfsfiles.ts';
 import type { LayerStream } from '../alignment.ts';
 import { openInStream } from '../tardiff/sourceaccess.ts';
 import { indexSourceFiles } from '../tardiff/sourcefiles.ts';
@@ -15,7 +15,7 @@ import type { RebuildSource } from './rebuild.ts';
 export async function openRebuildSource(
   stream: LayerStream,
   layers: readonly { readonly diffID: Digest }[],
-  files: readonly RootfsFile[],
+  files: RootfsFiles,
 ): Promise<RebuildSource & AsyncDisposable> {
   const index = indexSourceFiles(files);
   const file = await open(stream.path);

@@ -1,6 +1,6 @@
 import type { Limits } from '../../limits.ts';
 import type { ImageRecord } from '../../oci/record.ts';
-import type { RootfsFile } from '../../oci/rootfsfiles.ts';
+import type { RootfsFiles } from '../../oci/rootfsfiles.ts';
 import { runThread, threadModule } from '../../thread.ts';
 import type { LayerStream } from '../alignment.ts';
 import { readOciDelta } from './read.ts';
@@ -12,7 +12,7 @@ export interface VerifyTask {
   readonly path: string;
   readonly source: { readonly record: Pick<ImageRecord, 'layers'>; readonly stream: LayerStream };
   /** Regular files of the source's flattened root filesystem. */
-  readonly sourceFiles: readonly RootfsFile[];
+  readonly sourceFiles: RootfsFiles;
   readonly limits: Limits;
 }
 

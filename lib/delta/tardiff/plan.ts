@@ -3,7 +3,7 @@ import { pagedAccess, type RandomAccess } from '../vcdiff/randomaccess.ts';
 import { DifferenceWriter } from './differencewriter.ts';
 import { DATA, OPEN, SEEK } from './format.ts';
 import { OpWriter } from './opwriter.ts';
-import type { SourceFile, SourceFiles } from './sourcefiles.ts';
+import type { SourceFiles } from './sourcefiles.ts';
 
 /** Bytes read at a time, and about the size of what is yielded. */
 const PIECE_SIZE = 256 * 1024;
@@ -41,7 +41,8 @@ export async function* planOperations(options: PlanOptions): AsyncGenerator<Uint
   const differences = new DifferenceWriter(out);
   const sourcePiece = new Uint8Array(PIECE_SIZE);
   const targetPiece = new Uint8Array(PIECE_SIZE);
-  let file: SourceFile | undefined;
+  /** The source file that is open. */
+  let file = -1;
   /** Where the reader of the patch stands in the source's layer stream. */
   let position = 0;
   let built = start;
@@ -89,7 +90,9 @@ export async function* planOperations(options: PlanOptions): AsyncGenerator<Uint
     const from = alignments.source[i]! + skipped;
     if (to >= end) break;
     const next = sourceFiles.at(from);
-    const until = Math.min(to - skipped + alignments.length[i]!, end, to + next.offset + next.size - from);
+    const offset = sourceFiles.offsetOf(next);
+    const left = offset + sourceFiles.sizeOf(next) - from;
+    const until = Math.min(to - skipped + alignments.length[i]!, end, to + left);
     const isBridge = next === file && from - position === to - built && to - built <= MAX_BRIDGE;
     if (isBridge) {
       yield* addDifferences(to);
@@ -99,12 +102,13 @@ export async function* planOperations(options: PlanOptions): AsyncGenerator<Uint
       yield* copyLiterally(to);
       differences.flush();
       if (next !== file) {
-        out.op(OPEN, next.path.length);
-        out.bytes(Buffer.from(next.path, 'latin1'));
+        const path = sourceFiles.pathOf(next);
+        out.op(OPEN, path.length);
+        out.bytes(path);
         file = next;
-        position = next.offset;
+        position = offset;
       }
-      if (from !== position) out.op(SEEK, from - next.offset);
+      if (from !== position) out.op(SEEK, from - offset);
       position = from;
     }
     if (alignments.exact[i] === 1) {

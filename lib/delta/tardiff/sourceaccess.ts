@@ -7,6 +7,8 @@ export function openInStream(stream: RandomAccess, files: SourceFiles): OpenSour
   const pages = pagedAccess(stream);
   return (path) => {
     const file = files.find(path);
-    return file && { size: file.size, read: (into, position) => pages.read(into, file.offset + position) };
+    if (file < 0) return undefined;
+    const offset = files.offsetOf(file);
+    return { size: files.sizeOf(file), read: (into, position) => pages.read(into, offset + position) };
   };
 }
