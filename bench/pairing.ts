@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
+import { sizeAtDefault } from '../lib/pairing/calibration.ts';
 import { COSTS } from '../lib/pairing/prediction.ts';
 import { compareImages, evidenceOf, type Candidate } from '../lib/pairing/ranking.ts';
 import { createScratch } from '../lib/scratch.ts';
@@ -20,7 +21,6 @@ import {
   byTlsh,
   regretOf,
   repository,
-  sizeAtDefault,
   timeRatioOf,
   type KnownPair,
 } from './regret.ts';

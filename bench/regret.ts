@@ -1,7 +1,6 @@
 import { tlshDistance } from '../lib/signature/tlsh.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import type { Effort } from '../lib/delta/alignment.ts';
-import type { PatchFormat } from '../lib/store/layout.ts';
 import type { Pair } from './corpus.ts';
 
 /** A pair whose patch has been made. Sizes are in bytes. */
@@ -15,13 +14,6 @@ export interface KnownPair extends Pair {
   readonly seconds: number;
   /** What a pull moves at a site that has the source. */
   readonly pull: number;
-}
-
-/** Bytes of a patch with effort fast over one with default: of pairs with much new content, which fast is used for here. */
-const FAST: Readonly<Record<PatchFormat, number>> = { xdelta: 1.03, 'oci-delta': 1.11 };
-
-export function sizeAtDefault(bytes: number, format: PatchFormat, effort: Effort): number {
-  return effort === 'fast' ? Math.round(bytes / FAST[format]) : bytes;
 }
 
 /** How well a way to choose a source does. */

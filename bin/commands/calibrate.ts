@@ -12,14 +12,18 @@ export const calibrateCommand: Command = {
   async run(args, signal) {
     operandCount(args, 0, 0, USAGE);
     await withContext(args, signal, async ({ store }) => {
-      const { calibrations, pairs } = await calibrate(store, signal);
-      const rows = Object.entries(calibrations).map(([format, one]) => [
+      const formats = await calibrate(store, signal);
+      const rows = formats.map(({ format, calibration, pairs, known }) => [
         format,
-        one.changed.toFixed(2),
-        one.new.toFixed(2),
+        calibration.changed.toFixed(2),
+        calibration.new.toFixed(2),
+        pairs === known ? String(pairs) : `${pairs} of ${known}`,
       ]);
-      const table = formatTable([['FORMAT', 'CHANGED', 'NEW'], ...rows], 1);
-      printResult(args, { pairs, calibrations }, `${table}\nfrom ${pairs} patches`);
+      const calibrations = Object.fromEntries(formats.map((one) => [one.format, one.calibration]));
+      const pairs = formats.reduce((sum, one) => sum + one.pairs, 0);
+      const known = formats.reduce((sum, one) => sum + one.known, 0);
+      const table = formatTable([['FORMAT', 'CHANGED', 'NEW', 'FROM PATCHES'], ...rows], 1);
+      printResult(args, { pairs, known, calibrations }, table);
     });
   },
 };

@@ -1,4 +1,5 @@
 import { asRecord, parseDocument } from '../oci/descriptor.ts';
+import type { Effort } from '../delta/alignment.ts';
 import { PanamaxError } from '../errors.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import { UNCALIBRATED, type Calibration, type Calibrations, type Prediction } from './prediction.ts';
@@ -6,8 +7,19 @@ import { UNCALIBRATED, type Calibration, type Calibrations, type Prediction } fr
 /** A prediction without calibration, and the patch that came of it. */
 export interface Encoded {
   readonly reasons: Prediction['reasons'];
-  /** In bytes. */
+  /** In bytes; with effort `default`. */
   readonly actual: number;
+}
+
+/** Bytes of a patch over those of one with effort `default`, where much is new (docs/delta.md). */
+const OF_EFFORT: Readonly<Record<PatchFormat, Readonly<Record<Effort, number>>>> = {
+  xdelta: { fast: 1.03, default: 1, best: 0.95 },
+  'oci-delta': { fast: 1.11, default: 1, best: 0.98 },
+};
+
+/** What a patch would weigh with effort `default`, which predictions are of; in bytes. */
+export function sizeAtDefault(size: number, format: PatchFormat, effort: Effort): number {
+  return Math.round(size / OF_EFFORT[format][effort]);
 }
 
 /** Factors stay within this of 1, either way. */
@@ -15,6 +27,8 @@ const MOST = 3;
 /** Says as much as so many patches that the costs are right as they are: one alone moves them little. */
 const PRIOR = 1;
 const STEPS = 24;
+/** A patch that is farther from its prediction counts as this far: its descriptor may be wrong. */
+const FARTHEST = Math.log(MOST ** 2);
 
 /** The factors that bring predictions nearest to what was encoded, by least squares of logarithms. */
 export function calibrationOf(encoded: readonly Encoded[]): Calibration {
@@ -35,7 +49,7 @@ function errorOf(encoded: readonly Encoded[], calibration: Calibration): number 
   let error = PRIOR * (Math.log(calibration.changed) ** 2 + Math.log(calibration.new) ** 2);
   for (const { reasons, actual } of encoded) {
     const size = reasons.fixed + reasons.changed * calibration.changed + reasons.new * calibration.new;
-    error += Math.log(size / actual) ** 2;
+    error += Math.min(Math.abs(Math.log(size / actual)), FARTHEST) ** 2;
   }
   return error;
 }
