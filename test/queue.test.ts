@@ -7,6 +7,7 @@ import { beforeEach, describe, test, type TestContext } from 'node:test';
 import { createForest } from '../lib/pairing/forest.ts';
 import { connectProducer, connectWorker } from '../lib/queue/connection.ts';
 import { redisForest } from '../lib/queue/forest.ts';
+import { QUEUES } from '../lib/queue/names.ts';
 import { openQueues } from '../lib/queue/queues.ts';
 import { startQueueWorker, type JobAttempt, type Verdict } from '../lib/queue/worker.ts';
 import { EXIT_CODES } from '../lib/errors.ts';
@@ -20,6 +21,7 @@ import { parseInventory } from '../producers/inventory.ts';
 import { listImages } from '../workers/sketch.ts';
 import { makeReleases, objectsOf, RELEASES, runBackfill } from './support/backfill.ts';
 import { fileScope } from './support/scope.ts';
+import { snapshot } from './support/directory.ts';
 import { blobPath, writeLayout } from './support/layout.ts';
 import { panamax, panamaxFails, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
 import { missing } from './support/programs.ts';
@@ -305,8 +307,56 @@ describe('a run on the queue', { skip }, () => {
   });
 });
 
+/** Says no word of it in the store. */
+async function giveUpButA3({ data }: JobAttempt): Promise<Verdict> {
+  return (data as { reference: string }).reference.endsWith('a3')
+    ? { kind: 'over' }
+    : { kind: 'failed', message: 'limit: too much', final: true };
+}
+
 describe('failures', { skip }, () => {
   beforeEach(() => redis.wipe());
+
+  test('jobs that say nothing sensible fail for good, and leave nothing', async (t) => {
+    const { directory, store } = await setUp(t, ['a1']);
+    const connection = await connectProducer(redis.url, store);
+    const queues = openQueues(connection);
+    const item = '0'.repeat(32);
+    const manifest = `sha256:${'0'.repeat(64)}`;
+    const target = { manifest, reference: 'a' };
+    const bad = {
+      run: [{}, { run: '../../etc', name: 'a' }, { run: 'run', name: '../a' }],
+      signature: [{}, [], { run: '../../etc', item, reference: 'a' }, { run: 'run', item, reference: 7 }],
+      pairing: [
+        { run: 'run', item, target: { ...target, manifest: '../..' }, scope: '0'.repeat(16) },
+        { run: 'run', item, target, scope: '../../x' },
+        { run: 'run', item },
+      ],
+      delta: [{ run: 'run', item: '../../../x' }, { run: 'run' }, { item }],
+    } as const;
+    const worker = await startLocalWorker(t, { redis: redis.url, store, directory });
+    try {
+      for (const queue of QUEUES) {
+        await queues.add(
+          queue,
+          bad[queue].map((data, i) => ({ id: `bad.${i}`, data })),
+        );
+        await until(
+          async () => (await queues.counts())[queue],
+          ({ failed }) => failed === bad[queue].length,
+        );
+        for (const i of bad[queue].keys()) {
+          const reason = await queues.failureOf(queue, `bad.${i}`);
+          assert.match(reason!, new RegExp(`^bad-input: .* in job bad.${i} of queue ${queue}`));
+        }
+      }
+    } finally {
+      await queues.close();
+      connection.redis.disconnect();
+    }
+    await worker.stop();
+    assert.deepEqual(await snapshot(join(directory, 'store')), {});
+  });
 
   test('what the queue gave up is told, and can be tried again', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);
@@ -314,12 +364,8 @@ describe('failures', { skip }, () => {
     await put(plan, store);
     // a worker that leaves no outcome, as one that is killed again and again
     const connection = connectWorker(redis.url, store, () => {});
-    const giveUp = async ({ data }: JobAttempt): Promise<Verdict> =>
-      (data as { reference: string }).reference.endsWith('a3')
-        ? { kind: 'over' }
-        : { kind: 'failed', message: 'limit: too much', final: true };
     const options = { concurrency: 1, locks: QUICK.locks, onError() {} };
-    const worker = startQueueWorker('signature', connection, giveUp, options);
+    const worker = startQueueWorker('signature', connection, giveUpButA3, options);
     await until(
       async () => (await put(plan, store, { dryRun: true })).stages.signature,
       ({ queued }) => queued === 0,
@@ -335,7 +381,7 @@ describe('failures', { skip }, () => {
     const { failures } = await (await createStatusReader(store, 'run'))();
     assert.deepEqual(
       failures.map(({ error }) => error),
-      Array(2).fill({ kind: 'limit', message: 'too much' }),
+      [1, 2].map(() => ({ kind: 'limit', message: 'too much' })),
     );
     assert.deepEqual(await told({ dryRun: true, retryFailed: true }), { ...tally, added: 2, queued: 1 });
     assert.deepEqual(await told({ retryFailed: true }), { ...tally, added: 2, queued: 1 });
@@ -348,9 +394,8 @@ describe('failures', { skip }, () => {
     const plan = planOf(directory, ['a1', 'a2']);
     await put(plan, store);
     const connection = connectWorker(redis.url, store, () => {});
-    const giveUp = async () => ({ kind: 'failed', message: 'io: gone', final: true }) as const;
     const options = { concurrency: 1, locks: QUICK.locks, onError() {} };
-    const worker = startQueueWorker('signature', connection, giveUp, options);
+    const worker = startQueueWorker('signature', connection, giveUpButA3, options);
     await until(
       async () => (await put(plan, store, { dryRun: true })).stages.signature,
       ({ failed }) => failed === 2,

@@ -1,5 +1,5 @@
 import { toPanamaxError, type ErrorKind } from '../lib/errors.ts';
-import { jobId } from '../lib/queue/names.ts';
+import { jobId, RUN_QUEUE, type QueueName } from '../lib/queue/names.ts';
 import type { Leases } from '../lib/queue/lease.ts';
 import type { Queues } from '../lib/queue/queues.ts';
 import type { JobAttempt, JobHandler, Verdict } from '../lib/queue/worker.ts';
@@ -11,6 +11,7 @@ import type { Store } from '../lib/store/store.ts';
 import type { Sign } from '../lib/trust/key.ts';
 import { coordinate } from './coordinator.ts';
 import { FLOW, subjectOf, type ItemJob, type StageHandlers } from './flow.ts';
+import { parseItemJob, parseRunJob, type RunJob } from './jobs.ts';
 import { addCoordinator, addJobs, writeFailure } from './schedule.ts';
 
 /** What an attempt at an item came to; for logs and metrics. */
@@ -74,7 +75,12 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
   ) => ReturnType<StageHandlers[Stage]>;
 
   return async (attempt) => {
-    const job = attempt.data as ItemJob;
+    let job: ItemJob;
+    try {
+      job = parseItemJob(stage, attempt.data, jobName(stage, attempt));
+    } catch (error) {
+      return malformed(error, context.log);
+    }
     const { run, item } = job;
     const log = logWith(context.log, { run, stage, job: item });
     const started = performance.now();
@@ -130,7 +136,13 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
 export function runDispatcher(context: DispatchContext): JobHandler {
   const { store, queues } = context;
   return async (attempt): Promise<Verdict> => {
-    const { run, name } = attempt.data as { run: string; name: string };
+    let job: RunJob;
+    try {
+      job = parseRunJob(attempt.data, jobName(RUN_QUEUE, attempt));
+    } catch (error) {
+      return malformed(error, context.log);
+    }
+    const { run, name } = job;
     const log = logWith(context.log, { run, stage: 'run', job: name });
     try {
       const led = await withLease(jobId(run), attempt, context, () =>
@@ -148,6 +160,15 @@ export function runDispatcher(context: DispatchContext): JobHandler {
       return { kind: 'failed', message: writeFailure({ kind, message }), final: PERMANENT.has(kind) };
     }
   };
+}
+
+const jobName = (queue: QueueName, { id }: JobAttempt) => `job ${id} of queue ${queue}`;
+
+/** It belongs to no run that could be told of it. */
+function malformed(error: unknown, log: Log): Verdict {
+  const { kind, message } = toPanamaxError(error);
+  log.warn({ kind, error: message }, 'job failed');
+  return { kind: 'failed', message: writeFailure({ kind, message }), final: true };
 }
 
 function signing({ sign }: DispatchContext): { readonly sign?: Sign } {
