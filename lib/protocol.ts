@@ -10,17 +10,19 @@ const HANDSHAKE = /^(EPROTO|ERR_SSL|ERR_TLS)/;
 /**
  * What is wrong with how a server is spoken to, where that is why a request has failed: TLS to one that has none, or a
  * certificate that is not trusted. Nothing of it gets better by trying again. Undefined for all else.
+ *
+ * @param plain what to do where the server is meant to be spoken to in plain HTTP
  */
-export function protocolProblem(error: unknown): string | undefined {
+export function protocolProblem(error: unknown, plain = 'http:// rather than https://?'): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code = '', message, cause } = error as NodeJS.ErrnoException;
   if (CERTIFICATE.test(code)) return `${message.split(NODES_ADVICE)[0]}; ${ADVICE}`;
   if (/wrong version number|packet length too long/.test(message)) {
-    return 'the server speaks no TLS (wrong version number): http:// rather than https://?';
+    return `the server speaks no TLS (wrong version number): ${plain}`;
   }
   if (HANDSHAKE.test(code)) return `TLS failed: ${message}`;
   // fetch keeps it inside
-  return protocolProblem(cause);
+  return protocolProblem(cause, plain);
 }
 
 /**

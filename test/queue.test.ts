@@ -1,7 +1,7 @@
 /** Runs on a real queue: what they publish, what enqueueing again does, what failures leave. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, test, type TestContext } from 'node:test';
 import { createForest } from '../lib/pairing/forest.ts';
@@ -21,7 +21,6 @@ import { parseInventory } from '../producers/inventory.ts';
 import { listImages } from '../workers/sketch.ts';
 import { makeReleases, objectsOf, RELEASES, runBackfill } from './support/backfill.ts';
 import { fileScope } from './support/scope.ts';
-import { snapshot } from './support/directory.ts';
 import { blobPath, writeLayout } from './support/layout.ts';
 import { panamax, panamaxFails, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
 import { missing } from './support/programs.ts';
@@ -355,7 +354,9 @@ describe('failures', { skip }, () => {
       connection.redis.disconnect();
     }
     await worker.stop();
-    assert.deepEqual(await snapshot(join(directory, 'store')), {});
+    // where the store writes what is not there yet
+    assert.deepEqual(await readdir(join(directory, 'store')), ['.tmp']);
+    assert.deepEqual(await readdir(join(directory, 'store', '.tmp')), []);
   });
 
   test('what the queue gave up is told, and can be tried again', async (t) => {
@@ -485,7 +486,10 @@ describe('failures', { skip }, () => {
         failures.map(({ what, error }) => [what, error.kind]),
         [[reference, 'io']],
       );
-      assert.match(failures[0]!.error.message, new RegExp(`speaks no TLS .*: in .*127.0.0.1:${port}/app`));
+      assert.match(
+        failures[0]!.error.message,
+        new RegExp(`speaks no TLS .*: --insecure-registry .*: in .*127.0.0.1:${port}/app`),
+      );
       assert.equal(stages.signature.done, 1);
       assert.equal(worker.events.filter(({ status }) => status === 'retried').length, 0);
     },
@@ -541,6 +545,24 @@ describe('by the commands', { skip }, () => {
       (await panamax('status', '--store', join(directory, 'store'))).stdout,
       /^RUN +STATE +SINCE +PAIRS +FAILED +SAVED\none +over +20\S+Z +3 +0 +\d.* kB\n$/,
     );
+  });
+
+  test('status --watch says what has changed, and nothing twice', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2']);
+    await put(planOf(directory, ['a1', 'a2']), store);
+    const child = startPanamax(['status', 'run', '--watch', '--store', join(directory, 'store')]);
+    let stdout = '';
+    child.stdout.on('data', (data) => (stdout += String(data)));
+    child.stderr.resume();
+    const closed = once(child, 'close');
+    await once(child.stdout, 'data');
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    await closed;
+    assert.equal(child.exitCode, 0);
+    const tables = stdout.split(/^(?=run )/m);
+    assert.match(tables[0]!, /^signature +2 +0 /m);
+    assert.match(tables.at(-1)!, /^run run: over since /);
+    assert.equal(new Set(tables).size, tables.length, stdout);
   });
 
   test('waiting for failures fails and lists them', async (t) => {

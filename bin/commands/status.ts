@@ -37,8 +37,15 @@ export const statusCommand: Command = {
       return;
     }
     const read = await createStatusReader(store, checkRunId(run));
-    let status = await read();
-    printResult(args, status, formatStatus(status));
+    let printed = '';
+    const show = async () => {
+      const status = await read();
+      const text = args.flag('json') ? JSON.stringify(status) : formatStatus(status);
+      if (text !== printed) printResult(args, status, text);
+      printed = text;
+      return status;
+    };
+    let status = await show();
     if (!args.flag('watch')) return;
     const pace = createPace();
     while (status.finished === undefined) {
@@ -47,8 +54,7 @@ export const statusCommand: Command = {
         undefined,
         { signal },
       );
-      status = await read();
-      printResult(args, status, formatStatus(status));
+      status = await show();
     }
     refuseFailures(status);
   },

@@ -68,13 +68,15 @@ export function isTransient(error: unknown): boolean {
   return !/^(ERR_INVALID|ENOTFOUND)/.test(code) && protocolProblem(error) === undefined;
 }
 
+const PLAIN = '--insecure-registry HOST[:PORT] names those that are spoken to in plain HTTP';
+
 export function registryError(error: unknown, where: string): PanamaxError {
   if (error instanceof RefusalError) {
     const kind = error.status === 404 ? 'not-found' : 'io';
     const isFinal = !isTransient(error) && { isFinal: true as const };
     return new PanamaxError(kind, `the registry refuses: ${error.message}`, { where, ...isFinal });
   }
-  const problem = protocolProblem(error);
+  const problem = protocolProblem(error, PLAIN);
   if (problem)
     return new PanamaxError('io', `registry: ${problem}`, { where, isFinal: true }, { cause: error });
   const known = toPanamaxError(error, where);
