@@ -6,8 +6,10 @@ import type { Alignments, Effort, LayerStream } from './alignment.ts';
 import { findCounterparts, isUsable, type Counterparts } from './match/counterpart.ts';
 import { clipped, Draft, tidied } from './match/draft.ts';
 import { joined, listLayers, type Listing, type ListTask } from './match/listing.ts';
+import { completed, findMoved, openRanges } from './match/moved.ts';
+import { sampleRanges, SPACING, type Range, type Samples } from './match/samples.ts';
 import { findSimilar } from './match/sketch.ts';
-import { alignPairs, sizeOf, windowsOf, type AlignTask, type StretchPair } from './match/stretch.ts';
+import { alignPairs, targetSize, windowsOf, type AlignTask, type StretchPair } from './match/stretch.ts';
 import type { MatchTask } from './match/thread.ts';
 
 export interface MatchOptions {
@@ -48,14 +50,46 @@ export async function matchStreams(
 ): Promise<Alignments> {
   const [from, to] = await listStreams([source, target], options);
   const counterparts = findCounterparts(from, to, options.usable);
-  const draft = new Draft();
-  const stretches = [
-    ...pairPieces(from, to, counterparts, draft),
-    ...pairStrangers(source, target, from, to, counterparts, options),
-  ];
-  for (const found of await alignStretches(source, target, stretches, options)) draft.append(found);
-  const items = tidied(draft.items());
-  return options.usable ? clipped(items, options.usable) : items;
+  const sourceFd = openSync(source.path, 'r');
+  const targetFd = openSync(target.path, 'r');
+  try {
+    let sampled: Samples | undefined;
+    const samples = () => (sampled ??= sampleRanges(sourceFd, bodiesOf(from, options.usable)));
+    const draft = new Draft();
+    const stretches = [
+      ...pairPieces(from, to, counterparts, draft),
+      ...pairStrangers(from, { ...to, fd: targetFd }, counterparts, samples),
+    ];
+    for (const found of await alignStretches(source, target, stretches, options)) draft.append(found);
+    let items = tidied(draft.items());
+    const open = openRanges(items, sizeOf(to), sizeOf(from));
+    if (open.length > 0) {
+      const moved = findMoved(targetFd, open, samples(), sizeOf(from));
+      items = completed(items, await alignStretches(source, target, moved, options));
+    }
+    return options.usable ? clipped(items, options.usable) : items;
+  } finally {
+    closeSync(sourceFd);
+    closeSync(targetFd);
+  }
+}
+
+function sizeOf({ start, count }: Listing): number {
+  return start[count]!;
+}
+
+/** Shorter bodies have hardly a sample. */
+const MIN_SAMPLED = 2 * SPACING;
+
+/** The bodies of the source that may be copied from, as ranges. */
+function* bodiesOf(
+  { start, body, count }: Listing,
+  usable: Float64Array | undefined,
+): Generator<Range, void> {
+  for (let i = 0; i < count; i++) {
+    if (start[i + 1]! - body[i]! >= MIN_SAMPLED && isUsable(usable, body[i]!))
+      yield [body[i]!, start[i + 1]!];
+  }
 }
 
 /** Enters heads and identical bodies into the draft; yields bodies that have to be compared. */
@@ -84,31 +118,19 @@ function* pairPieces(
 
 /** What has no counterpart by name or content, with the stretch of the source that is most like it. */
 function* pairStrangers(
-  source: LayerStream,
-  target: LayerStream,
   from: Listing,
-  to: Listing,
+  to: Listing & { readonly fd: number },
   { piece }: Counterparts,
-  { usable }: MatchOptions,
+  samples: () => Samples,
 ): Generator<StretchPair, void> {
   const wanted = [...piece.keys()].filter((i) => piece[i]! < 0);
-  const sourceFd = openSync(source.path, 'r');
-  const targetFd = openSync(target.path, 'r');
-  try {
-    const similar = findSimilar({ ...from, fd: sourceFd }, { ...to, fd: targetFd }, wanted, (i) =>
-      isUsable(usable, from.body[i]!),
-    );
-    for (const [i, { start, end }] of similar) {
-      yield {
-        source: { start: Math.floor(start), end: Math.floor(end) },
-        target: { start: to.body[i]!, end: to.start[i + 1]! },
-        // only the best matches are worth looking for
-        effort: 'fast',
-      };
-    }
-  } finally {
-    closeSync(sourceFd);
-    closeSync(targetFd);
+  for (const [i, { start, end }] of findSimilar(from, to, wanted, samples)) {
+    yield {
+      source: { start: Math.floor(start), end: Math.floor(end) },
+      target: { start: to.body[i]!, end: to.start[i + 1]! },
+      // only the best matches are worth looking for
+      effort: 'fast',
+    };
   }
 }
 
@@ -148,8 +170,8 @@ async function alignStretches(
   stretches: readonly StretchPair[],
   { effort = 'default', signal }: MatchOptions,
 ): Promise<Alignments[]> {
-  const pairs = stretches.flatMap(windowsOf).toSorted((a, b) => sizeOf(b) - sizeOf(a));
-  const total = pairs.reduce((sum, pair) => sum + sizeOf(pair), 0);
+  const pairs = stretches.flatMap(windowsOf).toSorted((a, b) => targetSize(b) - targetSize(a));
+  const total = pairs.reduce((sum, pair) => sum + targetSize(pair), 0);
   const task: AlignTask = { source: source.path, target: target.path, pairs, next: newTicket(), effort };
   return inThreads('match/alignthread', task, alignPairs, total, signal);
 }

@@ -34,7 +34,7 @@ export interface AlignTask {
  */
 const MAX_ALIGNED = 24 * 1024 ** 2;
 
-export function sizeOf({ target }: StretchPair): number {
+export function targetSize({ target }: StretchPair): number {
   return target.end - target.start;
 }
 
