@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { EFFORTS } from '../lib/delta/alignment.ts';
+import { EFFORTS, type Alignments } from '../lib/delta/alignment.ts';
 import { matchStreams } from '../lib/delta/match.ts';
 import { alignBuffers } from '../lib/delta/match/align.ts';
 import {
@@ -21,7 +21,7 @@ import { writeTar } from './support/tar.ts';
 const random = createRandom(7);
 
 /** Bytes of the target that alignments make equal to the source. */
-function equalBytes(source: Uint8Array, target: Uint8Array, items: ReturnType<typeof alignBuffers>): number {
+function equalBytes(source: Uint8Array, target: Uint8Array, items: Alignments): number {
   let equal = 0;
   let end = 0;
   for (let i = 0; i < items.count; i++) {
@@ -170,4 +170,54 @@ test('where diffIDs tell which layers both images have, the alignments are the s
   assert.deepEqual(found, await matchStreams(unnamed(source), unnamed(target)));
   const covered = found.length.reduce((sum, length, i) => sum + (found.exact[i] ? length : 0), 0);
   assert.ok(covered >= a.length + b.length + d.length - 1024);
+});
+
+describe('content is found wherever it went', () => {
+  const [a, b] = [random.bytes(700_000), random.bytes(900_000)];
+  const large = random.bytes(32_000_000);
+  type Files = Readonly<Record<string, Uint8Array>>;
+  const cases: Readonly<Record<string, readonly [source: Files, target: Files]>> = {
+    'to the file of another, which came here': [
+      { a, b },
+      { a: Buffer.concat([b, a.subarray(0, 1)]), b: a },
+    ],
+    'to one file with others': [{ a, b }, { bundle: Buffer.concat([b, random.bytes(99), a]) }],
+    'into the middle of a file that stayed': [
+      { a, b },
+      { a: Buffer.concat([a.subarray(0, 300_000), b.subarray(500_000), a.subarray(600_000)]) },
+    ],
+    'to many small files': [
+      { b },
+      Object.fromEntries(
+        Array.from({ length: 100 }, (_, i) => [`part${i}`, b.subarray(9000 * i, 9000 * i + 7000)]),
+      ),
+    ],
+    'to the other end of a large file': [
+      { large },
+      { large: Buffer.concat([large.subarray(9_000_000), large.subarray(0, 9_000_000)]) },
+    ],
+    'with single bytes changed': [
+      { a, b },
+      { bundle: Buffer.concat([b, a]).map((byte, i) => (i % 5000 === 0 ? byte ^ 1 : byte)) },
+    ],
+  };
+  for (const [name, sides] of Object.entries(cases)) {
+    test(name, async (t) => {
+      const directory = await temporaryDirectory(t);
+      const [source, target] = sides.map((files) =>
+        writeTar(Object.entries(files).map(([path, content]) => ({ path, content }))),
+      ) as [Buffer, Buffer];
+      const streams = await Promise.all(
+        [source, target].map(async (bytes, i) => {
+          const path = join(directory, String(i));
+          await writeFile(path, bytes);
+          return { path, layerSizes: [bytes.length] };
+        }),
+      );
+      const items = await matchStreams(streams[0]!, streams[1]!);
+      const content = Object.values(sides[1]).reduce((sum, { length }) => sum + length, 0);
+      // where a stretch begins and ends some hundred bytes may be left
+      assert.ok(equalBytes(source, target, items) > 0.97 * content);
+    });
+  }
 });
