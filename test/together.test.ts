@@ -121,6 +121,37 @@ test('ranked, planned, made, applied at a site, and by xdelta3', async (t) => {
   assert.equal(pairs, 1);
 });
 
+test('a base image completes the best of many releases, however many rank before it', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const path = (name: string) => join(directory, name);
+  const releases = Array.from({ length: 10 }, (_, i) => `r${i}`);
+  for (const [i, name] of releases.entries()) {
+    await writeLayout(path(name), [layer(1, 10 + i, 0), layer(3, 1, 1)]);
+  }
+  await writeLayout(path('base'), [layer(2, 1, 1)]);
+  await writeLayout(path('target'), [layer(2, 2, 1), layer(1, 2, 0)]);
+  const sources = [...releases, 'base'].map(path);
+  const { candidates } = await panamaxJson<{
+    readonly candidates: readonly { readonly reference: string; readonly predictedPatchSize: number }[];
+  }>(
+    'rank',
+    path('target'),
+    '--together',
+    '--sources',
+    ...sources,
+    '--store',
+    path('store'),
+    '--scratch',
+    path('scratch'),
+  );
+  const [best, next] = candidates;
+  assert.equal(basename(candidates.at(-1)!.reference), 'base');
+  const parts = best!.reference.split(' + ').map((reference) => basename(reference));
+  assert.equal(parts.length, 2);
+  assert.equal(parts[1], 'base');
+  assert.ok(best!.predictedPatchSize < 0.5 * next!.predictedPatchSize);
+});
+
 describe('on the queue', { skip }, () => {
   test('sites of an inventory have their images together', async (t) => {
     const { directory, path } = await makeImages(t);

@@ -1,37 +1,50 @@
 import type { Digest } from '../lib/oci/descriptor.ts';
-import type { Calibrations } from '../lib/pairing/prediction.ts';
-import { compareImages, type Candidate } from '../lib/pairing/ranking.ts';
+import { layersOf } from '../lib/pairing/compare.ts';
+import { contentCosts, numberContents, type ContentCosts } from '../lib/pairing/cover.ts';
+import { COSTS, type Calibrations } from '../lib/pairing/prediction.ts';
+import { candidateOf, evidenceOf, type Candidate } from '../lib/pairing/ranking.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import type { Store } from '../lib/store/store.ts';
 import { loadSignature } from './signature.ts';
-
-/** Images that are one source, at most. */
-export const MOST_TOGETHER = 3;
 
 /** Comparisons of one target by the same calibrations, each made once: the rankings of a target share them. */
 export interface Comparisons {
   readonly target: Digest;
   readonly calibrations: Calibrations;
   /** With a source, which may be several images. @throws PanamaxError `not-found`, `bad-input` */
-  compare(source: readonly Digest[]): Promise<Candidate>;
+  compare(source: readonly Digest[]): Promise<Compared>;
 }
+
+export interface Compared {
+  readonly candidate: Candidate;
+  /** Of an `xdelta` patch. */
+  readonly costs: ContentCosts;
+}
+
+/** What is remembered takes so many bytes at most; what was compared first goes first. */
+const MOST_REMEMBERED = 32 * 1024 ** 2;
 
 /** Holds the signatures of the target and of the images of one source at a time. */
 export function createComparisons(store: Store, target: Digest, calibrations: Calibrations): Comparisons {
-  const made = new Map<string, Candidate>();
-  // the last ones: several images as one source are tried with the same first one
-  const loaded = new Map<Digest, Signature>();
-  let wanted: Signature | undefined;
+  const made = new Map<string, Compared>();
+  // several images are tried as one source with the same first ones
+  let kept: readonly Signature[] = [];
+  let wanted: { readonly signature: Signature; readonly numbers: ReadonlyMap<Digest, number> } | undefined;
 
-  async function load(manifest: Digest): Promise<Signature> {
-    const signature = loaded.get(manifest) ?? (await loadSignature(store, manifest));
-    loaded.delete(manifest);
-    loaded.set(manifest, signature);
-    for (const oldest of loaded.keys()) {
-      if (loaded.size <= MOST_TOGETHER) break;
-      loaded.delete(oldest);
+  async function load(source: readonly Digest[]): Promise<Signature[]> {
+    kept = kept.filter(({ image }) => source.includes(image.manifest));
+    const signatures: Signature[] = [];
+    for (const manifest of source) {
+      const one = kept.find(({ image }) => image.manifest === manifest);
+      signatures.push(one ?? (await loadSignature(store, manifest)));
     }
-    return signature;
+    kept = source.length > 1 ? signatures : [];
+    return signatures;
+  }
+
+  async function loadTarget() {
+    const signature = await loadSignature(store, target);
+    return { signature, numbers: numberContents(layersOf(signature)) };
   }
 
   return {
@@ -41,12 +54,19 @@ export function createComparisons(store: Store, target: Digest, calibrations: Ca
       const name = source.join('\n');
       const known = made.get(name);
       if (known) return known;
-      wanted ??= await loadSignature(store, target);
-      const signatures: Signature[] = [];
-      for (const manifest of source) signatures.push(await load(manifest));
-      const candidate = compareImages(wanted, signatures, calibrations);
-      made.set(name, candidate);
-      return candidate;
+      wanted ??= await loadTarget();
+      const signatures = await load(source);
+      const evidence = evidenceOf(wanted.signature, signatures);
+      const compared = {
+        candidate: candidateOf(wanted.signature, signatures, evidence, calibrations),
+        costs: contentCosts(wanted.numbers, evidence.compared, COSTS.xdelta, calibrations.xdelta),
+      };
+      made.set(name, compared);
+      for (const oldest of made.keys()) {
+        if (made.size * compared.costs.byteLength <= MOST_REMEMBERED) break;
+        made.delete(oldest);
+      }
+      return compared;
     },
   };
 }

@@ -13,7 +13,8 @@ import { JOB_MEMORY } from '../lib/run/memory.ts';
 import { keys } from '../lib/store/layout.ts';
 import type { Store } from '../lib/store/store.ts';
 import { loadCalibrations } from './calibration.ts';
-import { createComparisons, MOST_TOGETHER, type Comparisons } from './comparisons.ts';
+import { coveredBytes, lesserCosts, type ContentCosts } from '../lib/pairing/cover.ts';
+import { createComparisons, type Comparisons } from './comparisons.ts';
 import { mostSimilar } from './sketch.ts';
 
 export interface PairingInput {
@@ -27,10 +28,14 @@ export interface PairingInput {
 /** Of more sources than this only those are compared that the similarity index holds for nearest. */
 export const MOST_COMPARED = 64;
 
-/** Images that are tried beside the best, those that rank next. */
-const MOST_TRIED = 8;
+/** Images that are one source, at most. */
+const MOST_TOGETHER = 3;
+/** Images that are tried beside the best: those that are expected to help it most. */
+const MOST_TRIED = 3;
 /** What another image has to bring a prediction down to, at most, to be worth its place in a source. */
 const GAIN = 0.9;
+/** Of that, what an image has to be expected to gain to be tried: headers, and files that each has a part of, are not counted. */
+const CREDIT = 0.5;
 
 /**
  * Ranks the sources for a target and stores the ranking.
@@ -57,7 +62,7 @@ export async function pairingStage(
       : await mostSimilar(context, input.target, sources, MOST_COMPARED);
   for (const manifest of compared) {
     signal.throwIfAborted();
-    candidates.push(await comparisons.compare([manifest]));
+    candidates.push((await comparisons.compare([manifest])).candidate);
   }
   let ranking = rankCandidates(input.target, candidates, calibrations);
   if (input.together) {
@@ -72,7 +77,10 @@ export async function pairingStage(
   return { status: 'done', ...ranking };
 }
 
-/** The best source of several images, if it beats each alone: the best one, and what helps it most again and again. */
+/**
+ * The best source of several images, if it beats each alone: the best one, and what helps it most again and again. Of all
+ * others those are tried that cover most of what it lacks: what ranks next to it often lacks the same.
+ */
 async function findCombined(
   { candidates }: Ranking,
   comparisons: Comparisons,
@@ -81,19 +89,31 @@ async function findCombined(
   let [best] = candidates;
   if (!best) return undefined;
   let parts = [best.source];
+  let { costs } = await comparisons.compare(parts);
   while (parts.length < MOST_TOGETHER) {
-    const others = candidates.filter(({ source }) => !parts.includes(source)).slice(0, MOST_TRIED);
-    let next: { candidate: Candidate; parts: Digest[] } | undefined;
-    for (const { source } of others) {
+    const least = best.predictedPatchSize * (1 - GAIN) * CREDIT;
+    const helpers: { source: Digest; costs: ContentCosts; covered: number }[] = [];
+    for (const { source } of candidates) {
       signal.throwIfAborted();
-      const tried = [...parts, source];
-      const candidate = await comparisons.compare(tried);
-      const least = next ? next.candidate.predictedPatchSize : best.predictedPatchSize * GAIN;
-      if (candidate.predictedPatchSize < least) next = { candidate, parts: tried };
+      if (parts.includes(source)) continue;
+      const other = await comparisons.compare([source]);
+      const covered = coveredBytes(costs, other.costs);
+      if (covered >= least) helpers.push({ source, costs: other.costs, covered });
+    }
+    helpers.sort((a, b) => b.covered - a.covered);
+    let next: { candidate: Candidate; parts: Digest[]; costs: ContentCosts } | undefined;
+    for (const helper of helpers.slice(0, MOST_TRIED)) {
+      signal.throwIfAborted();
+      const tried = [...parts, helper.source];
+      const { candidate } = await comparisons.compare(tried);
+      const most = next ? next.candidate.predictedPatchSize : best.predictedPatchSize * GAIN;
+      if (candidate.predictedPatchSize < most) {
+        next = { candidate, parts: tried, costs: lesserCosts(costs, helper.costs) };
+      }
     }
     if (!next) break;
     best = next.candidate;
-    parts = next.parts;
+    ({ parts, costs } = next);
   }
   return best.images && best;
 }

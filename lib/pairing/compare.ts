@@ -80,6 +80,7 @@ export interface Comparison {
 }
 
 export interface ComparedFile {
+  readonly digest: Digest;
   readonly path: ByteString;
   readonly size: number;
   /** What gzip makes of it, in bytes; estimated. */
@@ -175,9 +176,9 @@ function compareFile(
   source: SourceIndex,
   built: SampleLevels,
 ): ComparedFile {
-  const { size, samples } = content;
+  const { digest, size, samples } = content;
   const counterpart = source.byPath.get(path) ?? closest(source.byName.get(familyName(path)), size);
-  const known = { path, size, compressed, hasCounterpart: counterpart !== undefined };
+  const known = { digest, path, size, compressed, hasCounterpart: counterpart !== undefined };
   if (samples.length < LEAST_SAMPLES) return known;
   const beside = counterpart === undefined ? 0 : similarityTo(counterpart, content);
   const found = Math.max(beside, containment(content, source.samples, built));

@@ -49,7 +49,7 @@ export interface Ranking {
 }
 
 /** Of the formula, too: rankings of another version are made anew. */
-export const RANKING_VERSION = 6;
+export const RANKING_VERSION = 7;
 
 /** Of a pull, at most, for a patch to be worth its making. */
 const WORTH = 0.95;
@@ -60,10 +60,12 @@ const RECIPE_LAYER = 61;
 const COMPRESSION: Compression = { encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' };
 
 /** What predictions for a target and its source go by. */
-export function evidenceOf(
-  target: Signature,
-  sources: readonly Signature[],
-): { readonly compared: Comparison; readonly sizes: PatchSizes } {
+export interface Evidence {
+  readonly compared: Comparison;
+  readonly sizes: PatchSizes;
+}
+
+export function evidenceOf(target: Signature, sources: readonly Signature[]): Evidence {
   const compared = compareLayers(layersOf(target), indexSource(layersOfAll(sources)));
   // digests of the source would make a noise of some bytes where sources are equally good
   const image = withCompressions(
@@ -83,14 +85,22 @@ export function compareImages(
   calibrations: Calibrations = {},
 ): Candidate {
   const sources = [source].flat();
+  return candidateOf(target, sources, evidenceOf(target, sources), calibrations);
+}
+
+export function candidateOf(
+  target: Signature,
+  sources: readonly Signature[],
+  { compared, sizes }: Evidence,
+  calibrations: Calibrations,
+): Candidate {
   const image = combineRecords(sources.map((one) => one.image));
-  const { compared, sizes } = evidenceOf(target, sources);
   const predictions = {
     xdelta: predict(compared, sizes, COSTS.xdelta, calibrations.xdelta),
     'oci-delta': predict(compared, sizes, COSTS['oci-delta'], calibrations['oci-delta']),
   };
   const { identicalBytes, changedBytes, newBytes, sharedLayerBytes } = compared;
-  const [{ tlsh }, ...others] = sources as [Signature, ...Signature[]];
+  const [{ tlsh }, ...others] = sources as readonly [Signature, ...Signature[]];
   return {
     source: image.manifest,
     ...(others.length > 0 && { images: sources.map((one) => one.image.manifest) }),

@@ -1,0 +1,43 @@
+import type { Digest } from '../oci/descriptor.ts';
+import { isChanged, type Comparison, type LayerView } from './compare.ts';
+import { fileCost, UNCALIBRATED, type Calibration, type Costs } from './prediction.ts';
+
+/** What each content of a target is predicted to cost in a patch from a source, in bytes. */
+export type ContentCosts = Float32Array;
+
+/** The places of a target's contents in `ContentCosts`. */
+export function numberContents(target: readonly LayerView[]): ReadonlyMap<Digest, number> {
+  const numbers = new Map<Digest, number>();
+  for (const { files } of target) {
+    for (const { content } of files) {
+      if (!numbers.has(content.digest)) numbers.set(content.digest, numbers.size);
+    }
+  }
+  return numbers;
+}
+
+export function contentCosts(
+  numbers: ReadonlyMap<Digest, number>,
+  { files }: Comparison,
+  costs: Costs,
+  calibration: Calibration = UNCALIBRATED,
+): ContentCosts {
+  const each = new Float32Array(numbers.size);
+  for (const file of files) {
+    const factor = isChanged(file) ? calibration.changed : calibration.new;
+    each[numbers.get(file.digest)!] = factor * fileCost(file, costs);
+  }
+  return each;
+}
+
+/** What a source takes off a patch when it stands beside another: each content is made from the better one. In bytes. */
+export function coveredBytes(beside: ContentCosts, source: ContentCosts): number {
+  let sum = 0;
+  for (const [i, cost] of beside.entries()) sum += Math.max(0, cost - source[i]!);
+  return sum;
+}
+
+/** The costs from two sources beside each other. */
+export function lesserCosts(a: ContentCosts, b: ContentCosts): ContentCosts {
+  return a.map((cost, i) => Math.min(cost, b[i]!));
+}
