@@ -186,6 +186,18 @@ describe('flattening', () => {
   }
 });
 
+test('files below a directory come where a slash sorts', async () => {
+  const paths = ['a/x', 'a-b', 'a.c/y', 'a0', 'a/-'];
+  const rootfs = createRootfs(DEFAULT_LIMITS);
+  rootfs.beginLayer('layer');
+  const tar = writeTar(paths.map((path) => ({ path })));
+  for (const { entry } of await scan([tar])) rootfs.add(entry);
+  assert.deepEqual(
+    Array.from(rootfs.files(), ({ path }) => path),
+    paths.toSorted(),
+  );
+});
+
 async function apply(layers: TarFixture[][], limits: Partial<Limits> = {}): Promise<RootfsItem<string>[]> {
   const rootfs = createRootfs<string>({ ...DEFAULT_LIMITS, ...limits });
   for (const [i, layer] of layers.entries()) {

@@ -4,9 +4,11 @@ import type { Limits } from '../limits.ts';
 import type { Digest } from '../oci/descriptor.ts';
 import type { Layer } from '../oci/image.ts';
 import { streamSize, type ImageRecord } from '../oci/record.ts';
-import { listRootfsFiles } from '../oci/rootfsfiles.ts';
+import type { RootfsFiles } from '../oci/rootfsfiles.ts';
+import type { RootfsTask } from '../oci/rootfsthread.ts';
 import { verifyStream } from '../oci/writer.ts';
 import type { PatchFormat } from '../store/layout.ts';
+import { runThread, threadModule } from '../thread.ts';
 import type { Effort, LayerStream } from './alignment.ts';
 import { matchInThread } from './match.ts';
 import { encodeOciDelta } from './ocidelta/encode.ts';
@@ -54,7 +56,9 @@ export async function createPatch(task: PatchTask): Promise<PatchFile> {
 
 async function createOciDelta(task: PatchTask): Promise<void> {
   const { source, target, limits, signal } = task;
-  const sourceFiles = await listRootfsFiles(source.stream, limits);
+  const listing: RootfsTask = { stream: source.stream, limits };
+  const module = threadModule('../oci/rootfsthread', import.meta.url);
+  const sourceFiles = await runThread<RootfsTask, RootfsFiles>(module, listing, signal);
   await encodeOciDelta({ ...task, sourceFiles, openBlob: (layer) => target.layers[layer]!.blob() });
   const { record, stream } = source;
   const verifyTask = { path: task.path, source: { record, stream }, sourceFiles, limits };

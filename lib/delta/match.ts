@@ -5,7 +5,7 @@ import { runThread, threadModule } from '../thread.ts';
 import type { Alignments, Effort, LayerStream } from './alignment.ts';
 import { findCounterparts, isUsable, type Counterparts } from './match/counterpart.ts';
 import { clipped, Draft, tidied } from './match/draft.ts';
-import { joined, listLayers, type Listing, type ListTask } from './match/listing.ts';
+import { joined, listLayers, type DigestedListing, type Listing, type ListTask } from './match/listing.ts';
 import { completed, findMoved, openRanges } from './match/moved.ts';
 import { sampleRanges, SPACING, type Range, type Samples } from './match/samples.ts';
 import { findSimilar } from './match/sketch.ts';
@@ -48,8 +48,7 @@ export async function matchStreams(
   target: LayerStream,
   options: MatchOptions = {},
 ): Promise<Alignments> {
-  const [from, to] = await listStreams([source, target], options);
-  const counterparts = findCounterparts(from, to, options.usable);
+  const { from, to, counterparts } = await pairStreams(source, target, options);
   const sourceFd = openSync(source.path, 'r');
   const targetFd = openSync(target.path, 'r');
   try {
@@ -61,7 +60,7 @@ export async function matchStreams(
       ...pairStrangers(from, { ...to, fd: targetFd }, counterparts, samples),
     ];
     for (const found of await alignStretches(source, target, stretches, options)) draft.append(found);
-    let items = tidied(draft.items());
+    let items = tidied(draft);
     const open = openRanges(items, sizeOf(to), sizeOf(from));
     if (open.length > 0) {
       const moved = findMoved(targetFd, open, samples(), sizeOf(from));
@@ -90,6 +89,26 @@ function* bodiesOf(
     if (start[i + 1]! - body[i]! >= MIN_SAMPLED && isUsable(usable, body[i]!))
       yield [body[i]!, start[i + 1]!];
   }
+}
+
+interface PairedStreams {
+  readonly from: Listing;
+  readonly to: Listing;
+  readonly counterparts: Counterparts;
+}
+
+/** What is listed and paired by digests, which are not needed from then on. */
+async function pairStreams(
+  source: LayerStream,
+  target: LayerStream,
+  options: MatchOptions,
+): Promise<PairedStreams> {
+  const [from, to] = await listStreams([source, target], options);
+  return {
+    from: { count: from.count, start: from.start, body: from.body },
+    to: { count: to.count, start: to.start, body: to.body },
+    counterparts: findCounterparts(from, to, options.usable),
+  };
 }
 
 /** Enters heads and identical bodies into the draft; yields bodies that have to be compared. */
@@ -123,7 +142,8 @@ function* pairStrangers(
   { piece }: Counterparts,
   samples: () => Samples,
 ): Generator<StretchPair, void> {
-  const wanted = [...piece.keys()].filter((i) => piece[i]! < 0);
+  const wanted: number[] = [];
+  for (const [i, counterpart] of piece.entries()) if (counterpart < 0) wanted.push(i);
   for (const [i, { start, end }] of findSimilar(from, to, wanted, samples)) {
     yield {
       source: { start: Math.floor(start), end: Math.floor(end) },
@@ -138,7 +158,7 @@ function* pairStrangers(
 async function listStreams(
   streams: readonly [LayerStream, LayerStream],
   { signal }: MatchOptions,
-): Promise<[Listing, Listing]> {
+): Promise<[DigestedListing, DigestedListing]> {
   const layers = new Map<string, TarRange>();
   const names = streams.map((stream, side) => {
     let end = 0;
@@ -153,11 +173,14 @@ async function listStreams(
   const order = [...layers].toSorted(([, a], [, b]) => b.end - b.start - (a.end - a.start));
   const task: ListTask = { layers: order.map(([, layer]) => layer), next: newTicket() };
   const size = task.layers.reduce((sum, { start, end }) => sum + end - start, 0);
-  const listings = new Map<string, Listing>();
+  const listings = new Map<string, DigestedListing>();
   for (const part of await inThreads('match/listthread', task, listLayers, size, signal)) {
     for (const [i, listing] of part) listings.set(order[i]![0], listing);
   }
-  return names.map((names) => joined(names.map((name) => listings.get(name)!))) as [Listing, Listing];
+  return names.map((names) => joined(names.map((name) => listings.get(name)!))) as [
+    DigestedListing,
+    DigestedListing,
+  ];
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Trees of files in one form: flattened from layers by panamax, or read from disk where an engine unpacked them. */
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync, readlinkSync, type BigIntStats } from 'node:fs';
@@ -40,10 +41,12 @@ export function treeOf(layers: readonly (readonly Scanned[])[]): TreeItem[] {
     }
   }
   const inodes = new Map<unknown, ByteString>();
-  return rootfs
-    .nodes()
-    .filter(({ path }) => path !== '')
-    .map((item) => describeNode(item, inodes));
+  const items = rootfs.nodes();
+  assert.deepEqual(
+    [...rootfs.files()],
+    items.filter(({ node }) => node.type === 'file'),
+  );
+  return items.filter(({ path }) => path !== '').map((item) => describeNode(item, inodes));
 }
 
 function describeNode({ path, node }: RootfsItem<string>, inodes: Map<unknown, ByteString>): TreeItem {

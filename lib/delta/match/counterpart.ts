@@ -1,6 +1,6 @@
 import { firstEndingAfter } from './draft.ts';
 import { groupByDigest, sameDigest, type Groups } from './groups.ts';
-import type { Listing } from './listing.ts';
+import type { DigestedListing, Listing } from './listing.ts';
 
 /** For each piece of the target the piece of the source that it most likely comes from. */
 export interface Counterparts {
@@ -16,7 +16,11 @@ export interface Counterparts {
  * Pairs pieces: an identical body first (best the one that goes on where the piece before came from, so
  * that runs stay whole, then one at the same path), then the same path, then the same name.
  */
-export function findCounterparts(source: Listing, target: Listing, usable?: Float64Array): Counterparts {
+export function findCounterparts(
+  source: DigestedListing,
+  target: DigestedListing,
+  usable?: Float64Array,
+): Counterparts {
   const allowed = (i: number) => isUsable(usable, source.body[i]!);
   const byDigest = groupByDigest(source.bodyDigest, allowed);
   const byPath = groupByDigest(source.pathDigest, allowed);

@@ -9,7 +9,7 @@ import { DIGEST_WORDS } from './groups.ts';
 /**
  * A layer, or a stream of them, cut into pieces that tile it: one for each tar entry, and one for what stands behind
  * the last entry of a layer. A piece is a head (header blocks) followed by a body (stored content and padding).
- * In columns, which threads share: 80 bytes for each piece.
+ * In columns, which threads share: 16 bytes for each piece.
  */
 export interface Listing {
   readonly count: number;
@@ -17,6 +17,10 @@ export interface Listing {
   readonly start: Float64Array;
   /** Where the body of piece i starts; it ends where the next piece starts. */
   readonly body: Float64Array;
+}
+
+/** A listing as it is made, with what pieces are told by: 64 more bytes for each. */
+export interface DigestedListing extends Listing {
   /** Digests (sha256, as far as `DIGEST_WORDS` goes) of heads and bodies. */
   readonly headDigest: Int32Array;
   readonly bodyDigest: Int32Array;
@@ -32,15 +36,15 @@ export interface ListTask {
 }
 
 /** Lists layers, one after the other, as long as there are some that nobody has taken; by their indices. */
-export async function listLayers({ layers, next }: ListTask): Promise<Map<number, Listing>> {
-  const listings = new Map<number, Listing>();
+export async function listLayers({ layers, next }: ListTask): Promise<Map<number, DigestedListing>> {
+  const listings = new Map<number, DigestedListing>();
   for (let i = Atomics.add(next, 0, 1); i < layers.length; i = Atomics.add(next, 0, 1)) {
     listings.set(i, await listLayer(layers[i]!));
   }
   return listings;
 }
 
-async function listLayer(range: TarRange): Promise<Listing> {
+async function listLayer(range: TarRange): Promise<DigestedListing> {
   let listing = createListing(1024, 0);
   let count = 0;
   let at = range.start;
@@ -82,7 +86,7 @@ function familyName(path: string): string {
   return name.replace(/\d+/g, '0');
 }
 
-function createListing(count: number, end: number): Listing {
+function createListing(count: number, end: number): DigestedListing {
   const digests = () => new Int32Array(new SharedArrayBuffer(4 * DIGEST_WORDS * count));
   const start = sharedOffsets(count + 1);
   start[count] = end;
@@ -102,7 +106,7 @@ function sharedOffsets(count: number): Float64Array {
 }
 
 /** With the first pieces only, or with room for more. */
-function resized(listing: Listing, count: number): Listing {
+function resized(listing: DigestedListing, count: number): DigestedListing {
   const wanted = createListing(count, 0);
   const kept = Math.min(count, listing.count);
   wanted.start.set(listing.start.subarray(0, kept + 1));
@@ -114,7 +118,7 @@ function resized(listing: Listing, count: number): Listing {
 const DIGESTS = ['headDigest', 'bodyDigest', 'pathDigest', 'nameDigest'] as const;
 
 /** The listing of a stream, of those of its layers: each as it was listed, wherever its like stands. */
-export function joined(layers: readonly Listing[]): Listing {
+export function joined(layers: readonly DigestedListing[]): DigestedListing {
   const [only] = layers;
   if (only && layers.length === 1 && only.start[0] === 0) return only;
   const count = layers.reduce((sum, layer) => sum + layer.count, 0);
