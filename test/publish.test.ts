@@ -1,7 +1,8 @@
 /** Patches beside their targets in a registry: found, fetched and applied; other tools see them. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -12,17 +13,22 @@ import type { Digest } from '../lib/oci/descriptor.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { parseRegistryName } from '../lib/registry/name.ts';
+import { readNames } from '../lib/registry/names.ts';
 import { readPatches, writeDeltaArchive } from '../lib/registry/patches.ts';
 import { listReferrers } from '../lib/registry/referrers.ts';
 import { openRepository } from '../lib/registry/registry.ts';
 import { registrySettings } from '../lib/registry/settings.ts';
+import { openDirectoryStore } from '../lib/store/directory.ts';
 import type { Published } from '../producers/publish.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { startFront } from './support/front.ts';
-import { panamax, panamaxFails, panamaxJson } from './support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson, startPanamax } from './support/panamax.ts';
 import { missing } from './support/programs.ts';
+import { startRedis } from './support/redis.ts';
 import { startRegistry } from './support/registry.ts';
 import { releaseLayers, writeRelease } from './support/releases.ts';
+import { atEnd } from './support/scope.ts';
+import { finishedRun } from './support/worker.ts';
 
 const run = promisify(execFile);
 
@@ -103,4 +109,58 @@ test('patches beside their target', { skip: missing('docker-registry', 'skopeo')
   }
   assert.deepEqual(await find(layouts[0]!.manifestDigest as Digest), []);
   await panamaxFails('usage', /no image of a registry/, 'publish', file('2'), ...options);
+});
+
+const noQueue = missing('docker-registry', 'skopeo', 'htpasswd', 'redis-server');
+
+test('patches of a run on the queue beside their targets', { skip: noQueue }, async (t) => {
+  const account = { user: 'worker', password: 'of the worker' };
+  const { host } = await startRegistry(t, account);
+  const redis = await startRedis(t);
+  const directory = await temporaryDirectory(t);
+  const file = (name: string) => join(directory, name);
+  const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
+  const creds = ['--dest-creds', `${account.user}:${account.password}`];
+  const name = `docker://${host}/team/app`;
+  const layouts = [];
+  for (const release of [1, 2, 3]) {
+    layouts.push(await writeRelease(file(String(release)), 1, release));
+    await run('skopeo', [...copy, ...creds, `oci:${file(String(release))}`, `${name}:${release}`]);
+  }
+  await panamax('keygen', file('owner'));
+  const auth = Buffer.from(`${account.user}:${account.password}`).toString('base64');
+  await writeFile(file('config.json'), JSON.stringify({ auths: { [host]: { auth } } }));
+  const queue = ['--redis', redis.url, '--store', file('store')];
+  // who enqueues has no account
+  const question = [`${name}:3`, '--sources', `${name}:1`, file('2'), '--top', '2', '--effort', 'fast'];
+  const enqueue = ['enqueue', ...question, '--format', 'both', '--publish', '--run', 'run', ...queue];
+  assert.equal((await panamaxJson<{ run: string }>(...enqueue)).run, 'run');
+  const env = { ...process.env, DOCKER_CONFIG: directory };
+  const scratch = ['--scratch', file('scratch'), '--insecure-registry', host];
+  const args = ['worker', 'all', '-j', '3', '--sign', file('owner.key'), '--log-level', 'warn'];
+  const worker = startPanamax([...args, ...queue, ...scratch], env);
+  worker.stdout.resume();
+  worker.stderr.resume();
+  const closed = once(worker, 'close');
+  atEnd(t, async () => {
+    worker.kill('SIGKILL');
+    await closed;
+  });
+  const { failures } = await finishedRun(await openDirectoryStore(file('store')), 'run');
+  assert.deepEqual(failures, []);
+  const repository = openRepository(parseRegistryName(`${host}/team/app`), {
+    limits: DEFAULT_LIMITS,
+    settings: { ...registrySettings({ REGISTRY_INSECURE: host }), dockerConfig: directory },
+  });
+  const target = layouts[2]!.manifestDigest as Digest;
+  const referrers = await listReferrers(repository, target);
+  const found = await readPatches(repository, target, referrers);
+  const sources = layouts.slice(0, 2).map(({ manifestDigest }) => manifestDigest);
+  assert.deepEqual(
+    found.map(({ format, source }) => `${format} ${source.manifest}`).toSorted(),
+    ['oci-delta', 'xdelta'].flatMap((format) => sources.map((source) => `${format} ${source}`)).toSorted(),
+  );
+  const [record] = await readNames(repository, target, referrers);
+  assert.equal(record!.name, `${host}/team/app:3`);
+  assert.ok(record!.signature && found.every(({ pair }) => pair?.signature));
 });

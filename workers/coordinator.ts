@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toPanamaxError } from '../lib/errors.ts';
+import type { Limits } from '../lib/limits.ts';
 import type { Queues } from '../lib/queue/queues.ts';
 import type { Log } from '../lib/run/context.ts';
 import type { RunPlan } from '../lib/run/plan.ts';
@@ -10,6 +11,7 @@ import { STAGES, type Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/store.ts';
 import type { Sign } from '../lib/trust/key.ts';
 import { publishNames } from './name.ts';
+import { pushNames } from './publication.ts';
 import {
   deltaJobs,
   pairingJobs,
@@ -31,6 +33,7 @@ export interface CoordinatorContext {
   readonly queues: Queues;
   readonly log: Log;
   readonly signal: AbortSignal;
+  readonly limits: Limits;
   readonly sign?: Sign;
 }
 
@@ -47,6 +50,7 @@ export async function coordinate(run: string, context: CoordinatorContext): Prom
       const plan = await loadPlan(store, run);
       const images = await followItems(plan, context);
       await publishNames(plan.targets, images, context);
+      if (plan.publish) await pushNames(plan.targets, images, context);
       await writeReport(plan, images, store);
       log.info({}, 'run is over');
       return;

@@ -146,7 +146,14 @@ export function runDispatcher(context: DispatchContext): JobHandler {
     const log = logWith(context.log, { run, stage: 'run', job: name });
     try {
       const led = await withLease(jobId(run), attempt, context, () =>
-        coordinate(run, { store, queues, log, signal: attempt.signal, ...signing(context) }),
+        coordinate(run, {
+          store,
+          queues,
+          log,
+          signal: attempt.signal,
+          limits: context.limits,
+          ...signing(context),
+        }),
       );
       return led ? { kind: 'over' } : { kind: 'later', delay: LEASE_WAIT };
     } catch (error) {

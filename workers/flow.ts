@@ -16,6 +16,7 @@ import type { Stage } from '../lib/run/stage.ts';
 import { choosePairs } from './choice.ts';
 import { deltaStage } from './delta.ts';
 import { pairingStage } from './pairing.ts';
+import { publishPair } from './publication.ts';
 import { signatureStage } from './signature.ts';
 
 /**
@@ -106,6 +107,13 @@ export const FLOW: StageHandlers = {
       },
       context,
     );
+    if (plan.publish) {
+      await publishPair(
+        target,
+        patches.map(({ descriptor }) => descriptor),
+        context,
+      );
+    }
     return { status, outcome: { patches } };
   },
 };

@@ -21,6 +21,10 @@ export const enqueueCommand: Command = {
       value: 'NAME',
       help: 'names the run; the same name continues it (default: a new one)',
     },
+    publish: {
+      type: 'boolean',
+      help: "put patches beside their targets in registries, too, with the workers' credentials",
+    },
     'retry-failed': { type: 'boolean', help: 'try again what has failed in this run' },
     'dry-run': { type: 'boolean', help: 'tell what would be added' },
     wait: { type: 'boolean', short: 'w', help: 'follow the run to its end; fails if anything did' },
@@ -72,7 +76,8 @@ async function planOf(args: Arguments, signal: AbortSignal): Promise<RunPlan> {
   const started = new Date();
   const name = args.text('run');
   const id = name === undefined ? newRunId(started) : checkRunId(name);
-  return { id, started: started.toISOString(), ...question };
+  const publish = args.flag('publish') && { publish: true as const };
+  return { id, started: started.toISOString(), ...question, ...publish };
 }
 
 function formatEnqueued({ run, stages }: Enqueued, dryRun: boolean): string {

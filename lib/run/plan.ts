@@ -30,6 +30,8 @@ export interface RunPlan {
   readonly effort: Effort;
   /** Whether sources get a patch, too, that are not expected to be worth it. */
   readonly force?: true;
+  /** Whether patches are put beside their targets in registries, too. */
+  readonly publish?: true;
 }
 
 export interface ResidentSet {
@@ -131,6 +133,7 @@ export function parsePlan(bytes: Uint8Array, where: string): RunPlan {
     formats: formats as PatchFormat[],
     effort,
     ...(record['force'] === true ? { force: true } : {}),
+    ...(record['publish'] === true ? { publish: true } : {}),
   };
 }
 
