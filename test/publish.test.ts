@@ -108,6 +108,13 @@ test('patches beside their target', { skip: missing('docker-registry', 'skopeo')
     assert.equal((JSON.parse(stdout) as { subject: { digest: string } }).subject.digest, target);
   }
   assert.deepEqual(await find(layouts[0]!.manifestDigest as Digest), []);
+  await panamaxFails(
+    'not-found',
+    /^panamax publish: nothing to put beside the image: .*app:1\n$/,
+    'publish',
+    `${name}:1`,
+    ...options,
+  );
   await panamaxFails('usage', /no image of a registry/, 'publish', file('2'), ...options);
 });
 

@@ -1,3 +1,4 @@
+import { PanamaxError } from '../../lib/errors.ts';
 import { publish, type Published } from '../../producers/publish.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
@@ -18,11 +19,19 @@ export const publishCommand: Command = {
         published.push(await publish({ reference, ...args.platform }, context));
       }
       printResult(args, published, formatPublished(published));
+      const none = published.filter(({ patches, name }) => patches.length === 0 && !name);
+      if (none.length > 0) {
+        throw new PanamaxError('not-found', 'nothing to put beside the image', {
+          expected: `patches to it, in ${context.store.where}`,
+          found: 'none',
+          where: none.map(({ reference }) => reference).join(', '),
+        });
+      }
     });
   },
 };
 
-export function formatPublished(published: readonly Published[]): string {
+function formatPublished(published: readonly Published[]): string {
   const rows = published.flatMap(({ reference, patches }) =>
     patches.map(({ format, source, size, artifact }) => [
       reference,
@@ -32,5 +41,13 @@ export function formatPublished(published: readonly Published[]): string {
       formatSize(size),
     ]),
   );
-  return formatTable([['TARGET', 'FORMAT', 'SOURCE', 'ARTIFACT', 'PATCH'], ...rows], 4);
+  const lines = published
+    .filter(({ patches }) => patches.length === 0)
+    .map(
+      ({ reference, name }) =>
+        `${reference}: no patches${name ? '; what its tag stands for is beside it' : ''}`,
+    );
+  if (rows.length > 0)
+    lines.unshift(formatTable([['TARGET', 'FORMAT', 'SOURCE', 'ARTIFACT', 'PATCH'], ...rows], 4));
+  return lines.join('\n');
 }
