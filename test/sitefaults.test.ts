@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { EXIT_CODES } from '../lib/errors.ts';
+import type { PullOutcome } from '../lib/site/pull.ts';
 import { snapshot } from './support/directory.ts';
 import type { EngineUser } from './support/engineuser.ts';
 import { panamax, panamaxJson, panamaxWith, startPanamax } from './support/panamax.ts';
@@ -280,10 +281,26 @@ for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
         ...options,
       );
       assert.equal(code, 0, stderr);
-      const { method, reasons } = JSON.parse(stdout) as { method: string; reasons: string[] };
+      const outcome = JSON.parse(stdout) as PullOutcome;
+      const { method, reasons, enginePull, movedBytes, pullBytes } = outcome;
       assert.equal(method, 'pull');
-      assert.match(reasons.join('\n'), /the store knows no .*:2\nthe registry has no patch to this image/);
       assert.ok(await site.hasSecond());
+      assert.match(reasons.join('\n'), /the store knows no .*:2\nthe registry has no patch to this image/);
+      if (transport === 'containerd') {
+        assert.equal(enginePull, undefined);
+        assert.ok(movedBytes >= pullBytes!);
+      } else {
+        assert.equal(enginePull!.most, pullBytes);
+        assert.ok(enginePull!.lacking! > 0 && enginePull!.lacking! <= enginePull!.most);
+        assert.ok(movedBytes < enginePull!.most);
+        await site.forgetSecond();
+        const dryRun = ['--dry-run', '--store', made.store, ...options.slice(0, -1)];
+        const told = await panamaxWith(env, 'pull', `${made.name}:2`, ...dryRun);
+        const size = '[\\d.]+ [kM]?B';
+        const text = `at most ${size}, ${size} in layers that it lacks; ${size} moved before\n`;
+        assert.match(told.stdout, new RegExp(`to be pulled by the engine .*: ${text}`));
+        assert.ok(!(await site.hasSecond()));
+      }
     },
   );
 }

@@ -112,18 +112,31 @@ function formatPlan({ offer, before, size, source, need }: Plan): string {
   return `${patches} of ${formatSize(size)} from ${source}, ${pull}; needs ${disk} and ${formatSize(need.memory)} of memory`;
 }
 
-function formatOutcome(
-  args: Arguments,
-  { method, target, patch, keepsManifest, movedBytes, pullBytes, reasons }: PullOutcome,
-): string {
+function formatOutcome(args: Arguments, outcome: PullOutcome): string {
+  const { method, target, patch, keepsManifest, movedBytes, pullBytes, reasons } = outcome;
   const [name] = args.operands;
   const manifest = keepsManifest ? `, manifest ${target!.manifest}` : '';
   const image = target ? ` (image ${target.config}${manifest})` : '';
   const why = reasons.map((reason) => `\n  ${reason}`).join('');
   const would = args.flag('dry-run');
   if (method === 'none') return `${name}: is there${image}`;
-  if (method === 'pull') return `${name}: ${would ? 'to be pulled' : 'pulled'} by the engine${image}${why}`;
+  if (method === 'pull') {
+    return `${name}: ${would ? 'to be pulled' : 'pulled'} by the engine${image}: ${formatPull(outcome, would)}${why}`;
+  }
   if (would) return `${name}: ${formatPlan(patch!)}${why}`;
   const share = `${formatShare(movedBytes, pullBytes!)} of the ${formatSize(pullBytes!)} that a pull moves`;
   return `${name}${image}: moved ${formatSize(movedBytes)}, ${share}${why}`;
+}
+
+/** What a pull moves, as far as that is known. */
+function formatPull({ movedBytes, pullBytes, enginePull }: PullOutcome, would: boolean): string {
+  if (enginePull) {
+    const { most, lacking } = enginePull;
+    const layers =
+      lacking === undefined ? '' : `, ${formatSize(lacking)} in layers that it ${would ? 'lacks' : 'lacked'}`;
+    return `at most ${formatSize(most)}${layers}; ${formatSize(movedBytes)} moved before`;
+  }
+  if (pullBytes === undefined)
+    return `how much it moves is not known; ${formatSize(movedBytes)} moved before`;
+  return would ? `${formatSize(pullBytes)} of layers` : `moved ${formatSize(movedBytes)}`;
 }

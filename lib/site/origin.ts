@@ -38,6 +38,8 @@ export interface Answer {
   readonly target: ImageName;
   /** What a pull moves at a site that has nothing. */
   readonly pullSize?: number;
+  /** Of the image, with what a pull moves for each, in bytes; undefined where that is not known. */
+  readonly layers?: readonly { readonly diffID: Digest; readonly size: number }[];
   /** Undefined where it knows the image and no more. */
   readonly offers?: readonly Offer[];
 }

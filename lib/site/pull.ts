@@ -14,11 +14,11 @@ import { countBytes, type Counted } from './counted.ts';
 import { directChains, findChain, type Link } from './chain.ts';
 import { checkNeed, needOfChain, type Need } from './need.ts';
 import { engineName, install, isImage } from './install.ts';
-import type { Offer, Origin } from './origin.ts';
+import type { Answer, Offer, Origin } from './origin.ts';
 import { registryOrigin } from './registryorigin.ts';
 import { findResidents, type Resident } from './resident.ts';
 import { storeOrigin } from './storeorigin.ts';
-import { pullWhole } from './whole.ts';
+import { pullsItself, pullWhole } from './whole.ts';
 
 export interface PullTask {
   readonly name: ReleaseName;
@@ -76,8 +76,18 @@ export interface PullOutcome {
   readonly movedBytes: number;
   /** What a pull moves: at a site with this source, or, where there is none, at one with nothing. */
   readonly pullBytes?: number;
+  /** Of a pull by the engine itself, which is not in `movedBytes`, in bytes. Undefined where nobody knows. */
+  readonly enginePull?: EnginePull;
   /** Why patches were not used. */
   readonly reasons: readonly string[];
+}
+
+/** Engines do not say what they move. */
+export interface EnginePull {
+  /** The image's layers, compressed. */
+  readonly most: number;
+  /** Those of them that no image there had before. An engine may fetch more: it knows not all layers by their content. */
+  readonly lacking?: number;
 }
 
 /** What another patch, or one from another source, may do better. Disks, networks and engines get no better with it. */
@@ -121,7 +131,7 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   }
   // an engine that does not answer pulls nothing, and is not worth a copy
   if (!known.residents && (task.dryRun || site.engine.transport === 'containerd')) await engine?.list();
-  const { target, pullSize, moved, reasons } = known;
+  const { target, pullSize, lacking, moved, reasons } = known;
   if (!task.dryRun) {
     const trusted = site.verify && target?.manifest;
     await pullWhole(task, trusted, { ...site, engine: site.engine }, (count) => (moved.bytes += count)).catch(
@@ -137,6 +147,8 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
     ...(target && { target: { manifest: target.manifest, config: target.config } }),
     movedBytes: moved.bytes,
     ...(pullSize !== undefined && { pullBytes: pullSize }),
+    ...(pullSize !== undefined &&
+      pullsItself(site) && { enginePull: { most: pullSize, ...(lacking !== undefined && { lacking }) } }),
     reasons,
   };
 }
@@ -177,6 +189,8 @@ interface Known {
   residents?: readonly Resident[];
   target?: ImageName | undefined;
   pullSize?: number;
+  /** Of that, layers that no resident has. */
+  lacking?: number;
   /** The last one. */
   failure?: PanamaxError;
   /** A patch was there, sound and whole, and could not be put to use: no other place has a better one. */
@@ -204,6 +218,7 @@ async function pullPatch(
   const { target } = answer;
   known.target = target;
   if (answer.pullSize !== undefined) known.pullSize = answer.pullSize;
+  if (answer.layers) known.lacking = lackingOf(answer.layers, residents);
   const present = !task.destination && residents.find((image) => isImage(image, target));
   if (present) {
     if (!task.dryRun) await engine?.tag(present.config, engineName(task.name));
@@ -266,6 +281,14 @@ async function pullPatch(
     }
   }
   return undefined;
+}
+
+function lackingOf(layers: NonNullable<Answer['layers']>, residents: readonly Resident[]): number {
+  const there = new Set(residents.flatMap(({ diffIDs }) => diffIDs));
+  const lacking = new Map(
+    layers.filter(({ diffID }) => !there.has(diffID)).map(({ diffID, size }) => [diffID, size]),
+  );
+  return lacking.values().reduce((sum, size) => sum + size, 0);
 }
 
 function named({ manifest, config }: ImageName): { manifest: Digest; config: Digest } {

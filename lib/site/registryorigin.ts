@@ -59,6 +59,7 @@ export function registryOrigin(
     return {
       target: { ...target, config: image.configDigest, layers: layersOf(image) },
       pullSize,
+      layers: image.layers.map(({ diffID, descriptor: { size } }) => ({ diffID, size })),
       offers: patches.map((patch) => ({
         ...offerOf(patch, target, pullSize, repository),
         askSource: async () => askSource(patch),

@@ -13,6 +13,11 @@ import type { PullTask, Site } from './pull.ts';
 const MEMORY = 256 * 1024 ** 2;
 const OVERHEAD = 16 * 1024 ** 2;
 
+/** Whether the engine pulls what no patch brings, so that nobody but it knows what that moves. */
+export function pullsItself({ engine, openRegistry }: Pick<Site, 'engine' | 'openRegistry'>): boolean {
+  return engine?.transport !== 'containerd' || !openRegistry;
+}
+
 /**
  * Brings an image from its registry without patches: by the engine's own pull, or, for containerd, whose `ctr` knows
  * nothing of Docker's credentials, by a copy of it that is loaded.
@@ -27,7 +32,7 @@ export async function pullWhole(
 ): Promise<void> {
   const digest = trusted ?? name.digest;
   const pinned = digest && formatReleaseName({ repository: name.repository, digest });
-  if (engine.transport !== 'containerd' || !openRegistry) {
+  if (!openRegistry || pullsItself({ engine, openRegistry })) {
     await engine.pull(pinned ?? formatReleaseName(name));
     if (pinned) await engine.tag(pinned, engineName(name));
     return;
