@@ -37,7 +37,7 @@ export async function signImage(layout: string, scratch: string): Promise<Signed
   const stream = await unpackImage(image, path, DEFAULT_LIMITS);
   const findingSeconds = await timed(() => findCompressions(image.layers, stream));
   await rm(path);
-  const storedSize = serializeSignature(signature!).length;
+  const { length: storedSize } = await serializeSignature(signature!);
   return { signature: signature!, storedSize, seconds, findingSeconds, gunzipSeconds };
 }
 

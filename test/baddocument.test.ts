@@ -192,7 +192,7 @@ describe('files that are damaged anywhere', () => {
 describe('of the store and of patches', () => {
   test('signature', async (t) => {
     const signature = await signatureOf(t);
-    const document: unknown = JSON.parse(zstdDecompressSync(serializeSignature(signature)).toString());
+    const document: unknown = JSON.parse(zstdDecompressSync(await serializeSignature(signature)).toString());
     await fc.assert(
       fc.asyncProperty(mutated(document), (changed) => {
         const bytes = zstdCompressSync(asText(changed));

@@ -61,7 +61,7 @@ async function openStore(
     await writeRelease(path, 1, release);
     const image = await openImage({ transport: 'oci', path }, { limits });
     const signature = await computeSignature(image, join(directory, 'stream'), limits);
-    await store.put(keys.signature(image.manifestDigest), serializeSignature(signature));
+    await store.put(keys.signature(image.manifestDigest), await serializeSignature(signature));
     signatures.push(signature);
   }
   const [source, target] = signatures as [Signature, Signature];

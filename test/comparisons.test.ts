@@ -35,7 +35,7 @@ test('a target is compared with each source once, in however many sets that is',
     await writeRelease(path, i % 3, i);
     const image = await openImage({ transport: 'oci', path }, { limits });
     const signature = await computeSignature(image, join(directory, 'stream'), limits);
-    await kept.put(keys.signature(image.manifestDigest), serializeSignature(signature));
+    await kept.put(keys.signature(image.manifestDigest), await serializeSignature(signature));
     manifests.push(image.manifestDigest);
   }
   const [target, ...sources] = manifests as [Digest, ...Digest[]];

@@ -4,7 +4,10 @@ import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { compareImages, rankCandidates, scopeOf } from '../lib/pairing/ranking.ts';
-import type { FileRecord } from '../lib/signature/filetable.ts';
+import { textColumn, wordsColumn } from '../lib/signature/column.ts';
+import { contentAt, contentCount, contentsOf, createContents } from '../lib/signature/contents.ts';
+import { digestBytes } from '../lib/signature/digestset.ts';
+import { fileTableOf, type FileRecord } from '../lib/signature/filetable.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import { makeReleases, runBackfill } from './support/backfill.ts';
 import { digestOf, writeLayout } from './support/layout.ts';
@@ -19,11 +22,15 @@ function signature(name: string, files: Record<string, string>, tlsh: string | n
     if (path.endsWith('/')) return { path, kind: 'directory', size: 0 };
     return { path, kind: 'file', size: content.length, digest: sha(content) };
   });
-  const contents = new Map(
-    records.flatMap(({ path, size, digest }) =>
-      digest ? [[path, { digest, size, density: 0.4, level: 0, samples: new Uint32Array() }]] : [],
-    ),
-  );
+  const contents = createContents();
+  const paths = textColumn();
+  const numbers = wordsColumn();
+  for (const { path, size, digest } of records) {
+    if (!digest) continue;
+    const sketch = { density: 0.4, level: 0, samples: new Uint32Array() };
+    paths.push(path);
+    numbers.push(contents.add(digestBytes(digest), size, sketch));
+  }
   const size = 100_000;
   const layer = {
     diffID: sha(`${name} layer`),
@@ -44,15 +51,15 @@ function signature(name: string, files: Record<string, string>, tlsh: string | n
     contentDigest: sha(`${name} content`),
     contentSize: 0,
     tlsh,
-    files: records,
+    files: fileTableOf(records),
     layers: [
       {
         tlsh: null,
         entries: records.length,
-        files: [...contents.keys()].map((path, content) => ({ path, content })),
+        files: { paths: paths.finish(), contents: numbers.finish() },
       },
     ],
-    contents: [...contents.values()],
+    contents: contents.finish(),
   };
 }
 
@@ -60,10 +67,12 @@ function signature(name: string, files: Record<string, string>, tlsh: string | n
 function withSamples(one: Signature, starts: readonly number[]): Signature {
   return {
     ...one,
-    contents: one.contents.map((content, i) => ({
-      ...content,
-      samples: Uint32Array.from({ length: 100 }, (_, k) => starts[i]! + k),
-    })),
+    contents: contentsOf(
+      Array.from({ length: contentCount(one.contents) }, (_, i) => ({
+        ...contentAt(one.contents, i),
+        samples: Uint32Array.from({ length: 100 }, (_, k) => starts[i]! + k),
+      })),
+    ),
   };
 }
 

@@ -1,8 +1,8 @@
 import type { Digest } from '../lib/oci/descriptor.ts';
-import { layersOf } from '../lib/pairing/compare.ts';
-import { contentCosts, numberContents, type ContentCosts } from '../lib/pairing/cover.ts';
+import { contentCosts, type ContentCosts } from '../lib/pairing/cover.ts';
 import { COSTS, type Calibrations } from '../lib/pairing/prediction.ts';
 import { candidateOf, evidenceOf, type Candidate } from '../lib/pairing/ranking.ts';
+import { contentCount } from '../lib/signature/contents.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import type { Store } from '../lib/store/store.ts';
 import { loadSignature } from './signature.ts';
@@ -29,7 +29,7 @@ export function createComparisons(store: Store, target: Digest, calibrations: Ca
   const made = new Map<string, Compared>();
   // several images are tried as one source with the same first ones
   let kept: readonly Signature[] = [];
-  let wanted: { readonly signature: Signature; readonly numbers: ReadonlyMap<Digest, number> } | undefined;
+  let wanted: Signature | undefined;
 
   async function load(source: readonly Digest[]): Promise<Signature[]> {
     kept = kept.filter(({ image }) => source.includes(image.manifest));
@@ -42,11 +42,6 @@ export function createComparisons(store: Store, target: Digest, calibrations: Ca
     return signatures;
   }
 
-  async function loadTarget() {
-    const signature = await loadSignature(store, target);
-    return { signature, numbers: numberContents(layersOf(signature)) };
-  }
-
   return {
     target,
     calibrations,
@@ -54,12 +49,17 @@ export function createComparisons(store: Store, target: Digest, calibrations: Ca
       const name = source.join('\n');
       const known = made.get(name);
       if (known) return known;
-      wanted ??= await loadTarget();
+      wanted ??= await loadSignature(store, target);
       const signatures = await load(source);
-      const evidence = evidenceOf(wanted.signature, signatures);
+      const evidence = evidenceOf(wanted, signatures);
       const compared = {
-        candidate: candidateOf(wanted.signature, signatures, evidence, calibrations),
-        costs: contentCosts(wanted.numbers, evidence.compared, COSTS.xdelta, calibrations.xdelta),
+        candidate: candidateOf(wanted, signatures, evidence, calibrations),
+        costs: contentCosts(
+          contentCount(wanted.contents),
+          evidence.compared,
+          COSTS.xdelta,
+          calibrations.xdelta,
+        ),
       };
       made.set(name, compared);
       for (const oldest of made.keys()) {

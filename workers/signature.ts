@@ -112,7 +112,7 @@ async function findSignature(store: Store, manifest: Digest): Promise<Signature 
   const bytes = await store.get(key);
   if (!bytes) return undefined;
   const where = `${store.where} ${key}`;
-  const signature = parseSignature(bytes, where);
+  const signature = await parseSignature(bytes, where);
   const found = signature.image.manifest;
   if (found === manifest) return signature;
   throw new PanamaxError('bad-input', 'signature of another image', { expected: manifest, found, where });

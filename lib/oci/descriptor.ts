@@ -111,7 +111,17 @@ export function parseVersioned(
   unknown: string,
   where: string,
 ): Record<string, unknown> {
-  const record = asRecord(parseDocument(bytes, where), where);
+  return checkedVersion(parseDocument(bytes, where), version, unknown, where);
+}
+
+/** `parseVersioned` of a document that has been parsed. */
+export function checkedVersion(
+  document: unknown,
+  version: number,
+  unknown: string,
+  where: string,
+): Record<string, unknown> {
+  const record = asRecord(document, where);
   if (record['version'] === version) return record;
   throw new PanamaxError('bad-input', unknown, {
     expected: version,

@@ -1,31 +1,20 @@
-import type { Digest } from '../oci/descriptor.ts';
-import { isChanged, type Comparison, type LayerView } from './compare.ts';
+import { isChanged, type Comparison } from './compare.ts';
 import { fileCost, UNCALIBRATED, type Calibration, type Costs } from './prediction.ts';
 
-/** What each content of a target is predicted to cost in a patch from a source, in bytes. */
+/** What each content of a target's signature is predicted to cost in a patch from a source, in bytes. */
 export type ContentCosts = Float32Array;
 
-/** The places of a target's contents in `ContentCosts`. */
-export function numberContents(target: readonly LayerView[]): ReadonlyMap<Digest, number> {
-  const numbers = new Map<Digest, number>();
-  for (const { files } of target) {
-    for (const { content } of files) {
-      if (!numbers.has(content.digest)) numbers.set(content.digest, numbers.size);
-    }
-  }
-  return numbers;
-}
-
+/** @param count of the target's contents */
 export function contentCosts(
-  numbers: ReadonlyMap<Digest, number>,
+  count: number,
   { files }: Comparison,
   costs: Costs,
   calibration: Calibration = UNCALIBRATED,
 ): ContentCosts {
-  const each = new Float32Array(numbers.size);
+  const each = new Float32Array(count);
   for (const file of files) {
     const factor = isChanged(file) ? calibration.changed : calibration.new;
-    each[numbers.get(file.digest)!] = factor * fileCost(file, costs);
+    each[file.content] = factor * fileCost(file, costs);
   }
   return each;
 }

@@ -1,3 +1,5 @@
+import { sampleStart } from '../signature/contents.ts';
+import { DIGEST_SIZE } from '../signature/digestset.ts';
 import type { Signature } from '../signature/signature.ts';
 
 /**
@@ -20,12 +22,16 @@ const LEAST_SAMPLES = 4;
 
 export function sketchOf({ contents }: Pick<Signature, 'contents'>): ImageSketch {
   const builder = createSketchBuilder();
-  for (const { digest, size, level, samples } of contents) {
-    if (samples.length < LEAST_SAMPLES) {
-      if (size > 0)
-        builder.add(Number.parseInt(digest.slice('sha256:'.length, 'sha256:'.length + 8), 16), size);
+  const { digests, sizes, levels, samples, sampleEnds } = contents;
+  const words = new DataView(digests.buffer, digests.byteOffset);
+  for (const [i, size] of sizes.entries()) {
+    const start = sampleStart(contents, i);
+    const end = sampleEnds[i]!;
+    if (end - start < LEAST_SAMPLES) {
+      if (size > 0) builder.add(words.getUint32(i * DIGEST_SIZE), size);
     } else {
-      for (const sample of samples) builder.add(sample, SAMPLE_WEIGHT * 2 ** level);
+      const weight = SAMPLE_WEIGHT * 2 ** levels[i]!;
+      for (let k = start; k < end; k++) builder.add(samples[k]!, weight);
     }
   }
   return builder.finish();

@@ -44,9 +44,9 @@ async function layersOf(store: Store, image: Digest): Promise<Digest[] | undefin
     }
     const key = keys.signature(image);
     const bytes = await store.get(key);
-    return bytes
-      ? parseSignature(bytes, `${store.where} ${key}`).image.layers.map(({ digest }) => digest)
-      : [];
+    if (!bytes) return [];
+    const { image: record } = await parseSignature(bytes, `${store.where} ${key}`);
+    return record.layers.map(({ digest }) => digest);
   } catch (error) {
     if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
     throw error;

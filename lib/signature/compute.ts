@@ -3,22 +3,27 @@ import { rm } from 'node:fs/promises';
 import type { LayerStream } from '../delta/alignment.ts';
 import type { Limits } from '../limits.ts';
 import type { Image } from '../oci/image.ts';
-import type { Digest } from '../oci/descriptor.ts';
 import { openSpool } from '../oci/layerstream.ts';
 import { measurePullSizes } from '../oci/pullsize.ts';
 import { imageRecord } from '../oci/record.ts';
-import { createRootfs, type RootfsItem } from '../oci/rootfs.ts';
+import { createRootfs } from '../oci/rootfs.ts';
 import type { TarEntry } from '../tar/entry.ts';
 import { createExpander } from '../tar/expand.ts';
 import { scanTar } from '../tar/scan.ts';
-import { contentDigest, fileTable, type Content } from './filetable.ts';
+import { numbersColumn, textColumn, wordsColumn } from './column.ts';
+import { createContents } from './contents.ts';
 import { createContentSketcher, type ContentSketch, type ContentSketcher } from './contentsketch.ts';
-import type { ContentRecord, LayerFile, LayerSketch, Signature } from './signature.ts';
-import { createStreamTlsh, type StreamTlsh } from './streamtlsh.ts';
+import { DIGEST_SIZE, digestAt } from './digestset.ts';
+import { createContentDigest, createFileTable } from './filetable.ts';
+import type { LayerSketch, Signature } from './signature.ts';
+import { createStreamTlsh, type StoredFile, type StreamTlsh } from './streamtlsh.ts';
 
-/** Content of a regular file, and what is needed to read it again. */
-interface StoredContent extends Content {
-  readonly entry: TarEntry;
+/** A regular file as it was read. */
+interface ReadFile {
+  /** SHA-256 of the file as a reader sees it, holes of sparse files as zeros. */
+  readonly digest: Uint8Array;
+  /** Where its stored bytes are in the layer stream. */
+  readonly offset: number;
   readonly sketch: ContentSketch;
 }
 
@@ -56,57 +61,101 @@ async function readImage(
     const maxImageSize = Math.min(room, limits.maxImageSize);
     await using spool = await openSpool(image, scratchPath, { ...limits, maxImageSize });
     await using tlsh = createStreamTlsh(scratchPath);
-    const rootfs = createRootfs<StoredContent>(limits);
-    const contents = new Map<Digest, number>();
-    const records: ContentRecord[] = [];
+    // a file's content is its number among all that were read
+    const rootfs = createRootfs<number>(limits);
+    const contents = createContents();
+    const stored = createStored();
     const layers: Omit<LayerSketch, 'tlsh'>[] = [];
-    const stored: StoredContent[] = [];
     const tlshs: Promise<string | null>[] = [];
     for (const layer of image.layers) {
       const where = `${image.reference} layer ${layer.descriptor.digest}`;
       const start = spool.layerSizes.reduce((sum, size) => sum + size, 0);
-      const files: LayerFile[] = [];
+      const paths = textColumn();
+      const numbers = wordsColumn();
       let entries = 0;
       rootfs.beginLayer(where);
-      for await (const { entry, content } of readEntries(spool.add(layer), start, tlsh, { limits, where })) {
-        rootfs.add(entry, content);
+      for await (const { entry, file } of readEntries(spool.add(layer), start, tlsh, { limits, where })) {
         entries++;
-        if (!content) continue;
-        stored.push(content);
-        const { digest, sketch } = content;
-        let index = contents.get(digest);
-        if (index === undefined) {
-          index = records.push({ digest, size: entry.size, ...sketch }) - 1;
-          contents.set(digest, index);
+        if (!file) {
+          rootfs.add(entry);
+          continue;
         }
-        files.push({ path: entry.path, content: index });
+        const content = contents.add(file.digest, entry.size, file.sketch);
+        rootfs.add(entry, stored.add({ entry, offset: file.offset }, content));
+        paths.push(entry.path);
+        numbers.push(content);
       }
       tlshs.push(tlsh.endLayer());
-      layers.push({ entries, files });
+      layers.push({ entries, files: { paths: paths.finish(), contents: numbers.finish() } });
     }
-    const items = rootfs.nodes();
-    const inodes = new Set(items.map(({ node }) => node).filter((node) => node.type === 'file'));
+    const known = contents.finish();
+    const digest = createContentDigest();
+    const files = createFileTable();
+    const order = wordsColumn();
+    const isThere = new Uint8Array(stored.length);
     let contentSize = 0;
-    for (const node of inodes) contentSize += node.size;
+    for (const item of rootfs.nodes()) {
+      const { path, node } = item;
+      const number = node.content;
+      const content = number === undefined ? -1 : stored.contentOf(number);
+      digest.add(item, content < 0 ? undefined : digestAt(known.digests, content));
+      const at = content * DIGEST_SIZE;
+      const bytes = content < 0 ? undefined : known.digests.subarray(at, at + DIGEST_SIZE);
+      files.add(path, node.type, node.type === 'file' ? node.size : 0, bytes);
+      if (number === undefined || isThere[number] === 1) continue;
+      isThere[number] = 1;
+      order.push(number);
+      contentSize += node.size;
+    }
     const { layerSizes } = spool;
+    const leftOut = isThere.keys().filter((number) => isThere[number] === 0);
+    const inOrder = order.finish().values();
+    const fileAt = (number: number) => stored.at(number, known.sizes);
     return {
       layerSizes,
-      contentDigest: contentDigest(items),
+      contentDigest: digest.finish(),
       contentSize,
-      files: fileTable(items),
-      tlsh: await tlshOf(items, stored, tlsh),
+      files: files.finish(),
+      tlsh: await tlsh.reordered(inOrder.map(fileAt), leftOut.map(fileAt)),
       layers: await Promise.all(layers.map(async (layer, i) => ({ tlsh: await tlshs[i]!, ...layer }))),
-      contents: records,
+      contents: known,
     };
   } finally {
     await rm(scratchPath, { force: true });
   }
 }
 
+/** What is needed to read the files of a layer stream again. */
+function createStored() {
+  const offsets = numbersColumn();
+  const contents = wordsColumn();
+  const sparse = new Map<number, StoredFile>();
+  return {
+    get length() {
+      return offsets.length;
+    },
+    /** Gives the file's number. */
+    add(file: StoredFile, content: number): number {
+      const number = offsets.length;
+      if (file.entry.sparse) sparse.set(number, file);
+      offsets.push(file.offset);
+      contents.push(content);
+      return number;
+    },
+    contentOf: (number: number) => contents.view()[number]!,
+    /** @param sizes of contents */
+    at(number: number, sizes: Float64Array): StoredFile {
+      const size = sizes[contents.view()[number]!]!;
+      const offset = offsets.view()[number]!;
+      return sparse.get(number) ?? { entry: { size, bodySize: size }, offset };
+    },
+  };
+}
+
 interface ReadEntry {
   readonly entry: TarEntry;
   /** Of a regular file. */
-  readonly content?: StoredContent;
+  readonly file?: ReadFile;
 }
 
 /** Reads the entries of a tar that starts at `start` of the layer stream, with the digests of files. */
@@ -123,17 +172,17 @@ async function* readEntries(
       current?.push(event.data);
       continue;
     }
-    if (current) yield { entry: current.entry, content: current.finish() };
+    if (current) yield { entry: current.entry, file: current.finish() };
     current = event.entry.type === 'file' ? readFile(event.entry, start, sketcher, tlsh) : undefined;
     if (!current) yield { entry: event.entry };
   }
-  if (current) yield { entry: current.entry, content: current.finish() };
+  if (current) yield { entry: current.entry, file: current.finish() };
 }
 
 interface FileReader {
   readonly entry: TarEntry;
   push(data: Uint8Array): void;
-  finish(): StoredContent;
+  finish(): ReadFile;
 }
 
 function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tlsh: StreamTlsh): FileReader {
@@ -155,31 +204,7 @@ function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tls
       expander.end();
       if (entry.sparse) tlsh.addFile({ entry, offset });
       else tlsh.endFile();
-      const digest = `sha256:${hash.digest('hex')}` as const;
-      return {
-        digest,
-        offset,
-        storedSize: entry.bodySize,
-        entry,
-        sketch: sketcher.finish(),
-      };
+      return { digest: hash.digest(), offset, sketch: sketcher.finish() };
     },
   };
-}
-
-/**
- * TLSH over the contents of the regular files in path order, each inode once.
- *
- * @param stored all that were read
- */
-function tlshOf(
-  items: readonly RootfsItem<StoredContent>[],
-  stored: readonly StoredContent[],
-  tlsh: StreamTlsh,
-): Promise<string | null> {
-  const seen = new Set(items.flatMap(({ node }) => node.content ?? []));
-  return tlsh.reordered(
-    seen,
-    stored.filter((content) => !seen.has(content)),
-  );
 }

@@ -40,7 +40,7 @@ serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
   return {
     manifest: image.manifestDigest,
     size: streamSize(signature.image),
-    bytes: serializeSignature(signature),
+    bytes: await serializeSignature(signature),
     sketch: sketchOf(signature),
   };
 });
