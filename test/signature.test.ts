@@ -281,6 +281,45 @@ describe('stored', () => {
     assert.ok(harmless < 5, `${harmless} of ${bytes.length} not noticed`);
   });
 
+  test('of many files, in more pieces than one', async (t) => {
+    const layer = Array.from({ length: 3000 }, (_, i) => ({
+      path: `usr/"${i}", [{é`,
+      content: text(i % 2000, 40),
+    }));
+    const signature = await signatureOf(t, [layer, layer.slice(2500)]);
+    const bytes = await serializeSignature(signature);
+    assert.deepEqual(await parseSignature(bytes, 'here'), signature);
+    const document = JSON.parse(zstdDecompressSync(bytes).toString()) as {
+      files: object[];
+      layers: { files: object[] }[];
+      contents: { digest: string }[];
+    };
+    assert.equal(document.files.length, 3002);
+    assert.deepEqual(
+      document.layers.map(({ files }) => files.length),
+      [3000, 500],
+    );
+    assert.equal(document.contents.length, 2000);
+    const [content] = document.contents;
+    const twice = { ...document, contents: [...document.contents, content] };
+    await assert.rejects(parseSignature(zstdCompressSync(JSON.stringify(twice)), 'here'), {
+      kind: 'bad-input',
+      message: /the same content twice/,
+    });
+    const tooFew = { ...document, contents: document.contents.slice(1) };
+    await assert.rejects(parseSignature(zstdCompressSync(JSON.stringify(tooFew)), 'here'), {
+      kind: 'bad-input',
+      message: /file of no content: expected below 1999/,
+    });
+    for (const text of [
+      '{"version":2,"files":[{},]}',
+      '{"version":2,"files":[',
+      '{"version":2,"files":[{}}]}',
+    ]) {
+      await assert.rejects(parseSignature(zstdCompressSync(text), 'here'), { kind: 'bad-input' }, text);
+    }
+  });
+
   test('a bomb is refused', async () => {
     const bomb = zstdCompressSync(Buffer.alloc(64 * 1024 ** 2));
     const bombs = Buffer.concat(Array.from({ length: 20 }, () => bomb));
