@@ -1,4 +1,4 @@
-import { EXIT_CODES, toPanamaxError } from '../lib/errors.ts';
+import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
 import { stirThreads } from '../lib/stir.ts';
 
 /** Runs a benchmark on the command line's arguments; what it throws becomes a message and an exit code. */
@@ -7,8 +7,16 @@ export async function runCommand(main: (argv: readonly string[]) => Promise<void
   try {
     await main(process.argv.slice(2));
   } catch (error) {
-    const { kind, message, stack } = toPanamaxError(error);
+    const { kind, message, stack } = isMisuse(error)
+      ? new PanamaxError('usage', error.message)
+      : toPanamaxError(error);
     process.stderr.write(`${kind === 'internal' ? stack : message}\n`);
     process.exitCode = EXIT_CODES[kind];
   }
+}
+
+/** What `parseArgs` throws. */
+function isMisuse(error: unknown): error is Error {
+  const code = error instanceof Error && (error as NodeJS.ErrnoException).code;
+  return typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS');
 }

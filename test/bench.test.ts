@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -16,6 +16,18 @@ import { missing } from './support/programs.ts';
 import { writeTar } from './support/tar.ts';
 
 const BENCH = fileURLToPath(new URL('../bench/delta.ts', import.meta.url));
+
+test('bench:similar says how it is called', () => {
+  const similar = fileURLToPath(new URL('../bench/similar.ts', import.meta.url));
+  const helped = spawnSync(process.execPath, [similar, '--help'], { encoding: 'utf8' });
+  assert.equal(helped.status, 0);
+  assert.match(helped.stdout, /^Usage: npm run bench:similar -- REDIS-URL/m);
+  for (const words of [[], ['redis://127.0.0.1:1', 'many'], ['--what']]) {
+    const refused = spawnSync(process.execPath, [similar, ...words], { encoding: 'utf8' });
+    assert.equal(refused.status, EXIT_CODES.usage, refused.stderr);
+    assert.doesNotMatch(refused.stderr, /^\s+at /m, 'a stack trace');
+  }
+});
 
 describe('bench:delta', { skip: missing('time', 'xdelta3') }, () => {
   let directory: string;

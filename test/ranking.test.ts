@@ -11,7 +11,7 @@ import { fileTableOf, type FileRecord } from '../lib/signature/filetable.ts';
 import type { Signature } from '../lib/signature/signature.ts';
 import { makeReleases, runBackfill } from './support/backfill.ts';
 import { digestOf, writeLayout } from './support/layout.ts';
-import { panamaxFails, panamaxJson } from './support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson } from './support/panamax.ts';
 import { releaseLayers } from './support/releases.ts';
 
 const sha = (text: string) => digestOf(Buffer.from(text)) as `sha256:${string}`;
@@ -179,6 +179,7 @@ test('of real images: releases of the same come first, as their patches are smal
   const target = join(directory, 'a2');
   interface Ranked {
     readonly target: string;
+    readonly isThere: boolean;
     readonly candidates: readonly {
       source: string;
       reference: string;
@@ -192,6 +193,9 @@ test('of real images: releases of the same come first, as their patches are smal
     ['rebuilt', 'a1', 'b1'],
   );
   assert.equal(ranked.candidates[0]!.tlshDistance, 0);
+  assert.ok(ranked.isThere);
+  const only = await panamax('rank', target, '--sources', target, ...store);
+  assert.equal(only.stdout, `${target} is the target: where it is, nothing has to be moved.\n`);
   assert.deepEqual(await panamaxJson<Ranked>('rank', target, '-s', ...sources, ...store), ranked);
 
   interface Similar {
@@ -202,6 +206,12 @@ test('of real images: releases of the same come first, as their patches are smal
     similar.map(({ manifest }) => manifest),
     ranked.candidates.slice(0, 2).map(({ source }) => source),
   );
+  await panamaxJson('tag', 'registry.test/app:1', sources[0]!, ...store.slice(0, 2));
+  await panamaxJson('tag', 'registry.test/app:stable', sources[0]!, ...store.slice(0, 2));
+  const neighbours = await panamax('similar', target, ...store);
+  assert.match(neighbours.stdout, /^registry\.test\/app:stable +\d+ %$/m);
+  assert.match(neighbours.stdout, /^sha256:[0-9a-f]{64} +\d+ %$/m, 'of an image without a name');
+  assert.doesNotMatch(neighbours.stdout, /app:1/);
   assert.ok(similar[0]!.similarity === 1 && similar[1]!.similarity < 1);
 
   const inventory = join(directory, 'inventory.yaml');

@@ -177,6 +177,11 @@ describe('plain HTTP and TLS', { skip }, () => {
     );
     const found = await panamaxJson<{ manifest: string }>('inspect', reference, '--registry-ca', certificate);
     assert.equal(found.manifest, layout.manifestDigest);
+    const inventory = join(directory, 'inventory.yaml');
+    await writeFile(inventory, JSON.stringify({ sites: { one: [reference] } }));
+    const store = ['--store', join(directory, 'store'), '--registry-ca', certificate];
+    await panamaxJson('similar', reference, ...store);
+    await panamaxJson('plan', reference, '--inventory', inventory, ...store);
     await panamaxFails(
       'not-found',
       /none\.pem/,

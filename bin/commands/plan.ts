@@ -14,6 +14,7 @@ import { pairingStage } from '../../workers/pairing.ts';
 import { loadSignature, signatureStage } from '../../workers/signature.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
+import { REGISTRY_OPTIONS } from '../registry.ts';
 import { printResult, STORE_OPTION, withContext } from '../session.ts';
 
 const USAGE = 'TARGET... --inventory FILE [options]';
@@ -36,6 +37,7 @@ export const planCommand: Command = {
     },
     format: { type: 'string', value: 'FORMAT', help: FORMATS.join(' or '), default: 'xdelta' },
     ...STORE_OPTION,
+    ...REGISTRY_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {

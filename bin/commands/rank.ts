@@ -55,16 +55,30 @@ async function rank(args: Arguments, context: StageContext): Promise<void> {
     return { reference, isWorthIt: isWorthIt(c), ...c, ...(chain && { chain }) };
   });
   const text = formatTable([HEADER, ...candidates.map((c) => rowOf(c.reference, c))], 1);
-  const answer = candidates.some((c) => c.isWorthIt) ? [] : ['No source is worth a patch: pull.'];
+  const there = references.get(targetManifest);
+  const answer = answersOf(there, candidates);
   const cheaper = candidates.flatMap(({ chain, ...c }) =>
     chain ? [`\n${chained(c, chain, (image) => references.get(image) ?? image)}`] : [],
   );
   const reasons = args.flag('explain') ? candidates.map((c) => `\n${c.reference}\n${explanation(c)}`) : [];
   printResult(
     args,
-    { target: targetManifest, candidates },
-    [text, ...answer, ...cheaper, ...reasons].join('\n'),
+    { target: targetManifest, isThere: there !== undefined, candidates },
+    [...(candidates.length > 0 ? [text] : []), ...answer, ...cheaper, ...reasons].join('\n'),
   );
+}
+
+/** @param there the source that is the target itself */
+function answersOf(
+  there: string | undefined,
+  candidates: readonly { readonly isWorthIt: boolean }[],
+): string[] {
+  const answers =
+    there === undefined ? [] : [`${there} is the target: where it is, nothing has to be moved.`];
+  if (candidates.length > 0 && !candidates.some((c) => c.isWorthIt)) {
+    answers.push('No source is worth a patch: pull.');
+  }
+  return answers;
 }
 
 const HEADER = ['SOURCE', 'IDENTICAL', 'CHANGED', 'NEW', 'XDELTA', 'OCI-DELTA', 'PULL', 'TLSH'];

@@ -1,12 +1,14 @@
 import type { StageContext } from '../../lib/run/context.ts';
 import { compareImages } from '../../lib/pairing/ranking.ts';
 import { keys } from '../../lib/store/layout.ts';
+import { namesOf } from '../../lib/store/name.ts';
 import { loadCalibrations } from '../../workers/calibration.ts';
 import { loadSketch, rebuildIndex } from '../../workers/sketch.ts';
 import { loadSignature, signatureStage } from '../../workers/signature.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { findRedisUrl, REDIS_OPTION, withRedisIndex } from '../queue.ts';
+import { REGISTRY_OPTIONS } from '../registry.ts';
 import { printResult, STORE_OPTION, withContext } from '../session.ts';
 
 const USAGE = 'IMAGE [options]';
@@ -19,6 +21,7 @@ export const similarCommand: Command = {
     explain: { type: 'boolean', help: 'compare with each: bytes in common, predicted patches' },
     ...REDIS_OPTION,
     ...STORE_OPTION,
+    ...REGISTRY_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {
@@ -52,13 +55,18 @@ async function similar(args: Arguments, context: StageContext): Promise<void> {
     const candidate = target && compareImages(target, await loadSignature(store, source), calibrations);
     found.push({ manifest: source, similarity, ...(candidate && { candidate }) });
   }
+  const names = await namesOf(store, new Set(found.map((one) => one.manifest)), context.signal);
+  const named = found.map((one) => {
+    const name = names.get(one.manifest);
+    return { ...(name !== undefined && { name }), ...one };
+  });
   const header = ['IMAGE', 'IN COMMON', ...(target ? ['IDENTICAL', 'CHANGED', 'NEW', 'XDELTA', 'PULL'] : [])];
-  const rows = found.map(({ manifest: source, similarity, candidate: c }) => [
-    source,
+  const rows = named.map(({ name, manifest: source, similarity, candidate: c }) => [
+    name ?? source,
     `${(similarity * 100).toFixed(0)} %`,
     ...(c
       ? [c.identicalBytes, c.changedBytes, c.newBytes, c.predictedPatchSize, c.pullSize].map(formatSize)
       : []),
   ]);
-  printResult(args, { target: manifest, similar: found }, formatTable([header, ...rows], 1));
+  printResult(args, { target: manifest, similar: named }, formatTable([header, ...rows], 1));
 }

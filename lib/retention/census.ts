@@ -3,7 +3,7 @@ import { PanamaxError } from '../errors.ts';
 import { isDigest, type Digest } from '../oci/descriptor.ts';
 import { findRunState, listRuns } from '../run/runs.ts';
 import { keys } from '../store/layout.ts';
-import { readNameAt, type NameRecord } from '../store/name.ts';
+import { isPast, readNameAt, type NameRecord } from '../store/name.ts';
 import type { Store } from '../store/store.ts';
 
 /** What a store holds, as far as somebody may want to be rid of it. */
@@ -112,10 +112,10 @@ async function readPair(store: Store, key: string): Promise<PatchDescriptor | un
 /** A damaged name stops it all: what it stood for must not be lost for that. */
 async function readNames(store: Store, signal: AbortSignal): Promise<FoundName[]> {
   const names: FoundName[] = [];
-  for await (const key of store.list('names/')) {
+  for await (const key of store.list(keys.names)) {
     signal.throwIfAborted();
     const record = await readNameAt(store, key);
-    if (record) names.push({ ...record, key, isCurrent: !/\/\d{16}\.json$/.test(key) });
+    if (record) names.push({ ...record, key, isCurrent: !isPast(key) });
   }
   return names;
 }

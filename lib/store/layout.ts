@@ -30,6 +30,7 @@ export const keys = {
     `patches/${named(target)}/${named(source)}.${format}.json`,
   patch: (target: Digest, source: Digest, format: PatchFormat) =>
     `patches/${named(target)}/${named(source)}.${PATCH_SUFFIX[format]}`,
+  names: 'names/',
   /** Of what a name stands for; one a platform. `repository` and `tag` as of `releasename.ts`. */
   name: (repository: string, tag: string, platform: string) =>
     `names/${repository.replaceAll(':', '=')}@${tag}/${platform.replaceAll('/', '-')}.json`,

@@ -1,6 +1,6 @@
 import { parseImageName, type ImageName } from '../delta/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
-import { asSize, asString, parseVersioned } from '../oci/descriptor.ts';
+import { asSize, asString, parseVersioned, type Digest } from '../oci/descriptor.ts';
 import { formatReleaseName, parseReleaseName, type ReleaseName } from '../oci/releasename.ts';
 import { parseSignature, type Sign, type Signature } from '../trust/key.ts';
 import { keys } from './layout.ts';
@@ -40,11 +40,8 @@ export async function writeName(
   const key = keys.name(repository, tag!, platform);
   if (!isKey(key))
     throw new PanamaxError('bad-input', 'a platform that cannot be a key', { found: platform });
-  const before = await readNameAt(store, key).catch((error: unknown) => {
-    // a damaged one is replaced
-    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
-    throw error;
-  });
+  // a damaged one is replaced
+  const before = await readSoundName(store, key);
   const isSame = before?.target.manifest === target.manifest && before.target.config === target.config;
   const sequence = isSame ? before.sequence : Math.max(Date.now(), (before?.sequence ?? 0) + 1);
   const name = formatReleaseName({ repository, ...(tag !== undefined && { tag }) });
@@ -86,6 +83,44 @@ export async function readName(
 export async function readNameAt(store: StoreReader, key: string): Promise<NameRecord | undefined> {
   const bytes = await store.get(key);
   return bytes && parseName(bytes, `${store.where} ${key}`);
+}
+
+/** Names that are read at a time. */
+const BATCH = 32;
+
+/** What images are called now: of several names the one that was given last. Damaged records name nothing. */
+export async function namesOf(
+  store: Store,
+  images: ReadonlySet<Digest>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Digest, string>> {
+  const current = (await Array.fromAsync(store.list(keys.names))).filter((key) => !isPast(key));
+  const latest = new Map<Digest, NameRecord>();
+  for (let at = 0; at < current.length; at += BATCH) {
+    signal.throwIfAborted();
+    const batch = current.slice(at, at + BATCH).map((key) => readSoundName(store, key));
+    for (const record of await Promise.all(batch)) {
+      if (!record || !images.has(record.target.manifest)) continue;
+      const known = latest.get(record.target.manifest);
+      if (!known || known.sequence < record.sequence) latest.set(record.target.manifest, record);
+    }
+  }
+  return new Map([...latest].map(([image, { name }]) => [image, name]));
+}
+
+/** Whether a key below `names/` is of what a name has stood for, not of what it stands for. */
+export function isPast(key: string): boolean {
+  return /\/\d{16}\.json$/.test(key);
+}
+
+/** Undefined also for a damaged one. */
+async function readSoundName(store: StoreReader, key: string): Promise<NameRecord | undefined> {
+  try {
+    return await readNameAt(store, key);
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  }
 }
 
 export function nameDocument(record: NameRecord): Buffer {
