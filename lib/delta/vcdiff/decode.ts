@@ -11,7 +11,7 @@ export interface DecodeOptions {
   readonly maxTargetSize?: number;
   /** Bytes of one target window at most. Default 16 MiB, xdelta3's own bound. */
   readonly maxWindowSize?: number;
-  /** Bytes of the application header at most. Default 1 MiB. */
+  /** Bytes of the application header at most. Default 4 MiB. */
   readonly maxAppHeader?: number;
   /** Bytes of LZMA dictionary at most, of which there is one per kind of section. Default 64 MiB. */
   readonly maxDictionary?: number;
