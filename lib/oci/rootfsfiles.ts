@@ -1,6 +1,8 @@
+import { createColumn, extend, type Column } from '../column.ts';
 import type { LayerStream } from '../delta/alignment.ts';
 import type { Limits } from '../limits.ts';
 import { scanTarFile } from '../tar/file.ts';
+import { metadataBudget } from '../tar/reader.ts';
 import { createRootfs } from './rootfs.ts';
 
 /**
@@ -45,32 +47,56 @@ export async function listRootfsFiles(stream: LayerStream, limits: Limits): Prom
     }
     start += size;
   }
-  /** In the order of the paths. */
-  const nodes: number[] = [];
-  const ends: number[] = [];
-  let paths = Buffer.alloc(1024 ** 2);
+  const table = createTable(limits);
+  let count = 0;
   let end = 0;
   for (const { path, node } of rootfs.files()) {
-    nodes.push(node.content!);
-    if (end + path.length > paths.length) paths = Buffer.concat([paths], 2 * paths.length);
-    end += paths.write(path, end, 'latin1');
-    ends.push(end);
+    const index = node.content!;
+    makeRoom(table, count + 1, end + path.length);
+    table.size[count] = sizes[index]!;
+    table.offset[count] = offsets[index]!;
+    table.isSparse[count] = sparse.has(index) ? 1 : 0;
+    for (let i = 0; i < path.length; i++) table.paths[end + i] = path.charCodeAt(i);
+    end += path.length;
+    table.pathEnd[count++] = end;
   }
-  const count = nodes.length;
-  const files = {
-    count,
-    size: new Float64Array(new SharedArrayBuffer(8 * count)),
-    offset: new Float64Array(new SharedArrayBuffer(8 * count)),
-    isSparse: new Uint8Array(new SharedArrayBuffer(count)),
-    pathEnd: new Float64Array(new SharedArrayBuffer(8 * count)),
-    paths: new Uint8Array(new SharedArrayBuffer(end)),
+  return ofTable(table, count, end);
+}
+
+/** A list of files that grows. */
+interface Table {
+  readonly size: Float64Array<Column>;
+  readonly offset: Float64Array<Column>;
+  readonly isSparse: Uint8Array<Column>;
+  readonly pathEnd: Float64Array<Column>;
+  readonly paths: Uint8Array<Column>;
+}
+
+function createTable(limits: Limits): Table {
+  const numbers = () => new Float64Array(createColumn(8 * limits.maxEntries));
+  return {
+    size: numbers(),
+    offset: numbers(),
+    isSparse: new Uint8Array(createColumn(limits.maxEntries)),
+    pathEnd: numbers(),
+    paths: new Uint8Array(createColumn(metadataBudget(limits))),
   };
-  for (const [i, node] of nodes.entries()) {
-    files.size[i] = sizes[node]!;
-    files.offset[i] = offsets[node]!;
-    files.isSparse[i] = sparse.has(node) ? 1 : 0;
-  }
-  files.pathEnd.set(ends);
-  files.paths.set(paths.subarray(0, end));
-  return files;
+}
+
+function makeRoom({ size, offset, isSparse, pathEnd, paths }: Table, count: number, pathBytes: number): void {
+  for (const { buffer } of [size, offset, pathEnd]) extend(buffer, 8 * count);
+  extend(isSparse.buffer, count);
+  extend(paths.buffer, pathBytes);
+}
+
+function ofTable(table: Table, count: number, pathBytes: number): RootfsFiles {
+  const cut = ({ buffer }: Float64Array<Column>) => new Float64Array(buffer, 0, count);
+  return {
+    count,
+    size: cut(table.size),
+    offset: cut(table.offset),
+    isSparse: new Uint8Array(table.isSparse.buffer, 0, count),
+    pathEnd: cut(table.pathEnd),
+    paths: new Uint8Array(table.paths.buffer, 0, pathBytes),
+  };
 }

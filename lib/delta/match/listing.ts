@@ -1,8 +1,10 @@
 import { createHash, hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
+import { createColumn, extend, type Column } from '../../column.ts';
 import { PanamaxError } from '../../errors.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
 import type { ByteString } from '../../tar/entry.ts';
+import { BLOCK_SIZE } from '../../tar/header.ts';
 import { scanTarFile, type TarRange } from '../../tar/file.ts';
 import { DIGEST_WORDS } from './groups.ts';
 
@@ -45,13 +47,14 @@ export async function listLayers({ layers, next }: ListTask): Promise<Map<number
 }
 
 async function listLayer(range: TarRange): Promise<DigestedListing> {
-  let listing = createListing(1024, 0);
+  const most = Math.min(Math.ceil((range.end - range.start) / BLOCK_SIZE), DEFAULT_LIMITS.maxEntries + 1);
+  const listing = createTable(most);
   let count = 0;
   let at = range.start;
   const fd = openSync(range.path, 'r');
 
   function add(body: number, end: number, path?: ByteString): void {
-    if (count === listing.count) listing = resized(listing, 2 * count);
+    makeRoom(listing, count + 1);
     listing.start[count] = at;
     listing.start[count + 1] = end;
     listing.body[count] = body;
@@ -74,7 +77,7 @@ async function listLayer(range: TarRange): Promise<DigestedListing> {
       if (!(error instanceof PanamaxError) || !['bad-input', 'limit'].includes(error.kind)) throw error;
     }
     if (at < range.end) add(at, range.end);
-    return resized(listing, count);
+    return ofTable(listing, count);
   } finally {
     closeSync(fd);
   }
@@ -86,14 +89,23 @@ function familyName(path: string): string {
   return name.replace(/\d+/g, '0');
 }
 
-function createListing(count: number, end: number): DigestedListing {
-  const digests = () => new Int32Array(new SharedArrayBuffer(4 * DIGEST_WORDS * count));
-  const start = sharedOffsets(count + 1);
-  start[count] = end;
+/** A listing that grows. */
+interface Table {
+  readonly start: Float64Array<Column>;
+  readonly body: Float64Array<Column>;
+  readonly headDigest: Int32Array<Column>;
+  readonly bodyDigest: Int32Array<Column>;
+  readonly pathDigest: Int32Array<Column>;
+  readonly nameDigest: Int32Array<Column>;
+}
+
+/** @param max pieces it may come to */
+function createTable(max: number): Table {
+  const offsets = () => new Float64Array(createColumn(8 * (max + 1)));
+  const digests = () => new Int32Array(createColumn(4 * DIGEST_WORDS * max));
   return {
-    count,
-    start,
-    body: sharedOffsets(count),
+    start: offsets(),
+    body: offsets(),
     headDigest: digests(),
     bodyDigest: digests(),
     pathDigest: digests(),
@@ -101,18 +113,24 @@ function createListing(count: number, end: number): DigestedListing {
   };
 }
 
-function sharedOffsets(count: number): Float64Array {
-  return new Float64Array(new SharedArrayBuffer(8 * count));
+function makeRoom(table: Table, count: number): void {
+  extend(table.start.buffer, 8 * (count + 1));
+  extend(table.body.buffer, 8 * count);
+  for (const name of DIGESTS) extend(table[name].buffer, 4 * DIGEST_WORDS * count);
 }
 
-/** With the first pieces only, or with room for more. */
-function resized(listing: DigestedListing, count: number): DigestedListing {
-  const wanted = createListing(count, 0);
-  const kept = Math.min(count, listing.count);
-  wanted.start.set(listing.start.subarray(0, kept + 1));
-  wanted.body.set(listing.body.subarray(0, kept));
-  for (const name of DIGESTS) wanted[name].set(listing[name].subarray(0, DIGEST_WORDS * kept));
-  return wanted;
+function ofTable({ start, body, ...digests }: Table, count: number): DigestedListing {
+  const cut = ({ buffer }: Int32Array<Column>) => new Int32Array(buffer, 0, DIGEST_WORDS * count);
+  makeRoom({ start, body, ...digests }, count);
+  return {
+    count,
+    start: new Float64Array(start.buffer, 0, count + 1),
+    body: new Float64Array(body.buffer, 0, count),
+    headDigest: cut(digests.headDigest),
+    bodyDigest: cut(digests.bodyDigest),
+    pathDigest: cut(digests.pathDigest),
+    nameDigest: cut(digests.nameDigest),
+  };
 }
 
 const DIGESTS = ['headDigest', 'bodyDigest', 'pathDigest', 'nameDigest'] as const;
@@ -122,8 +140,7 @@ export function joined(layers: readonly DigestedListing[]): DigestedListing {
   const [only] = layers;
   if (only && layers.length === 1 && only.start[0] === 0) return only;
   const count = layers.reduce((sum, layer) => sum + layer.count, 0);
-  const size = layers.reduce((sum, { start, count }) => sum + start[count]! - start[0]!, 0);
-  const stream = createListing(count, size);
+  const stream = ofTable(createTable(count), count);
   let at = 0;
   let end = 0;
   for (const [index, layer] of layers.entries()) {
@@ -139,6 +156,7 @@ export function joined(layers: readonly DigestedListing[]): DigestedListing {
     const last = DIGEST_WORDS * (at - 1);
     if (layer.count > 0 && isEmpty(stream.pathDigest, at - 1)) stream.pathDigest[last] = index;
   }
+  stream.start[count] = end;
   return stream;
 }
 
