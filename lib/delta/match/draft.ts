@@ -1,12 +1,15 @@
 import type { Alignments } from '../alignment.ts';
 
+/** Of an empty list, in items. */
+const ROOM = 256;
+
 /** A growing list of alignments in columns; see `Alignments` for their meaning. */
 export class Draft {
   count = 0;
-  target = new Float64Array(256);
-  source = new Float64Array(256);
-  length = new Float64Array(256);
-  exact = new Uint8Array(256);
+  target = new Float64Array(ROOM);
+  source = new Float64Array(ROOM);
+  length = new Float64Array(ROOM);
+  exact = new Uint8Array(ROOM);
 
   clear(): void {
     this.count = 0;
@@ -14,7 +17,7 @@ export class Draft {
 
   push(target: number, source: number, length: number, exact: number): void {
     if (length <= 0) return;
-    if (this.count === this.exact.length) this.#grow();
+    if (this.count === this.exact.length) this.#resize(2 * this.count);
     const i = this.count++;
     this.target[i] = target;
     this.source[i] = source;
@@ -29,30 +32,26 @@ export class Draft {
     }
   }
 
-  /** The items as they stand, in memory of their own size. */
+  /** Takes the items out, in memory of their own size. */
   items(): Alignments {
-    const n = this.count;
-    return {
-      count: n,
-      target: this.target.slice(0, n),
-      source: this.source.slice(0, n),
-      length: this.length.slice(0, n),
-      exact: this.exact.slice(0, n),
-    };
+    const { count } = this;
+    this.#resize(count);
+    const { target, source, length, exact } = this;
+    this.count = 0;
+    this.target = new Float64Array(ROOM);
+    this.source = new Float64Array(ROOM);
+    this.length = new Float64Array(ROOM);
+    this.exact = new Uint8Array(ROOM);
+    return { count, target, source, length, exact };
   }
 
-  #grow(): void {
-    const room = this.exact.length * 2;
-    this.target = widened(this.target, new Float64Array(room));
-    this.source = widened(this.source, new Float64Array(room));
-    this.length = widened(this.length, new Float64Array(room));
-    this.exact = widened(this.exact, new Uint8Array(room));
+  /** What was there before is freed at once: left to be collected, it would be as much again. */
+  #resize(room: number): void {
+    this.target = new Float64Array(this.target.buffer.transfer(8 * room));
+    this.source = new Float64Array(this.source.buffer.transfer(8 * room));
+    this.length = new Float64Array(this.length.buffer.transfer(8 * room));
+    this.exact = new Uint8Array(this.exact.buffer.transfer(room));
   }
-}
-
-function widened<T extends Float64Array | Uint8Array>(old: T, wide: T): T {
-  wide.set(old);
-  return wide;
 }
 
 /**
