@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
@@ -11,9 +11,12 @@ import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage } from '../lib/oci/image.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { computeSignature } from '../lib/signature/compute.ts';
+import { contentCount } from '../lib/signature/contents.ts';
 import { fileRecords } from '../lib/signature/filetable.ts';
 import { parseSignature, serializeSignature, type Signature } from '../lib/signature/signature.ts';
+import type { SignatureResult, SignatureTask } from '../lib/signature/thread.ts';
 import { tlshDistance } from '../lib/signature/tlsh.ts';
+import { runThread } from '../lib/thread.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { digestOf, writeLayout, type LayoutOptions } from './support/layout.ts';
 import { missing } from './support/programs.ts';
@@ -234,6 +237,21 @@ describe('as the formats define it', () => {
     assert.equal(plain.digest, plain.diffID);
     assert.ok(plain.pullSize < plain.size / 1.5);
   });
+});
+
+test('of many small files is made with little memory', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const layer = Array.from({ length: 30_000 }, (_, i) => ({ path: `usr/${i % 300}/${i}`, content: `${i}` }));
+  await writeLayout(join(directory, 'image'), [writeTar(layer)]);
+  const scratch = join(directory, 'scratch');
+  await mkdir(scratch);
+  const task = { reference: join(directory, 'image'), limits: DEFAULT_LIMITS, scratch, room: 1024 ** 3 };
+  const module = new URL('../lib/signature/thread.ts', import.meta.url);
+  const { signal } = new AbortController();
+  const { bytes } = await runThread<SignatureTask, SignatureResult>(module, task, signal, 32 * 1024 ** 2);
+  const { contents, files } = await parseSignature(bytes, 'here');
+  assert.equal(contentCount(contents), layer.length);
+  assert.equal(files.sizes.length, layer.length + 302);
 });
 
 describe('stored', () => {
