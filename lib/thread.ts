@@ -14,6 +14,14 @@ export type ThreadMessage<Result> = { readonly result: Result } | { readonly fai
 const MAX_YOUNG_GENERATION = 24;
 
 /**
+ * In MiB: what V8 lets a thread have beyond its bound. At V8's own limit a thread mostly ends with an error, but the
+ * whole process is aborted where one step needs more than what it adds then to end in. So a thread ends before
+ * (`threadmain.ts`), as soon as what it keeps is over the bound; that it is V8's limit which ends it is left to work
+ * that does not let the event loop turn.
+ */
+export const LEEWAY = 32;
+
+/**
  * Runs a module made with `serveThread` on one input in a thread of its own, so that the event loop stays free.
  * An abort ends the thread at once; its scratch files are the caller's to remove.
  *
@@ -28,7 +36,9 @@ export async function runThread<Input, Result>(
   heap?: number,
 ): Promise<Result> {
   signal?.throwIfAborted();
-  const maxOldGenerationSizeMb = heap ? Math.ceil(heap / 1024 ** 2) : resourceLimits.maxOldGenerationSizeMb;
+  const maxOldGenerationSizeMb = heap
+    ? Math.ceil(heap / 1024 ** 2) + LEEWAY
+    : resourceLimits.maxOldGenerationSizeMb;
   const worker = new Worker(module, {
     workerData: input,
     resourceLimits: {
@@ -65,11 +75,11 @@ export function threadModule(name: string, base: string): URL {
   return new URL(`${name}${base.endsWith('.ts') ? '.ts' : '.js'}`, base);
 }
 
-function outOfMemory(maxOldGenerationSizeMb: number | undefined): PanamaxError {
+export function outOfMemory(maxOldGenerationSizeMb: number | undefined): PanamaxError {
   const expected =
     maxOldGenerationSizeMb === undefined
       ? 'what Node allows'
-      : `at most ${maxOldGenerationSizeMb} MiB of heap`;
+      : `at most ${maxOldGenerationSizeMb - LEEWAY} MiB of heap`;
   return new PanamaxError('limit', 'a job needs too much memory', { expected });
 }
 

@@ -1,18 +1,39 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import {
+  constants,
+  PerformanceObserver,
+  type NodeGCPerformanceDetail,
+  type PerformanceEntry,
+} from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
+import { parentPort, resourceLimits, workerData } from 'node:worker_threads';
 import { toPanamaxError } from './errors.ts';
-import type { ThreadMessage } from './thread.ts';
+import { LEEWAY, outOfMemory, type ThreadMessage } from './thread.ts';
 
 /** Makes the module that calls it the body of a thread that `runThread` starts. */
 export function serveThread<Input, Result>(handle: (input: Input) => Promise<Result>): void {
   const post = (message: ThreadMessage<Result>, memory: ArrayBuffer[] = []) =>
     parentPort?.postMessage(message, memory);
-  handle(workerData as Input).then(
-    (result) => post({ result }, columnsOf(result)),
-    (error: unknown) => {
-      const { kind, message, facts } = toPanamaxError(error);
-      post({ failure: { kind, message, facts } });
-    },
-  );
+  const fail = (error: unknown) => {
+    const { kind, message, facts } = toPanamaxError(error);
+    post({ failure: { kind, message, facts } });
+  };
+  watchHeap(fail);
+  handle(workerData as Input).then((result) => post({ result }, columnsOf(result)), fail);
+}
+
+/** Fails once what is left by a full collection is over the thread's bound: who started the thread then ends it. */
+function watchHeap(fail: (error: unknown) => void): void {
+  const { maxOldGenerationSizeMb } = resourceLimits;
+  if (maxOldGenerationSizeMb === undefined) return;
+  const most = (maxOldGenerationSizeMb - LEEWAY) * 1024 ** 2;
+  const observer = new PerformanceObserver((list) => {
+    const isFull = (entry: PerformanceEntry) =>
+      ((entry as { detail?: unknown }).detail as NodeGCPerformanceDetail).kind ===
+      constants.NODE_PERFORMANCE_GC_MAJOR;
+    if (list.getEntries().some(isFull) && getHeapStatistics().used_heap_size > most)
+      fail(outOfMemory(maxOldGenerationSizeMb));
+  });
+  observer.observe({ entryTypes: ['gc'] });
 }
 
 /** The memory of a table's columns: it goes along uncopied, for the thread ends here. */
