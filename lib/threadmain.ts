@@ -27,13 +27,14 @@ function watchHeap(fail: (error: unknown) => void): void {
   if (maxOldGenerationSizeMb === undefined) return;
   const most = (maxOldGenerationSizeMb - LEEWAY) * 1024 ** 2;
   const observer = new PerformanceObserver((list) => {
-    const isFull = (entry: PerformanceEntry) =>
-      ((entry as { detail?: unknown }).detail as NodeGCPerformanceDetail).kind ===
-      constants.NODE_PERFORMANCE_GC_MAJOR;
-    if (list.getEntries().some(isFull) && getHeapStatistics().used_heap_size > most)
+    if (list.getEntries().some(isFullCollection) && getHeapStatistics().used_heap_size > most)
       fail(outOfMemory(maxOldGenerationSizeMb));
   });
   observer.observe({ entryTypes: ['gc'] });
+}
+
+function isFullCollection(entry: PerformanceEntry & { readonly detail?: unknown }): boolean {
+  return (entry.detail as NodeGCPerformanceDetail).kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }
 
 /** The memory of a table's columns: it goes along uncopied, for the thread ends here. */
