@@ -63,13 +63,22 @@ export async function readRows(
 
   for await (const piece of pieces) {
     let start = 0;
+    let quote = -1;
+    let backslash = -1;
     for (let at = 0; at < piece.length; at++) {
       const byte = piece[at]!;
       if (inString) {
         if (isEscaped) isEscaped = false;
         else if (byte === BACKSLASH) isEscaped = true;
         else if (byte === QUOTE) inString = false;
-        else if (!taker && token.length < 16) token += String.fromCharCode(byte);
+        else {
+          // most of a document is strings: where they end is found at once
+          if (quote < at) quote = firstOf(piece, QUOTE, at);
+          if (backslash < at) backslash = firstOf(piece, BACKSLASH, at);
+          const end = Math.min(quote, backslash);
+          if (!taker && token.length < 16) token += piece.toString('latin1', at, Math.min(end, at + 16));
+          at = end - 1;
+        }
         continue;
       }
       if (byte === QUOTE) {
@@ -108,6 +117,12 @@ export async function readRows(
   }
   if (taker) throw new PanamaxError('bad-input', 'the document ends in an array', { where });
   return parseDocument(frame.take(), where);
+}
+
+/** Where a byte is next, or the length where it is not. */
+function firstOf(piece: Buffer, byte: number, from: number): number {
+  const at = piece.indexOf(byte, from);
+  return at < 0 ? piece.length : at;
 }
 
 function createBuffered(where: string) {
