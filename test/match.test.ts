@@ -6,6 +6,8 @@ import { describe, test } from 'node:test';
 import { EFFORTS, type Alignments } from '../lib/delta/alignment.ts';
 import { matchStreams } from '../lib/delta/match.ts';
 import { alignBuffers } from '../lib/delta/match/align.ts';
+import { Draft } from '../lib/delta/match/draft.ts';
+import { completed } from '../lib/delta/match/moved.ts';
 import {
   commonLength,
   differingBytes,
@@ -220,4 +222,22 @@ describe('content is found wherever it went', () => {
       assert.ok(equalBytes(source, target, items) > 0.97 * content);
     });
   }
+});
+
+function randomAlignments(count: number): Alignments {
+  const draft = new Draft();
+  for (let i = 0; i < count; i++)
+    draft.push(random.below(40) * 50, random.below(40) * 50, 1 + random.below(600), 0);
+  return draft.items();
+}
+
+test('whichever thread found what, it comes together as the same', () => {
+  const first = new Draft();
+  for (let at = 0; at < 2000; at += 400) first.push(at, random.below(3000), 1 + random.below(400), 1);
+  const items = first.items();
+  const [one, other] = [randomAlignments(20), randomAlignments(20)];
+  const found = completed(items, [one, other]);
+  assert.deepEqual(completed(items, [other, one]), found);
+  for (let i = 1; i < found.count; i++)
+    assert.ok(found.target[i]! >= found.target[i - 1]! + found.length[i - 1]!);
 });

@@ -29,7 +29,7 @@ const RUN = 16;
 /** Source bytes that the first pass leaves without an exact counterpart are indexed again, in blocks of this size. */
 const BLOCK = 16;
 /** Where less of the source than this is settled, the files are too far apart for a second look to pay. */
-const MIN_SETTLED = 0.3;
+const MIN_SETTLED = 0.6;
 const MAX_SKIP = 8;
 /** Entries with the hash of a seed or one like it that are looked through. */
 const MAX_IN_SLOT = 64;

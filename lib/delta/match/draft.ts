@@ -56,12 +56,17 @@ export class Draft {
 
 /**
  * Orders alignments by target, cuts what overlaps there (the earlier item wins) and joins neighbours that
- * lie at the same distance and are equally exact.
+ * lie at the same distance and are equally exact. What comes out does not depend on the order they are in.
  */
 export function tidied(items: Alignments): Alignments {
   const order = new Uint32Array(items.count);
   for (let i = 0; i < order.length; i++) order[i] = i;
-  order.sort((a, b) => items.target[a]! - items.target[b]! || a - b);
+  order.sort(
+    (a, b) =>
+      items.target[a]! - items.target[b]! ||
+      items.source[a]! - items.source[b]! ||
+      items.length[a]! - items.length[b]!,
+  );
   const out = new Draft();
   let end = 0;
   for (const i of order) {

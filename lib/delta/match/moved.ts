@@ -12,18 +12,20 @@ import type { StretchPair } from './stretch.ts';
 /** Shorter alignments may be by chance, and give way to longer ones. */
 const STRONG = 256;
 /** Less has too few samples. */
-const MIN_OPEN = 4 * SPACING;
-/** What has to be open in all: so many bytes, and such a part of the source, which has to be read for it. */
-const WORTHWHILE = 64 * 1024;
-const WORTHWHILE_PART = 1 / 1024;
-/** How many samples have to agree. */
-const MIN_HITS = 2;
+const MIN_OPEN = 8 * SPACING;
+/** What has to be open in all: such a part of the source, which has to be read for it, within these bounds in bytes. */
+const WORTHWHILE_PART = 1 / 256;
+const ALWAYS_WORTHWHILE = 2 * 1024 ** 2;
+const NEVER_WORTHWHILE = 64 * 1024;
+/** How many samples have to agree: so many, and such a part of what content of the trail's length has. */
+const MIN_HITS = 4;
+const MIN_PART = 1 / 8;
 /** What may have come or gone between two samples of one stretch, in bytes. */
 const SLACK = 32 * 1024;
 /** Stretches of an open range that a sample may go on with, the last first. */
 const RECENT = 8;
-/** How far a stretch may reach beyond its samples: so many bytes, or as far as it is long. */
-const REACH = 16 * SPACING;
+/** How far a stretch may reach beyond its samples. */
+const REACH = 8 * SPACING;
 
 /** Stretches of the target without strong alignments, ascending. */
 export function openRanges(items: Alignments, targetSize: number, sourceSize: number): Range[] {
@@ -41,7 +43,8 @@ export function openRanges(items: Alignments, targetSize: number, sourceSize: nu
     end = items.target[i]! + items.length[i]!;
   }
   close(targetSize);
-  return total < Math.max(WORTHWHILE, sourceSize * WORTHWHILE_PART) ? [] : ranges;
+  const least = Math.max(NEVER_WORTHWHILE, sourceSize * WORTHWHILE_PART);
+  return total < Math.min(ALWAYS_WORTHWHILE, least) ? [] : ranges;
 }
 
 /** What samples of an open range and of the source have in common, in their order. */
@@ -65,9 +68,8 @@ export function findMoved(
   return open.flatMap((range) => {
     const trails = separate(trailsOf(targetFd, range, samples));
     return trails.map(({ first, last, low, high }, i) => {
-      const reach = Math.max(REACH, last - first);
-      const start = Math.max(range[0], trails[i - 1]?.last ?? 0, first - reach);
-      const end = Math.min(range[1], trails[i + 1]?.first ?? Infinity, last + reach);
+      const start = Math.max(range[0], trails[i - 1]?.last ?? 0, first - REACH);
+      const end = Math.min(range[1], trails[i + 1]?.first ?? Infinity, last + REACH);
       return {
         target: { start, end },
         source: {
@@ -98,7 +100,9 @@ function trailsOf(targetFd: number, range: Range, samples: Samples): Trail[] {
     }
     trails.push({ hits: 1, first: at, last: at, place, low: place, high: place });
   });
-  return trails.filter(({ hits }) => hits >= MIN_HITS);
+  return trails.filter(
+    ({ hits, first, last }) => hits >= Math.max(MIN_HITS, ((last - first) / SPACING) * MIN_PART),
+  );
 }
 
 /** Those with most samples that do not overlap, ascending. */

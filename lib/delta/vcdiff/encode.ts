@@ -23,7 +23,7 @@ export interface EncodeOptions {
 /** Windows are compressed together until their sections have this many bytes. */
 const GATHERED = 2 ** 21;
 /** From so many bytes without a counterpart on, the encoder hurries. */
-const MUCH = 2 ** 24;
+const MUCH = 2 ** 20;
 /** The smaller a window, the sooner there is something to compress, and the less is left when all is compressed. */
 const WINDOW = 2 ** 23;
 const HURRIED_WINDOW = 2 ** 22;
