@@ -2,7 +2,7 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /** Buffers that may be lost before V8 is told to collect them, in bytes: left to itself it waits for 64 MB. */
-const MAX_LOST = 16 * 1024 ** 2;
+const MAX_LOST = 1024 ** 2;
 /** In milliseconds. */
 const LOOK_EVERY = 10;
 
