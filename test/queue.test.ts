@@ -313,6 +313,20 @@ async function giveUpButA3({ data }: JobAttempt): Promise<Verdict> {
     : { kind: 'failed', message: 'limit: too much', final: true };
 }
 
+/** Runs a worker that leaves no outcome, as one that is killed again and again, until enqueuing would tell what is wanted. */
+async function runWithoutOutcomes(
+  plan: Parameters<typeof enqueue>[0],
+  store: Store,
+  isReached: (tally: Enqueued['stages']['signature']) => boolean,
+): Promise<void> {
+  const connection = connectWorker(redis.url, store, () => {});
+  const options = { concurrency: 1, locks: QUICK.locks, onError() {} };
+  const worker = startQueueWorker('signature', connection, giveUpButA3, options);
+  await until(async () => (await put(plan, store, { dryRun: true })).stages.signature, isReached);
+  await worker.stop(1000);
+  connection.redis.disconnect();
+}
+
 describe('failures', { skip }, () => {
   beforeEach(() => redis.wipe());
 
@@ -363,16 +377,7 @@ describe('failures', { skip }, () => {
     const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);
     const plan = planOf(directory, ['a1', 'a2', 'a3']);
     await put(plan, store);
-    // a worker that leaves no outcome, as one that is killed again and again
-    const connection = connectWorker(redis.url, store, () => {});
-    const options = { concurrency: 1, locks: QUICK.locks, onError() {} };
-    const worker = startQueueWorker('signature', connection, giveUpButA3, options);
-    await until(
-      async () => (await put(plan, store, { dryRun: true })).stages.signature,
-      ({ queued }) => queued === 0,
-    );
-    await worker.stop(1000);
-    connection.redis.disconnect();
+    await runWithoutOutcomes(plan, store, ({ queued }) => queued === 0);
     const tally = { added: 1, queued: 0, failed: 2, skipped: 0, done: 0 };
     const retried = { ...tally, added: 3 };
     const told = async (more: object) => (await put(plan, store, more)).stages.signature;
@@ -394,15 +399,7 @@ describe('failures', { skip }, () => {
     const { directory, store } = await setUp(t, ['a1', 'a2']);
     const plan = planOf(directory, ['a1', 'a2']);
     await put(plan, store);
-    const connection = connectWorker(redis.url, store, () => {});
-    const options = { concurrency: 1, locks: QUICK.locks, onError() {} };
-    const worker = startQueueWorker('signature', connection, giveUpButA3, options);
-    await until(
-      async () => (await put(plan, store, { dryRun: true })).stages.signature,
-      ({ failed }) => failed === 2,
-    );
-    await worker.stop(1000);
-    connection.redis.disconnect();
+    await runWithoutOutcomes(plan, store, ({ failed }) => failed === 2);
     const { signature } = (await put(plan, store, { retryFailed: true })).stages;
     assert.deepEqual(signature, { added: 2, queued: 0, failed: 2, skipped: 0, done: 0 });
     await startLocalWorker(t, { redis: redis.url, store, directory });

@@ -50,6 +50,7 @@ export class RangeEncoder {
 
   /**
    * A literal's eight bits, highest first, along the trees that start at `base`.
+   * Each step is that of `bit`, with the coder's state at hand: most of a stream's bits are literals'.
    *
    * @param expected the byte that predicts it until the first bit that differs; negative where there is none
    */
