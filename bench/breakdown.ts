@@ -4,7 +4,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { constants, zstdCompressSync } from 'node:zlib';
-import type { Alignments, LayerStream } from '../lib/delta/alignment.ts';
+import { layerRanges, type Alignments, type LayerStream } from '../lib/delta/alignment.ts';
 import { matchStreams } from '../lib/delta/match.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
@@ -123,18 +123,15 @@ async function account(
   share.aligned += size;
 }
 
-async function* stretchesOf({ path, layerSizes }: LayerStream, file: FileHandle): AsyncGenerator<Stretch> {
-  let start = 0;
-  for (const size of layerSizes) {
-    const end = start + size;
-    for await (const entry of scanTarFile({ path, start, end }, { limits: DEFAULT_LIMITS, where: path })) {
+async function* stretchesOf(stream: LayerStream, file: FileHandle): AsyncGenerator<Stretch> {
+  for (const range of layerRanges(stream)) {
+    for await (const entry of scanTarFile(range, { limits: DEFAULT_LIMITS, where: stream.path })) {
       yield { end: entry.bodyOffset, kind: 'tar headers' };
       const first = await read(file, entry.bodyOffset, Math.min(entry.bodySize, 4096));
       yield { end: entry.bodyOffset + entry.bodySize, kind: kindOf(first) };
       yield { end: entry.end, kind: 'tar headers' };
     }
-    yield { end, kind: 'tar headers' };
-    start = end;
+    yield { end: range.end, kind: 'tar headers' };
   }
 }
 

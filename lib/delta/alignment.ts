@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/descriptor.ts';
+import type { TarRange } from '../tar/file.ts';
 
 /**
  * What the matcher hands to every encoding: places of the target that resemble places of the source.
@@ -24,6 +25,16 @@ export interface LayerStream {
   readonly layerSizes: readonly number[];
   /** Of the layers in order, where they are known. */
   readonly diffIDs?: readonly Digest[];
+}
+
+/** Where each layer's tar is in the stream. */
+export function layerRanges({ path, layerSizes }: LayerStream): TarRange[] {
+  let end = 0;
+  return layerSizes.map((size) => {
+    const start = end;
+    end += size;
+    return { path, start, end };
+  });
 }
 
 /** From the least work to the most. */

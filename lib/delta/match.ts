@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import type { ImageRecord } from '../oci/record.ts';
 import type { TarRange } from '../tar/file.ts';
 import { runThread, threadModule } from '../thread.ts';
-import type { Alignments, Effort, LayerStream } from './alignment.ts';
+import { layerRanges, type Alignments, type Effort, type LayerStream } from './alignment.ts';
 import { findCounterparts, isUsable, type Counterparts } from './match/counterpart.ts';
 import { clipped, Draft, tidied } from './match/draft.ts';
 import { joined, listLayers, type DigestedListing, type Listing, type ListTask } from './match/listing.ts';
@@ -160,16 +160,13 @@ async function listStreams(
   { signal }: MatchOptions,
 ): Promise<[DigestedListing, DigestedListing]> {
   const layers = new Map<string, TarRange>();
-  const names = streams.map((stream, side) => {
-    let end = 0;
-    return stream.layerSizes.map((size, i) => {
-      const start = end;
-      end += size;
+  const names = streams.map((stream, side) =>
+    layerRanges(stream).map((range, i) => {
       const name = stream.diffIDs?.[i] ?? `${side}/${i}`;
-      if (!layers.has(name)) layers.set(name, { path: stream.path, start, end });
+      if (!layers.has(name)) layers.set(name, range);
       return name;
-    });
-  });
+    }),
+  );
   const order = [...layers].toSorted(([, a], [, b]) => b.end - b.start - (a.end - a.start));
   const task: ListTask = { layers: order.map(([, layer]) => layer), next: newTicket() };
   const size = task.layers.reduce((sum, { start, end }) => sum + end - start, 0);

@@ -1,5 +1,5 @@
 import { createColumn, extend, type Column } from '../column.ts';
-import type { LayerStream } from '../delta/alignment.ts';
+import { layerRanges, type LayerStream } from '../delta/alignment.ts';
 import type { Limits } from '../limits.ts';
 import { scanTarFile } from '../tar/file.ts';
 import { metadataBudget } from '../tar/reader.ts';
@@ -33,11 +33,9 @@ export async function listRootfsFiles(stream: LayerStream, limits: Limits): Prom
   const offsets: number[] = [];
   const sparse = new Set<number>();
   const rootfs = createRootfs<number>(limits);
-  let start = 0;
-  for (const [i, size] of stream.layerSizes.entries()) {
+  for (const [i, range] of layerRanges(stream).entries()) {
     const where = `layer ${i} of ${stream.path}`;
     rootfs.beginLayer(where);
-    const range = { path: stream.path, start, end: start + size };
     for await (const entry of scanTarFile(range, { limits, where })) {
       rootfs.add(entry, sizes.length);
       if (entry.type !== 'file') continue;
@@ -45,7 +43,6 @@ export async function listRootfsFiles(stream: LayerStream, limits: Limits): Prom
       sizes.push(entry.size);
       offsets.push(entry.bodyOffset);
     }
-    start += size;
   }
   const table = createTable(limits);
   let count = 0;

@@ -8,7 +8,7 @@ import type { Digest } from '../../oci/descriptor.ts';
 import { MEDIA_TYPES, parseManifest } from '../../oci/manifest.ts';
 import type { ImageRecord } from '../../oci/record.ts';
 import type { RootfsFiles } from '../../oci/rootfsfiles.ts';
-import type { Effort, LayerStream } from '../alignment.ts';
+import { layerRanges, type Effort, type LayerStream } from '../alignment.ts';
 import { matchInThread } from '../match.ts';
 import { encodePart } from '../tardiff/encode.ts';
 import { MAGIC } from '../tardiff/format.ts';
@@ -124,10 +124,8 @@ function newLayers({ source, target, limits }: OciDeltaTask): NewLayer[] {
   const { manifest, manifestDocument, layers } = target.record;
   const descriptors = parseManifest(Buffer.from(manifestDocument), limits, manifest).layers;
   const found: NewLayer[] = [];
-  let end = 0;
-  for (const [index, { diffID, digest, mediaType }] of layers.entries()) {
-    const start = end;
-    end += target.stream.layerSizes[index]!;
+  for (const [index, { start, end }] of layerRanges(target.stream).entries()) {
+    const { diffID, digest, mediaType } = layers[index]!;
     if (held.has(diffID) || written.has(digest)) continue;
     written.add(digest);
     // `oci-delta import` takes no other compression for a layer that is carried as it is
