@@ -25,9 +25,14 @@ export interface RootfsFiles {
  * Lists the regular files of an image's flattened root filesystem, from the headers of its layer stream. Hardlinks
  * are listed under each of their paths.
  *
+ * @param scan `scanTarFileBlocking` where a thread may wait for its reads, which takes half the time
  * @throws PanamaxError `bad-input`, `limit`
  */
-export async function listRootfsFiles(stream: LayerStream, limits: Limits): Promise<RootfsFiles> {
+export async function listRootfsFiles(
+  stream: LayerStream,
+  limits: Limits,
+  scan = scanTarFile,
+): Promise<RootfsFiles> {
   /** Of all files of all layers; a node has its index here. */
   const sizes: number[] = [];
   const offsets: number[] = [];
@@ -36,7 +41,7 @@ export async function listRootfsFiles(stream: LayerStream, limits: Limits): Prom
   for (const [i, range] of layerRanges(stream).entries()) {
     const where = `layer ${i} of ${stream.path}`;
     rootfs.beginLayer(where);
-    for await (const entry of scanTarFile(range, { limits, where })) {
+    for await (const entry of scan(range, { limits, where })) {
       rootfs.add(entry, sizes.length);
       if (entry.type !== 'file') continue;
       if (entry.sparse) sparse.add(sizes.length);

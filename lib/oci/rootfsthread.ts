@@ -1,5 +1,6 @@
 import type { LayerStream } from '../delta/alignment.ts';
 import type { Limits } from '../limits.ts';
+import { scanTarFileBlocking } from '../tar/file.ts';
 import { serveThread } from '../threadmain.ts';
 import { listRootfsFiles } from './rootfsfiles.ts';
 
@@ -10,4 +11,4 @@ export interface RootfsTask {
   readonly limits: Limits;
 }
 
-serveThread(({ stream, limits }: RootfsTask) => listRootfsFiles(stream, limits));
+serveThread(({ stream, limits }: RootfsTask) => listRootfsFiles(stream, limits, scanTarFileBlocking));

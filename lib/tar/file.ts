@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { TarEntry } from './entry.ts';
 import { createEntryReader, refuseTruncated, type ScanOptions, type TarInput } from './reader.ts';
@@ -14,6 +15,17 @@ export interface TarRange {
   readonly end: number;
 }
 
+/** A tar in a file, of which bodies can be jumped over. */
+export interface FileInput extends TarInput {
+  moveTo(position: number): void;
+}
+
+/** One that makes its thread wait: without promises a small file takes half the time. */
+export interface BlockingInput extends FileInput {
+  /** The bytes from `start` to `end` in pieces, each valid until the next; fewer where the file ends. */
+  bytes(start: number, end: number): Generator<Buffer, void, void>;
+}
+
 /**
  * Reads the headers of a tar on disk and skips the bodies. The entries' offsets are those of the file, not of
  * the range.
@@ -26,23 +38,40 @@ export async function* scanTarFile(
 ): AsyncGenerator<TarEntry, void, void> {
   const file = await open(range.path);
   try {
-    const input = fileInput(file, range);
-    const nextEntry = createEntryReader(input, options);
-    for (let entry = await nextEntry(); entry; entry = await nextEntry()) {
-      if (entry.end > range.end) {
-        const place = { where: options.where, offset: entry.offset, path: entry.path };
-        refuseTruncated(place, entry.end - entry.bodyOffset, range.end - entry.bodyOffset);
-      }
-      yield entry;
-      input.moveTo(entry.end);
-    }
+    yield* scanInput(fileInput(file, range), range, options);
   } finally {
     await file.close();
   }
 }
 
-interface FileInput extends TarInput {
-  moveTo(position: number): void;
+/** Does the same in a thread that may wait for its reads. */
+export async function* scanTarFileBlocking(
+  range: TarRange,
+  options: ScanOptions,
+): AsyncGenerator<TarEntry, void, void> {
+  const fd = openSync(range.path, 'r');
+  try {
+    yield* scanInput(blockingInput(fd, range, WINDOW_SIZE), range, options);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Yields the entries of the tar that `input` reads. @throws PanamaxError as `scanTar` does */
+export async function* scanInput(
+  input: FileInput,
+  range: TarRange,
+  options: ScanOptions,
+): AsyncGenerator<TarEntry, void, void> {
+  const nextEntry = createEntryReader(input, options);
+  for (let entry = await nextEntry(); entry; entry = await nextEntry()) {
+    if (entry.end > range.end) {
+      const place = { where: options.where, offset: entry.offset, path: entry.path };
+      refuseTruncated(place, entry.end - entry.bodyOffset, range.end - entry.bodyOffset);
+    }
+    yield entry;
+    input.moveTo(entry.end);
+  }
 }
 
 function fileInput(file: FileHandle, range: TarRange): FileInput {
@@ -79,4 +108,51 @@ function fileInput(file: FileHandle, range: TarRange): FileInput {
       position = target;
     },
   };
+}
+
+/** @param windowSize what is read at once, in bytes */
+export function blockingInput(fd: number, range: TarRange, windowSize: number): BlockingInput {
+  let position = range.start;
+  let window = Buffer.allocUnsafeSlow(windowSize);
+  let windowStart = 0;
+  let windowEnd = 0;
+
+  function read(start: number, end: number): Buffer {
+    if (start < windowStart || end > windowEnd) {
+      if (end - start > window.length) window = Buffer.allocUnsafeSlow(end - start);
+      windowStart = start;
+      windowEnd = start + readFully(fd, window.subarray(0, Math.max(0, range.end - start)), start);
+    }
+    return window.subarray(start - windowStart, Math.min(end, windowEnd) - windowStart);
+  }
+
+  return {
+    position: () => position,
+    take(size) {
+      const bytes = read(position, position + size);
+      position += bytes.length;
+      return bytes;
+    },
+    moveTo(target) {
+      position = target;
+    },
+    *bytes(start, end) {
+      for (let at = start; at < end;) {
+        const piece = read(at, Math.min(end, at + windowSize));
+        if (piece.length === 0) return;
+        yield piece;
+        at += piece.length;
+      }
+    },
+  };
+}
+
+function readFully(fd: number, into: Buffer, offset: number): number {
+  let size = 0;
+  while (size < into.length) {
+    const got = readSync(fd, into, size, into.length - size, offset + size);
+    if (got === 0) break;
+    size += got;
+  }
+  return size;
 }

@@ -1,11 +1,11 @@
-import { createHash, hash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { createHash, hash, type Hash } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
 import { createColumn, extend, type Column } from '../../column.ts';
 import { PanamaxError } from '../../errors.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
 import type { ByteString } from '../../tar/entry.ts';
 import { BLOCK_SIZE } from '../../tar/header.ts';
-import { scanTarFile, type TarRange } from '../../tar/file.ts';
+import { blockingInput, scanInput, type BlockingInput, type TarRange } from '../../tar/file.ts';
 import { DIGEST_WORDS } from './groups.ts';
 
 /**
@@ -31,6 +31,9 @@ export interface DigestedListing extends Listing {
   readonly nameDigest: Int32Array;
 }
 
+/** In bytes. */
+const READ_AT_ONCE = 1024 ** 2;
+
 export interface ListTask {
   readonly layers: readonly TarRange[];
   /** Shared between threads with the same layers: the index of the layer that is to be listed next. */
@@ -52,14 +55,15 @@ async function listLayer(range: TarRange): Promise<DigestedListing> {
   let count = 0;
   let at = range.start;
   const fd = openSync(range.path, 'r');
+  const input = blockingInput(fd, range, READ_AT_ONCE);
 
   function add(body: number, end: number, path?: ByteString): void {
     makeRoom(listing, count + 1);
     listing.start[count] = at;
     listing.start[count + 1] = end;
     listing.body[count] = body;
-    enter(listing.headDigest, count, digest(fd, at, body));
-    enter(listing.bodyDigest, count, digest(fd, body, end));
+    enter(listing.headDigest, count, digest(input, at, body));
+    enter(listing.bodyDigest, count, digest(input, body, end));
     if (path !== undefined) {
       enter(listing.pathDigest, count, hash('sha256', path, 'binary'));
       enter(listing.nameDigest, count, hash('sha256', familyName(path), 'binary'));
@@ -70,7 +74,7 @@ async function listLayer(range: TarRange): Promise<DigestedListing> {
 
   try {
     try {
-      const entries = scanTarFile(range, { limits: DEFAULT_LIMITS, where: range.path });
+      const entries = scanInput(input, range, { limits: DEFAULT_LIMITS, where: range.path });
       for await (const { bodyOffset, end, path } of entries) add(bodyOffset, end, path);
     } catch (error) {
       // what is no tar, or one beyond the limits, is a piece as any other
@@ -175,23 +179,17 @@ function enter(digests: Int32Array, i: number, bytes: string): void {
   }
 }
 
-const DIGESTED_AT_ONCE = 1024 ** 2;
-const shared = Buffer.alloc(DIGESTED_AT_ONCE);
-
 /** As chars of a byte each; '' where there is nothing. */
-function digest(fd: number, start: number, end: number): string {
+function digest(input: BlockingInput, start: number, end: number): string {
   if (start === end) return '';
-  if (end - start <= DIGESTED_AT_ONCE) {
-    const bytes = shared.subarray(0, end - start);
-    readSync(fd, bytes, 0, bytes.length, start);
-    return hash('sha256', bytes, 'binary');
+  let sha256: Hash | undefined;
+  let left = end - start;
+  for (const piece of input.bytes(start, end)) {
+    if (piece.length === end - start) return hash('sha256', piece, 'binary');
+    sha256 ??= createHash('sha256');
+    sha256.update(piece);
+    left -= piece.length;
   }
-  const sha256 = createHash('sha256');
-  for (let at = start; at < end;) {
-    const got = readSync(fd, shared, 0, Math.min(shared.length, end - at), at);
-    if (got === 0) throw new Error('the stream is shorter than its layers');
-    sha256.update(shared.subarray(0, got));
-    at += got;
-  }
+  if (left > 0 || !sha256) throw new Error('the stream is shorter than its layers');
   return sha256.digest('binary');
 }
