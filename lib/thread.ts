@@ -21,13 +21,24 @@ const MAX_YOUNG_GENERATION = 24;
  */
 export const LEEWAY = 32;
 
+/** A module made with `serveThread`, in a thread of its own. To be disposed of; that ends it at once. */
+export interface Thread<Input, Result> extends AsyncDisposable {
+  /** @throws PanamaxError `limit` where the thread takes more memory than it may; and what the module throws */
+  call(input: Input): Promise<Result>;
+}
+
+interface Waiting<Result> {
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /**
- * Runs a module made with `serveThread` on one input in a thread of its own, so that the event loop stays free.
- * An abort ends the thread at once; its scratch files are the caller's to remove.
+ * Runs a module on one input in a thread of its own, so that the event loop stays free. An abort ends the thread at
+ * once; its scratch files are the caller's to remove.
  *
  * @param module URL of the module; name it with `threadModule`
  * @param heap bound of its JavaScript heap, in bytes; by default that of the thread that starts it
- * @throws PanamaxError `limit` where it takes more; and what the module throws
+ * @throws PanamaxError as `Thread.call` does
  */
 export async function runThread<Input, Result>(
   module: URL,
@@ -35,39 +46,57 @@ export async function runThread<Input, Result>(
   signal?: AbortSignal,
   heap?: number,
 ): Promise<Result> {
+  await using thread = openThread<Input, Result>(module, signal, heap);
+  return await thread.call(input);
+}
+
+/** Starts a thread that takes one input after the other. The parameters are those of `runThread`. */
+export function openThread<Input, Result>(
+  module: URL,
+  signal?: AbortSignal,
+  heap?: number,
+): Thread<Input, Result> {
   signal?.throwIfAborted();
   const maxOldGenerationSizeMb = heap
     ? Math.ceil(heap / 1024 ** 2) + LEEWAY
     : resourceLimits.maxOldGenerationSizeMb;
   const worker = new Worker(module, {
-    workerData: input,
     resourceLimits: {
       maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION,
       ...(maxOldGenerationSizeMb && { maxOldGenerationSizeMb }),
     },
   });
+  const waiting: Waiting<Result>[] = [];
+  let failure: { readonly error: unknown } | undefined;
+  const fail = (error: unknown) => {
+    failure ??= { error };
+    for (const { reject } of waiting.splice(0)) reject(failure.error);
+  };
+  worker.on('message', (message: ThreadMessage<Result>) => {
+    if ('result' in message) waiting.shift()?.resolve(message.result);
+    else fail(revived(message.failure));
+  });
+  worker.once('error', (error: NodeJS.ErrnoException) => {
+    fail(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? outOfMemory(maxOldGenerationSizeMb) : error);
+  });
+  worker.once('exit', (code) => {
+    fail(signal?.aborted ? signal.reason : new PanamaxError('internal', `thread ended with code ${code}`));
+  });
   const stop = () => void worker.terminate();
   signal?.addEventListener('abort', stop, { once: true });
-  try {
-    return await new Promise<Result>((resolve, reject) => {
-      worker.once('message', (message: ThreadMessage<Result>) => {
-        if ('result' in message) resolve(message.result);
-        else reject(revived(message.failure));
+  return {
+    call(input) {
+      if (failure) return Promise.reject(failure.error);
+      worker.postMessage(input);
+      return new Promise((resolve, reject) => {
+        waiting.push({ resolve, reject });
       });
-      worker.once('error', (error: NodeJS.ErrnoException) => {
-        const isFull = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
-        reject(isFull ? outOfMemory(maxOldGenerationSizeMb) : error);
-      });
-      worker.once('exit', (code) => {
-        reject(
-          signal?.aborted ? signal.reason : new PanamaxError('internal', `thread ended with code ${code}`),
-        );
-      });
-    });
-  } finally {
-    signal?.removeEventListener('abort', stop);
-    await worker.terminate();
-  }
+    },
+    async [Symbol.asyncDispose]() {
+      signal?.removeEventListener('abort', stop);
+      await worker.terminate();
+    },
+  };
 }
 
 /** URL of a module, as source or as built: `name` relative to the caller's `import.meta.url`, no extension. */

@@ -5,12 +5,12 @@ import {
   type PerformanceEntry,
 } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
-import { parentPort, resourceLimits, workerData } from 'node:worker_threads';
+import { parentPort, resourceLimits } from 'node:worker_threads';
 import { toPanamaxError } from './errors.ts';
 import { LEEWAY, outOfMemory, type ThreadMessage } from './thread.ts';
 
-/** Makes the module that calls it the body of a thread that `runThread` starts. */
-export function serveThread<Input, Result>(handle: (input: Input) => Promise<Result>): void {
+/** Makes the module that calls it the body of a thread, which takes one input after the other. */
+export function serveThread<Input, Result>(handle: (input: Input) => Result | Promise<Result>): void {
   const post = (message: ThreadMessage<Result>, memory: ArrayBuffer[] = []) =>
     parentPort?.postMessage(message, memory);
   const fail = (error: unknown) => {
@@ -18,7 +18,18 @@ export function serveThread<Input, Result>(handle: (input: Input) => Promise<Res
     post({ failure: { kind, message, facts } });
   };
   watchHeap(fail);
-  handle(workerData as Input).then((result) => post({ result }, columnsOf(result)), fail);
+  async function answer(input: Input): Promise<void> {
+    try {
+      const result = await handle(input);
+      post({ result }, columnsOf(result));
+    } catch (error) {
+      fail(error);
+    }
+  }
+  let before = Promise.resolve();
+  parentPort?.on('message', (input: Input) => {
+    before = before.then(() => answer(input));
+  });
 }
 
 /** Fails once what is left by a full collection is over the thread's bound: who started the thread then ends it. */
@@ -37,7 +48,7 @@ function isFullCollection(entry: PerformanceEntry & { readonly detail?: unknown 
   return (entry.detail as NodeGCPerformanceDetail).kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }
 
-/** The memory of a table's columns: it goes along uncopied, for the thread ends here. */
+/** The memory of a table's columns: it goes along uncopied, for the thread has no more use for it. */
 function columnsOf(result: unknown): ArrayBuffer[] {
   return Object.values(result ?? {}).flatMap((column: unknown) =>
     column instanceof Float64Array || column instanceof Uint8Array ? ownedMemory(column) : [],

@@ -3,13 +3,14 @@ import type { ImageRecord } from '../oci/record.ts';
 import type { TarRange } from '../tar/file.ts';
 import { runThread, threadModule } from '../thread.ts';
 import { layerRanges, type Alignments, type Effort, type LayerStream } from './alignment.ts';
-import { findCounterparts, isUsable, type Counterparts } from './match/counterpart.ts';
+import { findCounterparts, type Counterparts } from './match/counterpart.ts';
+import { createCrew, sharesFor, type Crew } from './match/crew.ts';
 import { clipped, Draft, tidied } from './match/draft.ts';
-import { joined, listLayers, type DigestedListing, type Listing, type ListTask } from './match/listing.ts';
+import { joined, type DigestedListing, type Listing, type ListTask } from './match/listing.ts';
 import { completed, findMoved, openRanges } from './match/moved.ts';
-import { sampleRanges, SPACING, type Range, type Samples } from './match/samples.ts';
-import { findSimilar } from './match/sketch.ts';
-import { alignPairs, targetSize, windowsOf, type AlignTask, type StretchPair } from './match/stretch.ts';
+import { addSamples, type Samples } from './match/samples.ts';
+import { findSimilar, strangersOf } from './match/sketch.ts';
+import { targetSize, windowsOf, type AlignTask, type StretchPair } from './match/stretch.ts';
 import type { MatchTask } from './match/thread.ts';
 
 export interface MatchOptions {
@@ -48,27 +49,31 @@ export async function matchStreams(
   target: LayerStream,
   options: MatchOptions = {},
 ): Promise<Alignments> {
-  const { from, to, counterparts } = await pairStreams(source, target, options);
-  const sourceFd = openSync(source.path, 'r');
+  const { effort = 'default', usable, signal } = options;
+  await using crew = createCrew(signal);
+  const { from, to, counterparts } = await pairStreams(source, target, crew, usable);
+  const align = (pairs: Iterable<StretchPair>) =>
+    alignStretches({ source: source.path, target: target.path, effort }, pairs, crew);
+  let sampled: Promise<Samples> | undefined;
+  const samples = () => (sampled ??= sampleSource(source.path, from, crew, usable));
   const targetFd = openSync(target.path, 'r');
   try {
-    let sampled: Samples | undefined;
-    const samples = () => (sampled ??= sampleRanges(sourceFd, bodiesOf(from, options.usable)));
     const draft = new Draft();
+    const strangers = strangersOf(to, counterparts.piece);
     const stretches = [
       ...pairPieces(from, to, counterparts, draft),
-      ...pairStrangers(from, { ...to, fd: targetFd }, counterparts, samples),
+      ...(strangers.length > 0
+        ? pairStrangers(from, { ...to, fd: targetFd }, strangers, await samples())
+        : []),
     ];
-    for (const found of await alignStretches(source, target, stretches, options)) draft.append(found);
+    for (const found of await align(stretches)) draft.append(found);
     let items = tidied(draft);
     const open = openRanges(items, sizeOf(to), sizeOf(from));
     if (open.length > 0) {
-      const moved = findMoved(targetFd, open, samples(), sizeOf(from));
-      items = completed(items, await alignStretches(source, target, moved, options));
+      items = completed(items, await align(findMoved(targetFd, open, await samples(), sizeOf(from))));
     }
-    return options.usable ? clipped(items, options.usable) : items;
+    return usable ? clipped(items, usable) : items;
   } finally {
-    closeSync(sourceFd);
     closeSync(targetFd);
   }
 }
@@ -77,18 +82,24 @@ function sizeOf({ start, count }: Listing): number {
   return start[count]!;
 }
 
-/** Shorter bodies have hardly a sample. */
-const MIN_SAMPLED = 2 * SPACING;
-
-/** The bodies of the source that may be copied from, as ranges. */
-function* bodiesOf(
-  { start, body, count }: Listing,
+/** Samples of all that may be copied from. */
+async function sampleSource(
+  path: string,
+  listing: Listing,
+  crew: Crew,
   usable: Float64Array | undefined,
-): Generator<Range, void> {
-  for (let i = 0; i < count; i++) {
-    if (start[i + 1]! - body[i]! >= MIN_SAMPLED && isUsable(usable, body[i]!))
-      yield [body[i]!, start[i + 1]!];
-  }
+): Promise<Samples> {
+  const size = sizeOf(listing);
+  const count = sharesFor(size);
+  const tasks = Array.from({ length: count }, (_, i) => ({
+    path,
+    listing,
+    part: [Math.floor((size * i) / count), Math.floor((size * (i + 1)) / count)] as const,
+    usable,
+  }));
+  const [first, ...others] = await crew.share('sample', tasks);
+  for (const later of others) addSamples(first!, later);
+  return first!;
 }
 
 interface PairedStreams {
@@ -101,13 +112,14 @@ interface PairedStreams {
 async function pairStreams(
   source: LayerStream,
   target: LayerStream,
-  options: MatchOptions,
+  crew: Crew,
+  usable: Float64Array | undefined,
 ): Promise<PairedStreams> {
-  const [from, to] = await listStreams([source, target], options);
+  const [from, to] = await listStreams([source, target], crew);
   return {
     from: { count: from.count, start: from.start, body: from.body },
     to: { count: to.count, start: to.start, body: to.body },
-    counterparts: findCounterparts(from, to, options.usable),
+    counterparts: findCounterparts(from, to, usable),
   };
 }
 
@@ -139,12 +151,10 @@ function* pairPieces(
 function* pairStrangers(
   from: Listing,
   to: Listing & { readonly fd: number },
-  { piece }: Counterparts,
-  samples: () => Samples,
+  strangers: readonly number[],
+  samples: Samples,
 ): Generator<StretchPair, void> {
-  const wanted: number[] = [];
-  for (const [i, counterpart] of piece.entries()) if (counterpart < 0) wanted.push(i);
-  for (const [i, { start, end }] of findSimilar(from, to, wanted, samples)) {
+  for (const [i, { start, end }] of findSimilar(from, to, strangers, samples)) {
     yield {
       source: { start: Math.floor(start), end: Math.floor(end) },
       target: { start: to.body[i]!, end: to.start[i + 1]! },
@@ -157,7 +167,7 @@ function* pairStrangers(
 /** Lists layer streams in threads, the largest layers first; layers with the same diffID but once. */
 async function listStreams(
   streams: readonly [LayerStream, LayerStream],
-  { signal }: MatchOptions,
+  crew: Crew,
 ): Promise<[DigestedListing, DigestedListing]> {
   const layers = new Map<string, TarRange>();
   const names = streams.map((stream, side) =>
@@ -171,7 +181,7 @@ async function listStreams(
   const task: ListTask = { layers: order.map(([, layer]) => layer), next: newTicket() };
   const size = task.layers.reduce((sum, { start, end }) => sum + end - start, 0);
   const listings = new Map<string, DigestedListing>();
-  for (const part of await inThreads('match/listthread', task, listLayers, size, signal)) {
+  for (const part of await crew.share('list', shares(task, size))) {
     for (const [i, listing] of part) listings.set(order[i]![0], listing);
   }
   return names.map((names) => joined(names.map((name) => listings.get(name)!))) as [
@@ -185,41 +195,23 @@ async function listStreams(
  * on who did what.
  */
 async function alignStretches(
-  source: LayerStream,
-  target: LayerStream,
-  stretches: readonly StretchPair[],
-  { effort = 'default', signal }: MatchOptions,
+  streams: Pick<AlignTask, 'source' | 'target' | 'effort'>,
+  stretches: Iterable<StretchPair>,
+  crew: Crew,
 ): Promise<Alignments[]> {
-  const pairs = stretches.flatMap(windowsOf).toSorted((a, b) => targetSize(b) - targetSize(a));
-  const total = pairs.reduce((sum, pair) => sum + targetSize(pair), 0);
-  const task: AlignTask = { source: source.path, target: target.path, pairs, next: newTicket(), effort };
-  return inThreads('match/alignthread', task, alignPairs, total, signal);
+  const pairs = Array.from(stretches)
+    .flatMap(windowsOf)
+    .toSorted((a, b) => targetSize(b) - targetSize(a));
+  const size = pairs.reduce((sum, pair) => sum + targetSize(pair), 0);
+  return crew.share('align', shares({ ...streams, pairs, next: newTicket() }, size));
 }
-
-/** Threads that work on one thing, and from how many bytes on it takes more than one: each takes up to 120 MiB. */
-const THREADS = 2;
-const MIN_SHARED = 8 * 1024 ** 2;
 
 /** The index of what of a task is to be done next, for all threads. */
 function newTicket(): Int32Array<SharedArrayBuffer> {
   return new Int32Array(new SharedArrayBuffer(4));
 }
 
-/** Does a task here and in other threads at once: each takes of it until nothing is left. */
-async function inThreads<Task, Result>(
-  name: string,
-  task: Task,
-  work: (task: Task) => Result | Promise<Result>,
-  size: number,
-  signal?: AbortSignal,
-): Promise<Result[]> {
-  const module = threadModule(name, import.meta.url);
-  const others = Array.from({ length: size < MIN_SHARED ? 0 : THREADS - 1 }, () =>
-    runThread<Task, Result>(module, task, signal),
-  );
-  const elsewhere = Promise.all(others);
-  // who awaits it comes later
-  elsewhere.catch(() => undefined);
-  const here = await work(task);
-  return [here, ...(await elsewhere)];
+/** A task of which each thread takes until nothing is left. */
+function shares<Task>(task: Task, size: number): Task[] {
+  return Array.from({ length: sharesFor(size) }, () => task);
 }

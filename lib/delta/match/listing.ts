@@ -87,6 +87,18 @@ async function listLayer(range: TarRange): Promise<DigestedListing> {
   }
 }
 
+/** The piece that an offset in the layer stream is of. */
+export function pieceAt({ start, count }: Listing, offset: number): number {
+  let low = 0;
+  let high = count - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (start[middle]! <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
 /** The last component of a path with its version numbers taken out: libfoo.so.1.2.3 and libfoo.so.1.2.4 agree. */
 function familyName(path: string): string {
   const name = path.slice(path.lastIndexOf('/', path.length - 2) + 1);

@@ -1,4 +1,6 @@
-import { readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { isUsable } from './counterpart.ts';
+import { pieceAt, type Listing } from './listing.ts';
 
 /**
  * Samples of content: where four bytes have a certain hash, about every 512 bytes, the twelve bytes there stand for what
@@ -23,21 +25,61 @@ export interface Samples {
 /** Part of a file, in bytes. */
 export type Range = readonly [start: number, end: number];
 
-/** Takes 48 MiB, whatever is sampled: of what shares a slot the first is kept. */
-export function sampleRanges(fd: number, ranges: Iterable<Range>): Samples {
+export interface SampleTask {
+  /** A layer stream, and its pieces. */
+  readonly path: string;
+  readonly listing: Pick<Listing, 'count' | 'start' | 'body'>;
+  /** The part to sample, as offsets. */
+  readonly part: Range;
+  /** As in `MatchOptions`. */
+  readonly usable: Float64Array | undefined;
+}
+
+/** Shorter bodies have hardly a sample. */
+const MIN_SAMPLED = 2 * SPACING;
+
+/** Samples the bodies in a part of a stream. Takes 48 MiB, whatever that is: of what shares a slot the first is kept. */
+export function samplePart({ path, listing, part, usable }: SampleTask): Samples {
   // in one piece, which goes back to the system whole
-  const memory = new ArrayBuffer(12 << SLOT_BITS);
+  const memory = new SharedArrayBuffer(12 << SLOT_BITS);
   const places = new Float64Array(memory, 0, 1 << SLOT_BITS);
   const values = new Int32Array(memory, 8 << SLOT_BITS, 1 << SLOT_BITS);
-  for (const range of ranges) {
-    forEachSample(fd, range, (sample, offset) => {
-      const slot = sample >>> (32 - SLOT_BITS);
-      if (places[slot] !== 0) return;
-      places[slot] = offset + 1;
-      values[slot] = sample;
-    });
+  const fd = openSync(path, 'r');
+  try {
+    for (const range of bodiesOf(listing, part, usable)) {
+      forEachSample(fd, range, (sample, offset) => {
+        const slot = sample >>> (32 - SLOT_BITS);
+        if (places[slot] !== 0) return;
+        places[slot] = offset + 1;
+        values[slot] = sample;
+      });
+    }
+  } finally {
+    closeSync(fd);
   }
   return { places, values };
+}
+
+/** The bodies that may be copied from, as far as they lie in a part of the stream. */
+function* bodiesOf(
+  listing: SampleTask['listing'],
+  [first, last]: Range,
+  usable: Float64Array | undefined,
+): Generator<Range, void> {
+  const { start, body, count } = listing;
+  for (let i = pieceAt(listing, first); i < count && start[i]! < last; i++) {
+    if (start[i + 1]! - body[i]! >= MIN_SAMPLED && isUsable(usable, body[i]!))
+      yield [Math.max(first, body[i]!), Math.min(last, start[i + 1]!)];
+  }
+}
+
+/** Adds to the samples of a part those of one that follows it. */
+export function addSamples({ places, values }: Samples, later: Samples): void {
+  for (let slot = 0; slot < places.length; slot++) {
+    if (places[slot] !== 0) continue;
+    places[slot] = later.places[slot]!;
+    values[slot] = later.values[slot]!;
+  }
 }
 
 /** Where in the source the sample was seen, or -1. */

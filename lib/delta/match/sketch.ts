@@ -1,4 +1,4 @@
-import type { Listing } from './listing.ts';
+import { pieceAt, type Listing } from './listing.ts';
 import { forEachSample, placeOf, type Samples } from './samples.ts';
 
 /** Bytes of target pieces without a counterpart that are worth reading the whole source for. */
@@ -19,26 +19,36 @@ export interface Similar {
   readonly end: number;
 }
 
+/** Pieces of the target without a counterpart that are worth a look; none where they are too small in all. */
+export function strangersOf(target: Listing, counterpart: Int32Array): number[] {
+  const strangers: number[] = [];
+  let size = 0;
+  for (const [i, piece] of counterpart.entries()) {
+    if (piece >= 0 || sizeOf(target, i) < MIN_PIECE) continue;
+    strangers.push(i);
+    size += sizeOf(target, i);
+  }
+  return size < WORTHWHILE ? [] : strangers;
+}
+
 /**
  * For the target pieces asked for the source piece that shares most content with each, where one does at all.
  *
- * @param samples of the source; only asked for where there is much to look for
+ * @param samples of the source
  */
 export function findSimilar(
   source: Listing,
   target: Listing & { readonly fd: number },
   wanted: readonly number[],
-  samples: () => Samples,
+  samples: Samples,
 ): Map<number, Similar> {
   const similar = new Map<number, Similar>();
-  const lonely = wanted.filter((i) => sizeOf(target, i) >= MIN_PIECE);
-  if (lonely.reduce((sum, i) => sum + sizeOf(target, i), 0) < WORTHWHILE) return similar;
-  for (const i of lonely) {
+  for (const i of wanted) {
     const votes = new Map<number, number[]>();
     let count = 0;
     forEachSample(target.fd, [target.body[i]!, target.start[i + 1]!], (sample) => {
       count++;
-      const offset = placeOf(samples(), sample);
+      const offset = placeOf(samples, sample);
       if (offset < 0) return;
       const piece = pieceAt(source, offset);
       if (sizeOf(source, piece) < MIN_PIECE) return;
@@ -67,18 +77,6 @@ function bulkOf(offsets: number[]): [number, number] {
   offsets.sort((a, b) => a - b);
   const outliers = Math.floor(offsets.length / 16);
   return [offsets[outliers]!, offsets[offsets.length - 1 - outliers]!];
-}
-
-/** The piece that an offset in the layer stream is of. */
-function pieceAt({ start, count }: Listing, offset: number): number {
-  let low = 0;
-  let high = count - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (start[middle]! <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
 
 function sizeOf({ start, body }: Listing, i: number): number {

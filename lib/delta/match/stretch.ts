@@ -59,13 +59,15 @@ export function windowsOf(pair: StretchPair): StretchPair[] {
   return windows;
 }
 
+/** All that a thread needs, in one piece, which goes back to the system whole when the thread ends. */
+let memory: ArrayBuffer | undefined;
+
 /** Aligns pairs that `windowsOf` has made, one after the other, as long as there are some that nobody has taken. */
 export function alignPairs({ source, target, pairs, next, effort }: AlignTask): Alignments {
   const draft = new Draft();
   const sourceFd = openSync(source, 'r');
   const targetFd = openSync(target, 'r');
-  // all memory in one piece, which goes back to the system whole
-  const memory = new ArrayBuffer(2 * MAX_ALIGNED + MAX_INDEX_SIZE);
+  memory ??= new ArrayBuffer(2 * MAX_ALIGNED + MAX_INDEX_SIZE);
   const from = new Uint8Array(memory, 0, MAX_ALIGNED);
   const to = new Uint8Array(memory, MAX_ALIGNED, MAX_ALIGNED);
   const workspace = createWorkspace(new SeedTables(memory, 2 * MAX_ALIGNED));
