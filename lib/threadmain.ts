@@ -51,11 +51,11 @@ function isFullCollection(entry: PerformanceEntry & { readonly detail?: unknown 
 /** The memory of a table's columns: it goes along uncopied, for the thread has no more use for it. */
 function columnsOf(result: unknown): ArrayBuffer[] {
   return Object.values(result ?? {}).flatMap((column: unknown) =>
-    column instanceof Float64Array || column instanceof Uint8Array ? ownedMemory(column) : [],
+    ArrayBuffer.isView(column) ? ownedMemory(column) : [],
   );
 }
 
 /** None where it is part of a larger one. */
-function ownedMemory({ buffer, byteLength }: Float64Array | Uint8Array): ArrayBuffer[] {
+function ownedMemory({ buffer, byteLength }: ArrayBufferView): ArrayBuffer[] {
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
 }

@@ -12,12 +12,12 @@ import { runThread, threadModule } from '../thread.ts';
 import type { Effort, LayerStream } from './alignment.ts';
 import { matchInThread } from './match.ts';
 import { encodeOciDelta } from './ocidelta/encode.ts';
-import { verifyOciDelta } from './ocidelta/verify.ts';
+import { verifyArtifact } from './ocidelta/verify.ts';
 import { digestOfFile } from './patch.ts';
 import { serializeRecipe, sourceRecord, type Recipe } from './recipe.ts';
 import { decodeVcdiff } from './vcdiff/decode.ts';
 import { encodeVcdiff } from './vcdiff/encode.ts';
-import { fileAccess } from './vcdiff/randomaccess.ts';
+import { blockingAccess } from './vcdiff/randomaccess.ts';
 import { readXdelta } from './xdelta.ts';
 
 /** Patches made and verified. Who applies patches loads nothing of this, and what it needs. */
@@ -60,9 +60,7 @@ async function createOciDelta(task: PatchTask): Promise<void> {
   const module = threadModule('../oci/rootfsthread', import.meta.url);
   const sourceFiles = await runThread<RootfsTask, RootfsFiles>(module, listing, signal);
   await encodeOciDelta({ ...task, sourceFiles, openBlob: (layer) => target.layers[layer]!.blob() });
-  const { record, stream } = source;
-  const verifyTask = { path: task.path, source: { record, stream }, sourceFiles, limits };
-  await verifyOciDelta(verifyTask, target.stream.layerSizes, signal);
+  await verifyArtifact(task.path, source, limits, signal);
 }
 
 /**
@@ -76,8 +74,8 @@ async function createXdelta({ source, target, path, effort, signal }: PatchTask)
   await using sourceFile = await open(source.stream.path);
   await using targetFile = await open(target.stream.path);
   const patch = encodeVcdiff({
-    source: await fileAccess(sourceFile),
-    target: await fileAccess(targetFile),
+    source: await blockingAccess(sourceFile),
+    target: await blockingAccess(targetFile),
     alignments,
     appHeader: Buffer.from(serializeRecipe(recipe)),
     effort,
@@ -86,7 +84,7 @@ async function createXdelta({ source, target, path, effort, signal }: PatchTask)
   const options = { maxTargetSize: streamSize(target.record), ...abort };
   await verifyStream(
     target.record,
-    decodeVcdiff(writing(path, patch), await fileAccess(sourceFile), options),
+    decodeVcdiff(writing(path, patch), await blockingAccess(sourceFile), options),
   );
   await readXdelta(path);
 }

@@ -8,7 +8,7 @@ import { createCrew, sharesFor, type Crew } from './match/crew.ts';
 import { clipped, Draft, tidied } from './match/draft.ts';
 import { joined, type DigestedListing, type Listing, type ListTask } from './match/listing.ts';
 import { completed, findMoved, openRanges } from './match/moved.ts';
-import { addSamples, type Samples } from './match/samples.ts';
+import { addSamples, freeSamples, type Samples } from './match/samples.ts';
 import { findSimilar, strangersOf } from './match/sketch.ts';
 import { targetSize, windowsOf, type AlignTask, type StretchPair } from './match/stretch.ts';
 import type { MatchTask } from './match/thread.ts';
@@ -70,7 +70,9 @@ export async function matchStreams(
     let items = tidied(draft);
     const open = openRanges(items, sizeOf(to), sizeOf(from));
     if (open.length > 0) {
-      items = completed(items, await align(findMoved(targetFd, open, await samples(), sizeOf(from))));
+      const moved = findMoved(targetFd, open, await samples(), sizeOf(from));
+      freeSamples(await samples());
+      items = completed(items, await align(moved));
     }
     return usable ? clipped(items, usable) : items;
   } finally {
@@ -98,7 +100,10 @@ async function sampleSource(
     usable,
   }));
   const [first, ...others] = await crew.share('sample', tasks);
-  for (const later of others) addSamples(first!, later);
+  for (const later of others) {
+    addSamples(first!, later);
+    freeSamples(later);
+  }
   return first!;
 }
 

@@ -10,16 +10,18 @@ const SHIFT = 23;
 const SAMPLED = 12;
 const SLOT_BITS = 22;
 const CHUNK = 1024 ** 2;
+/** How exactly places are kept, in bytes: less than the header that stands before a body, and good for 64 GiB. */
+const UNIT = 16;
 
 /** About how far one sample is from the next, in bytes. */
 export const SPACING = 2 ** (32 - SHIFT);
 
 /** Where of a source a sample was seen first. */
 export interface Samples {
-  /** 1 + the offset in the layer stream, by slot; 0 where there is none. */
-  readonly places: Float64Array;
+  /** 1 + the offset in the layer stream in units of UNIT, by slot; 0 where there is none. */
+  readonly places: Uint32Array<ArrayBuffer>;
   /** The sample itself, to tell apart what shares a slot. */
-  readonly values: Int32Array;
+  readonly values: Int32Array<ArrayBuffer>;
 }
 
 /** Part of a file, in bytes. */
@@ -38,19 +40,17 @@ export interface SampleTask {
 /** Shorter bodies have hardly a sample. */
 const MIN_SAMPLED = 2 * SPACING;
 
-/** Samples the bodies in a part of a stream. Takes 48 MiB, whatever that is: of what shares a slot the first is kept. */
+/** Samples the bodies in a part of a stream. Takes 32 MiB, whatever that is: of what shares a slot the first is kept. */
 export function samplePart({ path, listing, part, usable }: SampleTask): Samples {
-  // in one piece, which goes back to the system whole
-  const memory = new SharedArrayBuffer(12 << SLOT_BITS);
-  const places = new Float64Array(memory, 0, 1 << SLOT_BITS);
-  const values = new Int32Array(memory, 8 << SLOT_BITS, 1 << SLOT_BITS);
+  const places = new Uint32Array(1 << SLOT_BITS);
+  const values = new Int32Array(1 << SLOT_BITS);
   const fd = openSync(path, 'r');
   try {
     for (const range of bodiesOf(listing, part, usable)) {
       forEachSample(fd, range, (sample, offset) => {
         const slot = sample >>> (32 - SLOT_BITS);
         if (places[slot] !== 0) return;
-        places[slot] = offset + 1;
+        places[slot] = 1 + Math.floor(offset / UNIT);
         values[slot] = sample;
       });
     }
@@ -82,10 +82,16 @@ export function addSamples({ places, values }: Samples, later: Samples): void {
   }
 }
 
-/** Where in the source the sample was seen, or -1. */
+/** Gives the memory back without waiting for the collector. */
+export function freeSamples({ places, values }: Samples): void {
+  places.buffer.transfer(0);
+  values.buffer.transfer(0);
+}
+
+/** About where in the source the sample was seen, or -1: never in another piece than it was. */
 export function placeOf({ places, values }: Samples, sample: number): number {
   const slot = sample >>> (32 - SLOT_BITS);
-  return values[slot] === sample ? places[slot]! - 1 : -1;
+  return values[slot] === sample ? (places[slot]! - 1) * UNIT : -1;
 }
 
 const chunk = new Uint8Array(CHUNK);

@@ -59,15 +59,13 @@ export function windowsOf(pair: StretchPair): StretchPair[] {
   return windows;
 }
 
-/** All that a thread needs, in one piece, which goes back to the system whole when the thread ends. */
-let memory: ArrayBuffer | undefined;
-
 /** Aligns pairs that `windowsOf` has made, one after the other, as long as there are some that nobody has taken. */
 export function alignPairs({ source, target, pairs, next, effort }: AlignTask): Alignments {
   const draft = new Draft();
   const sourceFd = openSync(source, 'r');
   const targetFd = openSync(target, 'r');
-  memory ??= new ArrayBuffer(2 * MAX_ALIGNED + MAX_INDEX_SIZE);
+  // all memory in one piece
+  const memory = new ArrayBuffer(2 * MAX_ALIGNED + MAX_INDEX_SIZE);
   const from = new Uint8Array(memory, 0, MAX_ALIGNED);
   const to = new Uint8Array(memory, MAX_ALIGNED, MAX_ALIGNED);
   const workspace = createWorkspace(new SeedTables(memory, 2 * MAX_ALIGNED));
@@ -85,6 +83,8 @@ export function alignPairs({ source, target, pairs, next, effort }: AlignTask): 
   } finally {
     closeSync(sourceFd);
     closeSync(targetFd);
+    // without waiting for the collector
+    memory.transfer(0);
   }
 }
 

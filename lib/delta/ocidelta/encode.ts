@@ -1,22 +1,22 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeChunks } from '../../file.ts';
 import type { Limits } from '../../limits.ts';
 import type { Digest } from '../../oci/descriptor.ts';
-import { MEDIA_TYPES, parseManifest } from '../../oci/manifest.ts';
 import type { ImageRecord } from '../../oci/record.ts';
 import type { RootfsFiles } from '../../oci/rootfsfiles.ts';
-import { layerRanges, type Effort, type LayerStream } from '../alignment.ts';
+import { openThread, threadModule } from '../../thread.ts';
+import type { Effort, LayerStream } from '../alignment.ts';
 import { matchInThread } from '../match.ts';
 import { encodePart } from '../tardiff/encode.ts';
-import { MAGIC } from '../tardiff/format.ts';
 import { cutParts, type Part } from '../tardiff/parts.ts';
+import type { PlanOptions } from '../tardiff/plan.ts';
 import { indexSourceFiles } from '../tardiff/sourcefiles.ts';
-import { fileAccess } from '../vcdiff/randomaccess.ts';
+import { blockingAccess } from '../vcdiff/randomaccess.ts';
 import { writeDeltaArchive, type StoredBlob } from './archive.ts';
 import { TAR_DIFF } from './document.ts';
+import { newLayers, type NewLayer } from './newlayers.ts';
+import { joinedParts, type TarDiff, type VerifyTask } from './verify.ts';
 
 export interface OciDeltaTask {
   readonly source: ImageOnDisk;
@@ -42,105 +42,100 @@ export interface ImageOnDisk {
 /** Parts of layers that are compressed at the same time: each takes up to 110 MiB. */
 const CONCURRENCY = 2;
 
-/** A layer of the target that the source lacks, as a part of the target's layer stream. */
-interface NewLayer {
-  readonly index: number;
-  readonly digest: Digest;
-  readonly start: number;
-  readonly end: number;
-  /** Bytes and media type of its blob, where it may be carried as it is. */
-  readonly whole: { readonly size: number; readonly mediaType: string } | undefined;
-}
-
 /**
  * Writes an oci-delta artifact as a tar, as `oci-delta create` does. A layer whose diffID the source has is left
  * out; a gzip layer that is no larger than its tar-diff is carried as it is. The same images give the same bytes.
+ *
+ * @throws PanamaxError `bad-patch` where a tar-diff does not build its layer
  */
 export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
-  const { source, target, effort, scratch, signal } = task;
+  const { source, target, scratch, limits, signal } = task;
   const sourceFiles = indexSourceFiles(task.sourceFiles);
   const alignments = await matchInThread(source, target, {
-    effort,
+    effort: task.effort,
     usable: sourceFiles.usable,
     ...(signal && { signal }),
   });
-  await using sourceFile = await open(source.stream.path);
-  await using targetFile = await open(target.stream.path);
-  const plan = {
-    source: await fileAccess(sourceFile),
-    target: await fileAccess(targetFile),
-    sourceFiles,
-    alignments,
-    effort,
-    ...(signal && { signal }),
-  };
-
-  const layers = newLayers(task);
-  const parts = layers.flatMap(({ index, start, end }) =>
-    cutParts(alignments, start, end).map((part, i) => ({
+  const layers = newLayers(source.record, target, limits).map((layer) => ({
+    ...layer,
+    parts: cutParts(alignments, layer.start, layer.end).map((part, i) => ({
       ...part,
-      layer: index,
-      path: join(scratch, `layer-${index}-${i}.zst`),
+      path: join(scratch, `layer-${layer.index}-${i}.zst`),
     })),
-  );
-
-  async function* tarDiff(layer: number): AsyncGenerator<Uint8Array, void, void> {
-    yield MAGIC;
-    for (const part of parts) if (part.layer === layer) yield* createReadStream(part.path);
-  }
-
-  async function chooseBlob({ index, digest, whole }: NewLayer): Promise<StoredBlob> {
-    const diff = await identityOf(tarDiff(index));
-    if (whole && whole.size <= diff.size) {
-      return { ...whole, digest, to: digest, open: () => task.openBlob(index) };
-    }
-    return { ...diff, mediaType: TAR_DIFF, to: digest, open: () => tarDiff(index) };
-  }
-
+  }));
   try {
-    await forEachConcurrently(largestFirst(parts), async (part) => {
-      await writeChunks(part.path, encodePart({ ...plan, start: part.start, end: part.end }));
-    });
-    const diffIDs = new Set(source.record.layers.map(({ diffID }) => diffID));
-    const blobs: StoredBlob[] = [];
-    for (const layer of layers) blobs.push(await chooseBlob(layer));
+    const tarDiffs = await writeTarDiffs(task, { sourceFiles, alignments }, largestFirst(layers));
+    const held = new Set(source.record.layers.map(({ diffID }) => diffID));
     await writeDeltaArchive(task.path, {
       source: source.record,
       targetManifest: Buffer.from(target.record.manifestDocument),
       targetConfig: Buffer.from(target.record.configDocument),
-      blobs,
+      blobs: layers.map((layer) => chooseBlob(layer, tarDiffs.get(layer.diffID)!, task)),
       compressions: target.record.layers.map(({ compression }) => compression),
-      reused: target.record.layers.filter(({ diffID }) => diffIDs.has(diffID)),
+      reused: target.record.layers.filter(({ diffID }) => held.has(diffID)),
     });
   } finally {
-    for (const { path } of parts) await rm(path, { force: true });
+    for (const { parts } of layers) for (const { path } of parts) await rm(path, { force: true });
   }
 }
 
-function newLayers({ source, target, limits }: OciDeltaTask): NewLayer[] {
-  const held = new Set<Digest>(source.record.layers.map(({ diffID }) => diffID));
-  /** By what they are compressed: one layer may be there in two ways. */
-  const written = new Set<Digest>();
-  const { manifest, manifestDocument, layers } = target.record;
-  const descriptors = parseManifest(Buffer.from(manifestDocument), limits, manifest).layers;
-  const found: NewLayer[] = [];
-  for (const [index, { start, end }] of layerRanges(target.stream).entries()) {
-    const { diffID, digest, mediaType } = layers[index]!;
-    if (held.has(diffID) || written.has(digest)) continue;
-    written.add(digest);
-    // `oci-delta import` takes no other compression for a layer that is carried as it is
-    const isGzip = digest !== diffID && mediaType.endsWith('gzip');
-    const whole = isGzip
-      ? { size: descriptors[index]!.size, mediaType: `${MEDIA_TYPES.ociLayer}+gzip` }
-      : undefined;
-    found.push({ index, digest, start, end, whole });
-  }
-  return found;
+/** A layer that is made, and the files of the parts of its tar-diff. */
+interface PartedLayer extends NewLayer {
+  readonly parts: readonly (Part & { readonly path: string })[];
 }
 
-/** So that none is left alone at the end. */
-function largestFirst<Item extends Part>(parts: readonly Item[]): Item[] {
-  return parts.toSorted((a, b) => b.end - b.start - (a.end - a.start));
+/** Writes the parts of tar-diffs, and verifies those that are written while it writes others. */
+async function writeTarDiffs(
+  { source, target, sourceFiles, effort, limits, signal }: OciDeltaTask,
+  { sourceFiles: index, alignments }: Pick<PlanOptions, 'sourceFiles' | 'alignments'>,
+  layers: readonly PartedLayer[],
+): Promise<Map<Digest, TarDiff>> {
+  await using sourceFile = await open(source.stream.path);
+  await using targetFile = await open(target.stream.path);
+  const plan = {
+    source: await blockingAccess(sourceFile),
+    target: await blockingAccess(targetFile),
+    sourceFiles: index,
+    alignments,
+    effort,
+    ...(signal && { signal }),
+  };
+  const parts = layers.flatMap((layer) => layer.parts);
+  const written = new Int32Array(new SharedArrayBuffer(4 * parts.length));
+  await using verifier = openThread<VerifyTask, Map<Digest, TarDiff>>(
+    threadModule('verifythread', import.meta.url),
+    signal,
+  );
+  const verified = verifier.call({
+    source: source.stream,
+    sourceFiles,
+    layers: layers.map((layer) => ({ diffID: layer.diffID, parts: layer.parts.map(({ path }) => path) })),
+    written,
+    limits,
+  });
+  // who awaits it comes later
+  verified.catch(() => undefined);
+  await forEachConcurrently([...parts.entries()], async ([i, { path, start, end }]) => {
+    await writeChunks(path, encodePart({ ...plan, start, end }));
+    Atomics.store(written, i, 1);
+    Atomics.notify(written, i);
+  });
+  return await verified;
+}
+
+function chooseBlob(
+  { index, digest, whole, parts }: PartedLayer,
+  tarDiff: TarDiff,
+  { openBlob }: OciDeltaTask,
+): StoredBlob {
+  if (whole && whole.size <= tarDiff.size)
+    return { ...whole, digest, to: digest, open: () => openBlob(index) };
+  const paths = parts.map(({ path }) => path);
+  return { ...tarDiff, mediaType: TAR_DIFF, to: digest, open: () => joinedParts(paths) };
+}
+
+function largestFirst<Item extends Part>(items: readonly Item[]): Item[] {
+  return items.toSorted((a, b) => b.end - b.start - (a.end - a.start));
 }
 
 async function forEachConcurrently<Item>(
@@ -153,14 +148,4 @@ async function forEachConcurrently<Item>(
   }
   const results = await Promise.allSettled(Array.from({ length: CONCURRENCY }, drain));
   for (const result of results) if (result.status === 'rejected') throw result.reason;
-}
-
-async function identityOf(pieces: AsyncIterable<Uint8Array>): Promise<{ digest: Digest; size: number }> {
-  const hash = createHash('sha256');
-  let size = 0;
-  for await (const piece of pieces) {
-    hash.update(piece);
-    size += piece.length;
-  }
-  return { digest: `sha256:${hash.digest('hex')}`, size };
 }

@@ -1,66 +1,119 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { PanamaxError } from '../../errors.ts';
 import type { Limits } from '../../limits.ts';
+import type { Digest } from '../../oci/descriptor.ts';
 import type { ImageRecord } from '../../oci/record.ts';
 import type { RootfsFiles } from '../../oci/rootfsfiles.ts';
-import { runThread, threadModule } from '../../thread.ts';
 import type { LayerStream } from '../alignment.ts';
+import { decodeTarDiff } from '../tardiff/decode.ts';
+import { MAGIC } from '../tardiff/format.ts';
+import { openInStream } from '../tardiff/sourceaccess.ts';
+import { indexSourceFiles } from '../tardiff/sourcefiles.ts';
+import { blockingAccess } from '../vcdiff/randomaccess.ts';
 import { readOciDelta } from './read.ts';
 import { rebuildLayers } from './rebuild.ts';
-import { openRebuildSource } from './source.ts';
 
 export interface VerifyTask {
-  /** The artifact. */
-  readonly path: string;
-  readonly source: { readonly record: Pick<ImageRecord, 'layers'>; readonly stream: LayerStream };
+  readonly source: LayerStream;
   /** Regular files of the source's flattened root filesystem. */
   readonly sourceFiles: RootfsFiles;
+  readonly layers: readonly {
+    /** Of what the tar-diff builds. */
+    readonly diffID: Digest;
+    /** The files that it comes in. */
+    readonly parts: readonly string[];
+  }[];
+  /** For each part of each layer, shared with who writes them: 1 as soon as it is written. */
+  readonly written: Int32Array<SharedArrayBuffer>;
   readonly limits: Limits;
 }
 
-/** A part of the work: layers of the target, by their indices. */
-export interface VerifyShare extends VerifyTask {
-  readonly layers: readonly number[];
+/** A tar-diff that builds what it should. */
+export interface TarDiff {
+  readonly digest: Digest;
+  readonly size: number;
 }
-
-const THREADS = 2;
-/** A share with less to build, in bytes, is not worth a thread. */
-const MIN_SHARE = 2 ** 25;
 
 /**
- * Applies an artifact, its layers shared out to threads.
+ * Applies the tar-diffs of layers, each part as soon as it is written.
  *
- * @param sizes of the target's layers, bottom first
- * @throws PanamaxError `bad-patch` unless all that comes out has the diffIDs of the target
+ * @returns them by the diffIDs of what they build
+ * @throws PanamaxError `bad-patch` where one builds something else
  */
-export async function verifyOciDelta(
-  task: VerifyTask,
-  sizes: readonly number[],
-  signal?: AbortSignal,
-): Promise<void> {
-  const [first, ...others] = shareOut(sizes);
-  const module = threadModule('verifythread', import.meta.url);
-  const elsewhere = others.map((layers) => runThread<VerifyShare, void>(module, { ...task, layers }, signal));
-  await Promise.all([verifyLayers({ ...task, layers: first! }, signal), ...elsewhere]);
-}
+export async function verifyTarDiffs(task: VerifyTask): Promise<Map<Digest, TarDiff>> {
+  const { source, sourceFiles, layers, written, limits } = task;
+  await using file = await open(source.path);
+  const openSource = openInStream(await blockingAccess(file), indexSourceFiles(sourceFiles));
+  const tarDiffs = new Map<Digest, TarDiff>();
+  let before = 0;
 
-/** The largest first, each to who has least. */
-function shareOut(sizes: readonly number[]): number[][] {
-  const shares = Array.from({ length: THREADS }, () => ({ size: 0, layers: [] as number[] }));
-  for (const layer of [...sizes.keys()].toSorted((a, b) => sizes[b]! - sizes[a]!)) {
-    const least = shares.reduce((one, other) => (other.size < one.size ? other : one));
-    least.layers.push(layer);
-    least.size += sizes[layer]!;
+  async function whenWritten(part: number): Promise<void> {
+    await Atomics.waitAsync(written, part, 0).value;
   }
-  const isWorthIt = shares.every(({ size }) => size >= MIN_SHARE);
-  return isWorthIt ? shares.map(({ layers }) => layers) : [[...sizes.keys()]];
+
+  for (const { diffID, parts } of layers) {
+    const first = before;
+    before += parts.length;
+    const patch = createHash('sha256');
+    let size = 0;
+    async function* hashed(): AsyncGenerator<Uint8Array, void, void> {
+      for await (const piece of joinedParts(parts, (part) => whenWritten(first + part))) {
+        patch.update(piece);
+        size += piece.length;
+        yield piece;
+      }
+    }
+    const layer = createHash('sha256');
+    const options = { maxSize: limits.maxImageSize, where: `tar-diff of ${diffID}` };
+    for await (const piece of decodeTarDiff(hashed(), openSource, options)) layer.update(piece);
+    const found = `sha256:${layer.digest('hex')}`;
+    if (found !== diffID) {
+      throw new PanamaxError('bad-patch', 'what the patch builds is not its target', {
+        expected: diffID,
+        found,
+        where: options.where,
+      });
+    }
+    tarDiffs.set(diffID, { digest: `sha256:${patch.digest('hex')}`, size });
+  }
+  return tarDiffs;
 }
 
-export async function verifyLayers(
-  { path, source, sourceFiles, limits, layers }: VerifyShare,
+/** A tar-diff from the files of its parts, each read once it is `ready`. */
+export async function* joinedParts(
+  paths: readonly string[],
+  ready?: (part: number) => Promise<void>,
+): AsyncGenerator<Uint8Array, void, void> {
+  yield MAGIC;
+  for (const [part, path] of paths.entries()) {
+    await ready?.(part);
+    yield* createReadStream(path);
+  }
+}
+
+/**
+ * Reads an artifact to its end: it has each blob that it says it has, layers that it carries whole are the target's, and
+ * those that it takes from the source are there. Tar-diffs are not applied again.
+ *
+ * @throws PanamaxError `bad-patch`, `wrong-source`
+ */
+export async function verifyArtifact(
+  path: string,
+  source: { readonly record: Pick<ImageRecord, 'layers'>; readonly stream: LayerStream },
+  limits: Limits,
   signal?: AbortSignal,
 ): Promise<void> {
   const delta = await readOciDelta(path, limits);
-  const mine = { ...delta, layers: delta.layers.filter((_, i) => layers.includes(i)) };
-  await using opened = await openRebuildSource(source.stream, source.record.layers, sourceFiles);
+  for (const layer of delta.layers) if (layer.kind === 'tar-diff') for await (const _ of layer.blob());
+  const others = { ...delta, layers: delta.layers.filter(({ kind }) => kind !== 'tar-diff') };
+  await using file = await open(source.stream.path);
+  const layers = source.record.layers.map(({ diffID }, i) => ({
+    diffID,
+    size: source.stream.layerSizes[i]!,
+  }));
+  const opened = { stream: await blockingAccess(file), layers, openFile: () => undefined };
   const options = { maxSize: limits.maxImageSize, ...(signal && { signal }) };
-  for await (const { tar } of rebuildLayers(mine, opened, options)) for await (const _ of tar);
+  for await (const { tar } of rebuildLayers(others, opened, options)) for await (const _ of tar);
 }

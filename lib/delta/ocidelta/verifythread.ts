@@ -1,5 +1,5 @@
 import { serveThread } from '../../threadmain.ts';
-import { verifyLayers, type VerifyShare } from './verify.ts';
+import { verifyTarDiffs } from './verify.ts';
 
-/** The body of a thread that verifies some layers of an artifact. */
-serveThread((share: VerifyShare) => verifyLayers(share));
+/** The body of the thread that verifies tar-diffs. */
+serveThread(verifyTarDiffs);
