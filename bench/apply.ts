@@ -11,7 +11,7 @@ import { writeAll } from '../lib/file.ts';
 import { keepSmall } from '../lib/footprint.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { listRootfsFiles } from '../lib/oci/rootfsfiles.ts';
-import { verifyStream } from '../lib/oci/writer.ts';
+import { verifyStream } from '../lib/oci/rebuilt.ts';
 import { readUnpacked } from './unpacked.ts';
 
 keepSmall();

@@ -3,7 +3,7 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toPanamaxError } from '../lib/errors.ts';
 import { pullSize, streamSize } from '../lib/oci/record.ts';
-import { verifyStream } from '../lib/oci/writer.ts';
+import { verifyStream } from '../lib/oci/rebuilt.ts';
 import type { Contestant } from './contestant.ts';
 import { warmCache, type CorpusImage, type ImagePair, type Pair } from './corpus.ts';
 import { findProgram, type CommandLine, type Measure, type Usage } from './measure.ts';

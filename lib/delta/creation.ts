@@ -6,7 +6,7 @@ import type { Layer } from '../oci/image.ts';
 import { streamSize, type ImageRecord } from '../oci/record.ts';
 import type { RootfsFiles } from '../oci/rootfsfiles.ts';
 import type { RootfsTask } from '../oci/rootfsthread.ts';
-import { verifyStream } from '../oci/writer.ts';
+import { verifyStream } from '../oci/rebuilt.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import { runThread, threadModule } from '../thread.ts';
 import type { Effort, LayerStream } from './alignment.ts';

@@ -1,15 +1,10 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Limits } from '../limits.ts';
 import type { Platform } from '../oci/descriptor.ts';
-import { openImage, type Image } from '../oci/image.ts';
-import { unpackImage } from '../oci/layerstream.ts';
-import { measurePullSizes } from '../oci/pullsize.ts';
-import { imageRecord, withCompressions, type ImageRecord } from '../oci/record.ts';
-import { parseReference } from '../oci/reference.ts';
+import type { ImageRecord } from '../oci/record.ts';
 import { storedLayers } from '../oci/stored.ts';
-import { findCompressions } from '../recompress/finder.ts';
-import { serveThread } from '../threadmain.ts';
 import type { PatchFormat } from '../store/layout.ts';
+import { serveThread } from '../threadmain.ts';
 import type { Effort, LayerStream } from './alignment.ts';
 import { createPatch, type PatchFile, type UnpackedImage } from './creation.ts';
 
@@ -52,8 +47,8 @@ export interface CreatedPatch extends PatchFile {
 
 serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   const { limits, scratch, effort } = task;
-  const source = await openImageOf(task.source, join(scratch, 'source'), limits);
-  const target = await openTarget(task, join(scratch, 'target'));
+  const source = await openSource(task);
+  const target = await openTarget(task);
   const patches: CreatedPatch[] = [];
   for (const format of task.formats) {
     const started = performance.now();
@@ -64,24 +59,24 @@ serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   return { source: source.record, target: target.record, patches };
 });
 
-async function openTarget({ target, limits }: DeltaTask, path: string): Promise<UnpackedImage> {
-  const { record, stream, read } = await openImageOf(target, path, limits);
-  const layers = storedLayers(record, read);
-  if (target.unpacked) return { record, stream, layers };
-  const compressions = await findCompressions(layers, stream);
-  return { record: withCompressions(record, compressions), stream, layers };
+const opening = () => import('./opening.ts');
+
+async function openSource({
+  source,
+  limits,
+  scratch,
+}: DeltaTask): Promise<Pick<UnpackedImage, 'record' | 'stream'>> {
+  if (source.unpacked) return source.unpacked;
+  const { readImage, unpackSource } = await opening();
+  return unpackSource(await readImage(source, limits, scratch), join(scratch, 'source'), limits);
 }
 
-interface OpenedImage extends Pick<UnpackedImage, 'record' | 'stream'> {
-  readonly read: () => Promise<Image>;
-}
-
-async function openImageOf(side: DeltaSide, path: string, limits: Limits): Promise<OpenedImage> {
-  const reference = await parseReference(side.reference);
-  const read = async () => openImage(reference, { ...side, limits, scratch: dirname(path) });
-  if (side.unpacked) return { ...side.unpacked, read };
-  const image = await read();
-  const stream = await unpackImage(image, path, limits);
-  const record = imageRecord(image, stream.layerSizes, await measurePullSizes(image));
-  return { stream, record, read: async () => image };
+async function openTarget({ target, limits, scratch }: DeltaTask): Promise<UnpackedImage> {
+  const read = async () => (await opening()).readImage(target, limits, scratch);
+  if (target.unpacked) {
+    const { record } = target.unpacked;
+    return { ...target.unpacked, layers: storedLayers(record, read) };
+  }
+  const { unpackTarget } = await opening();
+  return unpackTarget(await read(), join(scratch, 'target'), limits);
 }

@@ -7,7 +7,8 @@ import { layoutIndex, LAYOUT_MARKER } from './layoutwriter.ts';
 import { replaceFile } from '../file.ts';
 import type { Image } from './image.ts';
 import type { ImageRecord } from './record.ts';
-import type { Destination, RebuiltLayer } from './writer.ts';
+import type { RebuiltLayer } from './rebuilt.ts';
+import type { Destination } from './writer.ts';
 
 /** Writes an OCI layout as a tar. */
 export async function writeArchive(

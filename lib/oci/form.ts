@@ -3,7 +3,7 @@ import { digestOf, type Descriptor, type Digest } from './descriptor.ts';
 import { MEDIA_TYPES, parseManifest } from './manifest.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import type { ImageRecord, LayerRecord } from './record.ts';
-import type { RebuiltLayer } from './writer.ts';
+import type { RebuiltLayer } from './rebuilt.ts';
 
 /** How a rebuilt image stands in an OCI layout. */
 export interface LayoutForm {

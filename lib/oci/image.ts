@@ -109,17 +109,6 @@ async function openFile(reference: Reference, options: ImageOptions): Promise<Im
   });
 }
 
-/** Tags move. @throws PanamaxError `bad-input` where this is not the image that was looked at before */
-export function checkManifest(image: Image, expected: Digest): Image {
-  const { manifestDigest: found, reference: where } = image;
-  if (found === expected) return image;
-  throw new PanamaxError('bad-input', 'the image has changed since its signature was made', {
-    expected,
-    found,
-    where,
-  });
-}
-
 async function openFromRegistry(reference: Reference, options: ImageOptions): Promise<Image> {
   const name = parseRegistryName(reference.path);
   return openRepositoryImage(openRepository(name, options), name.digest ?? name.tag!, reference, options);

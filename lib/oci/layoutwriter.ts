@@ -5,7 +5,8 @@ import { asArray, asRecord, hexOf, parseDocument, type Descriptor } from './desc
 import type { LayoutForm } from './form.ts';
 import { MEDIA_TYPES } from './manifest.ts';
 import type { ImageRecord } from './record.ts';
-import type { Destination, RebuiltLayer } from './writer.ts';
+import type { RebuiltLayer } from './rebuilt.ts';
+import type { Destination } from './writer.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
 /** For names in full, which engines take. */

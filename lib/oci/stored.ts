@@ -1,5 +1,7 @@
 import { DEFAULT_LIMITS } from '../limits.ts';
-import { checkManifest, type Image, type Layer } from './image.ts';
+import { PanamaxError } from '../errors.ts';
+import type { Digest } from './descriptor.ts';
+import type { Image, Layer } from './image.ts';
 import { parseManifest } from './manifest.ts';
 import type { ImageRecord } from './record.ts';
 
@@ -19,4 +21,15 @@ export function storedLayers(record: ImageRecord, read: () => Promise<Image>): S
       yield* (await image).layers[i]!.blob();
     },
   }));
+}
+
+/** Tags move. @throws PanamaxError `bad-input` where this is not the image that was looked at before */
+export function checkManifest(image: Image, expected: Digest): Image {
+  const { manifestDigest: found, reference: where } = image;
+  if (found === expected) return image;
+  throw new PanamaxError('bad-input', 'the image has changed since its signature was made', {
+    expected,
+    found,
+    where,
+  });
 }

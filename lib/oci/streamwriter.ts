@@ -1,5 +1,6 @@
 import { replaceFile, writeChunks } from '../file.ts';
-import type { Destination, RebuiltLayer } from './writer.ts';
+import type { RebuiltLayer } from './rebuilt.ts';
+import type { Destination } from './writer.ts';
 import type { ImageRecord } from './record.ts';
 
 /** Writes the bare layer stream: what `xdelta3 -d` makes. */

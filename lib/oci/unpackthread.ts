@@ -2,9 +2,10 @@ import { mkdir, rm } from 'node:fs/promises';
 import type { LayerStream } from '../delta/alignment.ts';
 import { isEngineTransport } from '../engine/transport.ts';
 import type { Limits } from '../limits.ts';
+import { checkManifest } from './stored.ts';
 import { serveThread } from '../threadmain.ts';
 import type { Digest, Platform } from './descriptor.ts';
-import { checkManifest, openImage, type Image, type ImageOptions } from './image.ts';
+import { openImage, type Image, type ImageOptions } from './image.ts';
 import { openSpool } from './layerstream.ts';
 import { parseReference } from './reference.ts';
 

@@ -1,16 +1,16 @@
-import { createHash, randomUUID, type Hash } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openEngine } from '../engine/engine.ts';
 import { ENGINE_TRANSPORTS, isEngineTransport, type EngineTransport } from '../engine/transport.ts';
 import { PanamaxError } from '../errors.ts';
 import { writeArchive, writeDockerArchive } from './archivewriter.ts';
-import type { Digest } from './descriptor.ts';
 import { canBeExact, exactForm, plainForm, type LayoutForm } from './form.ts';
 import { writeLayout } from './layoutwriter.ts';
-import type { ImageRecord, LayerRecord } from './record.ts';
+import type { ImageRecord } from './record.ts';
 import { parseReleaseName } from './releasename.ts';
 import { FILE_TRANSPORTS, formatReference, splitTransport, type FileTransport } from './reference.ts';
+import { splitLayers, type RebuiltLayer } from './rebuilt.ts';
 import { writeStream } from './streamwriter.ts';
 
 /** Where a rebuilt image goes: a file or a directory, an engine, or its bare layer stream to a file. */
@@ -19,14 +19,6 @@ export interface Destination {
   /** For an engine the image's name. */
   readonly path: string;
   readonly name?: string;
-}
-
-/**
- * A layer as it is rebuilt. `tar` fails before its end where it is not what `diffID` says; a piece of it is valid
- * until the next is asked for.
- */
-export interface RebuiltLayer extends LayerRecord {
-  readonly tar: AsyncIterable<Uint8Array>;
 }
 
 /** Writes the layers as they come, in order; nothing stands under the destination's name until all is there. */
@@ -148,58 +140,4 @@ async function loadImage(
   } finally {
     await rm(path, { force: true });
   }
-}
-
-/** Reads a stream to its end. @throws PanamaxError `bad-patch` where it is not the image's layer stream */
-export async function verifyStream(image: ImageRecord, stream: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const layer of splitLayers(image, stream)) {
-    for await (const _ of layer.tar);
-  }
-}
-
-/** Cuts a layer stream into its layers. Each has to be read to its end before the next is asked for. */
-async function* splitLayers(
-  image: ImageRecord,
-  stream: AsyncIterable<Uint8Array>,
-): AsyncGenerator<RebuiltLayer, void, void> {
-  const iterator = stream[Symbol.asyncIterator]();
-  let rest: Uint8Array = new Uint8Array();
-
-  async function* take(size: number, diffID: Digest): AsyncGenerator<Uint8Array, void, void> {
-    const hash = createHash('sha256');
-    for (let left = size; left > 0;) {
-      if (rest.length === 0) {
-        const next = await iterator.next();
-        if (next.done) throw notTheTarget(`${size} bytes`, `${size - left} bytes`, diffID);
-        rest = next.value;
-        continue;
-      }
-      const piece = rest.subarray(0, left);
-      rest = rest.subarray(piece.length);
-      left -= piece.length;
-      hash.update(piece);
-      if (left === 0) checkDigest(hash, diffID);
-      yield piece;
-    }
-    if (size === 0) checkDigest(hash, diffID);
-  }
-
-  try {
-    for (const layer of image.layers) yield { ...layer, tar: take(layer.size, layer.diffID) };
-    for (let next = { done: false, value: rest } as IteratorResult<Uint8Array>; !next.done;) {
-      if (next.value.length > 0) throw notTheTarget('the end', 'more bytes', 'the layer stream');
-      next = await iterator.next();
-    }
-  } finally {
-    await iterator.return?.();
-  }
-}
-
-function checkDigest(hash: Hash, diffID: Digest): void {
-  const found = `sha256:${hash.digest('hex')}`;
-  if (found !== diffID) throw notTheTarget(diffID, found, 'a layer');
-}
-
-function notTheTarget(expected: string, found: string, where: string): PanamaxError {
-  return new PanamaxError('bad-patch', 'what the patch builds is not its target', { expected, found, where });
 }

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs';
+import { LITTLE_ENDIAN } from '../../endian.ts';
 import { isUsable } from './counterpart.ts';
 import { pieceAt, type Listing } from './listing.ts';
 
@@ -96,6 +97,8 @@ export function placeOf({ places, values }: Samples, sample: number): number {
 
 const chunk = new Uint8Array(CHUNK);
 const view = new DataView(chunk.buffer);
+const words = new Int32Array(chunk.buffer);
+const MULTIPLIER = 0x9e3779b1;
 
 /** The samples of a range in their order, but for those of what repeats itself. */
 export function forEachSample(
@@ -104,16 +107,36 @@ export function forEachSample(
   visit: (sample: number, offset: number) => void,
 ): void {
   let before = 0;
+
+  /** @param first a hash of the four bytes at `i` of the chunk that says they are one of few */
+  function take(first: number, i: number, at: number): void {
+    let sample = Math.imul(view.getInt32(i + 4, true) ^ (first << 9), 0x85ebca6b);
+    sample = Math.imul(sample ^ (sample >>> 15) ^ view.getInt32(i + 8, true), 0x2c1b3c6d);
+    if (sample === before) return;
+    before = sample;
+    visit(sample, at + i);
+  }
+
   for (let at = start; at < end;) {
     const size = readSync(fd, chunk, 0, Math.min(CHUNK, end - at), at);
-    for (let i = 0; i + SAMPLED <= size; i++) {
-      const first = Math.imul(view.getInt32(i, true), 0x9e3779b1);
-      if (first >>> SHIFT !== 0 || first === 0) continue;
-      let sample = Math.imul(view.getInt32(i + 4, true) ^ (first << 9), 0x85ebca6b);
-      sample = Math.imul(sample ^ (sample >>> 15) ^ view.getInt32(i + 8, true), 0x2c1b3c6d);
-      if (sample === before) continue;
-      before = sample;
-      visit(sample, at + i);
+    let i = 0;
+    // word by word, which takes a third of the time
+    const whole = LITTLE_ENDIAN ? size - SAMPLED - 3 : 0;
+    for (let word = words[0]!; i < whole; i += 4) {
+      const next = words[(i >> 2) + 1]!;
+      const a = Math.imul(word, MULTIPLIER);
+      const b = Math.imul((word >>> 8) | (next << 24), MULTIPLIER);
+      const c = Math.imul((word >>> 16) | (next << 16), MULTIPLIER);
+      const d = Math.imul((word >>> 24) | (next << 8), MULTIPLIER);
+      word = next;
+      if (a >>> SHIFT === 0 && a !== 0) take(a, i, at);
+      if (b >>> SHIFT === 0 && b !== 0) take(b, i + 1, at);
+      if (c >>> SHIFT === 0 && c !== 0) take(c, i + 2, at);
+      if (d >>> SHIFT === 0 && d !== 0) take(d, i + 3, at);
+    }
+    for (; i + SAMPLED <= size; i++) {
+      const first = Math.imul(view.getInt32(i, true), MULTIPLIER);
+      if (first >>> SHIFT === 0 && first !== 0) take(first, i, at);
     }
     if (size < SAMPLED) return;
     at += at + size < end ? size - SAMPLED + 1 : size;

@@ -1,9 +1,10 @@
+import { LITTLE_ENDIAN } from '../../endian.ts';
+
 const MODULUS = 65521;
 /** Words summed before lanes of 16 bits could overflow. */
 const LANE_WORDS = 16;
 /** Words between two reductions: 80 times 16, so that both sums stay below 2^32 (zlib's bound is 5552 bytes). */
 const BLOCK_WORDS = 80 * LANE_WORDS;
-const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** Adler-32 (RFC 1950, section 8.2), which xdelta3 puts on every window. */
 export function adler32(data: Uint8Array): number {
