@@ -2,8 +2,7 @@ import type { Effort } from '../alignment.ts';
 import { Lzma2Encoder, type EncoderSettings } from '../lzma/lzma2encoder.ts';
 import { xzPrologue } from '../lzma/xz.ts';
 import { integerSize, writeInteger } from './integer.ts';
-import type { Sections } from './sections.ts';
-import { SECTIONS, type SectionName } from './window.ts';
+import type { SectionName } from './window.ts';
 
 /** How hard to look: where there is much, a quarter of the time is worth five percent more bytes. */
 export interface Thoroughness {
@@ -32,12 +31,15 @@ const SIZES = {
   addresses: { maxPiece: 2 ** 20, window: 2 ** 21 },
 };
 
-export interface Compressor {
+/** Of one kind of section, from window to window. */
+export interface SectionStream {
   /** Compresses the sections of windows that follow those before. */
-  compress(windows: readonly Sections[]): Sections[];
-  /** Takes note of windows that another compressor of the same patch compresses. */
-  skip(windows: readonly Sections[]): void;
+  compress(sections: readonly Uint8Array[]): Uint8Array<ArrayBuffer>[];
+  /** Takes note of sections that another compressor of the same patch compresses. */
+  skip(sections: readonly Uint8Array[]): void;
 }
+
+export type Compressor = Readonly<Record<SectionName, SectionStream>>;
 
 /**
  * Compresses the sections of windows as xdelta3's LZMA does: one .xz stream for each kind of section, which goes on
@@ -45,27 +47,12 @@ export interface Compressor {
  * bytes, for each piece starts with fresh probabilities.
  */
 export function createCompressor(thoroughness: Thoroughness): Compressor {
-  const streams = Object.fromEntries(
-    SECTIONS.map((name) => [name, createStream(name, settingsFor(thoroughness))]),
-  ) as Record<SectionName, SectionStream>;
+  const settings = settingsFor(thoroughness);
   return {
-    compress(windows) {
-      const kinds = SECTIONS.map((name) => streams[name].compress(windows.map((sections) => sections[name])));
-      return windows.map((_, i) => ({
-        data: kinds[0]![i]!,
-        instructions: kinds[1]![i]!,
-        addresses: kinds[2]![i]!,
-      }));
-    },
-    skip(windows) {
-      for (const name of SECTIONS) streams[name].skip(windows.map((sections) => sections[name]));
-    },
+    data: createStream('data', settings),
+    instructions: createStream('instructions', settings),
+    addresses: createStream('addresses', settings),
   };
-}
-
-interface SectionStream {
-  compress(sections: readonly Uint8Array[]): Uint8Array<ArrayBuffer>[];
-  skip(sections: readonly Uint8Array[]): void;
 }
 
 function createStream(name: SectionName, { rowCountBits, ...settings }: Settings): SectionStream {

@@ -1,8 +1,8 @@
-import { Worker } from 'node:worker_threads';
-import { threadModule } from '../../thread.ts';
+import { openThread, threadModule } from '../../thread.ts';
 import { createCompressor, type Thoroughness } from './compressor.ts';
-import type { CompressorTask } from './compressorthread.ts';
+import type { CompressorTask, SectionColumns } from './compressorthread.ts';
 import { type Sections, sizeOf } from './sections.ts';
+import { SECTIONS, type SectionName } from './window.ts';
 
 /** Each takes up to 70 MiB. */
 const THREADS = 2;
@@ -23,64 +23,90 @@ export interface CompressorPool {
 /** For a patch with so little to compress that threads would take longer to start. */
 export function singleCompressor(thoroughness: Thoroughness): CompressorPool {
   const compressor = createCompressor(thoroughness);
+  const compress = (windows: readonly Sections[], kind: SectionName) =>
+    compressor[kind].compress(windows.map((sections) => sections[kind]));
   return {
     concurrency: 1,
-    compress: (windows) => Promise.resolve(compressor.compress(windows)),
+    compress(windows) {
+      const columns = {
+        data: compress(windows, 'data'),
+        instructions: compress(windows, 'instructions'),
+        addresses: compress(windows, 'addresses'),
+      };
+      return Promise.resolve(windowsOf(columns));
+    },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
 /**
- * Compresses groups of windows in threads, each in the one with least to do. All threads are shown all windows, for
- * each may copy from what was before; what comes out is what one compressor would make.
+ * Compresses groups of windows in threads, each kind of section in the one with least to do. All threads are shown all
+ * sections, for each may copy from what was before; what comes out is what one compressor would make.
  */
 export function createCompressorPool(thoroughness: Thoroughness): CompressorPool {
   const module = threadModule('compressorthread', import.meta.url);
-  const threads = Array.from({ length: THREADS }, () =>
-    openThread(new Worker(module, { workerData: thoroughness })),
-  );
-  const pending = threads.map(() => 0);
+  const threads = Array.from({ length: THREADS }, () => ({
+    thread: openThread<CompressorTask, Partial<SectionColumns>>(module),
+    /** Bytes that it has been given and not yet given back. */
+    pending: 0,
+  }));
   // written over once all threads have done with it: as garbage it would stay for long
   const memories: Promise<SharedArrayBuffer | undefined>[] = Array.from({ length: CONCURRENCY }, () =>
     Promise.resolve(undefined),
   );
 
-  async function start(windows: readonly Sections[], size: number, owner: number) {
-    const used = await memories.shift()!;
-    const memory = used && used.byteLength >= size ? used : new SharedArrayBuffer(size + SPARE);
-    const shown = moved(windows, memory);
-    return { memory, tasks: threads.map((thread, i) => thread.take({ windows: shown, mine: i === owner })) };
+  /** The largest kind first, each to who has least. */
+  function shareOut(windows: readonly Sections[]) {
+    const shares = threads.map((owner) => ({ owner, size: 0, kinds: [] as SectionName[] }));
+    const left = ({ owner, size }: (typeof shares)[number]) => owner.pending + size;
+    const sizes = SECTIONS.map(
+      (kind) => [kind, windows.reduce((sum, { [kind]: { length } }) => sum + length, 0)] as const,
+    );
+    for (const [kind, size] of sizes.toSorted(([, a], [, b]) => b - a)) {
+      const share = shares.reduce((one, other) => (left(other) < left(one) ? other : one));
+      share.size += size;
+      share.kinds.push(kind);
+    }
+    return shares;
+  }
+
+  async function compress(windows: readonly Sections[], memory: SharedArrayBuffer): Promise<Sections[]> {
+    const shares = shareOut(windows);
+    const sections = columnsOf(windows, memory);
+    const parts = shares.map(async ({ owner, size, kinds: mine }) => {
+      owner.pending += size;
+      try {
+        return await owner.thread.call({ thoroughness, sections, mine });
+      } finally {
+        owner.pending -= size;
+      }
+    });
+    return windowsOf(Object.assign({}, ...(await Promise.all(parts))) as SectionColumns);
   }
 
   return {
     concurrency: CONCURRENCY,
     async compress(windows) {
       const size = windows.reduce((sum, sections) => sum + sizeOf(sections), 0);
-      const owner = pending.indexOf(Math.min(...pending));
-      pending[owner]! += size;
-      const started = start(windows, size, owner);
-      const free = started.then(async ({ memory, tasks }) => {
-        await Promise.all(tasks);
-        return memory;
-      });
+      const free = memories.shift()!;
+      const memory = free.then((used) =>
+        used && used.byteLength >= size ? used : new SharedArrayBuffer(size + SPARE),
+      );
+      const compressed = memory.then((memory) => compress(windows, memory));
+      const done = compressed.then(() => memory);
       // who awaits it comes later
-      free.catch(() => undefined);
-      memories.push(free);
-      try {
-        const { tasks } = await started;
-        return await tasks[owner]!;
-      } finally {
-        pending[owner]! -= size;
-      }
+      done.catch(() => undefined);
+      memories.push(done);
+      return await compressed;
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all(threads.map(({ worker }) => worker.terminate()));
+      await Promise.all(threads.map(({ thread }) => thread[Symbol.asyncDispose]()));
     },
   };
 }
 
-/** Moves windows to shared memory, one behind the other. */
-function moved(windows: readonly Sections[], memory: SharedArrayBuffer): Sections[] {
+/** Moves windows to shared memory, one section behind the other. */
+function columnsOf(windows: readonly Sections[], memory: SharedArrayBuffer): SectionColumns {
   let at = 0;
   const move = (bytes: Uint8Array): Uint8Array => {
     const place = new Uint8Array(memory, at, bytes.length);
@@ -90,35 +116,17 @@ function moved(windows: readonly Sections[], memory: SharedArrayBuffer): Section
     (bytes.buffer as ArrayBuffer).transfer(0);
     return place;
   };
-  return windows.map(({ data, instructions, addresses }) => ({
-    data: move(data),
-    instructions: move(instructions),
-    addresses: move(addresses),
-  }));
-}
-
-interface Waiting {
-  readonly resolve: (sections: Sections[]) => void;
-  readonly reject: (error: Error) => void;
-}
-
-function openThread(worker: Worker) {
-  const waiting: Waiting[] = [];
-  let failure: Error | undefined;
-  worker.on('message', (sections: Sections[]) => waiting.shift()?.resolve(sections));
-  worker.on('error', (error: Error) => {
-    failure = error;
-    for (const { reject } of waiting.splice(0)) reject(error);
-  });
   return {
-    worker,
-    /** What is compressed; nothing where the windows are only shown. */
-    take(task: CompressorTask): Promise<Sections[]> {
-      if (failure) return Promise.reject(failure);
-      worker.postMessage(task);
-      return new Promise((resolve, reject) => {
-        waiting.push({ resolve, reject });
-      });
-    },
+    data: windows.map(({ data }) => move(data)),
+    instructions: windows.map(({ instructions }) => move(instructions)),
+    addresses: windows.map(({ addresses }) => move(addresses)),
   };
+}
+
+function windowsOf({ data, instructions, addresses }: SectionColumns): Sections[] {
+  return data.map((_, i) => ({
+    data: data[i]!,
+    instructions: instructions[i]!,
+    addresses: addresses[i]!,
+  }));
 }

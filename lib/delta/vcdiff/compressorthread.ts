@@ -1,18 +1,24 @@
-import { parentPort, workerData } from 'node:worker_threads';
-import { createCompressor, type Thoroughness } from './compressor.ts';
-import type { Sections } from './sections.ts';
+import { serveThread } from '../../threadmain.ts';
+import { createCompressor, type Compressor, type Thoroughness } from './compressor.ts';
+import { SECTIONS, type SectionName } from './window.ts';
 
-/** The body of a thread that compresses some of a patch's windows and is shown the others. */
+/** The body of a thread that compresses some of a patch's sections and is shown the others. */
 
 export interface CompressorTask {
-  readonly windows: readonly Sections[];
-  /** Whether this thread compresses them. */
-  readonly mine: boolean;
+  readonly thoroughness: Thoroughness;
+  /** Of each kind, of some windows. */
+  readonly sections: SectionColumns;
+  /** The kinds that this thread compresses. */
+  readonly mine: readonly SectionName[];
 }
 
-const compressor = createCompressor(workerData as Thoroughness);
+export type SectionColumns = Readonly<Record<SectionName, readonly Uint8Array[]>>;
 
-parentPort!.on('message', ({ windows, mine }: CompressorTask) => {
-  if (!mine) compressor.skip(windows);
-  parentPort!.postMessage(mine ? compressor.compress(windows) : []);
+let compressor: Compressor | undefined;
+
+serveThread(({ thoroughness, sections, mine }: CompressorTask): Partial<SectionColumns> => {
+  const streams = (compressor ??= createCompressor(thoroughness));
+  const compressed = mine.map((kind) => [kind, streams[kind].compress(sections[kind])]);
+  for (const kind of SECTIONS) if (!mine.includes(kind)) streams[kind].skip(sections[kind]);
+  return Object.fromEntries(compressed) as Partial<SectionColumns>;
 });
