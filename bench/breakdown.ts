@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { constants, zstdCompressSync } from 'node:zlib';
 import { layerRanges, type Alignments, type LayerStream } from '../lib/delta/alignment.ts';
-import { matchStreams } from '../lib/delta/match.ts';
+import { matchStreams } from '../lib/delta/match/streams.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { createScratch } from '../lib/scratch.ts';

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { EFFORTS, type Alignments } from '../lib/delta/alignment.ts';
-import { matchStreams } from '../lib/delta/match.ts';
+import { matchStreams } from '../lib/delta/match/streams.ts';
 import { alignBuffers } from '../lib/delta/match/align.ts';
 import { Draft } from '../lib/delta/match/draft.ts';
 import { completed } from '../lib/delta/match/moved.ts';

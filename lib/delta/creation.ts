@@ -1,24 +1,11 @@
-import { open, stat } from 'node:fs/promises';
-import { writing } from '../file.ts';
+import { stat } from 'node:fs/promises';
 import type { Limits } from '../limits.ts';
+import { digestOfFile } from '../oci/filedigest.ts';
 import type { Digest } from '../oci/descriptor.ts';
 import type { Layer } from '../oci/image.ts';
-import { streamSize, type ImageRecord } from '../oci/record.ts';
-import type { RootfsFiles } from '../oci/rootfsfiles.ts';
-import type { RootfsTask } from '../oci/rootfsthread.ts';
-import { verifyStream } from '../oci/rebuilt.ts';
+import type { ImageRecord } from '../oci/record.ts';
 import type { PatchFormat } from '../store/layout.ts';
-import { runThread, threadModule } from '../thread.ts';
 import type { Effort, LayerStream } from './alignment.ts';
-import { matchInThread } from './match.ts';
-import { encodeOciDelta } from './ocidelta/encode.ts';
-import { verifyArtifact } from './ocidelta/verify.ts';
-import { digestOfFile } from './patch.ts';
-import { serializeRecipe, sourceRecord, type Recipe } from './recipe.ts';
-import { decodeVcdiff } from './vcdiff/decode.ts';
-import { encodeVcdiff } from './vcdiff/encode.ts';
-import { blockingAccess } from './vcdiff/randomaccess.ts';
-import { readXdelta } from './xdelta.ts';
 
 /** Patches made and verified. Who applies patches loads nothing of this, and what it needs. */
 
@@ -50,41 +37,8 @@ export interface PatchFile {
 
 /** Writes a patch and applies it: what comes out has the target's diffIDs, or this throws. */
 export async function createPatch(task: PatchTask): Promise<PatchFile> {
-  await (task.format === 'xdelta' ? createXdelta(task) : createOciDelta(task));
+  // what makes the other format is not loaded
+  if (task.format === 'xdelta') await (await import('./xdeltacreation.ts')).createXdelta(task);
+  else await (await import('./ocideltacreation.ts')).createOciDelta(task);
   return { size: (await stat(task.path)).size, digest: await digestOfFile(task.path) };
-}
-
-async function createOciDelta(task: PatchTask): Promise<void> {
-  const { source, target, limits, signal } = task;
-  const listing: RootfsTask = { stream: source.stream, limits };
-  const module = threadModule('../oci/rootfsthread', import.meta.url);
-  const sourceFiles = await runThread<RootfsTask, RootfsFiles>(module, listing, signal);
-  await encodeOciDelta({ ...task, sourceFiles, openBlob: (layer) => target.layers[layer]!.blob() });
-  await verifyArtifact(task.path, source, limits, signal);
-}
-
-/**
- * Writes a patch and applies it as it is written: what comes out has the target's diffIDs, or this throws. While one
- * window is applied, the threads compress those that follow.
- */
-async function createXdelta({ source, target, path, effort, signal }: PatchTask): Promise<void> {
-  const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
-  const abort = signal && { signal };
-  const alignments = await matchInThread(source, target, { effort, ...abort });
-  await using sourceFile = await open(source.stream.path);
-  await using targetFile = await open(target.stream.path);
-  const patch = encodeVcdiff({
-    source: await blockingAccess(sourceFile),
-    target: await blockingAccess(targetFile),
-    alignments,
-    appHeader: Buffer.from(serializeRecipe(recipe)),
-    effort,
-    ...abort,
-  });
-  const options = { maxTargetSize: streamSize(target.record), ...abort };
-  await verifyStream(
-    target.record,
-    decodeVcdiff(writing(path, patch), await blockingAccess(sourceFile), options),
-  );
-  await readXdelta(path);
 }

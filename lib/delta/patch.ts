@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import type { Digest } from '../oci/descriptor.ts';
 import type { PatchFormat } from '../store/layout.ts';
 import { readOciDelta, type OciDelta } from './ocidelta/read.ts';
 import type { Recipe } from './recipe.ts';
@@ -47,11 +44,4 @@ export async function formatOf(path: string): Promise<PatchFormat | undefined> {
   const { buffer } = await file.read(Buffer.alloc(512), 0, 512, 0);
   if (buffer.toString('hex', 0, 3) === 'd6c3c4') return 'xdelta';
   return buffer.toString('latin1', 257, 262) === 'ustar' ? 'oci-delta' : undefined;
-}
-
-export async function digestOfFile(path: string): Promise<Digest> {
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(path, { highWaterMark: 256 * 1024 }))
-    hash.update(piece as Buffer);
-  return `sha256:${hash.digest('hex')}`;
 }

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
+import { digestOfFile } from '../oci/filedigest.ts';
 import { checkDocumentSize } from '../oci/descriptor.ts';
 import type { Verify } from '../trust/key.ts';
 import { parseDescriptor, verifyPatch, type ImageName } from './descriptor.ts';
-import { digestOfFile, openPatch } from './patch.ts';
+import { openPatch } from './patch.ts';
 
 /** Where a patch's descriptor is, as stores have it and `diff --sign` writes it. */
 export function descriptorBeside(patch: string): string {

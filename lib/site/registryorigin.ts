@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { layersDigest, verifyPatch, type ImageName } from '../delta/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
-import { digestOfFile } from '../delta/patch.ts';
+import { digestOfFile } from '../oci/filedigest.ts';
 import type { Digest } from '../oci/descriptor.ts';
 import { openRepositoryImage, type Image } from '../oci/image.ts';
 import { formatPlatform, machinePlatform } from '../oci/platform.ts';

@@ -1,7 +1,7 @@
 /** Images on disk and the parts of a tar-diff for tests: layers go in, a patch or what it builds comes out. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { matchStreams } from '../../lib/delta/match.ts';
+import { matchStreams } from '../../lib/delta/match/streams.ts';
 import type { LayerStream } from '../../lib/delta/alignment.ts';
 import { decodeTarDiff, type OpenSource } from '../../lib/delta/tardiff/decode.ts';
 import { encodeTarDiff } from '../../lib/delta/tardiff/encode.ts';

@@ -1,6 +1,7 @@
 import { serveThread } from '../../threadmain.ts';
 import type { LayerStream } from '../alignment.ts';
-import { matchStreams, type MatchOptions } from '../match.ts';
+import type { MatchOptions } from '../match.ts';
+import { matchStreams } from './streams.ts';
 
 /** The body of the thread that matches two layer streams: the memory that takes goes when it ends. */
 

@@ -1,0 +1,16 @@
+import type { RootfsFiles } from '../oci/rootfsfiles.ts';
+import type { RootfsTask } from '../oci/rootfsthread.ts';
+import { runThread, threadModule } from '../thread.ts';
+import type { PatchTask } from './creation.ts';
+import { encodeOciDelta } from './ocidelta/encode.ts';
+import { verifyArtifact } from './ocidelta/verify.ts';
+
+/** Writes an artifact of which each tar-diff has been applied: what comes out has the target's diffIDs, or this throws. */
+export async function createOciDelta(task: PatchTask): Promise<void> {
+  const { source, target, limits, signal } = task;
+  const listing: RootfsTask = { stream: source.stream, limits };
+  const module = threadModule('../oci/rootfsthread', import.meta.url);
+  const sourceFiles = await runThread<RootfsTask, RootfsFiles>(module, listing, signal);
+  await encodeOciDelta({ ...task, sourceFiles, openBlob: (layer) => target.layers[layer]!.blob() });
+  await verifyArtifact(task.path, source, limits, signal);
+}
