@@ -10,48 +10,30 @@ import {
 } from './compare.ts';
 import { Draft } from './draft.ts';
 import { rephased } from './phase.ts';
-import {
-  indexSeeds,
-  indexUnmarked,
-  isTagged,
-  MAX_ENTRIES,
-  offsetOf,
-  SEED,
-  seedHash,
-  SeedTables,
-  type SeedIndex,
-} from './seedindex.ts';
+import { isTagged, MAX_ENTRIES, offsetOf, SEED, seedHash, SeedTables, type SeedIndex } from './seedindex.ts';
 
 /** How much a better place has to gain over going on at the same distance, in equal bytes (as in bsdiff). */
 const MARGIN = 8;
 /** Equal bytes at the distance in use that are not worth looking for anything better. */
 const RUN = 16;
-/** Source bytes that the first pass leaves without an exact counterpart are indexed again, in blocks of this size. */
-const BLOCK = 16;
-/** Where less of the source than this is settled, the files are too far apart for a second look to pay. */
-const MIN_SETTLED = 0.6;
 const MAX_SKIP = 8;
 /** Entries with the hash of a seed or one like it that are looked through. */
 const MAX_IN_SLOT = 64;
 /** Equal bytes that pay for an alignment at another distance than the one before; more of them in all are not counted. */
 const MIN_EQUAL = 20;
 const LONG = 64;
-/** Exact runs from here on need no second look. */
-const SETTLED = 32;
 
 interface Settings {
   /** Places looked at for one seed. */
   readonly maxChain: number;
   /** Entries of an index at most: 4 bytes each, and 4 for each slot. */
   readonly maxEntries: number;
-  /** Whether what a coarse index leaves is indexed once more, finely. */
-  readonly twice: boolean;
 }
 
 const SETTINGS: Readonly<Record<Effort, Settings>> = {
-  fast: { maxChain: 4, maxEntries: 2 ** 21, twice: false },
-  default: { maxChain: 4, maxEntries: 2 ** 22, twice: true },
-  best: { maxChain: 64, maxEntries: MAX_ENTRIES, twice: true },
+  fast: { maxChain: 4, maxEntries: 2 ** 21 },
+  default: { maxChain: 4, maxEntries: 2 ** 22 },
+  best: { maxChain: 64, maxEntries: MAX_ENTRIES },
 };
 
 /** Memory for one pair of buffers after the other. */
@@ -77,31 +59,14 @@ export function alignBuffers(
   effort: Effort = 'default',
   { tables, drafts } = createWorkspace(),
 ): Draft {
-  const { maxChain, maxEntries, twice } = SETTINGS[effort];
+  const { maxChain, maxEntries } = SETTINGS[effort];
   const sides = sidesOf(source, target);
   let step = 1;
   while (source.length / step > maxEntries) step *= 2;
   const [one, other] = drafts;
-  const first = scan(sides, indexSeeds(sides.sourceView, step, tables), maxChain, undefined, one);
-  if (!twice || step === 1) return refined(sides, first, other);
-  const marked = markSettled(sides, first);
-  let settled = 0;
-  for (const mark of marked) settled += mark;
-  if (settled < marked.length * MIN_SETTLED) return refined(sides, first, other);
-  const second = scan(
-    sides,
-    indexUnmarked(sides.sourceView, marked, BLOCK, maxEntries, tables),
-    maxChain,
-    first,
-    other,
-  );
-  return refined(sides, second, one);
-}
-
-/** @param free is written over, as `items` is */
-function refined(sides: Sides, items: Draft, free: Draft): Draft {
-  pruned(sides, items, free);
-  return rephased(sides, free, items);
+  scan(sides, tables.index(sides.sourceView, step), maxChain, one);
+  pruned(sides, one, other);
+  return rephased(sides, other, one);
 }
 
 /** Leaves out alignments too short for any encoding: what they cost is more than what they save. */
@@ -119,15 +84,13 @@ function pruned({ sourceView, targetView }: Sides, items: Draft, kept: Draft): v
   }
 }
 
-/** @param guide alignments of an earlier scan, whose distances are tried beside the seeds */
-function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | undefined, out: Draft): Draft {
+function scan(sides: Sides, index: SeedIndex, maxChain: number, out: Draft): void {
   const { source, target, sourceView, targetView } = sides;
   const { step, shift, starts, entries, filterShift, filter } = index;
   out.clear();
   const last = target.length - SEED;
   // a fine index finds nearly as much from some places of the target; both are without a common factor
   const stride = step === 1 ? 4 : step <= 4 ? 3 : 1;
-  let guided = 0;
   let distance = NaN;
   /** Where the alignment in use begins, and up to where it is known to be good. */
   let begin = 0;
@@ -146,17 +109,6 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
     const high = targetView.getInt32(t + 4, true);
     let best = SEED - 1;
     let found = -1;
-    if (guide) {
-      while (guided < guide.count && guide.target[guided]! + guide.length[guided]! <= t) guided++;
-      if (guided < guide.count && guide.target[guided]! <= t) {
-        const s = t + guide.source[guided]! - guide.target[guided]!;
-        const length = s - t === distance ? 0 : commonLength(sourceView, s, targetView, t);
-        if (length > best) {
-          best = length;
-          found = s;
-        }
-      }
-    }
     const hash = seedHash(low, high);
     const isThere = (filter[hash >>> (filterShift + 5)]! >>> (hash >>> filterShift)) & 1;
     const slot = hash >>> shift;
@@ -202,7 +154,6 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, guide: Draft | u
     const length = anchor - begin + extension(sourceView, anchor + distance, targetView, anchor, Infinity);
     out.push(begin, begin + distance, length, 0);
   }
-  return out;
 }
 
 /** Ends the alignment in use for one at another distance, found at `t`, and returns where that begins. */
@@ -218,20 +169,4 @@ function change(
   if (start < end) end = start = border(source, target, distance, next, start, end);
   out.push(begin, begin + distance, end - begin, 0);
   return start;
-}
-
-/** Blocks of the source that have an exact counterpart, in runs that are long enough. */
-function markSettled({ sourceView, targetView }: Sides, items: Draft): Uint8Array {
-  const marked = new Uint8Array(Math.ceil(sourceView.byteLength / BLOCK));
-  for (let i = 0; i < items.count; i++) {
-    let t = items.target[i]!;
-    const distance = items.source[i]! - t;
-    for (const end = t + items.length[i]!; t < end; t++) {
-      const from = t;
-      t = Math.min(end, t + commonLength(sourceView, t + distance, targetView, t));
-      if (t - from < SETTLED) continue;
-      marked.fill(1, Math.ceil((from + distance) / BLOCK), Math.floor((t + distance) / BLOCK));
-    }
-  }
-  return marked;
 }

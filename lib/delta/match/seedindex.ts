@@ -30,37 +30,6 @@ export interface SeedIndex {
   readonly filter: Int32Array;
 }
 
-/** A stretch of offsets, step by step. */
-type Range = readonly [start: number, end: number];
-
-/** Indexes every `step`-th offset of the whole buffer. */
-export function indexSeeds(data: DataView, step: number, tables: SeedTables): SeedIndex {
-  return tables.index(data, [[0, data.byteLength - SEED + 1]], step);
-}
-
-/** Indexes the offsets in blocks of `blockSize` bytes that are not marked; coarser where there are too many. */
-export function indexUnmarked(
-  data: DataView,
-  marked: Uint8Array,
-  blockSize: number,
-  maxEntries: number,
-  tables: SeedTables,
-): SeedIndex {
-  const ranges: Range[] = [];
-  const last = data.byteLength - SEED + 1;
-  let size = 0;
-  for (let block = 0; block < marked.length; block++) {
-    if (marked[block] !== 0) continue;
-    const first = block;
-    while (block < marked.length && marked[block] === 0) block++;
-    ranges.push([first * blockSize, Math.min(block * blockSize, last)]);
-    size += (block - first) * blockSize;
-  }
-  let step = 1;
-  while (size / step > maxEntries) step *= 2;
-  return tables.index(data, ranges, step);
-}
-
 const MAX_STARTS = 2 ** MAX_BITS + 2;
 /** What the tables of an index take at most, in bytes. */
 export const MAX_INDEX_SIZE = 4 * (MAX_STARTS + MAX_ENTRIES) + 2 ** (FILTER_BITS - 3);
@@ -77,10 +46,10 @@ export class SeedTables {
     this.#filter = new Int32Array(memory, offset + 4 * (MAX_STARTS + MAX_ENTRIES), 2 ** (FILTER_BITS - 5));
   }
 
-  /** Sorts the offsets by slot: they are counted first, then put where they belong. */
-  index(data: DataView, ranges: readonly Range[], step: number): SeedIndex {
-    let count = 0;
-    for (const [start, end] of ranges) count += Math.max(0, Math.ceil((end - start) / step));
+  /** Indexes every `step`-th offset. They are sorted by slot: counted first, then put where they belong. */
+  index(data: DataView, step: number): SeedIndex {
+    const end = data.byteLength - SEED + 1;
+    const count = Math.max(0, Math.ceil(end / step));
     const bits = Math.min(MAX_BITS, Math.max(8, Math.floor(Math.log2(count + 1)) - SHARED_BITS));
     const shift = 32 - bits;
     // one more than the slots while they are counted, and another for the end of the last
@@ -89,23 +58,19 @@ export class SeedTables {
     const filterBits = Math.min(FILTER_BITS, bits + FILTERED);
     const filterShift = 32 - filterBits;
     const filter = this.#filter.subarray(0, 2 ** (filterBits - 5)).fill(0);
-    for (const [start, end] of ranges) {
-      for (let at = start, before = -1; at < end; at += step) {
-        const slot = hashAt(data, at) >>> shift;
-        if (slot !== before) starts[slot + 2]!++;
-        before = slot;
-      }
+    for (let at = 0, before = -1; at < end; at += step) {
+      const slot = hashAt(data, at) >>> shift;
+      if (slot !== before) starts[slot + 2]!++;
+      before = slot;
     }
     for (let slot = 2; slot < starts.length; slot++) starts[slot]! += starts[slot - 1]!;
-    for (const [start, end] of ranges) {
-      for (let at = start, before = -1; at < end; at += step) {
-        const hash = hashAt(data, at);
-        const slot = hash >>> shift;
-        // of a run of equal seeds only the first is entered
-        if (slot !== before) entries[starts[slot + 1]!++] = at | (tagOf(hash, shift) << OFFSET_BITS);
-        filter[hash >>> (filterShift + 5)]! |= 1 << (hash >>> filterShift);
-        before = slot;
-      }
+    for (let at = 0, before = -1; at < end; at += step) {
+      const hash = hashAt(data, at);
+      const slot = hash >>> shift;
+      // of a run of equal seeds only the first is entered
+      if (slot !== before) entries[starts[slot + 1]!++] = at | (tagOf(hash, shift) << OFFSET_BITS);
+      filter[hash >>> (filterShift + 5)]! |= 1 << (hash >>> filterShift);
+      before = slot;
     }
     return { step, shift, starts, entries, filterShift, filter };
   }
