@@ -22,6 +22,8 @@ export interface EncodeOptions {
 
 /** Windows are compressed together until their sections have this many bytes. */
 const GATHERED = 2 ** 21;
+/** From so many bytes on it takes less time to start threads than to compress them in one. */
+const MIN_SHARED = 2 ** 18;
 /** From so many bytes without a counterpart on, the encoder hurries. */
 const MUCH = 2 ** 20;
 /** The smaller a window, the sooner there is something to compress, and the less is left when all is compressed. */
@@ -60,8 +62,7 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
     for (const cut of cutWindows(target.size, alignments, maxWindow)) {
       signal?.throwIfAborted();
       if (gatheredSize >= GATHERED) {
-        pool ??= createCompressorPool({ effort, much });
-        if (groups.length === pool.concurrency) yield* writeGroup(groups.shift()!);
+        if (groups.length === pool!.concurrency) yield* writeGroup(groups.shift()!);
         startGroup();
       }
       const window = buffer.subarray(0, cut.size);
@@ -70,6 +71,7 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
       const { size, segmentOffset, segmentSize } = cut;
       gathered.push({ size, segmentOffset, segmentSize, sections, adler32: adler32(window) });
       gatheredSize += sizeOf(sections);
+      if (gatheredSize >= MIN_SHARED) pool ??= createCompressorPool({ effort, much });
     }
     pool ??= singleCompressor({ effort, much });
     startGroup();
