@@ -30,9 +30,9 @@ const PARAMETERS: Readonly<Record<Effort, Parameters>> = {
   default: {
     strategy: constants.ZSTD_btopt,
     windowLog: 24,
-    hashLog: 20,
-    chainLog: 20,
-    searchLog: 3,
+    hashLog: 21,
+    chainLog: 21,
+    searchLog: 4,
     minMatch: 3,
     targetLength: 1024,
   },
