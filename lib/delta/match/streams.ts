@@ -8,7 +8,7 @@ import { joined, type DigestedListing, type Listing, type ListTask } from './lis
 import { completed, findMoved, openRanges } from './moved.ts';
 import { addSamples, freeSamples, type Samples } from './samples.ts';
 import { findSimilar, strangersOf } from './sketch.ts';
-import { targetSize, windowsOf, type AlignTask, type StretchPair } from './stretch.ts';
+import { tableOf, type AlignTask, type StretchPair, type StretchTable } from './stretch.ts';
 import type { MatchOptions } from '../match.ts';
 
 /** Finds what of the target's layer stream resembles which places of the source's. */
@@ -20,27 +20,28 @@ export async function matchStreams(
   const { effort = 'default', usable, signal } = options;
   await using crew = createCrew(signal);
   const { from, to, counterparts } = await pairStreams(source, target, crew, usable);
-  const align = (pairs: Iterable<StretchPair>) =>
-    alignStretches({ source: source.path, target: target.path, effort }, pairs, crew);
+  const align = (pairs: StretchTable) => {
+    const task: AlignTask = { source: source.path, target: target.path, pairs, next: newTicket(), effort };
+    return crew.share('align', shares(task, pairs.size));
+  };
   let sampled: Promise<Samples> | undefined;
   const samples = () => (sampled ??= sampleSource(source.path, from, crew, usable));
   const targetFd = openSync(target.path, 'r');
   try {
     const draft = new Draft();
     const strangers = strangersOf(to, counterparts.piece);
-    const stretches = [
-      ...pairPieces(from, to, counterparts, draft),
-      ...(strangers.length > 0
-        ? pairStrangers(from, { ...to, fd: targetFd }, strangers, await samples())
-        : []),
-    ];
-    for (const found of await align(stretches)) draft.append(found);
+    const sampledFirst = strangers.length > 0 ? await samples() : undefined;
+    function* stretches(): Generator<StretchPair, void> {
+      yield* pairPieces(from, to, counterparts, draft);
+      if (sampledFirst) yield* pairStrangers(from, { ...to, fd: targetFd }, strangers, sampledFirst);
+    }
+    for (const found of await align(tableOf(stretches()))) draft.append(found);
     let items = tidied(draft);
     const open = openRanges(items, sizeOf(to), sizeOf(from));
     if (open.length > 0) {
       const moved = findMoved(targetFd, open, await samples(), sizeOf(from));
       freeSamples(await samples());
-      items = completed(items, await align(moved));
+      items = completed(items, await align(tableOf(moved)));
     }
     return usable ? clipped(items, usable) : items;
   } finally {
@@ -161,22 +162,6 @@ async function listStreams(
     DigestedListing,
     DigestedListing,
   ];
-}
-
-/**
- * Aligns stretches in threads, the largest first, so that none is left alone at the end. What comes out does not depend
- * on who did what.
- */
-async function alignStretches(
-  streams: Pick<AlignTask, 'source' | 'target' | 'effort'>,
-  stretches: Iterable<StretchPair>,
-  crew: Crew,
-): Promise<Alignments[]> {
-  const pairs = Array.from(stretches)
-    .flatMap(windowsOf)
-    .toSorted((a, b) => targetSize(b) - targetSize(a));
-  const size = pairs.reduce((sum, pair) => sum + targetSize(pair), 0);
-  return crew.share('align', shares({ ...streams, pairs, next: newTicket() }, size));
 }
 
 /** The index of what of a task is to be done next, for all threads. */

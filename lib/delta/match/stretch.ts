@@ -15,14 +15,14 @@ export interface StretchPair {
   readonly source: Stretch;
   readonly target: Stretch;
   /** Instead of the task's. */
-  readonly effort?: Effort;
+  readonly effort?: 'fast';
 }
 
 export interface AlignTask {
   /** Paths of the layer streams. */
   readonly source: string;
   readonly target: string;
-  readonly pairs: readonly StretchPair[];
+  readonly pairs: StretchTable;
   /** Shared between threads with the same pairs: the index of the pair that is to be aligned next. */
   readonly next: Int32Array<SharedArrayBuffer>;
   readonly effort: Effort;
@@ -34,12 +34,50 @@ export interface AlignTask {
  */
 const MAX_ALIGNED = 24 * 1024 ** 2;
 
-export function targetSize({ target }: StretchPair): number {
-  return target.end - target.start;
+/**
+ * What is to be aligned, the largest parts of the target first, so that no thread is left alone at the end. In numbers,
+ * which threads share: there may be a pair for every file.
+ */
+export interface StretchTable {
+  readonly count: number;
+  /** Bytes of the target in all. */
+  readonly size: number;
+  /** FIELDS for each pair: where the source starts and ends, then the target, and 1 where effort is `fast` instead. */
+  readonly fields: Float64Array<SharedArrayBuffer>;
+}
+
+const FIELDS = 5;
+
+export function tableOf(pairs: Iterable<StretchPair>): StretchTable {
+  const fields: number[] = [];
+  let size = 0;
+  for (const pair of pairs) {
+    for (const { source, target, effort } of windowsOf(pair)) {
+      fields.push(source.start, source.end, target.start, target.end, effort === 'fast' ? 1 : 0);
+      size += target.end - target.start;
+    }
+  }
+  const count = fields.length / FIELDS;
+  const sizeAt = (i: number) => fields[FIELDS * i + 3]! - fields[FIELDS * i + 2]!;
+  const order = Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) => sizeAt(b) - sizeAt(a));
+  const sorted = new Float64Array(new SharedArrayBuffer(8 * fields.length));
+  for (const [i, from] of order.entries()) {
+    for (let k = 0; k < FIELDS; k++) sorted[FIELDS * i + k] = fields[FIELDS * from + k]!;
+  }
+  return { count, size, fields: sorted };
+}
+
+function pairAt({ fields }: StretchTable, i: number): StretchPair {
+  const [sourceStart, sourceEnd, start, end, isFast] = fields.subarray(FIELDS * i, FIELDS * (i + 1));
+  return {
+    source: { start: sourceStart!, end: sourceEnd! },
+    target: { start: start!, end: end! },
+    ...(isFast === 1 && { effort: 'fast' }),
+  };
 }
 
 /** A pair in parts that fit memory: parts of the target, each with what of the source is about there. */
-export function windowsOf(pair: StretchPair): StretchPair[] {
+function windowsOf(pair: StretchPair): StretchPair[] {
   const { source, target, ...rest } = pair;
   const size = target.end - target.start;
   const sourceSize = source.end - source.start;
@@ -59,7 +97,7 @@ export function windowsOf(pair: StretchPair): StretchPair[] {
   return windows;
 }
 
-/** Aligns pairs that `windowsOf` has made, one after the other, as long as there are some that nobody has taken. */
+/** Aligns pairs, one after the other, as long as there are some that nobody has taken. */
 export function alignPairs({ source, target, pairs, next, effort }: AlignTask): Alignments {
   const draft = new Draft();
   const sourceFd = openSync(source, 'r');
@@ -70,7 +108,8 @@ export function alignPairs({ source, target, pairs, next, effort }: AlignTask): 
   const to = new Uint8Array(memory, MAX_ALIGNED, MAX_ALIGNED);
   const workspace = createWorkspace(new SeedTables(memory, 2 * MAX_ALIGNED));
   try {
-    for (let pair = pairs[Atomics.add(next, 0, 1)]; pair; pair = pairs[Atomics.add(next, 0, 1)]) {
+    for (let i = Atomics.add(next, 0, 1); i < pairs.count; i = Atomics.add(next, 0, 1)) {
+      const pair = pairAt(pairs, i);
       const found = alignBuffers(
         readStretch(sourceFd, pair.source, from),
         readStretch(targetFd, pair.target, to),
