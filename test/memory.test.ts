@@ -1,7 +1,10 @@
 /** What jobs of one process share: memory, and slots. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { DEFAULT_LIMITS } from '../lib/limits.ts';
+import type { RootfsTask } from '../lib/oci/rootfsthread.ts';
 import { openDirectoryStore } from '../lib/store/directory.ts';
 import { createSlots } from '../lib/queue/slots.ts';
 import { createMemory, deltaMemory, PROCESS_MEMORY } from '../lib/run/memory.ts';
@@ -9,10 +12,12 @@ import { runThread } from '../lib/thread.ts';
 import { enqueue } from '../producers/enqueue.ts';
 import { FLOW, type StageHandlers } from '../workers/flow.ts';
 import { makeReleases, RELEASES } from './support/backfill.ts';
+import { temporaryDirectory } from './support/directory.ts';
 import { fileScope } from './support/scope.ts';
 import { panamaxFails } from './support/panamax.ts';
 import { missing } from './support/programs.ts';
 import { startRedis, type Redis } from './support/redis.ts';
+import { writeTar } from './support/tar.ts';
 import { finishedRun, planOf, startLocalWorker } from './support/worker.ts';
 
 const skip = missing('redis-server');
@@ -55,6 +60,19 @@ test('a thread that takes more than its heap ends with an error of its own', asy
     message: /at most 16 MiB of heap/,
   });
   assert.equal(await runThread(module, 1, signal, 64 * 1024 ** 2), 1);
+});
+
+test('a listing that waits for its reads is watched, too', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const tar = writeTar(Array.from({ length: 100_000 }, (_, i) => ({ path: `usr/share/${i}` })));
+  const path = join(directory, 'layer');
+  await writeFile(path, tar);
+  const module = new URL('../lib/oci/rootfsthread.ts', import.meta.url);
+  const task: RootfsTask = { stream: { path, layerSizes: [tar.length] }, limits: DEFAULT_LIMITS };
+  await assert.rejects(runThread(module, task, signal, 16 * 1024 ** 2), {
+    kind: 'limit',
+    message: /at most 16 MiB of heap/,
+  });
 });
 
 test('slots: first come, first served; who has waited long enough leaves', async () => {

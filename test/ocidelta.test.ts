@@ -8,15 +8,18 @@ import { encodeOciDelta, type ImageOnDisk } from '../lib/delta/ocidelta/encode.t
 import { readOciDelta } from '../lib/delta/ocidelta/read.ts';
 import { rebuildLayers } from '../lib/delta/ocidelta/rebuild.ts';
 import { openRebuildSource } from '../lib/delta/ocidelta/source.ts';
+import { MAGIC } from '../lib/delta/tardiff/format.ts';
+import { verifyArtifact, verifyTarDiffs, type TarDiff } from '../lib/delta/ocidelta/verify.ts';
 import { PanamaxError, type ErrorKind } from '../lib/errors.ts';
 import { DEFAULT_LIMITS as limits } from '../lib/limits.ts';
+import type { Digest } from '../lib/oci/descriptor.ts';
 import { openImage, type Image } from '../lib/oci/image.ts';
 import { unpackImage } from '../lib/oci/layerstream.ts';
 import { imageRecord } from '../lib/oci/record.ts';
 import { listRootfsFiles } from '../lib/oci/rootfsfiles.ts';
 import { parseReference } from '../lib/oci/reference.ts';
 import { temporaryDirectory } from './support/directory.ts';
-import { digestOf, writeLayout } from './support/layout.ts';
+import { digestOf, writeLayout, type LayerCompression } from './support/layout.ts';
 import { findProgram, missing } from './support/programs.ts';
 import { createRandom } from './support/random.ts';
 import { collect } from './support/tardiff.ts';
@@ -35,8 +38,13 @@ const NOISE = Buffer.from(random.text(1000));
 
 type OnDisk = ImageOnDisk & { readonly image: Image };
 
-async function unpack(directory: string, name: string, layers: readonly Uint8Array[]): Promise<OnDisk> {
-  await writeLayout(join(directory, name), layers);
+async function unpack(
+  directory: string,
+  name: string,
+  layers: readonly Uint8Array[],
+  compression: readonly LayerCompression[] = [],
+): Promise<OnDisk> {
+  await writeLayout(join(directory, name), layers, { compression });
   const image = await openImage(await parseReference(join(directory, name)), { limits });
   const stream = await unpackImage(image, join(directory, `${name}.stream`), limits);
   return { image, stream, record: imageRecord(image, stream.layerSizes) };
@@ -49,7 +57,17 @@ async function create(
   name = 'delta.tar',
 ): Promise<string> {
   const path = join(directory, name);
-  await encodeOciDelta({
+  await encode(directory, source, target, path);
+  return path;
+}
+
+async function encode(
+  directory: string,
+  source: OnDisk,
+  target: OnDisk,
+  path: string,
+): Promise<Map<Digest, TarDiff>> {
+  return encodeOciDelta({
     source,
     target,
     sourceFiles: await listRootfsFiles(source.stream, limits),
@@ -59,7 +77,6 @@ async function create(
     effort: 'default',
     limits,
   });
-  return path;
 }
 
 async function rebuild(path: string, source: OnDisk, maxSize = 1e6): Promise<Buffer[]> {
@@ -128,6 +145,70 @@ test('names what it reuses as oci-delta create does', async (t) => {
   );
 });
 
+test('one layer twice, compressed in two ways', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [one, other] = [random.bytes(50_000), random.bytes(50_000)];
+  const tar = writeTar([
+    { path: 'a', content: one },
+    { path: 'b', content: other },
+  ]);
+  const source = await unpack(directory, 'source', [
+    writeTar([
+      { path: 'x', content: one },
+      { path: 'y', content: other },
+      { path: 'second/x', content: one },
+    ]),
+  ]);
+  const target = await unpack(directory, 'target', [tar, tar], ['gzip', 'zstd']);
+  const path = await create(directory, source, target);
+  const { layers } = await readOciDelta(path, limits);
+  assert.notEqual(layers[0]!.digest, layers[1]!.digest);
+  assert.equal(layers[0]!.stored, layers[1]!.stored);
+  assert.deepEqual(await rebuild(path, source), [tar, tar]);
+});
+
+describe('verification refuses', () => {
+  test('a tar-diff that builds something else', async (t) => {
+    const directory = await temporaryDirectory(t);
+    const source = await unpack(directory, 'source', [APP]);
+    const target = await unpack(directory, 'target', [NEW_APP]);
+    const part = join(directory, 'part');
+    const diff = await collect(
+      (await readOciDelta(await create(directory, source, target), limits)).layers[0]!.blob(),
+    );
+    writeFileSync(part, diff.subarray(MAGIC.length));
+    const sourceFiles = await listRootfsFiles(source.stream, limits);
+    const verify = (layer: Uint8Array) =>
+      verifyTarDiffs({
+        source: source.stream,
+        sourceFiles,
+        tarDiffs: [{ diffID: digestOf(layer) as Digest, parts: [part] }],
+        written: new Int32Array(new SharedArrayBuffer(4)).fill(1),
+        limits,
+      });
+    const found = await verify(NEW_APP);
+    assert.deepEqual(found.get(digestOf(NEW_APP) as Digest), { digest: digestOf(diff), size: diff.length });
+    await assert.rejects(verify(APP), refused('bad-patch'));
+  });
+
+  test('a tar-diff that stands for another layer', async (t) => {
+    const directory = await temporaryDirectory(t);
+    const source = await unpack(directory, 'source', [APP]);
+    const changedTwice = writeTar([{ path: 'bin/app', content: changed.toReversed(), mtime: 2 }]);
+    const target = await unpack(directory, 'target', [NEW_APP, changedTwice], ['none', 'none']);
+    const path = join(directory, 'delta.tar');
+    const tarDiffs = await encode(directory, source, target, path);
+    await verifyArtifact(path, source, tarDiffs, limits);
+    const [one, other] = [...tarDiffs.keys()];
+    const exchanged = new Map([
+      [one!, tarDiffs.get(other!)!],
+      [other!, tarDiffs.get(one!)!],
+    ]);
+    await assert.rejects(verifyArtifact(path, source, exchanged, limits), refused('bad-patch'));
+    await assert.rejects(verifyArtifact(path, source, new Map(), limits), refused('bad-patch'));
+  });
+});
+
 describe('refused', () => {
   test('the wrong source, more than the limit, damage', async (t) => {
     const directory = await temporaryDirectory(t);
@@ -161,27 +242,40 @@ describe('refused', () => {
   });
 });
 
-test('the oci-delta crate rebuilds the layers', { skip: missing('oci-delta-judge') }, async (t) => {
-  const directory = await temporaryDirectory(t);
-  const source = await unpack(directory, 'source', [BASE, APP]);
-  const target = await unpack(directory, 'target', [BASE, NEW_APP, NOISE]);
+/** What the crate names as target and source, and the layers that it builds by their digests. */
+function judge(directory: string, path: string, sourceLayers: readonly Buffer[]): [string, string] {
   for (const name of ['layout', 'root']) mkdirSync(join(directory, name));
-  const path = await create(directory, source, target);
   execFileSync('tar', ['xf', path, '-C', join(directory, 'layout')]);
-  for (const [i, layer] of [BASE, APP].entries()) {
+  for (const [i, layer] of sourceLayers.entries()) {
     writeFileSync(join(directory, `${i}.tar`), layer);
     execFileSync('tar', ['xf', join(directory, `${i}.tar`), '-C', join(directory, 'root')]);
   }
   const out = join(directory, 'out');
-  const named = execFileSync(findProgram('oci-delta-judge')!, [
-    'artifact',
-    join(directory, 'layout'),
-    join(directory, 'root'),
-    out,
-  ]);
-  assert.equal(named.toString(), `${target.record.manifest}\n${source.record.config}\n`);
-  for (const layer of [NEW_APP, NOISE]) {
-    assert.ok(readFileSync(join(out, digestOf(layer).slice(7))).equals(layer));
-  }
-  assert.equal(readdirSync(out).length, 2);
+  const [layout, root] = [join(directory, 'layout'), join(directory, 'root')];
+  const named = execFileSync(findProgram('oci-delta-judge')!, ['artifact', layout, root, out]);
+  return [named.toString(), out];
+}
+
+describe('the oci-delta crate', { skip: missing('oci-delta-judge') }, () => {
+  test('rebuilds the layers', async (t) => {
+    const directory = await temporaryDirectory(t);
+    const source = await unpack(directory, 'source', [BASE, APP]);
+    const target = await unpack(directory, 'target', [BASE, NEW_APP, NOISE]);
+    const path = await create(directory, source, target);
+    const [named, out] = judge(directory, path, [BASE, APP]);
+    assert.equal(named, `${target.record.manifest}\n${source.record.config}\n`);
+    for (const layer of [NEW_APP, NOISE]) {
+      assert.ok(readFileSync(join(out, digestOf(layer).slice(7))).equals(layer));
+    }
+    assert.equal(readdirSync(out).length, 2);
+  });
+
+  test('rebuilds one that is there twice', async (t) => {
+    const directory = await temporaryDirectory(t);
+    const source = await unpack(directory, 'source', [APP]);
+    const target = await unpack(directory, 'target', [NEW_APP, NEW_APP], ['gzip', 'zstd']);
+    const [, out] = judge(directory, await create(directory, source, target), [APP]);
+    assert.deepEqual(readdirSync(out), [digestOf(NEW_APP).slice(7)]);
+    assert.ok(readFileSync(join(out, digestOf(NEW_APP).slice(7))).equals(NEW_APP));
+  });
 });

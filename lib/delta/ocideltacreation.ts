@@ -11,6 +11,10 @@ export async function createOciDelta(task: PatchTask): Promise<void> {
   const listing: RootfsTask = { stream: source.stream, limits };
   const module = threadModule('../oci/rootfsthread', import.meta.url);
   const sourceFiles = await runThread<RootfsTask, RootfsFiles>(module, listing, signal);
-  await encodeOciDelta({ ...task, sourceFiles, openBlob: (layer) => target.layers[layer]!.blob() });
-  await verifyArtifact(task.path, source, limits, signal);
+  const tarDiffs = await encodeOciDelta({
+    ...task,
+    sourceFiles,
+    openBlob: (layer) => target.layers[layer]!.blob(),
+  });
+  await verifyArtifact(task.path, source, tarDiffs, limits, signal);
 }

@@ -28,8 +28,7 @@ export async function createXdelta({ source, target, path, effort, signal }: Pat
     effort,
     ...abort,
   });
-  // the layers' digests tell more than the windows' checksums, which are of the same bytes
-  const options = { maxTargetSize: streamSize(target.record), verify: false, ...abort };
+  const options = { maxTargetSize: streamSize(target.record), ...abort };
   await verifyStream(
     target.record,
     decodeVcdiff(writing(path, patch), await blockingAccess(sourceFile), options),

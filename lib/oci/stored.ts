@@ -27,7 +27,7 @@ export function storedLayers(record: ImageRecord, read: () => Promise<Image>): S
 export function checkManifest(image: Image, expected: Digest): Image {
   const { manifestDigest: found, reference: where } = image;
   if (found === expected) return image;
-  throw new PanamaxError('bad-input', 'the image has changed since its signature was made', {
+  throw new PanamaxError('bad-input', 'the image has changed since it was first read', {
     expected,
     found,
     where,

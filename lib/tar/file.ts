@@ -1,11 +1,16 @@
 import { Buffer } from 'node:buffer';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
+import { readUpTo } from '../blocking.ts';
 import type { TarEntry } from './entry.ts';
 import { createEntryReader, refuseTruncated, type ScanOptions, type TarInput } from './reader.ts';
 
 /** Enough for the header blocks of some small files; bodies of larger ones are jumped over. */
 const WINDOW_SIZE = 32 * 1024;
+
+/** Headers after which a thread that waits for its reads lets its event loop turn: else its heap is not watched. */
+const TAKEN_AT_ONCE = 4096;
 
 /** A range of a file that holds one tar: one layer of a layer stream. */
 export interface TarRange {
@@ -121,18 +126,21 @@ export function blockingInput(fd: number, range: TarRange, windowSize: number): 
     if (start < windowStart || end > windowEnd) {
       if (end - start > window.length) window = Buffer.allocUnsafeSlow(end - start);
       windowStart = start;
-      windowEnd = start + readFully(fd, window.subarray(0, Math.max(0, range.end - start)), start);
+      windowEnd = start + readUpTo(fd, window.subarray(0, Math.max(0, range.end - start)), start);
     }
     return window.subarray(start - windowStart, Math.min(end, windowEnd) - windowStart);
   }
 
+  function take(size: number): Buffer {
+    const bytes = read(position, position + size);
+    position += bytes.length;
+    return bytes;
+  }
+
+  let taken = 0;
   return {
     position: () => position,
-    take(size) {
-      const bytes = read(position, position + size);
-      position += bytes.length;
-      return bytes;
-    },
+    take: (size) => (++taken % TAKEN_AT_ONCE === 0 ? setImmediate().then(() => take(size)) : take(size)),
     moveTo(target) {
       position = target;
     },
@@ -145,14 +153,4 @@ export function blockingInput(fd: number, range: TarRange, windowSize: number): 
       }
     },
   };
-}
-
-function readFully(fd: number, into: Buffer, offset: number): number {
-  let size = 0;
-  while (size < into.length) {
-    const got = readSync(fd, into, size, into.length - size, offset + size);
-    if (got === 0) break;
-    size += got;
-  }
-  return size;
 }

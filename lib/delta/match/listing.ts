@@ -1,5 +1,6 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
+import { shortened } from '../../blocking.ts';
 import { createColumn, extend, type Column } from '../../column.ts';
 import { PanamaxError } from '../../errors.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
@@ -202,6 +203,6 @@ function digest(input: BlockingInput, start: number, end: number): string {
     sha256.update(piece);
     left -= piece.length;
   }
-  if (left > 0 || !sha256) throw new Error('the stream is shorter than its layers');
+  if (left > 0 || !sha256) throw shortened(end, end - left);
   return sha256.digest('binary');
 }

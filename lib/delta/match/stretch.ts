@@ -1,4 +1,5 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
+import { readExactly } from '../../blocking.ts';
 import type { Alignments, Effort } from '../alignment.ts';
 import { alignBuffers, createWorkspace } from './align.ts';
 import { Draft } from './draft.ts';
@@ -49,22 +50,33 @@ export interface StretchTable {
 const FIELDS = 5;
 
 export function tableOf(pairs: Iterable<StretchPair>): StretchTable {
-  const fields: number[] = [];
+  let fields = new Float64Array(FIELDS * 1024);
+  let count = 0;
   let size = 0;
   for (const pair of pairs) {
     for (const { source, target, effort } of windowsOf(pair)) {
-      fields.push(source.start, source.end, target.start, target.end, effort === 'fast' ? 1 : 0);
+      const at = FIELDS * count++;
+      if (at === fields.length) fields = widened(fields);
+      fields[at] = source.start;
+      fields[at + 1] = source.end;
+      fields[at + 2] = target.start;
+      fields[at + 3] = target.end;
+      fields[at + 4] = effort === 'fast' ? 1 : 0;
       size += target.end - target.start;
     }
   }
-  const count = fields.length / FIELDS;
   const sizeAt = (i: number) => fields[FIELDS * i + 3]! - fields[FIELDS * i + 2]!;
-  const order = Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) => sizeAt(b) - sizeAt(a));
-  const sorted = new Float64Array(new SharedArrayBuffer(8 * fields.length));
-  for (const [i, from] of order.entries()) {
-    for (let k = 0; k < FIELDS; k++) sorted[FIELDS * i + k] = fields[FIELDS * from + k]!;
-  }
+  const order = new Uint32Array(count).map((_, i) => i).sort((a, b) => sizeAt(b) - sizeAt(a));
+  const sorted = new Float64Array(new SharedArrayBuffer(8 * FIELDS * count));
+  for (const [i, from] of order.entries())
+    sorted.set(fields.subarray(FIELDS * from, FIELDS * (from + 1)), FIELDS * i);
   return { count, size, fields: sorted };
+}
+
+function widened(fields: Float64Array): Float64Array<ArrayBuffer> {
+  const wider = new Float64Array(2 * fields.length);
+  wider.set(fields);
+  return wider;
 }
 
 function pairAt({ fields }: StretchTable, i: number): StretchPair {
@@ -129,10 +141,6 @@ export function alignPairs({ source, target, pairs, next, effort }: AlignTask): 
 
 function readStretch(fd: number, { start, end }: Stretch, into: Uint8Array): Uint8Array {
   const bytes = into.subarray(0, end - start);
-  for (let at = 0; at < bytes.length;) {
-    const got = readSync(fd, bytes, at, bytes.length - at, start + at);
-    if (got === 0) throw new Error('the stream is shorter than its layers');
-    at += got;
-  }
+  readExactly(fd, bytes, start);
   return bytes;
 }

@@ -46,9 +46,10 @@ const CONCURRENCY = 2;
  * Writes an oci-delta artifact as a tar, as `oci-delta create` does. A layer whose diffID the source has is left
  * out; a gzip layer that is no larger than its tar-diff is carried as it is. The same images give the same bytes.
  *
+ * @returns the tar-diffs that it may hold, by the diffIDs of the layers that they have been seen to build
  * @throws PanamaxError `bad-patch` where a tar-diff does not build its layer
  */
-export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
+export async function encodeOciDelta(task: OciDeltaTask): Promise<Map<Digest, TarDiff>> {
   const { source, target, scratch, limits, signal } = task;
   const sourceFiles = indexSourceFiles(task.sourceFiles);
   const alignments = await matchInThread(source, target, {
@@ -56,31 +57,43 @@ export async function encodeOciDelta(task: OciDeltaTask): Promise<void> {
     usable: sourceFiles.usable,
     ...(signal && { signal }),
   });
-  const layers = newLayers(source.record, target, limits).map((layer) => ({
-    ...layer,
-    parts: cutParts(alignments, layer.start, layer.end).map((part, i) => ({
+  const layers = newLayers(source.record, target, limits);
+  const drafts = new Map<Digest, TarDiffDraft>();
+  for (const { index, diffID, start, end } of layers) {
+    if (drafts.has(diffID)) continue;
+    const parts = cutParts(alignments, start, end).map((part, i) => ({
       ...part,
-      path: join(scratch, `layer-${layer.index}-${i}.zst`),
-    })),
-  }));
+      path: join(scratch, `layer-${index}-${i}.zst`),
+    }));
+    drafts.set(diffID, { diffID, start, end, parts });
+  }
   try {
-    const tarDiffs = await writeTarDiffs(task, { sourceFiles, alignments }, largestFirst(layers));
+    const tarDiffs = await writeTarDiffs(
+      task,
+      { sourceFiles, alignments },
+      largestFirst([...drafts.values()]),
+    );
     const held = new Set(source.record.layers.map(({ diffID }) => diffID));
     await writeDeltaArchive(task.path, {
       source: source.record,
       targetManifest: Buffer.from(target.record.manifestDocument),
       targetConfig: Buffer.from(target.record.configDocument),
-      blobs: layers.map((layer) => chooseBlob(layer, tarDiffs.get(layer.diffID)!, task)),
+      blobs: layers.map((layer) => {
+        const { parts } = drafts.get(layer.diffID)!;
+        return chooseBlob(layer, { ...tarDiffs.get(layer.diffID)!, parts }, task);
+      }),
       compressions: target.record.layers.map(({ compression }) => compression),
       reused: target.record.layers.filter(({ diffID }) => held.has(diffID)),
     });
+    return tarDiffs;
   } finally {
-    for (const { parts } of layers) for (const { path } of parts) await rm(path, { force: true });
+    for (const { parts } of drafts.values()) for (const { path } of parts) await rm(path, { force: true });
   }
 }
 
-/** A layer that is made, and the files of the parts of its tar-diff. */
-interface PartedLayer extends NewLayer {
+/** What builds a layer, and the files of its parts. Layers that differ but by compression share one. */
+interface TarDiffDraft extends Part {
+  readonly diffID: Digest;
   readonly parts: readonly (Part & { readonly path: string })[];
 }
 
@@ -88,8 +101,9 @@ interface PartedLayer extends NewLayer {
 async function writeTarDiffs(
   { source, target, sourceFiles, effort, limits, signal }: OciDeltaTask,
   { sourceFiles: index, alignments }: Pick<PlanOptions, 'sourceFiles' | 'alignments'>,
-  layers: readonly PartedLayer[],
+  drafts: readonly TarDiffDraft[],
 ): Promise<Map<Digest, TarDiff>> {
+  if (drafts.length === 0) return new Map();
   await using sourceFile = await open(source.stream.path);
   await using targetFile = await open(target.stream.path);
   const plan = {
@@ -100,7 +114,7 @@ async function writeTarDiffs(
     effort,
     ...(signal && { signal }),
   };
-  const parts = layers.flatMap((layer) => layer.parts);
+  const parts = drafts.flatMap((draft) => draft.parts);
   const written = new Int32Array(new SharedArrayBuffer(4 * parts.length));
   await using verifier = openThread<VerifyTask, Map<Digest, TarDiff>>(
     threadModule('verifythread', import.meta.url),
@@ -109,23 +123,25 @@ async function writeTarDiffs(
   const verified = verifier.call({
     source: source.stream,
     sourceFiles,
-    layers: layers.map((layer) => ({ diffID: layer.diffID, parts: layer.parts.map(({ path }) => path) })),
+    tarDiffs: drafts.map(({ diffID, parts }) => ({ diffID, parts: parts.map(({ path }) => path) })),
     written,
     limits,
   });
-  // who awaits it comes later
-  verified.catch(() => undefined);
-  await forEachConcurrently([...parts.entries()], async ([i, { path, start, end }]) => {
-    await writeChunks(path, encodePart({ ...plan, start, end }));
-    Atomics.store(written, i, 1);
-    Atomics.notify(written, i);
-  });
+  await forEachConcurrently(
+    [...parts.entries()],
+    async ([i, { path, start, end }]) => {
+      await writeChunks(path, encodePart({ ...plan, start, end }));
+      Atomics.store(written, i, 1);
+      Atomics.notify(written, i);
+    },
+    verified,
+  );
   return await verified;
 }
 
 function chooseBlob(
-  { index, digest, whole, parts }: PartedLayer,
-  tarDiff: TarDiff,
+  { index, digest, whole }: NewLayer,
+  { parts, ...tarDiff }: TarDiff & Pick<TarDiffDraft, 'parts'>,
   { openBlob }: OciDeltaTask,
 ): StoredBlob {
   if (whole && whole.size <= tarDiff.size)
@@ -138,13 +154,25 @@ function largestFirst<Item extends Part>(items: readonly Item[]): Item[] {
   return items.toSorted((a, b) => b.end - b.start - (a.end - a.start));
 }
 
+/** @param other work on the same: nothing is begun any more once that has failed, as where something here has */
 async function forEachConcurrently<Item>(
   items: readonly Item[],
   work: (item: Item) => Promise<void>,
+  other: Promise<unknown>,
 ): Promise<void> {
   const queue = items.values();
+  let failed = false;
+  other.catch(() => (failed = true));
   async function drain(): Promise<void> {
-    for (const item of queue) await work(item);
+    for (const item of queue) {
+      if (failed) return;
+      try {
+        await work(item);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
   }
   const results = await Promise.allSettled(Array.from({ length: CONCURRENCY }, drain));
   for (const result of results) if (result.status === 'rejected') throw result.reason;

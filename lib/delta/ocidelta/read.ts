@@ -32,6 +32,8 @@ export interface DeltaLayer {
   readonly compression?: Compression;
   /** A reused layer is to be taken from the source. */
   readonly kind: 'reused' | 'tar-diff' | 'whole';
+  /** Digest of the blob that the artifact has for it; none for a reused layer. */
+  readonly stored?: Digest;
   /** The bytes that the artifact has for it, verified by who reads to the end; none for a reused layer. */
   blob(): AsyncIterable<Uint8Array>;
 }
@@ -103,6 +105,7 @@ async function read(path: string, limits: Limits): Promise<OciDelta> {
         diffID: config.diffIDs[i]!,
         digest,
         ...(compression && { compression }),
+        ...(blob && { stored: blob.digest }),
         kind: !blob ? 'reused' : blob.mediaType === TAR_DIFF ? 'tar-diff' : 'whole',
         async *blob() {
           if (blob) yield* verified(await blobs.open(blob.digest), blob, `${path} ${blob.digest}`);

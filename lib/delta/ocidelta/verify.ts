@@ -19,13 +19,13 @@ export interface VerifyTask {
   readonly source: LayerStream;
   /** Regular files of the source's flattened root filesystem. */
   readonly sourceFiles: RootfsFiles;
-  readonly layers: readonly {
-    /** Of what the tar-diff builds. */
+  readonly tarDiffs: readonly {
+    /** Of what it is to build. */
     readonly diffID: Digest;
     /** The files that it comes in. */
     readonly parts: readonly string[];
   }[];
-  /** For each part of each layer, shared with who writes them: 1 as soon as it is written. */
+  /** For each part of each tar-diff, shared with who writes them: 1 as soon as it is written. */
   readonly written: Int32Array<SharedArrayBuffer>;
   readonly limits: Limits;
 }
@@ -43,7 +43,7 @@ export interface TarDiff {
  * @throws PanamaxError `bad-patch` where one builds something else
  */
 export async function verifyTarDiffs(task: VerifyTask): Promise<Map<Digest, TarDiff>> {
-  const { source, sourceFiles, layers, written, limits } = task;
+  const { source, sourceFiles, written, limits } = task;
   await using file = await open(source.path);
   const openSource = openInStream(await blockingAccess(file), indexSourceFiles(sourceFiles));
   const tarDiffs = new Map<Digest, TarDiff>();
@@ -53,7 +53,7 @@ export async function verifyTarDiffs(task: VerifyTask): Promise<Map<Digest, TarD
     await Atomics.waitAsync(written, part, 0).value;
   }
 
-  for (const { diffID, parts } of layers) {
+  for (const { diffID, parts } of task.tarDiffs) {
     const first = before;
     before += parts.length;
     const patch = createHash('sha256');
@@ -94,19 +94,32 @@ export async function* joinedParts(
 }
 
 /**
- * Reads an artifact to its end: it has each blob that it says it has, layers that it carries whole are the target's, and
- * those that it takes from the source are there. Tar-diffs are not applied again.
+ * Reads an artifact to its end: each layer has a tar-diff that builds it, or is there as the target has it, or in the
+ * source. Tar-diffs are not applied again.
  *
+ * @param tarDiffs that have been seen to build the layers with these diffIDs
  * @throws PanamaxError `bad-patch`, `wrong-source`
  */
 export async function verifyArtifact(
   path: string,
   source: { readonly record: Pick<ImageRecord, 'layers'>; readonly stream: LayerStream },
+  tarDiffs: ReadonlyMap<Digest, TarDiff>,
   limits: Limits,
   signal?: AbortSignal,
 ): Promise<void> {
   const delta = await readOciDelta(path, limits);
-  for (const layer of delta.layers) if (layer.kind === 'tar-diff') for await (const _ of layer.blob());
+  for (const layer of delta.layers) {
+    if (layer.kind !== 'tar-diff') continue;
+    const expected = tarDiffs.get(layer.diffID)?.digest ?? 'none';
+    if (layer.stored !== expected) {
+      throw new PanamaxError('bad-patch', 'a tar-diff stands for another layer', {
+        expected,
+        found: layer.stored ?? 'none',
+        where: `${path} layer ${layer.digest}`,
+      });
+    }
+    for await (const _ of layer.blob());
+  }
   const others = { ...delta, layers: delta.layers.filter(({ kind }) => kind !== 'tar-diff') };
   await using file = await open(source.stream.path);
   const layers = source.record.layers.map(({ diffID }, i) => ({

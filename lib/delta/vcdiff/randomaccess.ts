@@ -1,6 +1,5 @@
-import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { PanamaxError } from '../../errors.ts';
+import { readExactly, shortened } from '../../blocking.ts';
 
 /** A file, or what stands in for one, that is read at any offset. */
 export interface RandomAccess {
@@ -32,18 +31,10 @@ export async function blockingAccess(file: FileHandle): Promise<RandomAccess> {
   return {
     size,
     read(into, position) {
-      for (let at = 0; at < into.length;) {
-        const got = readSync(file.fd, into, at, into.length - at, position + at);
-        if (got === 0) throw shortened(position + into.length, position + at);
-        at += got;
-      }
+      readExactly(file.fd, into, position);
       return done;
     },
   };
-}
-
-function shortened(expected: number, found: number): PanamaxError {
-  return new PanamaxError('io', 'a file became shorter while it was read', { expected, found });
 }
 
 const PAGE_SIZE = 32 * 1024;
