@@ -39,10 +39,10 @@ export async function* splitLayers(
       rest = rest.subarray(piece.length);
       left -= piece.length;
       hash.update(piece);
-      if (left === 0) checkDigest(hash, diffID);
+      if (left === 0) checkDigest(hash, diffID, 'a layer');
       yield piece;
     }
-    if (size === 0) checkDigest(hash, diffID);
+    if (size === 0) checkDigest(hash, diffID, 'a layer');
   }
 
   try {
@@ -56,9 +56,10 @@ export async function* splitLayers(
   }
 }
 
-function checkDigest(hash: Hash, diffID: Digest): void {
+/** @throws PanamaxError `bad-patch` where what has been hashed is not the layer with this diffID */
+export function checkDigest(hash: Hash, diffID: Digest, where: string): void {
   const found = `sha256:${hash.digest('hex')}`;
-  if (found !== diffID) throw notTheTarget(diffID, found, 'a layer');
+  if (found !== diffID) throw notTheTarget(diffID, found, where);
 }
 
 function notTheTarget(expected: string, found: string, where: string): PanamaxError {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { PanamaxError } from '../../errors.ts';
 import { decompressed } from '../../oci/decompress.ts';
 import type { Digest } from '../../oci/descriptor.ts';
+import { checkDigest } from '../../oci/rebuilt.ts';
 import { decodeTarDiff, type OpenSource } from '../tardiff/decode.ts';
 import type { RandomAccess } from '../vcdiff/randomaccess.ts';
 import { asBadPatch, type DeltaLayer, type OciDelta } from './read.ts';
@@ -54,13 +55,7 @@ export async function* rebuildLayers(
     } catch (error) {
       throw asBadPatch(error);
     }
-    const found = `sha256:${hash.digest('hex')}`;
-    if (found === layer.diffID) return;
-    throw new PanamaxError('bad-patch', 'what the patch builds is not its target', {
-      expected: layer.diffID,
-      found,
-      where: delta.where,
-    });
+    checkDigest(hash, layer.diffID, delta.where);
   }
 
   function build(layer: DeltaLayer): AsyncIterable<Uint8Array> {

@@ -4,6 +4,7 @@ import { open } from 'node:fs/promises';
 import { PanamaxError } from '../../errors.ts';
 import type { Limits } from '../../limits.ts';
 import type { Digest } from '../../oci/descriptor.ts';
+import { checkDigest } from '../../oci/rebuilt.ts';
 import type { ImageRecord } from '../../oci/record.ts';
 import type { RootfsFiles } from '../../oci/rootfsfiles.ts';
 import type { LayerStream } from '../alignment.ts';
@@ -68,14 +69,7 @@ export async function verifyTarDiffs(task: VerifyTask): Promise<Map<Digest, TarD
     const layer = createHash('sha256');
     const options = { maxSize: limits.maxImageSize, where: `tar-diff of ${diffID}` };
     for await (const piece of decodeTarDiff(hashed(), openSource, options)) layer.update(piece);
-    const found = `sha256:${layer.digest('hex')}`;
-    if (found !== diffID) {
-      throw new PanamaxError('bad-patch', 'what the patch builds is not its target', {
-        expected: diffID,
-        found,
-        where: options.where,
-      });
-    }
+    checkDigest(layer, diffID, options.where);
     tarDiffs.set(diffID, { digest: `sha256:${patch.digest('hex')}`, size });
   }
   return tarDiffs;
