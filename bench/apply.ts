@@ -3,15 +3,15 @@
  * measured. Unlike the command it leaves the flush to disk to the system, as other programs do.
  */
 import { open } from 'node:fs/promises';
-import { rebuildLayers } from '../lib/delta/ocidelta/rebuild.ts';
-import { openRebuildSource } from '../lib/delta/ocidelta/source.ts';
+import { rebuildLayers } from '../lib/delta/formats/ocidelta/rebuild.ts';
+import { openRebuildSource } from '../lib/delta/formats/ocidelta/source.ts';
 import { openPatch } from '../lib/delta/patch.ts';
-import { applyXdelta } from '../lib/delta/xdelta.ts';
-import { writeAll } from '../lib/file.ts';
-import { keepSmall } from '../lib/footprint.ts';
+import { applyXdelta } from '../lib/delta/formats/xdelta/read.ts';
+import { writeAll } from '../lib/runtime/file.ts';
+import { keepSmall } from '../lib/runtime/footprint.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import { listRootfsFiles } from '../lib/oci/rootfsfiles.ts';
-import { verifyStream } from '../lib/oci/rebuilt.ts';
+import { listRootfsFiles } from '../lib/image/rootfsfiles.ts';
+import { verifyStream } from '../lib/image/write/rebuilt.ts';
 import { readUnpacked } from './unpacked.ts';
 
 keepSmall();

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Digest } from '../lib/oci/descriptor.ts';
-import { createSketchBuilder, type ImageSketch } from '../lib/pairing/sketch.ts';
+import type { Digest } from '../lib/image/oci/descriptor.ts';
+import { createSketchBuilder, type ImageSketch } from '../lib/pairing/signature/imagesketch.ts';
 
 /** An image of a made-up registry: what it is made of, as items with weights. */
 export interface MadeImage {

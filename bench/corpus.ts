@@ -2,12 +2,12 @@ import { createReadStream } from 'node:fs';
 import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../lib/errors.ts';
-import type { UnpackedImage } from '../lib/delta/creation.ts';
+import type { UnpackedImage } from '../lib/delta/create.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import { openImage } from '../lib/oci/image.ts';
-import { unpackImage } from '../lib/oci/layerstream.ts';
-import { measurePullSizes } from '../lib/oci/pullsize.ts';
-import { imageRecord } from '../lib/oci/record.ts';
+import { openImage } from '../lib/image/open.ts';
+import { unpackImage } from '../lib/image/layerstream.ts';
+import { measurePullSizes } from '../lib/image/pullsize.ts';
+import { imageRecord } from '../lib/image/record.ts';
 
 /** Two images of the corpus by the names of their directories. */
 export interface Pair {

@@ -3,11 +3,11 @@
  * beside it as `.json`, and verifies it, in the thread of the delta stage. A process of its own, to be measured.
  */
 import { mkdtemp, rename, rm } from 'node:fs/promises';
-import type { Effort } from '../lib/delta/alignment.ts';
+import type { Effort } from '../lib/delta/align/alignment.ts';
 import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import type { PatchFormat } from '../lib/store/layout.ts';
-import { runThread, threadModule } from '../lib/thread.ts';
+import type { PatchFormat } from '../lib/store/keys.ts';
+import { runThread, threadModule } from '../lib/runtime/thread.ts';
 import { readUnpacked } from './unpacked.ts';
 
 const [source, target, path, format, effort] = process.argv.slice(2);

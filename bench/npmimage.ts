@@ -8,11 +8,11 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { createHash } from 'node:crypto';
 import { extract, pack, type Pack } from 'tar-stream';
-import { digestOf, hexOf, type Digest } from '../lib/oci/descriptor.ts';
-import { layoutIndex, LAYOUT_MARKER } from '../lib/oci/layoutwriter.ts';
-import { MEDIA_TYPES } from '../lib/oci/manifest.ts';
-import { machinePlatform } from '../lib/oci/platform.ts';
-import { recompressed } from '../lib/recompress/recompress.ts';
+import { digestOf, hexOf, type Digest } from '../lib/image/oci/descriptor.ts';
+import { layoutIndex, LAYOUT_MARKER } from '../lib/image/write/layout.ts';
+import { MEDIA_TYPES } from '../lib/image/oci/manifest.ts';
+import { machinePlatform } from '../lib/image/oci/platform.ts';
+import { recompressed } from '../lib/compression/recompress.ts';
 
 /** A published release of an npm package: `name@version`. */
 export type Release = string;

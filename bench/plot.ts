@@ -1,5 +1,5 @@
 import { formatSize } from '../bin/format.ts';
-import type { Effort } from '../lib/delta/alignment.ts';
+import type { Effort } from '../lib/delta/align/alignment.ts';
 import { BASELINE } from './peers.ts';
 import {
   allSeries,

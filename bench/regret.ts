@@ -1,6 +1,6 @@
-import { tlshDistance } from '../lib/signature/tlsh.ts';
-import type { Signature } from '../lib/signature/signature.ts';
-import type { Effort } from '../lib/delta/alignment.ts';
+import { tlshDistance } from '../lib/pairing/signature/tlsh.ts';
+import type { Signature } from '../lib/pairing/signature/signature.ts';
+import type { Effort } from '../lib/delta/align/alignment.ts';
 import type { Pair } from './corpus.ts';
 
 /** A pair whose patch has been made. Sizes are in bytes. */

@@ -1,5 +1,5 @@
 import { arch, cpus, totalmem } from 'node:os';
-import type { Effort } from '../lib/delta/alignment.ts';
+import type { Effort } from '../lib/delta/align/alignment.ts';
 import type { Pair } from './corpus.ts';
 import type { Usage } from './measure.ts';
 

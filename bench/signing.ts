@@ -4,12 +4,12 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import { hexOf } from '../lib/oci/descriptor.ts';
-import { openImage, type Image } from '../lib/oci/image.ts';
-import { unpackImage } from '../lib/oci/layerstream.ts';
-import { findCompressions } from '../lib/recompress/finder.ts';
-import { computeSignature } from '../lib/signature/compute.ts';
-import { serializeSignature, type Signature } from '../lib/signature/signature.ts';
+import { hexOf } from '../lib/image/oci/descriptor.ts';
+import { openImage, type Image } from '../lib/image/open.ts';
+import { unpackImage } from '../lib/image/layerstream.ts';
+import { findCompressions } from '../lib/image/compression/find.ts';
+import { computeSignature } from '../lib/pairing/signature/compute.ts';
+import { serializeSignature, type Signature } from '../lib/pairing/signature/signature.ts';
 
 export interface SignedImage {
   readonly signature: Signature;

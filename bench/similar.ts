@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { PanamaxError } from '../lib/errors.ts';
 import { createForest, type IndexedImage } from '../lib/pairing/forest.ts';
 import { connectProducer, type Connection } from '../lib/queue/connection.ts';
-import { redisForest } from '../lib/queue/forest.ts';
+import { redisForest } from '../lib/queue/similarity.ts';
 import { runCommand } from './command.ts';
 import { makeCatalogue, sketchOfItems, trueSimilarity, type MadeImage } from './catalogue.ts';
 

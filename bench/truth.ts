@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Effort } from '../lib/delta/alignment.ts';
-import { createPatch } from '../lib/delta/creation.ts';
-import { replaceFile } from '../lib/file.ts';
+import type { Effort } from '../lib/delta/align/alignment.ts';
+import { createPatch } from '../lib/delta/create.ts';
+import { replaceFile } from '../lib/runtime/file.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import type { ImageRecord } from '../lib/oci/record.ts';
-import type { PatchFormat } from '../lib/store/layout.ts';
+import type { ImageRecord } from '../lib/image/record.ts';
+import type { PatchFormat } from '../lib/store/keys.ts';
 import type { ImagePair } from './corpus.ts';
 
 /** The size of one real patch, which gave the target when it was applied, and what it took. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { DeltaSide } from '../lib/delta/thread.ts';
-import { parseImageRecord } from '../lib/oci/record.ts';
+import { parseImageRecord } from '../lib/image/record.ts';
 
 /** An image of the corpus by the path of its layer stream, as `corpus.ts` has unpacked it. */
 export async function readUnpacked(

@@ -1,8 +1,8 @@
 import { parseArgs, type ParseArgsOptionDescriptor } from 'node:util';
 import { PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS, type Limits } from '../lib/limits.ts';
-import type { Platform } from '../lib/oci/descriptor.ts';
-import { parsePlatformOption } from '../lib/oci/platform.ts';
+import type { Platform } from '../lib/image/oci/descriptor.ts';
+import { parsePlatformOption } from '../lib/image/oci/platform.ts';
 import { parseSize } from './format.ts';
 
 /** An option as `--help` shows it. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { EXIT_CODES, printable, toPanamaxError } from '../lib/errors.ts';
 import { stirThreads } from '../lib/stir.ts';
-import { setRegistryOptions } from './registry.ts';
+import { setRegistryOptions } from './options/registry.ts';
 import { formatHelp, parseArguments, type Command } from './command.ts';
 import { applyCommand } from './commands/apply.ts';
 import { backfillCommand } from './commands/backfill.ts';

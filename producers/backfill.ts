@@ -1,7 +1,7 @@
 import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
-import type { StageContext } from '../lib/run/context.ts';
+import type { StageContext } from '../workers/context.ts';
 import { newRunId, type RunPlan } from '../lib/run/plan.ts';
-import { runPool } from '../lib/run/pool.ts';
+import { runPool } from '../lib/runtime/pool.ts';
 import { loadPairs, nameSources, putOutcome, putPairings, putPlan, putScope } from '../lib/run/record.ts';
 import type { Failed, RunReport } from '../lib/run/report.ts';
 import { keepAlive } from '../lib/run/runs.ts';
@@ -17,7 +17,7 @@ import {
   type StageJob,
   type StageResult,
 } from '../workers/flow.ts';
-import { publishNames } from '../workers/name.ts';
+import { publishNames } from '../workers/publish/name.ts';
 import { readImages, writeReport, type ReadImages } from '../workers/report.ts';
 
 export interface BackfillPlan extends Omit<RunPlan, 'id' | 'started'> {

@@ -18,10 +18,10 @@ import {
 import { createStatusReader, type RunStatus, type StageStatus } from '../lib/run/status.ts';
 import { findSummary } from '../lib/run/summary.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
-import type { Store } from '../lib/store/store.ts';
+import type { Store } from '../lib/store/objects/store.ts';
 import { deltaJobs, pairingJobs, signatureJobs, type ItemJob } from '../workers/flow.ts';
 import { addCoordinator, ensureQueued } from '../workers/schedule.ts';
-import { findKnown } from './known.ts';
+import { findKnown } from './question/known.ts';
 
 export interface EnqueueOptions {
   readonly redis: string;

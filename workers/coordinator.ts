@@ -2,16 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { toPanamaxError } from '../lib/errors.ts';
 import type { Limits } from '../lib/limits.ts';
 import type { Queues } from '../lib/queue/queues.ts';
-import type { Log } from '../lib/run/context.ts';
+import type { Log } from './context.ts';
 import type { RunPlan } from '../lib/run/plan.ts';
 import { createPace } from '../lib/run/pace.ts';
 import { listOutcomes, listPairs, loadPlan, putPairings, putScope } from '../lib/run/record.ts';
 import { HEARTBEAT, putHeartbeat } from '../lib/run/runs.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
-import type { Store } from '../lib/store/store.ts';
-import type { Sign } from '../lib/trust/key.ts';
-import { publishNames } from './name.ts';
-import { pushNames } from './publication.ts';
+import type { Store } from '../lib/store/objects/store.ts';
+import type { Sign } from '../lib/store/key.ts';
+import { publishNames } from './publish/name.ts';
+import { pushNames } from './publish/beside.ts';
 import {
   deltaJobs,
   pairingJobs,

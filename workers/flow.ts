@@ -1,7 +1,7 @@
 import { PanamaxError } from '../lib/errors.ts';
-import type { Digest } from '../lib/oci/descriptor.ts';
+import type { Digest } from '../lib/image/oci/descriptor.ts';
 import { scopeOf, type Candidate } from '../lib/pairing/ranking.ts';
-import type { StageContext } from '../lib/run/context.ts';
+import type { StageContext } from './context.ts';
 import { imagesOf, items, type RunPlan } from '../lib/run/plan.ts';
 import {
   loadPair,
@@ -13,11 +13,11 @@ import {
   type Pairings,
 } from '../lib/run/record.ts';
 import type { Stage } from '../lib/run/stage.ts';
-import { choosePairs } from './choice.ts';
-import { deltaStage } from './delta.ts';
-import { pairingStage } from './pairing.ts';
-import { publishPair } from './publication.ts';
-import { signatureStage } from './signature.ts';
+import { choosePairs } from './pairing/choice.ts';
+import { deltaStage } from './delta/stage.ts';
+import { pairingStage } from './pairing/stage.ts';
+import { publishPair } from './publish/beside.ts';
+import { signatureStage } from './signature/stage.ts';
 
 /**
  * The stages of a run on the queue, and what follows what:

@@ -1,5 +1,5 @@
 import { PanamaxError, printable } from '../lib/errors.ts';
-import { asRecord, asString, parseDigest } from '../lib/oci/descriptor.ts';
+import { asRecord, asString, parseDigest } from '../lib/image/oci/descriptor.ts';
 import { checkRunId } from '../lib/run/plan.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { DeltaJob, ItemJob, PairingJob, SignatureJob, StageJob } from './flow.ts';

@@ -1,5 +1,5 @@
 import { PanamaxError } from '../lib/errors.ts';
-import type { Digest } from '../lib/oci/descriptor.ts';
+import type { Digest } from '../lib/image/oci/descriptor.ts';
 import type { RunPlan } from '../lib/run/plan.ts';
 import {
   listOutcomes,
@@ -22,7 +22,7 @@ import {
 } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import { putReport } from '../lib/run/summary.ts';
-import type { Store } from '../lib/store/store.ts';
+import type { Store } from '../lib/store/objects/store.ts';
 import { pairingJobs, planPairings, signatureJobs } from './flow.ts';
 
 /** Items whose documents are in memory at a time. */

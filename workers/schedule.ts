@@ -4,7 +4,7 @@ import { EXIT_CODES, type ErrorKind } from '../lib/errors.ts';
 import { findOutcome, putOutcome } from '../lib/run/record.ts';
 import type { Failed } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
-import type { Store } from '../lib/store/store.ts';
+import type { Store } from '../lib/store/objects/store.ts';
 import { subjectOf, type ItemJob } from './flow.ts';
 
 /** Of a number of jobs each is in one column. */

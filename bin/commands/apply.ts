@@ -1,15 +1,15 @@
 import { stat } from 'node:fs/promises';
 import { PanamaxError } from '../../lib/errors.ts';
-import { keepSmall } from '../../lib/footprint.ts';
+import { keepSmall } from '../../lib/runtime/footprint.ts';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
-import { descriptorBeside, verifyPatchFile } from '../../lib/delta/signed.ts';
-import { formatReference } from '../../lib/oci/reference.ts';
-import { keepsManifest, parseDestination } from '../../lib/oci/writer.ts';
-import { createScratch } from '../../lib/scratch.ts';
-import { readVerifyKeys } from '../../lib/trust/key.ts';
+import { descriptorBeside, verifyPatchFile } from '../../lib/store/signed.ts';
+import { formatReference } from '../../lib/image/oci/reference.ts';
+import { keepsManifest, parseDestination } from '../../lib/image/write/writer.ts';
+import { createScratch } from '../../lib/runtime/scratch.ts';
+import { readVerifyKeys } from '../../lib/store/key.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, scratchParent, SITE_OPTIONS } from '../session.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { printResult, scratchParent, SITE_OPTIONS } from '../options/session.ts';
 
 const USAGE = 'PATCH --source IMAGE --output IMAGE [options]';
 

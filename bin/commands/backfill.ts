@@ -1,13 +1,13 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import { failuresOf, type PairOutcome, type RunReport } from '../../lib/run/report.ts';
-import { publish } from '../../producers/publish.ts';
+import { publish } from '../../workers/publish/publish.ts';
 import { backfill } from '../../producers/backfill.ts';
 import { COMMON, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
-import { QUESTION_OPTIONS, QUESTION_USAGE, readQuestion } from '../question.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
+import { QUESTION_OPTIONS, QUESTION_USAGE, readQuestion } from '../options/run.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { createProgress } from '../progress.ts';
-import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../session.ts';
+import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../options/session.ts';
 
 export const backfillCommand: Command = {
   summary: 'Makes patches to each IMAGE from the best of the sources.',

@@ -1,7 +1,7 @@
-import { calibrate } from '../../workers/calibration.ts';
+import { calibrate } from '../../workers/pairing/calibration.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatTable } from '../format.ts';
-import { printResult, STORE_OPTION, withContext } from '../session.ts';
+import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
 
 const USAGE = '[options]';
 

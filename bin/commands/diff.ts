@@ -1,25 +1,25 @@
 import { copyFile, writeFile } from 'node:fs/promises';
-import type { Effort } from '../../lib/delta/alignment.ts';
+import type { Effort } from '../../lib/delta/align/alignment.ts';
 import {
   imageName,
   serializeDescriptor,
   signDescriptor,
   sourceName,
   type PatchDescriptor,
-} from '../../lib/delta/descriptor.ts';
-import { descriptorBeside } from '../../lib/delta/signed.ts';
+} from '../../lib/store/descriptor.ts';
+import { descriptorBeside } from '../../lib/store/signed.ts';
 import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
 import { PanamaxError } from '../../lib/errors.ts';
-import { replaceFile } from '../../lib/file.ts';
-import { canBeExact } from '../../lib/oci/form.ts';
-import { pullSize } from '../../lib/oci/record.ts';
-import { createScratch } from '../../lib/scratch.ts';
-import { runThread, threadModule } from '../../lib/thread.ts';
+import { replaceFile } from '../../lib/runtime/file.ts';
+import { canBeExact } from '../../lib/image/write/form.ts';
+import { pullSize } from '../../lib/image/record.ts';
+import { createScratch } from '../../lib/runtime/scratch.ts';
+import { runThread, threadModule } from '../../lib/runtime/thread.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
-import { DELTA_OPTIONS, parseEffort, parseFormats } from '../delta.ts';
+import { DELTA_OPTIONS, parseEffort, parseFormats } from '../options/delta.ts';
 import { formatShare, formatSize } from '../format.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, readSigning, scratchParent } from '../session.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { printResult, readSigning, scratchParent } from '../options/session.ts';
 
 const USAGE = 'OLD NEW -o FILE [options]';
 

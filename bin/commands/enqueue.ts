@@ -1,15 +1,15 @@
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
-import { openStore } from '../../lib/store/open.ts';
+import { openStore } from '../../lib/store/objects/open.ts';
 import { enqueue, waitForRun, type Enqueued } from '../../producers/enqueue.ts';
 import { checkRunId, newRunId, type RunPlan } from '../../lib/run/plan.ts';
-import { absoluteReference } from '../../producers/references.ts';
+import { absoluteReference } from '../../producers/question/references.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatTable } from '../format.ts';
-import { formatStatus, redisUrl, REDIS_OPTION, refuseFailures } from '../queue.ts';
-import { QUESTION_OPTIONS, QUESTION_USAGE, readQuestion } from '../question.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
+import { formatStatus, redisUrl, REDIS_OPTION, refuseFailures } from '../options/queue.ts';
+import { QUESTION_OPTIONS, QUESTION_USAGE, readQuestion } from '../options/run.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { createRunProgress } from '../progress.ts';
-import { printResult, STORE_OPTION } from '../session.ts';
+import { printResult, STORE_OPTION } from '../options/session.ts';
 
 export const enqueueCommand: Command = {
   summary: 'Puts a run into the queue: patches to each IMAGE from what sites hold.',

@@ -1,20 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
-import { isDigest, type Digest } from '../../lib/oci/descriptor.ts';
-import { openImage } from '../../lib/oci/image.ts';
-import { parseReference } from '../../lib/oci/reference.ts';
-import { formatReleaseName, parseReleaseName, releaseNameOf } from '../../lib/oci/releasename.ts';
+import { isDigest, type Digest } from '../../lib/image/oci/descriptor.ts';
+import { openImage } from '../../lib/image/open.ts';
+import { parseReference } from '../../lib/image/oci/reference.ts';
+import { formatReleaseName, parseReleaseName, releaseNameOf } from '../../lib/image/oci/releasename.ts';
 import { findAwaited, takeCensus, type Census } from '../../lib/retention/census.ts';
 import { findUnneeded } from '../../lib/retention/compressions.ts';
 import { decide, shortName } from '../../lib/retention/policy.ts';
 import { remove, removeLoose, type Outcome, type RemovedObject } from '../../lib/retention/removal.ts';
 import { findOldRuns } from '../../lib/retention/runs.ts';
-import { openStore } from '../../lib/store/open.ts';
-import { parseInventory } from '../../producers/inventory.ts';
+import { openStore } from '../../lib/store/objects/open.ts';
+import { parseInventory } from '../../producers/question/inventory.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, STORE_OPTION } from '../session.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { printResult, STORE_OPTION } from '../options/session.ts';
 
 const USAGE = '--keep-last N | --inventory FILE [options]';
 const HOUR = 3600 * 1000;

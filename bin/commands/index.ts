@@ -1,15 +1,15 @@
 import { PanamaxError } from '../../lib/errors.ts';
-import { isDigest, type Digest } from '../../lib/oci/descriptor.ts';
-import { openImage } from '../../lib/oci/image.ts';
-import { parseReference } from '../../lib/oci/reference.ts';
+import { isDigest, type Digest } from '../../lib/image/oci/descriptor.ts';
+import { openImage } from '../../lib/image/open.ts';
+import { parseReference } from '../../lib/image/oci/reference.ts';
 import type { SimilarityIndex } from '../../lib/pairing/forest.ts';
-import type { StageContext } from '../../lib/run/context.ts';
-import { rebuildIndex } from '../../workers/sketch.ts';
-import { signatureStage } from '../../workers/signature.ts';
+import type { StageContext } from '../../workers/context.ts';
+import { rebuildIndex } from '../../workers/pairing/similar.ts';
+import { signatureStage } from '../../workers/signature/stage.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
-import { REDIS_OPTION, redisUrl, withRedisIndex } from '../queue.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, STORE_OPTION, withContext } from '../session.ts';
+import { REDIS_OPTION, redisUrl, withRedisIndex } from '../options/queue.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
 
 const USAGE = 'list | add IMAGE... | remove IMAGE|DIGEST... | rebuild [options]';
 

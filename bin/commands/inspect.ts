@@ -1,18 +1,18 @@
 import { stat } from 'node:fs/promises';
-import { readOciDelta } from '../../lib/delta/ocidelta/read.ts';
+import { readOciDelta } from '../../lib/delta/formats/ocidelta/read.ts';
 import { formatOf, openPatch, type PatchSides } from '../../lib/delta/patch.ts';
 import type { Limits } from '../../lib/limits.ts';
-import { canBeExact } from '../../lib/oci/form.ts';
-import { openImage } from '../../lib/oci/image.ts';
-import { formatPlatform } from '../../lib/oci/platform.ts';
-import { parseReference } from '../../lib/oci/reference.ts';
-import { createScratch } from '../../lib/scratch.ts';
-import { correctionSize } from '../../lib/recompress/corrected/corrected.ts';
-import type { Compression } from '../../lib/recompress/recipe.ts';
+import { canBeExact } from '../../lib/image/write/form.ts';
+import { openImage } from '../../lib/image/open.ts';
+import { formatPlatform } from '../../lib/image/oci/platform.ts';
+import { parseReference } from '../../lib/image/oci/reference.ts';
+import { createScratch } from '../../lib/runtime/scratch.ts';
+import { correctionSize } from '../../lib/compression/corrected/corrected.ts';
+import type { Compression } from '../../lib/compression/recipe.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, scratchParent } from '../session.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { printResult, scratchParent } from '../options/session.ts';
 
 const USAGE = 'IMAGE|PATCH [options]';
 

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { PanamaxError } from '../../lib/errors.ts';
-import { generateKeys } from '../../lib/trust/key.ts';
+import { generateKeys } from '../../lib/store/key.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
-import { printResult } from '../session.ts';
+import { printResult } from '../options/session.ts';
 
 const USAGE = 'NAME [options]';
 

@@ -1,9 +1,9 @@
 import { PanamaxError } from '../../lib/errors.ts';
-import { publish, type Published } from '../../producers/publish.ts';
+import { publish, type Published } from '../../workers/publish/publish.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../session.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../options/session.ts';
 
 const USAGE = 'docker://NAME... [options]';
 

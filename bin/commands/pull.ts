@@ -1,19 +1,19 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { PanamaxError } from '../../lib/errors.ts';
-import { keepSmall } from '../../lib/footprint.ts';
-import { formatReleaseName, parseReleaseName } from '../../lib/oci/releasename.ts';
-import { parseDestination } from '../../lib/oci/writer.ts';
-import { openEngine, parseEngineTransport, type Engine } from '../../lib/engine/engine.ts';
+import { keepSmall } from '../../lib/runtime/footprint.ts';
+import { formatReleaseName, parseReleaseName } from '../../lib/image/oci/releasename.ts';
+import { parseDestination } from '../../lib/image/write/writer.ts';
+import { openEngine, parseEngineTransport, type Engine } from '../../lib/image/engine/engine.ts';
 import { pull, type Plan, type PullOutcome } from '../../lib/site/pull.ts';
-import { parseRegistryName } from '../../lib/registry/name.ts';
-import { openRepository } from '../../lib/registry/registry.ts';
-import { openStoreReader } from '../../lib/store/open.ts';
-import { readVerifyKeys } from '../../lib/trust/key.ts';
+import { parseRegistryName } from '../../lib/image/oci/registryname.ts';
+import { openRepository } from '../../lib/image/registry/registry.ts';
+import { openStoreReader } from '../../lib/store/objects/open.ts';
+import { readVerifyKeys } from '../../lib/store/key.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatShare, formatSize } from '../format.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, scratchParent, SITE_OPTIONS } from '../session.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { printResult, scratchParent, SITE_OPTIONS } from '../options/session.ts';
 
 const USAGE = 'NAME [--store STORE] [options]';
 

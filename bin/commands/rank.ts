@@ -1,14 +1,14 @@
 import { PanamaxError } from '../../lib/errors.ts';
-import type { StageContext } from '../../lib/run/context.ts';
+import type { StageContext } from '../../workers/context.ts';
 import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
-import { cheaperChains, type Chain } from '../../workers/chain.ts';
-import { pairingStage } from '../../workers/pairing.ts';
-import { signatureStage } from '../../workers/signature.ts';
+import { cheaperChains, type Chain } from '../../workers/pairing/chain.ts';
+import { pairingStage } from '../../workers/pairing/stage.ts';
+import { signatureStage } from '../../workers/signature/stage.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
-import { TOGETHER_OPTION } from '../delta.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, STORE_OPTION, withContext } from '../session.ts';
+import { TOGETHER_OPTION } from '../options/delta.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
 
 const FORMATS = ['xdelta', 'oci-delta'] as const;
 

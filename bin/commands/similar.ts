@@ -1,15 +1,15 @@
-import type { StageContext } from '../../lib/run/context.ts';
+import type { StageContext } from '../../workers/context.ts';
 import { compareImages } from '../../lib/pairing/ranking.ts';
-import { keys } from '../../lib/store/layout.ts';
+import { keys } from '../../lib/store/keys.ts';
 import { namesOf } from '../../lib/store/name.ts';
-import { loadCalibrations } from '../../workers/calibration.ts';
-import { loadSketch, rebuildIndex } from '../../workers/sketch.ts';
-import { loadSignature, signatureStage } from '../../workers/signature.ts';
+import { loadCalibrations } from '../../workers/pairing/calibration.ts';
+import { loadSketch, rebuildIndex } from '../../workers/pairing/similar.ts';
+import { loadSignature, signatureStage } from '../../workers/signature/stage.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
-import { findRedisUrl, REDIS_OPTION, withRedisIndex } from '../queue.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
-import { printResult, STORE_OPTION, withContext } from '../session.ts';
+import { findRedisUrl, REDIS_OPTION, withRedisIndex } from '../options/queue.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
 
 const USAGE = 'IMAGE [options]';
 

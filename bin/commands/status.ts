@@ -5,12 +5,12 @@ import { findRunState, listRuns, type RunState } from '../../lib/run/runs.ts';
 import type { RunSummary } from '../../lib/run/report.ts';
 import { createStatusReader } from '../../lib/run/status.ts';
 import { findSummary } from '../../lib/run/summary.ts';
-import { openStore } from '../../lib/store/open.ts';
-import type { Store } from '../../lib/store/store.ts';
+import { openStore } from '../../lib/store/objects/open.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
-import { formatStatus, refuseFailures } from '../queue.ts';
-import { printResult, STORE_OPTION } from '../session.ts';
+import { formatStatus, refuseFailures } from '../options/queue.ts';
+import { printResult, STORE_OPTION } from '../options/session.ts';
 
 const USAGE = '[RUN] [options]';
 

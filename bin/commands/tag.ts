@@ -1,11 +1,11 @@
 import { PanamaxError } from '../../lib/errors.ts';
-import { isDigest } from '../../lib/oci/descriptor.ts';
-import { openImage } from '../../lib/oci/image.ts';
-import { parseReference } from '../../lib/oci/reference.ts';
-import { parseReleaseName } from '../../lib/oci/releasename.ts';
-import { publishName } from '../../workers/name.ts';
+import { isDigest } from '../../lib/image/oci/descriptor.ts';
+import { openImage } from '../../lib/image/open.ts';
+import { parseReference } from '../../lib/image/oci/reference.ts';
+import { parseReleaseName } from '../../lib/image/oci/releasename.ts';
+import { publishName } from '../../workers/publish/name.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
-import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../session.ts';
+import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../options/session.ts';
 
 const USAGE = 'NAME IMAGE|DIGEST [options]';
 

@@ -1,15 +1,15 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
-import { serveLiveness, type Page } from '../../lib/run/liveness.ts';
-import { createMetrics, type Metrics, type MetricSources } from '../../lib/run/metrics.ts';
+import { serveLiveness, type Page } from '../../lib/web/server.ts';
+import { createMetrics, type Metrics, type MetricSources } from '../../workers/metrics.ts';
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
-import { createScratch } from '../../lib/scratch.ts';
-import { openStore } from '../../lib/store/open.ts';
-import type { Store } from '../../lib/store/store.ts';
-import { runWorker, type RunningWorker } from '../../workers/main.ts';
+import { createScratch } from '../../lib/runtime/scratch.ts';
+import { openStore } from '../../lib/store/objects/open.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
+import { runWorker, type RunningWorker } from '../../workers/worker.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
-import { redisUrl, REDIS_OPTION } from '../queue.ts';
-import { REGISTRY_OPTIONS } from '../registry.ts';
+import { redisUrl, REDIS_OPTION } from '../options/queue.ts';
+import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import {
   memorySize,
   readSigning,
@@ -17,7 +17,7 @@ import {
   scratchSize,
   SIGN_OPTION,
   STORE_OPTION,
-} from '../session.ts';
+} from '../options/session.ts';
 
 const USAGE = '[signature|pairing|delta|all] [options]';
 

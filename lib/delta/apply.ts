@@ -3,21 +3,21 @@ import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../errors.ts';
-import { writeAll } from '../file.ts';
+import { writeAll } from '../runtime/file.ts';
 import type { Limits } from '../limits.ts';
-import type { Digest, Platform } from '../oci/descriptor.ts';
-import { openImage, type Image, type Layer } from '../oci/image.ts';
-import { unpackImage } from '../oci/layerstream.ts';
-import { imageRecord, platformOf, streamSize, type ImageRecord } from '../oci/record.ts';
-import { listRootfsFiles } from '../oci/rootfsfiles.ts';
-import { parseReference } from '../oci/reference.ts';
-import { writeImage, type Destination } from '../oci/writer.ts';
-import type { OciDelta } from './ocidelta/read.ts';
-import { rebuildLayers } from './ocidelta/rebuild.ts';
-import { openRebuildSource } from './ocidelta/source.ts';
+import type { Digest, Platform } from '../image/oci/descriptor.ts';
+import { openImage, type Image, type Layer } from '../image/open.ts';
+import { unpackImage } from '../image/layerstream.ts';
+import { imageRecord, platformOf, streamSize, type ImageRecord } from '../image/record.ts';
+import { listRootfsFiles } from '../image/rootfsfiles.ts';
+import { parseReference } from '../image/oci/reference.ts';
+import { writeImage, type Destination } from '../image/write/writer.ts';
+import type { OciDelta } from './formats/ocidelta/read.ts';
+import { rebuildLayers } from './formats/ocidelta/rebuild.ts';
+import { openRebuildSource } from './formats/ocidelta/source.ts';
 import { openPatch } from './patch.ts';
 import type { Recipe } from './recipe.ts';
-import { applyXdelta } from './xdelta.ts';
+import { applyXdelta } from './formats/xdelta/read.ts';
 
 export interface ApplyTask {
   /** Path of the patch. */

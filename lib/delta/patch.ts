@@ -1,10 +1,10 @@
 import { open, stat } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import type { PatchFormat } from '../store/layout.ts';
-import { readOciDelta, type OciDelta } from './ocidelta/read.ts';
+import type { PatchFormat } from '../store/keys.ts';
+import { readOciDelta, type OciDelta } from './formats/ocidelta/read.ts';
 import type { Recipe } from './recipe.ts';
-import { readXdelta } from './xdelta.ts';
+import { readXdelta } from './formats/xdelta/read.ts';
 
 /** What a patch says of itself. */
 export type Patch = PatchSides & { readonly path: string } & (

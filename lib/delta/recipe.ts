@@ -1,7 +1,7 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { PanamaxError } from '../errors.ts';
-import { asArray, asRecord, asSize, parseDigest, parseDocument, type Digest } from '../oci/descriptor.ts';
-import { parseImageRecord, type ImageRecord } from '../oci/record.ts';
+import { asArray, asRecord, asSize, parseDigest, parseDocument, type Digest } from '../image/oci/descriptor.ts';
+import { parseImageRecord, type ImageRecord } from '../image/record.ts';
 
 const RECIPE_VERSION = 1;
 const MAX_RECIPE_SIZE = 16 * 1024 ** 2;

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import type { Limits } from '../limits.ts';
-import type { Platform } from '../oci/descriptor.ts';
-import type { ImageRecord } from '../oci/record.ts';
-import { storedLayers } from '../oci/stored.ts';
-import type { PatchFormat } from '../store/layout.ts';
-import { serveThread } from '../threadmain.ts';
-import type { Effort, LayerStream } from './alignment.ts';
-import { createPatch, type PatchFile, type UnpackedImage } from './creation.ts';
+import type { Platform } from '../image/oci/descriptor.ts';
+import type { ImageRecord } from '../image/record.ts';
+import { storedLayers } from '../image/stored.ts';
+import type { PatchFormat } from '../store/keys.ts';
+import { serveThread } from '../runtime/threadmain.ts';
+import type { Effort, LayerStream } from './align/alignment.ts';
+import { createPatch, type PatchFile, type UnpackedImage } from './create.ts';
 
 /** The body of the thread that makes one patch. */
 
@@ -59,7 +59,7 @@ serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   return { source: source.record, target: target.record, patches };
 });
 
-const opening = () => import('./opening.ts');
+const opening = () => import('./unpack.ts');
 
 async function openSource({
   source,

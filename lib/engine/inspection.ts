@@ -1,5 +1,5 @@
-import { asArray, asRecord, asString, isDigest, parseDigest, parseDocument } from '../oci/descriptor.ts';
-import type { EngineImage } from './engine.ts';
+import { asArray, asRecord, asString, isDigest, parseDigest, parseDocument } from '../image/oci/descriptor.ts';
+import type { EngineImage } from '../image/engine/engine.ts';
 
 /** Reads what `docker image inspect` prints of images, and podman after it. @throws PanamaxError `bad-input` */
 export function parseInspection(output: Buffer, where: string): EngineImage[] {

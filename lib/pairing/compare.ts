@@ -1,9 +1,9 @@
-import type { Digest } from '../oci/descriptor.ts';
-import { textAt } from '../signature/column.ts';
-import { sampleStart, type Contents } from '../signature/contents.ts';
-import { createDigestSet, DIGEST_SIZE, type DigestSet } from '../signature/digestset.ts';
-import type { LayerFiles, Signature } from '../signature/signature.ts';
-import type { ByteString } from '../tar/entry.ts';
+import type { Digest } from '../image/oci/descriptor.ts';
+import { textAt } from '../runtime/column.ts';
+import { sampleStart, type Contents } from './signature/contents.ts';
+import { createDigestSet, DIGEST_SIZE, type DigestSet } from './signature/digestset.ts';
+import type { LayerFiles, Signature } from './signature/signature.ts';
+import type { ByteString } from '../image/tar/entry.ts';
 import { createNames } from './names.ts';
 import { createSampleLevels, type SampleLevels } from './samplelevels.ts';
 

@@ -1,6 +1,6 @@
-import type { Digest } from '../oci/descriptor.ts';
-import { hexOf } from '../oci/descriptor.ts';
-import { sketchSimilarity, treeKeys, TREE_DEPTH, TREES, type ImageSketch } from './sketch.ts';
+import type { Digest } from '../image/oci/descriptor.ts';
+import { hexOf } from '../image/oci/descriptor.ts';
+import { sketchSimilarity, treeKeys, TREE_DEPTH, TREES, type ImageSketch } from './signature/imagesketch.ts';
 
 /** Finds the images that have most in common with a given one, without comparing with each. */
 export interface SimilarityIndex {

@@ -1,4 +1,4 @@
-import { numbersColumn, wordsColumn } from '../signature/column.ts';
+import { numbersColumn, wordsColumn } from '../runtime/column.ts';
 
 /** Files by their names, numbered as they come, from 0 on. */
 export interface Names {

@@ -7,16 +7,16 @@ import {
   parseDigest,
   parseVersioned,
   type Digest,
-} from '../oci/descriptor.ts';
-import { combineRecords } from '../oci/combined.ts';
-import { pullSize, streamSize, withCompressions } from '../oci/record.ts';
-import type { Compression } from '../recompress/recipe.ts';
+} from '../image/oci/descriptor.ts';
+import { combineRecords } from '../image/combined.ts';
+import { pullSize, streamSize, withCompressions } from '../image/record.ts';
+import type { Compression } from '../compression/recipe.ts';
 import { serializeRecipe, sourceRecord } from '../delta/recipe.ts';
-import type { PatchFormat } from '../store/layout.ts';
+import type { PatchFormat } from '../store/keys.ts';
 import { compareLayers, indexSource, layersOf, layersOfAll, type Comparison } from './compare.ts';
 import { COSTS, predict, type Calibrations, type PatchSizes, type Prediction } from './prediction.ts';
-import type { Signature } from '../signature/signature.ts';
-import { tlshDistance } from '../signature/tlsh.ts';
+import type { Signature } from './signature/signature.ts';
+import { tlshDistance } from './signature/tlsh.ts';
 
 /** How well an image would do as the source of a target. */
 export interface Candidate {

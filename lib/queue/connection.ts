@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
-import type { Store } from '../store/store.ts';
+import type { Store } from '../store/objects/store.ts';
 import { prefixOf } from './names.ts';
 
 /** In milliseconds. */

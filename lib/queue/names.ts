@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { STAGES, type Stage } from '../run/stage.ts';
-import type { Store } from '../store/store.ts';
+import type { Store } from '../store/objects/store.ts';
 
 /**
  * Of a store's keys in Redis. Several stores may have one Redis: who works for one has nothing to do with the jobs of

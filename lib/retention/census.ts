@@ -1,10 +1,10 @@
-import { parseDescriptor, type PatchDescriptor } from '../delta/descriptor.ts';
+import { parseDescriptor, type PatchDescriptor } from '../store/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
-import { isDigest, type Digest } from '../oci/descriptor.ts';
+import { isDigest, type Digest } from '../image/oci/descriptor.ts';
 import { findRunState, listRuns } from '../run/runs.ts';
-import { keys } from '../store/layout.ts';
+import { keys } from '../store/keys.ts';
 import { isPast, readNameAt, type NameRecord } from '../store/name.ts';
-import type { Store } from '../store/store.ts';
+import type { Store } from '../store/objects/store.ts';
 
 /** What a store holds, as far as somebody may want to be rid of it. */
 export interface Census {

@@ -1,10 +1,10 @@
 import { PanamaxError } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import type { Digest } from '../oci/descriptor.ts';
-import { parseManifest } from '../oci/manifest.ts';
-import { parseSignature } from '../signature/signature.ts';
-import { keys } from '../store/layout.ts';
-import type { Store } from '../store/store.ts';
+import type { Digest } from '../image/oci/descriptor.ts';
+import { parseManifest } from '../image/oci/manifest.ts';
+import { parseSignature } from '../pairing/signature/signature.ts';
+import { keys } from '../store/keys.ts';
+import type { Store } from '../store/objects/store.ts';
 import { readIndex } from '../store/targetindex.ts';
 import type { Census } from './census.ts';
 

@@ -1,6 +1,6 @@
-import { hexOf, type Digest } from '../oci/descriptor.ts';
-import { parseReleaseName } from '../oci/releasename.ts';
-import { compareVersions, isVersion } from '../oci/version.ts';
+import { hexOf, type Digest } from '../image/oci/descriptor.ts';
+import { parseReleaseName } from '../image/oci/releasename.ts';
+import { compareVersions, isVersion } from '../image/oci/version.ts';
 import type { Census, FoundName, Pair } from './census.ts';
 
 /** What is kept. At least one of the first two says something. */

@@ -1,6 +1,6 @@
-import { asArray, asRecord, parseDocument, type Digest } from '../oci/descriptor.ts';
-import { keys } from '../store/layout.ts';
-import type { Store } from '../store/store.ts';
+import { asArray, asRecord, parseDocument, type Digest } from '../image/oci/descriptor.ts';
+import { keys } from '../store/keys.ts';
+import type { Store } from '../store/objects/store.ts';
 import type { Pair } from './census.ts';
 import type { Removal, Retention } from './policy.ts';
 

@@ -1,6 +1,6 @@
 import { findRunState, listRuns } from '../run/runs.ts';
-import { keys } from '../store/layout.ts';
-import type { Store } from '../store/store.ts';
+import { keys } from '../store/keys.ts';
+import type { Store } from '../store/objects/store.ts';
 
 /** A run that nobody asks for any more: what it made stays, its records go. */
 export interface OldRun {

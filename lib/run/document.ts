@@ -1,7 +1,7 @@
-import { asRecord, parseDocument } from '../oci/descriptor.ts';
-import { keys } from '../store/layout.ts';
-import type { Store } from '../store/store.ts';
-import { runPool } from './pool.ts';
+import { asRecord, parseDocument } from '../image/oci/descriptor.ts';
+import { keys } from '../store/keys.ts';
+import type { Store } from '../store/objects/store.ts';
+import { runPool } from '../runtime/pool.ts';
 import type { Status } from './record.ts';
 import type { Stage } from './stage.ts';
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { EFFORTS, type Effort } from '../delta/alignment.ts';
+import { EFFORTS, type Effort } from '../delta/align/alignment.ts';
 import { PanamaxError } from '../errors.ts';
 import {
   asArray,
@@ -11,9 +11,9 @@ import {
   parseDocument,
   type Digest,
   type Platform,
-} from '../oci/descriptor.ts';
-import { formatPlatform, parsePlatformOption } from '../oci/platform.ts';
-import type { PatchFormat } from '../store/layout.ts';
+} from '../image/oci/descriptor.ts';
+import { formatPlatform, parsePlatformOption } from '../image/oci/platform.ts';
+import type { PatchFormat } from '../store/keys.ts';
 
 /** What a run was asked to do; stored as `runs/<id>/run.json` (docs/formats.md). */
 export interface RunPlan {

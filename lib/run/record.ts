@@ -1,8 +1,8 @@
 import { PanamaxError } from '../errors.ts';
-import { asArray, asRecord, asSize, asString, parseDigest, type Digest } from '../oci/descriptor.ts';
+import { asArray, asRecord, asSize, asString, parseDigest, type Digest } from '../image/oci/descriptor.ts';
 import type { Candidate } from '../pairing/ranking.ts';
-import { keys } from '../store/layout.ts';
-import { MAX_DOCUMENT_SIZE, tooLarge, type Store } from '../store/store.ts';
+import { keys } from '../store/keys.ts';
+import { MAX_DOCUMENT_SIZE, tooLarge, type Store } from '../store/objects/store.ts';
 import { each, getDocument, inRun, putDocument } from './document.ts';
 import { parsePlan, serializePlan, type RunPlan } from './plan.ts';
 import type { Stage } from './stage.ts';

@@ -1,5 +1,5 @@
-import { keys } from '../store/layout.ts';
-import type { Store } from '../store/store.ts';
+import { keys } from '../store/keys.ts';
+import type { Store } from '../store/objects/store.ts';
 import { inRun, putDocument } from './document.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Store } from '../store/store.ts';
+import type { Store } from '../store/objects/store.ts';
 import { imagesOf, items } from './plan.ts';
 import {
   findPairings,

@@ -1,5 +1,5 @@
-import { keys } from '../store/layout.ts';
-import type { Store } from '../store/store.ts';
+import { keys } from '../store/keys.ts';
+import type { Store } from '../store/objects/store.ts';
 import { getDocument, inRun, putDocument } from './document.ts';
 import { failuresOf, type ReportPart, type RunReport, type RunSummary } from './report.ts';
 

@@ -1,18 +1,18 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyPatchFile } from '../delta/apply.ts';
-import { layersDigest, type ImageName } from '../delta/descriptor.ts';
+import { layersDigest, type ImageName } from '../store/descriptor.ts';
 import { openPatch } from '../delta/patch.ts';
-import type { Engine, EngineImage } from '../engine/engine.ts';
+import type { Engine, EngineImage } from '../image/engine/engine.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import { canBeExact } from '../oci/form.ts';
-import { formatReleaseName, parseReleaseName, type ReleaseName } from '../oci/releasename.ts';
-import { keepsManifest, type Destination } from '../oci/writer.ts';
-import { createScratch } from '../scratch.ts';
-import { claimPartial, type Partial } from './partial.ts';
+import { canBeExact } from '../image/write/form.ts';
+import { formatReleaseName, parseReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
+import { keepsManifest, type Destination } from '../image/write/writer.ts';
+import { createScratch } from '../runtime/scratch.ts';
+import { claimPartial, type Partial } from './offers/partial.ts';
 import type { Plan, PullTask, Site } from './pull.ts';
-import type { Resident } from './resident.ts';
+import type { Resident } from './choice/resident.ts';
 
 /**
  * Fetches patches, applies them one behind the other, and has the engine load the result. What failed may be started

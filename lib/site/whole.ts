@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import type { Engine } from '../engine/engine.ts';
-import { copyToArchive } from '../oci/archivewriter.ts';
-import type { Digest } from '../oci/descriptor.ts';
-import { openRepositoryImage } from '../oci/image.ts';
-import { formatReleaseName } from '../oci/releasename.ts';
-import { createScratch } from '../scratch.ts';
+import type { Engine } from '../image/engine/engine.ts';
+import { copyToArchive } from '../image/write/archive.ts';
+import type { Digest } from '../image/oci/descriptor.ts';
+import { openRepositoryImage } from '../image/open.ts';
+import { formatReleaseName } from '../image/oci/releasename.ts';
+import { createScratch } from '../runtime/scratch.ts';
 import { engineName } from './install.ts';
-import { checkNeed } from './need.ts';
+import { checkNeed } from './choice/requirements.ts';
 import type { PullTask, Site } from './pull.ts';
 
 /** Of a process that copies an image, and tar headers and documents. */

@@ -1,10 +1,10 @@
-import { parseImageName, type ImageName } from '../delta/descriptor.ts';
+import { parseImageName, type ImageName } from './descriptor.ts';
 import { PanamaxError } from '../errors.ts';
-import { asSize, asString, parseVersioned, type Digest } from '../oci/descriptor.ts';
-import { formatReleaseName, parseReleaseName, type ReleaseName } from '../oci/releasename.ts';
-import { parseSignature, type Sign, type Signature } from '../trust/key.ts';
-import { keys } from './layout.ts';
-import { isKey, type Store, type StoreReader } from './store.ts';
+import { asSize, asString, parseVersioned, type Digest } from '../image/oci/descriptor.ts';
+import { formatReleaseName, parseReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
+import { parseSignature, type Sign, type Signature } from './key.ts';
+import { keys } from './keys.ts';
+import { isKey, type Store, type StoreReader } from './objects/store.ts';
 
 const NAME_VERSION = 1;
 

@@ -6,7 +6,7 @@ import {
   type ImageName,
   type PatchDescriptor,
   type SourceName,
-} from '../delta/descriptor.ts';
+} from './descriptor.ts';
 import { PanamaxError } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import {
@@ -18,13 +18,13 @@ import {
   parseDigest,
   parseVersioned,
   type Digest,
-} from '../oci/descriptor.ts';
-import { parseManifest } from '../oci/manifest.ts';
-import { canBeExact } from '../oci/form.ts';
-import { pullSize, type ImageRecord } from '../oci/record.ts';
-import { parseSignature, type Signature } from '../trust/key.ts';
-import { keys, type PatchFormat } from './layout.ts';
-import { isKey, type Store, type StoreReader } from './store.ts';
+} from '../image/oci/descriptor.ts';
+import { parseManifest } from '../image/oci/manifest.ts';
+import { canBeExact } from '../image/write/form.ts';
+import { pullSize, type ImageRecord } from '../image/record.ts';
+import { parseSignature, type Signature } from './key.ts';
+import { keys, type PatchFormat } from './keys.ts';
+import { isKey, type Store, type StoreReader } from './objects/store.ts';
 
 export const INDEX_VERSION = 1;
 

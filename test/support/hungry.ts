@@ -1,5 +1,5 @@
 /** A thread that fills so many MiB of its heap. */
-import { serveThread } from '../../lib/threadmain.ts';
+import { serveThread } from '../../lib/runtime/threadmain.ts';
 
 serveThread(async (mebibytes: number) => {
   const kept: number[][] = [];

@@ -3,10 +3,10 @@ import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
-import type { ImageRecord } from '../../lib/oci/record.ts';
-import { parseDestination } from '../../lib/oci/writer.ts';
-import type { PatchFormat } from '../../lib/store/layout.ts';
-import { runThread, threadModule } from '../../lib/thread.ts';
+import type { ImageRecord } from '../../lib/image/record.ts';
+import { parseDestination } from '../../lib/image/write/writer.ts';
+import type { PatchFormat } from '../../lib/store/keys.ts';
+import { runThread, threadModule } from '../../lib/runtime/thread.ts';
 
 const limits = DEFAULT_LIMITS;
 const module = threadModule('../../lib/delta/thread', import.meta.url);

@@ -1,4 +1,4 @@
-import { createCompressor } from '../../lib/recompress/compressor.ts';
+import { createCompressor } from '../../lib/compression/compressor.ts';
 
 /** What a recipe makes of a layer's tar that comes in pieces. */
 export function recompress(

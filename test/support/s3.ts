@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Client } from 'minio';
-import type { S3Access } from '../../lib/store/credentials.ts';
+import type { S3Access } from '../../lib/store/objects/credentials.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
 import type { Scope } from './scope.ts';
 import { missing } from './programs.ts';

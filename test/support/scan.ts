@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { PanamaxError, type ErrorKind } from '../../lib/errors.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../lib/limits.ts';
-import type { TarEntry } from '../../lib/tar/entry.ts';
-import { scanTar, type Chunks } from '../../lib/tar/scan.ts';
+import type { TarEntry } from '../../lib/image/tar/entry.ts';
+import { scanTar, type Chunks } from '../../lib/image/tar/scan.ts';
 import { writeTar, type TarFixture } from './tar.ts';
 
 const WHERE = 'test.tar';

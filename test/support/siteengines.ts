@@ -1,5 +1,5 @@
 /** The engines that sites run, and what a test asks of each by its own command. */
-import type { EngineTransport } from '../../lib/engine/transport.ts';
+import type { EngineTransport } from '../../lib/image/oci/transport.ts';
 import { startContainerd } from './containerd.ts';
 import type { Scope } from './scope.ts';
 import { startDocker } from './engine.ts';

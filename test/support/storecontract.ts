@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, test, type TestContext } from 'node:test';
-import type { Store } from '../../lib/store/store.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
 import { temporaryDirectory } from './directory.ts';
 import { createRandom } from './random.ts';
 

@@ -3,7 +3,7 @@
  * the exported parts, headers that no decent program writes.
  */
 import { Buffer } from 'node:buffer';
-import type { ByteString, EntryType, SparseRun } from '../../lib/tar/entry.ts';
+import type { ByteString, EntryType, SparseRun } from '../../lib/image/tar/entry.ts';
 
 export const BLOCK = 512;
 

@@ -1,15 +1,15 @@
 /** Images on disk and the parts of a tar-diff for tests: layers go in, a patch or what it builds comes out. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { matchStreams } from '../../lib/delta/match/streams.ts';
-import type { LayerStream } from '../../lib/delta/alignment.ts';
-import { decodeTarDiff, type OpenSource } from '../../lib/delta/tardiff/decode.ts';
-import { encodeTarDiff } from '../../lib/delta/tardiff/encode.ts';
-import { openInStream } from '../../lib/delta/tardiff/sourceaccess.ts';
-import { indexSourceFiles, type SourceFiles } from '../../lib/delta/tardiff/sourcefiles.ts';
-import { memoryAccess, type RandomAccess } from '../../lib/delta/vcdiff/randomaccess.ts';
+import { matchStreams } from '../../lib/delta/align/alignstreams.ts';
+import type { LayerStream } from '../../lib/delta/align/alignment.ts';
+import { decodeTarDiff, type OpenSource } from '../../lib/delta/formats/ocidelta/tardiff/decode.ts';
+import { encodeTarDiff } from '../../lib/delta/formats/ocidelta/tardiff/encode.ts';
+import { openInStream } from '../../lib/delta/formats/ocidelta/tardiff/sourceaccess.ts';
+import { indexSourceFiles, type SourceFiles } from '../../lib/delta/formats/ocidelta/tardiff/sourcefiles.ts';
+import { memoryAccess, type RandomAccess } from '../../lib/delta/formats/xdelta/vcdiff/randomaccess.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
-import { listRootfsFiles } from '../../lib/oci/rootfsfiles.ts';
+import { listRootfsFiles } from '../../lib/image/rootfsfiles.ts';
 
 export interface Stored {
   readonly stream: LayerStream;

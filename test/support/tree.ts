@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync, readlinkSync, type BigIntStats } from 'node:fs';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
-import { createRootfs, type RootfsItem } from '../../lib/oci/rootfs.ts';
-import type { ByteString } from '../../lib/tar/entry.ts';
+import { createRootfs, type RootfsItem } from '../../lib/image/rootfs.ts';
+import type { ByteString } from '../../lib/image/tar/entry.ts';
 import { scan, type Scanned } from './scan.ts';
 import { latin1 } from './tar.ts';
 

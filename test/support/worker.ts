@@ -9,9 +9,9 @@ import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import type { RunPlan } from '../../lib/run/plan.ts';
 import { createStatusReader, type RunStatus } from '../../lib/run/status.ts';
 import { STAGES } from '../../lib/run/stage.ts';
-import type { Store } from '../../lib/store/store.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
 import type { AttemptEvent } from '../../workers/dispatch.ts';
-import { runWorker, type WorkerOptions } from '../../workers/main.ts';
+import { runWorker, type WorkerOptions } from '../../workers/worker.ts';
 import { atEnd, type Scope } from './scope.ts';
 
 /** A worker that dies is missed sooner than in production. */

@@ -1,9 +1,9 @@
 /** A worker process for tests: as `panamax worker`, with the settings of a test, which come as JSON. */
 import { createLog } from '../../lib/log.ts';
-import { createScratch } from '../../lib/scratch.ts';
-import { openStore } from '../../lib/store/open.ts';
+import { createScratch } from '../../lib/runtime/scratch.ts';
+import { openStore } from '../../lib/store/objects/open.ts';
 import { FLOW, type StageHandlers } from '../../workers/flow.ts';
-import { runWorker } from '../../workers/main.ts';
+import { runWorker } from '../../workers/worker.ts';
 import type { WorkerSettings } from './worker.ts';
 
 const settings = JSON.parse(process.argv[2]!) as WorkerSettings;

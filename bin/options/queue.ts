@@ -1,0 +1,80 @@
+import { PanamaxError } from '../../lib/errors.ts';
+import { createForest, type SimilarityIndex } from '../../lib/pairing/forest.ts';
+import { connectProducer } from '../../lib/queue/connection.ts';
+import { redisForest } from '../../lib/queue/similarity.ts';
+import type { RunStatus } from '../../lib/run/status.ts';
+import { STAGES } from '../../lib/run/stage.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
+import type { Arguments, Options } from '../command.ts';
+import { formatShare, formatSize, formatTable } from '../format.ts';
+
+export const REDIS_OPTION: Options = {
+  redis: {
+    type: 'string',
+    value: 'URL',
+    help: 'redis://HOST:PORT (default: REDIS_URL of the environment)',
+  },
+};
+
+export function findRedisUrl(args: Arguments): string | undefined {
+  return args.text('redis') ?? process.env['REDIS_URL'];
+}
+
+/** @throws PanamaxError `usage` */
+export function redisUrl(args: Arguments): string {
+  const url = findRedisUrl(args);
+  if (url) return url;
+  throw new PanamaxError('usage', 'no Redis', { expected: '--redis URL, or REDIS_URL in the environment' });
+}
+
+/** What the workers of a store keep in Redis. @throws PanamaxError `io` */
+export async function withRedisIndex<Result>(
+  url: string,
+  store: Store,
+  action: (index: SimilarityIndex) => Promise<Result>,
+): Promise<Result> {
+  const connection = await connectProducer(url, store);
+  try {
+    return await action(createForest(redisForest(connection)));
+  } finally {
+    connection.redis.disconnect();
+  }
+}
+
+export function formatStatus(status: RunStatus): string {
+  const rows = STAGES.map((stage) => {
+    const { total, done, skipped, failed } = status.stages[stage];
+    const left = total === undefined ? '-' : String(total - done - skipped - failed);
+    return [stage, total === undefined ? '-' : String(total), ...[done, skipped, failed].map(String), left];
+  });
+  const { pull, saved } = status.bytes;
+  const lines = [
+    `run ${status.id}: ${stateOf(status)}`,
+    formatTable([['STAGE', 'TOTAL', 'DONE', 'SKIPPED', 'FAILED', 'LEFT'], ...rows], 1),
+    `${formatSize(saved)} saved of ${formatSize(pull)} (${formatShare(saved, pull)})`,
+  ];
+  if (status.secondsLeft !== undefined) lines.push(`about ${formatDuration(status.secondsLeft)} left`);
+  return [...lines, ...formatFailures(status)].join('\n');
+}
+
+function stateOf({ started, finished, idleSince }: RunStatus): string {
+  if (finished) return `over since ${finished}`;
+  return idleSince ? `begun ${started}, nobody leads it since ${idleSince}` : `since ${started}`;
+}
+
+export function formatFailures({ failures }: RunStatus): string[] {
+  return failures.map(({ what, error }) => `  ${what}: ${error.kind}: ${error.message}`);
+}
+
+function formatDuration(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
+/** @throws PanamaxError `partial` */
+export function refuseFailures({ failures }: { readonly failures: RunStatus['failures'] }): void {
+  if (failures.length === 0) return;
+  const list = failures.map(({ what, error }) => `  ${what}: ${error.message}`).join('\n');
+  throw new PanamaxError('partial', `${failures.length} failed:\n${list}`);
+}

@@ -1,0 +1,172 @@
+import type { Effort } from './alignment.ts';
+import {
+  border,
+  commonLength,
+  equalBytes,
+  extension,
+  extensionBack,
+  sidesOf,
+  type Sides,
+} from './compare.ts';
+import { Draft } from './alignmentlist.ts';
+import { rephased } from './records.ts';
+import { isTagged, MAX_ENTRIES, offsetOf, SEED, seedHash, SeedTables, type SeedIndex } from './seedindex.ts';
+
+/** How much a better place has to gain over going on at the same distance, in equal bytes (as in bsdiff). */
+const MARGIN = 8;
+/** Equal bytes at the distance in use that are not worth looking for anything better. */
+const RUN = 16;
+const MAX_SKIP = 8;
+/** Entries with the hash of a seed or one like it that are looked through. */
+const MAX_IN_SLOT = 64;
+/** Equal bytes that pay for an alignment at another distance than the one before; more of them in all are not counted. */
+const MIN_EQUAL = 20;
+const LONG = 64;
+
+interface Settings {
+  /** Places looked at for one seed. */
+  readonly maxChain: number;
+  /** Entries of an index at most: 4 bytes each, and 4 for each slot. */
+  readonly maxEntries: number;
+}
+
+const SETTINGS: Readonly<Record<Effort, Settings>> = {
+  fast: { maxChain: 4, maxEntries: 2 ** 21 },
+  default: { maxChain: 4, maxEntries: 2 ** 22 },
+  best: { maxChain: 64, maxEntries: MAX_ENTRIES },
+};
+
+/** Memory for one pair of buffers after the other. */
+export interface Workspace {
+  readonly tables: SeedTables;
+  readonly drafts: readonly [Draft, Draft];
+}
+
+/** @param tables where there are some */
+export function createWorkspace(tables = new SeedTables()): Workspace {
+  return { tables, drafts: [new Draft(), new Draft()] };
+}
+
+/**
+ * Aligns two buffers byte by byte. The target is scanned for seeds of the source; a place that is better than going
+ * on at the same distance starts a new alignment, and both extend over single differences to where they meet.
+ *
+ * @returns what is valid until the workspace is used again
+ */
+export function alignBuffers(
+  source: Uint8Array,
+  target: Uint8Array,
+  effort: Effort = 'default',
+  { tables, drafts } = createWorkspace(),
+): Draft {
+  const { maxChain, maxEntries } = SETTINGS[effort];
+  const sides = sidesOf(source, target);
+  let step = 1;
+  while (source.length / step > maxEntries) step *= 2;
+  const [one, other] = drafts;
+  scan(sides, tables.index(sides.sourceView, step), maxChain, one);
+  pruned(sides, one, other);
+  return rephased(sides, other, one);
+}
+
+/** Leaves out alignments too short for any encoding: what they cost is more than what they save. */
+function pruned({ sourceView, targetView }: Sides, items: Draft, kept: Draft): void {
+  kept.clear();
+  let before = NaN;
+  for (let i = 0; i < items.count; i++) {
+    const at = items.target[i]!;
+    const from = items.source[i]!;
+    const length = items.length[i]!;
+    const isShort = length < LONG && equalBytes(sourceView, from, targetView, at, length) < MIN_EQUAL;
+    if (isShort && from - at !== before) continue;
+    before = from - at;
+    kept.push(at, from, length, 0);
+  }
+}
+
+function scan(sides: Sides, index: SeedIndex, maxChain: number, out: Draft): void {
+  const { source, target, sourceView, targetView } = sides;
+  const { step, shift, starts, entries, filterShift, filter } = index;
+  out.clear();
+  const last = target.length - SEED;
+  // a fine index finds nearly as much from some places of the target; both are without a common factor
+  const stride = step === 1 ? 4 : step <= 4 ? 3 : 1;
+  let distance = NaN;
+  /** Where the alignment in use begins, and up to where it is known to be good. */
+  let begin = 0;
+  let anchor = 0;
+  let t = 0;
+  while (t <= last) {
+    if (anchor > 0) {
+      const run = commonLength(sourceView, t + distance, targetView, t);
+      if (run >= RUN) {
+        t += run;
+        anchor = t;
+        continue;
+      }
+    }
+    const low = targetView.getInt32(t, true);
+    const high = targetView.getInt32(t + 4, true);
+    let best = SEED - 1;
+    let found = -1;
+    const hash = seedHash(low, high);
+    const isThere = (filter[hash >>> (filterShift + 5)]! >>> (hash >>> filterShift)) & 1;
+    const slot = hash >>> shift;
+    const first = isThere ? starts[slot]! : 0;
+    const end = isThere ? Math.min(starts[slot + 1]!, first + MAX_IN_SLOT) : 0;
+    for (let i = first, left = maxChain; i < end && left > 0; i++) {
+      const entry = entries[i]!;
+      if (!isTagged(entry, hash, shift)) continue;
+      left--;
+      const s = offsetOf(entry);
+      if (s - t === distance) continue;
+      if (sourceView.getInt32(s, true) !== low || sourceView.getInt32(s + 4, true) !== high) continue;
+      // what is no longer than the best differs there
+      if (source[s + best] !== target[t + best]) continue;
+      const length = SEED + commonLength(sourceView, s + SEED, targetView, t + SEED);
+      if (length > best) {
+        best = length;
+        found = s;
+      }
+    }
+    if (found < 0) {
+      // where nothing is found for long, less is looked for
+      t += stride + Math.min(MAX_SKIP, (t - anchor) >> 7);
+      continue;
+    }
+    if (anchor === 0) {
+      distance = found - t;
+      begin = t - extensionBack(sourceView, found, targetView, t, 0);
+    } else {
+      const equal = equalBytes(sourceView, t + distance, targetView, t, best);
+      if (best <= equal + MARGIN) {
+        t += best > 2 * SEED ? best >> 1 : stride;
+        continue;
+      }
+      const meeting = change(sides, out, { begin, anchor, distance }, t, found - t);
+      begin = meeting;
+      distance = found - t;
+    }
+    t += best;
+    anchor = t;
+  }
+  if (anchor > 0) {
+    const length = anchor - begin + extension(sourceView, anchor + distance, targetView, anchor, Infinity);
+    out.push(begin, begin + distance, length, 0);
+  }
+}
+
+/** Ends the alignment in use for one at another distance, found at `t`, and returns where that begins. */
+function change(
+  { source, target, sourceView, targetView }: Sides,
+  out: Draft,
+  { begin, anchor, distance }: { begin: number; anchor: number; distance: number },
+  t: number,
+  next: number,
+): number {
+  let end = anchor + extension(sourceView, anchor + distance, targetView, anchor, t - anchor);
+  let start = t - extensionBack(sourceView, t + next, targetView, t, begin);
+  if (start < end) end = start = border(source, target, distance, next, start, end);
+  out.push(begin, begin + distance, end - begin, 0);
+  return start;
+}

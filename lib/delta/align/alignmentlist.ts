@@ -1,0 +1,116 @@
+import type { Alignments } from './alignment.ts';
+
+/** Of an empty list, in items. */
+const ROOM = 256;
+
+/** A growing list of alignments in columns; see `Alignments` for their meaning. */
+export class Draft {
+  count = 0;
+  target = new Float64Array(ROOM);
+  source = new Float64Array(ROOM);
+  length = new Float64Array(ROOM);
+  exact = new Uint8Array(ROOM);
+
+  clear(): void {
+    this.count = 0;
+  }
+
+  push(target: number, source: number, length: number, exact: number): void {
+    if (length <= 0) return;
+    if (this.count === this.exact.length) this.#resize(2 * this.count);
+    const i = this.count++;
+    this.target[i] = target;
+    this.source[i] = source;
+    this.length[i] = length;
+    this.exact[i] = exact;
+  }
+
+  /** @param target what is added to the other's offsets */
+  append(other: Alignments, target = 0, source = 0): void {
+    for (let i = 0; i < other.count; i++) {
+      this.push(other.target[i]! + target, other.source[i]! + source, other.length[i]!, other.exact[i]!);
+    }
+  }
+
+  /** Takes the items out, in memory of their own size. */
+  items(): Alignments {
+    const { count } = this;
+    this.#resize(count);
+    const { target, source, length, exact } = this;
+    this.count = 0;
+    this.target = new Float64Array(ROOM);
+    this.source = new Float64Array(ROOM);
+    this.length = new Float64Array(ROOM);
+    this.exact = new Uint8Array(ROOM);
+    return { count, target, source, length, exact };
+  }
+
+  /** What was there before is freed at once: left to be collected, it would be as much again. */
+  #resize(room: number): void {
+    this.target = new Float64Array(this.target.buffer.transfer(8 * room));
+    this.source = new Float64Array(this.source.buffer.transfer(8 * room));
+    this.length = new Float64Array(this.length.buffer.transfer(8 * room));
+    this.exact = new Uint8Array(this.exact.buffer.transfer(room));
+  }
+}
+
+/**
+ * Orders alignments by target, cuts what overlaps there (the earlier item wins) and joins neighbours that
+ * lie at the same distance and are equally exact. What comes out does not depend on the order they are in.
+ */
+export function tidied(items: Alignments): Alignments {
+  const order = new Uint32Array(items.count);
+  for (let i = 0; i < order.length; i++) order[i] = i;
+  order.sort(
+    (a, b) =>
+      items.target[a]! - items.target[b]! ||
+      items.source[a]! - items.source[b]! ||
+      items.length[a]! - items.length[b]!,
+  );
+  const out = new Draft();
+  let end = 0;
+  for (const i of order) {
+    const cut = Math.max(0, end - items.target[i]!);
+    const target = items.target[i]! + cut;
+    const source = items.source[i]! + cut;
+    const length = items.length[i]! - cut;
+    if (length <= 0) continue;
+    const last = out.count - 1;
+    const joins =
+      last >= 0 &&
+      end === target &&
+      source === out.source[last]! + out.length[last]! &&
+      out.exact[last] === items.exact[i];
+    if (joins) out.length[last]! += length;
+    else out.push(target, source, length, items.exact[i]!);
+    end = target + length;
+  }
+  return out.items();
+}
+
+/** What of the alignments copies from the allowed source ranges: [start, end, start, end, …], ascending. */
+export function clipped(items: Alignments, allowed: Float64Array): Alignments {
+  const out = new Draft();
+  for (let i = 0; i < items.count; i++) {
+    const source = items.source[i]!;
+    const end = source + items.length[i]!;
+    for (let k = firstEndingAfter(allowed, source); k < allowed.length && allowed[k]! < end; k += 2) {
+      const from = Math.max(source, allowed[k]!);
+      const to = Math.min(end, allowed[k + 1]!);
+      out.push(items.target[i]! + from - source, from, to - from, items.exact[i]!);
+    }
+  }
+  return out.items();
+}
+
+/** Index in `ranges` of the first range that ends behind `offset`. */
+export function firstEndingAfter(ranges: Float64Array, offset: number): number {
+  let low = 0;
+  let high = ranges.length / 2;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranges[2 * middle + 1]! > offset) high = middle;
+    else low = middle + 1;
+  }
+  return 2 * low;
+}

@@ -1,0 +1,149 @@
+import type { Alignments } from './alignment.ts';
+import { Draft, tidied } from './alignmentlist.ts';
+import { forEachSample, placeOf, SPACING, type Range, type Samples } from './samples.ts';
+import type { StretchPair } from './windows.ts';
+
+/**
+ * Content that is not where it is looked for first, in the file's counterpart: parts that went from one file to another,
+ * or far away within one. What has no alignment is sampled, and where samples of it stand near each other in the
+ * source, too, the two stretches are compared.
+ */
+
+/** Shorter alignments may be by chance, and give way to longer ones. */
+const STRONG = 256;
+/** Less has too few samples. */
+const MIN_OPEN = 8 * SPACING;
+/** What has to be open in all: such a part of the source, which has to be read for it, within these bounds in bytes. */
+const WORTHWHILE_PART = 1 / 256;
+const ALWAYS_WORTHWHILE = 2 * 1024 ** 2;
+const NEVER_WORTHWHILE = 64 * 1024;
+/** How many samples have to agree: so many, and such a part of what content of the trail's length has. */
+const MIN_HITS = 4;
+const MIN_PART = 1 / 8;
+/** What may have come or gone between two samples of one stretch, in bytes. */
+const SLACK = 32 * 1024;
+/** Stretches of an open range that a sample may go on with, the last first. */
+const RECENT = 8;
+/** How far a stretch may reach beyond its samples. */
+const REACH = 8 * SPACING;
+
+/** Stretches of the target without strong alignments, ascending. */
+export function openRanges(items: Alignments, targetSize: number, sourceSize: number): Range[] {
+  const ranges: Range[] = [];
+  let total = 0;
+  let end = 0;
+  const close = (start: number) => {
+    if (start - end < MIN_OPEN) return;
+    ranges.push([end, start]);
+    total += start - end;
+  };
+  for (let i = 0; i < items.count; i++) {
+    if (items.length[i]! < STRONG) continue;
+    close(items.target[i]!);
+    end = items.target[i]! + items.length[i]!;
+  }
+  close(targetSize);
+  const least = Math.max(NEVER_WORTHWHILE, sourceSize * WORTHWHILE_PART);
+  return total < Math.min(ALWAYS_WORTHWHILE, least) ? [] : ranges;
+}
+
+/** What samples of an open range and of the source have in common, in their order. */
+interface Trail {
+  hits: number;
+  readonly first: number;
+  last: number;
+  /** In the source: of the last sample, and the lowest and highest of all. */
+  place: number;
+  low: number;
+  high: number;
+}
+
+/** Pairs of stretches that share samples. */
+export function findMoved(
+  targetFd: number,
+  open: readonly Range[],
+  samples: Samples,
+  sourceSize: number,
+): StretchPair[] {
+  return open.flatMap((range) => {
+    const trails = separate(trailsOf(targetFd, range, samples));
+    return trails.map(({ first, last, low, high }, i) => {
+      const start = Math.max(range[0], trails[i - 1]?.last ?? 0, first - REACH);
+      const end = Math.min(range[1], trails[i + 1]?.first ?? Infinity, last + REACH);
+      return {
+        target: { start, end },
+        source: {
+          start: Math.max(0, low - (first - start) - REACH),
+          end: Math.min(sourceSize, high + (end - last) + REACH),
+        },
+        // only the best matches are worth looking for
+        effort: 'fast' as const,
+      };
+    });
+  });
+}
+
+function trailsOf(targetFd: number, range: Range, samples: Samples): Trail[] {
+  const trails: Trail[] = [];
+  forEachSample(targetFd, range, (sample, at) => {
+    const place = placeOf(samples, sample);
+    if (place < 0) return;
+    for (let i = trails.length - 1; i >= 0 && i >= trails.length - RECENT; i--) {
+      const trail = trails[i]!;
+      if (Math.abs(place - trail.place - (at - trail.last)) > SLACK) continue;
+      trail.hits++;
+      trail.last = at;
+      trail.place = place;
+      trail.low = Math.min(trail.low, place);
+      trail.high = Math.max(trail.high, place);
+      return;
+    }
+    trails.push({ hits: 1, first: at, last: at, place, low: place, high: place });
+  });
+  return trails.filter(
+    ({ hits, first, last }) => hits >= Math.max(MIN_HITS, ((last - first) / SPACING) * MIN_PART),
+  );
+}
+
+/** Those with most samples that do not overlap, ascending. */
+function separate(trails: readonly Trail[]): Trail[] {
+  const kept: Trail[] = [];
+  for (const trail of trails.toSorted((a, b) => b.hits - a.hits)) {
+    if (kept.every(({ first, last }) => trail.last < first || trail.first > last)) kept.push(trail);
+  }
+  return kept.toSorted((a, b) => a.first - b.first);
+}
+
+/** The alignments with what was found later: that comes first where it is strong, and fills gaps where it is not. */
+export function completed(items: Alignments, later: readonly Alignments[]): Alignments {
+  const strong = new Draft();
+  const weak = new Draft();
+  for (const found of later) {
+    for (let i = 0; i < found.count; i++) {
+      const draft = found.length[i]! < STRONG ? weak : strong;
+      draft.push(found.target[i]!, found.source[i]!, found.length[i]!, found.exact[i]!);
+    }
+  }
+  const first = tidied(strong.items());
+  const all = new Draft();
+  for (const part of [first, outside(items, first), outside(tidied(weak.items()), first)]) all.append(part);
+  return tidied(all.items());
+}
+
+/** What of alignments does not overlap others in the target. */
+function outside(items: Alignments, others: Alignments): Alignments {
+  const out = new Draft();
+  let next = 0;
+  for (let i = 0; i < items.count; i++) {
+    let at = items.target[i]!;
+    const end = at + items.length[i]!;
+    const distance = items.source[i]! - at;
+    while (next < others.count && others.target[next]! + others.length[next]! <= at) next++;
+    for (let k = next; at < end; k++) {
+      const stop = k < others.count ? Math.min(end, others.target[k]!) : end;
+      out.push(at, at + distance, stop - at, items.exact[i]!);
+      at = k < others.count ? Math.max(at, others.target[k]! + others.length[k]!) : end;
+    }
+  }
+  return out.items();
+}

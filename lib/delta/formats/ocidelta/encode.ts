@@ -1,0 +1,179 @@
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeChunks } from '../../../runtime/file.ts';
+import type { Limits } from '../../../limits.ts';
+import type { Digest } from '../../../image/oci/descriptor.ts';
+import type { ImageRecord } from '../../../image/record.ts';
+import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
+import { openThread, threadModule } from '../../../runtime/thread.ts';
+import type { Effort, LayerStream } from '../../align/alignment.ts';
+import { matchInThread } from '../../align/align.ts';
+import { encodePart } from './tardiff/encode.ts';
+import { cutParts, type Part } from './tardiff/parts.ts';
+import type { PlanOptions } from './tardiff/plan.ts';
+import { indexSourceFiles } from './tardiff/sourcefiles.ts';
+import { blockingAccess } from '../xdelta/vcdiff/randomaccess.ts';
+import { writeDeltaArchive, type StoredBlob } from './archive.ts';
+import { TAR_DIFF } from './document.ts';
+import { newLayers, type NewLayer } from './newlayers.ts';
+import { joinedParts, type TarDiff, type VerifyTask } from './verify.ts';
+
+export interface OciDeltaTask {
+  readonly source: ImageOnDisk;
+  readonly target: ImageOnDisk;
+  /** Of the source's flattened root filesystem, as `listRootfsFiles` lists them. */
+  readonly sourceFiles: RootfsFiles;
+  /** The bytes of a layer of the target as its manifest names them, by its index. */
+  readonly openBlob: (layer: number) => AsyncIterable<Uint8Array>;
+  /** The file to write. */
+  readonly path: string;
+  /** A directory for parts of tar-diffs, which are removed before this returns. */
+  readonly scratch: string;
+  readonly effort: Effort;
+  readonly limits: Limits;
+  readonly signal?: AbortSignal;
+}
+
+export interface ImageOnDisk {
+  readonly record: ImageRecord;
+  readonly stream: LayerStream;
+}
+
+/** Parts of layers that are compressed at the same time: each takes up to 110 MiB. */
+const CONCURRENCY = 2;
+
+/**
+ * Writes an oci-delta artifact as a tar, as `oci-delta create` does. A layer whose diffID the source has is left
+ * out; a gzip layer that is no larger than its tar-diff is carried as it is. The same images give the same bytes.
+ *
+ * @returns the tar-diffs that it may hold, by the diffIDs of the layers that they have been seen to build
+ * @throws PanamaxError `bad-patch` where a tar-diff does not build its layer
+ */
+export async function encodeOciDelta(task: OciDeltaTask): Promise<Map<Digest, TarDiff>> {
+  const { source, target, scratch, limits, signal } = task;
+  const sourceFiles = indexSourceFiles(task.sourceFiles);
+  const alignments = await matchInThread(source, target, {
+    effort: task.effort,
+    usable: sourceFiles.usable,
+    ...(signal && { signal }),
+  });
+  const layers = newLayers(source.record, target, limits);
+  const drafts = new Map<Digest, TarDiffDraft>();
+  for (const { index, diffID, start, end } of layers) {
+    if (drafts.has(diffID)) continue;
+    const parts = cutParts(alignments, start, end).map((part, i) => ({
+      ...part,
+      path: join(scratch, `layer-${index}-${i}.zst`),
+    }));
+    drafts.set(diffID, { diffID, start, end, parts });
+  }
+  try {
+    const tarDiffs = await writeTarDiffs(
+      task,
+      { sourceFiles, alignments },
+      largestFirst([...drafts.values()]),
+    );
+    const held = new Set(source.record.layers.map(({ diffID }) => diffID));
+    await writeDeltaArchive(task.path, {
+      source: source.record,
+      targetManifest: Buffer.from(target.record.manifestDocument),
+      targetConfig: Buffer.from(target.record.configDocument),
+      blobs: layers.map((layer) => {
+        const { parts } = drafts.get(layer.diffID)!;
+        return chooseBlob(layer, { ...tarDiffs.get(layer.diffID)!, parts }, task);
+      }),
+      compressions: target.record.layers.map(({ compression }) => compression),
+      reused: target.record.layers.filter(({ diffID }) => held.has(diffID)),
+    });
+    return tarDiffs;
+  } finally {
+    for (const { parts } of drafts.values()) for (const { path } of parts) await rm(path, { force: true });
+  }
+}
+
+/** What builds a layer, and the files of its parts. Layers that differ but by compression share one. */
+interface TarDiffDraft extends Part {
+  readonly diffID: Digest;
+  readonly parts: readonly (Part & { readonly path: string })[];
+}
+
+/** Writes the parts of tar-diffs, and verifies those that are written while it writes others. */
+async function writeTarDiffs(
+  { source, target, sourceFiles, effort, limits, signal }: OciDeltaTask,
+  { sourceFiles: index, alignments }: Pick<PlanOptions, 'sourceFiles' | 'alignments'>,
+  drafts: readonly TarDiffDraft[],
+): Promise<Map<Digest, TarDiff>> {
+  if (drafts.length === 0) return new Map();
+  await using sourceFile = await open(source.stream.path);
+  await using targetFile = await open(target.stream.path);
+  const plan = {
+    source: await blockingAccess(sourceFile),
+    target: await blockingAccess(targetFile),
+    sourceFiles: index,
+    alignments,
+    effort,
+    ...(signal && { signal }),
+  };
+  const parts = drafts.flatMap((draft) => draft.parts);
+  const written = new Int32Array(new SharedArrayBuffer(4 * parts.length));
+  await using verifier = openThread<VerifyTask, Map<Digest, TarDiff>>(
+    threadModule('./verifythread', import.meta.url),
+    signal,
+  );
+  const verified = verifier.call({
+    source: source.stream,
+    sourceFiles,
+    tarDiffs: drafts.map(({ diffID, parts }) => ({ diffID, parts: parts.map(({ path }) => path) })),
+    written,
+    limits,
+  });
+  await forEachConcurrently(
+    [...parts.entries()],
+    async ([i, { path, start, end }]) => {
+      await writeChunks(path, encodePart({ ...plan, start, end }));
+      Atomics.store(written, i, 1);
+      Atomics.notify(written, i);
+    },
+    verified,
+  );
+  return await verified;
+}
+
+function chooseBlob(
+  { index, digest, whole }: NewLayer,
+  { parts, ...tarDiff }: TarDiff & Pick<TarDiffDraft, 'parts'>,
+  { openBlob }: OciDeltaTask,
+): StoredBlob {
+  if (whole && whole.size <= tarDiff.size)
+    return { ...whole, digest, to: digest, open: () => openBlob(index) };
+  const paths = parts.map(({ path }) => path);
+  return { ...tarDiff, mediaType: TAR_DIFF, to: digest, open: () => joinedParts(paths) };
+}
+
+function largestFirst<Item extends Part>(items: readonly Item[]): Item[] {
+  return items.toSorted((a, b) => b.end - b.start - (a.end - a.start));
+}
+
+/** @param other work on the same: nothing is begun any more once that has failed, as where something here has */
+async function forEachConcurrently<Item>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<void>,
+  other: Promise<unknown>,
+): Promise<void> {
+  const queue = items.values();
+  let failed = false;
+  other.catch(() => (failed = true));
+  async function drain(): Promise<void> {
+    for (const item of queue) {
+      if (failed) return;
+      try {
+        await work(item);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
+    }
+  }
+  const results = await Promise.allSettled(Array.from({ length: CONCURRENCY }, drain));
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}

@@ -1,0 +1,116 @@
+import { PanamaxError } from '../../../errors.ts';
+import type { Limits } from '../../../limits.ts';
+import { openArchive } from '../../../image/archive.ts';
+import { archiveBlobs, readDocument, verified } from '../../../image/blobs.ts';
+import type { Digest } from '../../../image/oci/descriptor.ts';
+import { parseConfig, parseIndex, parseManifest } from '../../../image/oci/manifest.ts';
+import { formatPlatform } from '../../../image/oci/platform.ts';
+import type { Compression } from '../../../compression/recipe.ts';
+import { parseDeltaManifest, TAR_DIFF } from './document.ts';
+
+/** An oci-delta artifact: what it is made from, what it builds, and of what. */
+export interface OciDelta {
+  /** Names the file in errors. */
+  readonly where: string;
+  readonly source: { readonly manifest?: Digest; readonly config: Digest };
+  readonly target: {
+    readonly manifest: Digest;
+    readonly manifestDocument: Buffer;
+    readonly config: Digest;
+    readonly configDocument: Buffer;
+    /** `os/architecture[/variant]` */
+    readonly platform: string;
+  };
+  /** All of the target, bottom first. */
+  readonly layers: readonly DeltaLayer[];
+}
+
+export interface DeltaLayer {
+  readonly diffID: Digest;
+  /** As the target's manifest names it. */
+  readonly digest: Digest;
+  readonly compression?: Compression;
+  /** A reused layer is to be taken from the source. */
+  readonly kind: 'reused' | 'tar-diff' | 'whole';
+  /** Digest of the blob that the artifact has for it; none for a reused layer. */
+  readonly stored?: Digest;
+  /** The bytes that the artifact has for it, verified by who reads to the end; none for a reused layer. */
+  blob(): AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Reads the documents of an artifact in a tar, of this program or of `oci-delta create`.
+ *
+ * @throws PanamaxError `bad-patch` for a damaged artifact, or what is none; `limit`, `not-found`, `io`
+ */
+export async function readOciDelta(path: string, limits: Limits): Promise<OciDelta> {
+  try {
+    return await read(path, limits);
+  } catch (error) {
+    throw asBadPatch(error);
+  }
+}
+
+/** What would be bad input anywhere else, or a blob that is missing, makes a patch a bad one. */
+export function asBadPatch(error: unknown): unknown {
+  if (!(error instanceof PanamaxError) || !['bad-input', 'not-found'].includes(error.kind)) return error;
+  const bad = new PanamaxError('bad-patch', error.message, {}, { cause: error });
+  return Object.assign(bad, { facts: error.facts });
+}
+
+async function read(path: string, limits: Limits): Promise<OciDelta> {
+  const archive = await openArchive(path, limits);
+  const blobs = archiveBlobs(archive);
+  if (!archive.has('index.json')) {
+    throw new PanamaxError('bad-input', 'not an oci-delta artifact', { expected: 'index.json', where: path });
+  }
+  const [descriptor, ...others] = parseIndex(await archive.readDocument('index.json'), `${path} index.json`);
+  if (!descriptor || others.length > 0) {
+    throw new PanamaxError('bad-input', 'not an oci-delta artifact', {
+      expected: 'one manifest',
+      found: descriptor ? others.length + 1 : 0,
+      where: path,
+    });
+  }
+  const delta = parseDeltaManifest(
+    await readDocument(blobs, descriptor, limits),
+    `${path} ${descriptor.digest}`,
+  );
+  const manifestDocument = await readDocument(blobs, delta.targetManifest, limits);
+  const manifest = parseManifest(manifestDocument, limits, `${path} ${delta.targetManifest.digest}`);
+  if (manifest.config.digest !== delta.targetConfig.digest) {
+    throw new PanamaxError('bad-input', 'config of another image', {
+      expected: manifest.config.digest,
+      found: delta.targetConfig.digest,
+      where: path,
+    });
+  }
+  const configDocument = await readDocument(blobs, delta.targetConfig, limits);
+  const config = parseConfig(configDocument, manifest, `${path} ${delta.targetConfig.digest}`);
+  const byTarget = new Map(delta.blobs.map(({ to, descriptor }) => [to, descriptor]));
+  return {
+    where: path,
+    source: delta.source,
+    target: {
+      manifest: delta.targetManifest.digest,
+      manifestDocument,
+      config: delta.targetConfig.digest,
+      configDocument,
+      platform: formatPlatform(config.platform),
+    },
+    layers: manifest.layers.map(({ digest }, i) => {
+      const blob = byTarget.get(digest);
+      const compression = delta.compressions[i];
+      return {
+        diffID: config.diffIDs[i]!,
+        digest,
+        ...(compression && { compression }),
+        ...(blob && { stored: blob.digest }),
+        kind: !blob ? 'reused' : blob.mediaType === TAR_DIFF ? 'tar-diff' : 'whole',
+        async *blob() {
+          if (blob) yield* verified(await blobs.open(blob.digest), blob, `${path} ${blob.digest}`);
+        },
+      };
+    }),
+  };
+}

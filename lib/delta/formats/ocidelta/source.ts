@@ -1,0 +1,29 @@
+import { open } from 'node:fs/promises';
+import type { Digest } from '../../../image/oci/descriptor.ts';
+import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
+import type { LayerStream } from '../../align/alignment.ts';
+import { openInStream } from './tardiff/sourceaccess.ts';
+import { indexSourceFiles } from './tardiff/sourcefiles.ts';
+import { fileAccess } from '../xdelta/vcdiff/randomaccess.ts';
+import type { RebuildSource } from './rebuild.ts';
+
+/**
+ * Opens an image on scratch as the source of a delta: its layers, and the files of its flattened root filesystem.
+ *
+ * @param files as `listRootfsFiles` lists them
+ */
+export async function openRebuildSource(
+  stream: LayerStream,
+  layers: readonly { readonly diffID: Digest }[],
+  files: RootfsFiles,
+): Promise<RebuildSource & AsyncDisposable> {
+  const index = indexSourceFiles(files);
+  const file = await open(stream.path);
+  const access = await fileAccess(file);
+  return {
+    stream: access,
+    layers: layers.map(({ diffID }, i) => ({ diffID, size: stream.layerSizes[i]! })),
+    openFile: openInStream(access, index),
+    [Symbol.asyncDispose]: () => file.close(),
+  };
+}

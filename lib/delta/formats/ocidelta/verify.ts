@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { PanamaxError } from '../../../errors.ts';
+import type { Limits } from '../../../limits.ts';
+import type { Digest } from '../../../image/oci/descriptor.ts';
+import { checkDigest } from '../../../image/write/rebuilt.ts';
+import type { ImageRecord } from '../../../image/record.ts';
+import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
+import type { LayerStream } from '../../align/alignment.ts';
+import { decodeTarDiff } from './tardiff/decode.ts';
+import { MAGIC } from './tardiff/format.ts';
+import { openInStream } from './tardiff/sourceaccess.ts';
+import { indexSourceFiles } from './tardiff/sourcefiles.ts';
+import { blockingAccess } from '../xdelta/vcdiff/randomaccess.ts';
+import { readOciDelta } from './read.ts';
+import { rebuildLayers } from './rebuild.ts';
+
+export interface VerifyTask {
+  readonly source: LayerStream;
+  /** Regular files of the source's flattened root filesystem. */
+  readonly sourceFiles: RootfsFiles;
+  readonly tarDiffs: readonly {
+    /** Of what it is to build. */
+    readonly diffID: Digest;
+    /** The files that it comes in. */
+    readonly parts: readonly string[];
+  }[];
+  /** For each part of each tar-diff, shared with who writes them: 1 as soon as it is written. */
+  readonly written: Int32Array<SharedArrayBuffer>;
+  readonly limits: Limits;
+}
+
+/** A tar-diff that builds what it should. */
+export interface TarDiff {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/**
+ * Applies the tar-diffs of layers, each part as soon as it is written.
+ *
+ * @returns them by the diffIDs of what they build
+ * @throws PanamaxError `bad-patch` where one builds something else
+ */
+export async function verifyTarDiffs(task: VerifyTask): Promise<Map<Digest, TarDiff>> {
+  const { source, sourceFiles, written, limits } = task;
+  await using file = await open(source.path);
+  const openSource = openInStream(await blockingAccess(file), indexSourceFiles(sourceFiles));
+  const tarDiffs = new Map<Digest, TarDiff>();
+  let before = 0;
+
+  async function whenWritten(part: number): Promise<void> {
+    await Atomics.waitAsync(written, part, 0).value;
+  }
+
+  for (const { diffID, parts } of task.tarDiffs) {
+    const first = before;
+    before += parts.length;
+    const patch = createHash('sha256');
+    let size = 0;
+    async function* hashed(): AsyncGenerator<Uint8Array, void, void> {
+      for await (const piece of joinedParts(parts, (part) => whenWritten(first + part))) {
+        patch.update(piece);
+        size += piece.length;
+        yield piece;
+      }
+    }
+    const layer = createHash('sha256');
+    const options = { maxSize: limits.maxImageSize, where: `tar-diff of ${diffID}` };
+    for await (const piece of decodeTarDiff(hashed(), openSource, options)) layer.update(piece);
+    checkDigest(layer, diffID, options.where);
+    tarDiffs.set(diffID, { digest: `sha256:${patch.digest('hex')}`, size });
+  }
+  return tarDiffs;
+}
+
+/** A tar-diff from the files of its parts, each read once it is `ready`. */
+export async function* joinedParts(
+  paths: readonly string[],
+  ready?: (part: number) => Promise<void>,
+): AsyncGenerator<Uint8Array, void, void> {
+  yield MAGIC;
+  for (const [part, path] of paths.entries()) {
+    await ready?.(part);
+    yield* createReadStream(path);
+  }
+}
+
+/**
+ * Reads an artifact to its end: each layer has a tar-diff that builds it, or is there as the target has it, or in the
+ * source. Tar-diffs are not applied again.
+ *
+ * @param tarDiffs that have been seen to build the layers with these diffIDs
+ * @throws PanamaxError `bad-patch`, `wrong-source`
+ */
+export async function verifyArtifact(
+  path: string,
+  source: { readonly record: Pick<ImageRecord, 'layers'>; readonly stream: LayerStream },
+  tarDiffs: ReadonlyMap<Digest, TarDiff>,
+  limits: Limits,
+  signal?: AbortSignal,
+): Promise<void> {
+  const delta = await readOciDelta(path, limits);
+  for (const layer of delta.layers) {
+    if (layer.kind !== 'tar-diff') continue;
+    const expected = tarDiffs.get(layer.diffID)?.digest ?? 'none';
+    if (layer.stored !== expected) {
+      throw new PanamaxError('bad-patch', 'a tar-diff stands for another layer', {
+        expected,
+        found: layer.stored ?? 'none',
+        where: `${path} layer ${layer.digest}`,
+      });
+    }
+    for await (const _ of layer.blob());
+  }
+  const others = { ...delta, layers: delta.layers.filter(({ kind }) => kind !== 'tar-diff') };
+  await using file = await open(source.stream.path);
+  const layers = source.record.layers.map(({ diffID }, i) => ({
+    diffID,
+    size: source.stream.layerSizes[i]!,
+  }));
+  const opened = { stream: await blockingAccess(file), layers, openFile: () => undefined };
+  const options = { maxSize: limits.maxImageSize, ...(signal && { signal }) };
+  for await (const { tar } of rebuildLayers(others, opened, options)) for await (const _ of tar);
+}

@@ -1,0 +1,5 @@
+import { serveThread } from '../../../runtime/threadmain.ts';
+import { verifyTarDiffs } from './verify.ts';
+
+/** The body of the thread that verifies tar-diffs. */
+serveThread(verifyTarDiffs);

@@ -1,0 +1,37 @@
+import { open } from 'node:fs/promises';
+import { writing } from '../../../runtime/file.ts';
+import { verifyStream } from '../../../image/write/rebuilt.ts';
+import { streamSize } from '../../../image/record.ts';
+import type { PatchTask } from '../../create.ts';
+import { matchInThread } from '../../align/align.ts';
+import { serializeRecipe, sourceRecord, type Recipe } from '../../recipe.ts';
+import { decodeVcdiff } from './vcdiff/decode.ts';
+import { encodeVcdiff } from './vcdiff/encode.ts';
+import { blockingAccess } from './vcdiff/randomaccess.ts';
+import { readXdelta } from './read.ts';
+
+/**
+ * Writes a patch and applies it as it is written: what comes out has the target's diffIDs, or this throws. While one
+ * window is applied, the threads compress those that follow.
+ */
+export async function createXdelta({ source, target, path, effort, signal }: PatchTask): Promise<void> {
+  const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
+  const abort = signal && { signal };
+  const alignments = await matchInThread(source, target, { effort, ...abort });
+  await using sourceFile = await open(source.stream.path);
+  await using targetFile = await open(target.stream.path);
+  const patch = encodeVcdiff({
+    source: await blockingAccess(sourceFile),
+    target: await blockingAccess(targetFile),
+    alignments,
+    appHeader: Buffer.from(serializeRecipe(recipe)),
+    effort,
+    ...abort,
+  });
+  const options = { maxTargetSize: streamSize(target.record), ...abort };
+  await verifyStream(
+    target.record,
+    decodeVcdiff(writing(path, patch), await blockingAccess(sourceFile), options),
+  );
+  await readXdelta(path);
+}

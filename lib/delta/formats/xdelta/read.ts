@@ -1,0 +1,36 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { PanamaxError } from '../../../errors.ts';
+import { streamSize } from '../../../image/record.ts';
+import { parseRecipe, type Recipe } from '../../recipe.ts';
+import { decodeVcdiff } from './vcdiff/decode.ts';
+import { readVcdiffHeader } from './vcdiff/header.ts';
+import { fileAccess } from './vcdiff/randomaccess.ts';
+
+/** The `xdelta` format: VCDIFF from layer stream to layer stream, the recipe in its application header. */
+
+const READ_SIZE = 256 * 1024;
+
+/** Reads what a patch says of itself. @throws PanamaxError `bad-patch` */
+export async function readXdelta(path: string): Promise<Recipe> {
+  const { appHeader } = await readVcdiffHeader(createReadStream(path));
+  if (!appHeader) throw new PanamaxError('bad-patch', 'patch without a recipe', { where: path });
+  return parseRecipe(Buffer.from(appHeader).toString('latin1'), path);
+}
+
+/**
+ * Yields the target's layer stream, not yet verified but for the patch's own checksums. Each piece is valid only
+ * until the next is asked for.
+ *
+ * @param source path of the source's layer stream
+ */
+export async function* applyXdelta(
+  path: string,
+  source: string,
+  recipe: Recipe,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  await using file = await open(source);
+  const options = { maxTargetSize: streamSize(recipe.target), ...(signal && { signal }) };
+  yield* decodeVcdiff(createReadStream(path, { highWaterMark: READ_SIZE }), await fileAccess(file), options);
+}

@@ -1,0 +1,132 @@
+import { openThread, threadModule } from '../../../../runtime/thread.ts';
+import { createCompressor, type Thoroughness } from './compressor.ts';
+import type { CompressorTask, SectionColumns } from './compressorthread.ts';
+import { type Sections, sizeOf } from './sections.ts';
+import { SECTIONS, type SectionName } from './window.ts';
+
+/** Each takes up to 70 MiB. */
+const THREADS = 2;
+/** Groups under way: what one thread does next waits for it. */
+const CONCURRENCY = THREADS + 1;
+
+/** What a group of windows is larger than one before, in bytes, for which the same memory does. */
+const SPARE = 2 ** 20;
+
+export interface CompressorPool {
+  /** How many groups of windows can be under way at once. */
+  readonly concurrency: number;
+  /** Compresses the sections of windows that follow those before, and takes them; to be called in their order. */
+  compress(windows: readonly Sections[]): Promise<Sections[]>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** For a patch with so little to compress that threads would take longer to start. */
+export function singleCompressor(thoroughness: Thoroughness): CompressorPool {
+  const compressor = createCompressor(thoroughness);
+  const compress = (windows: readonly Sections[], kind: SectionName) =>
+    compressor[kind].compress(windows.map((sections) => sections[kind]));
+  return {
+    concurrency: 1,
+    compress(windows) {
+      const columns = {
+        data: compress(windows, 'data'),
+        instructions: compress(windows, 'instructions'),
+        addresses: compress(windows, 'addresses'),
+      };
+      return Promise.resolve(windowsOf(columns));
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+/**
+ * Compresses groups of windows in threads, each kind of section in the one with least to do. All threads are shown all
+ * sections, for each may copy from what was before; what comes out is what one compressor would make.
+ */
+export function createCompressorPool(thoroughness: Thoroughness): CompressorPool {
+  const module = threadModule('./compressorthread', import.meta.url);
+  const threads = Array.from({ length: THREADS }, () => ({
+    thread: openThread<CompressorTask, Partial<SectionColumns>>(module),
+    /** Bytes that it has been given and not yet given back. */
+    pending: 0,
+  }));
+  // written over once all threads have done with it: as garbage it would stay for long
+  const memories: Promise<SharedArrayBuffer | undefined>[] = Array.from({ length: CONCURRENCY }, () =>
+    Promise.resolve(undefined),
+  );
+
+  /** The largest kind first, each to who has least. */
+  function shareOut(windows: readonly Sections[]) {
+    const shares = threads.map((owner) => ({ owner, size: 0, kinds: [] as SectionName[] }));
+    const left = ({ owner, size }: (typeof shares)[number]) => owner.pending + size;
+    const sizes = SECTIONS.map(
+      (kind) => [kind, windows.reduce((sum, { [kind]: { length } }) => sum + length, 0)] as const,
+    );
+    for (const [kind, size] of sizes.toSorted(([, a], [, b]) => b - a)) {
+      const share = shares.reduce((one, other) => (left(other) < left(one) ? other : one));
+      share.size += size;
+      share.kinds.push(kind);
+    }
+    return shares;
+  }
+
+  async function compress(windows: readonly Sections[], memory: SharedArrayBuffer): Promise<Sections[]> {
+    const shares = shareOut(windows);
+    const sections = columnsOf(windows, memory);
+    const parts = shares.map(async ({ owner, size, kinds: mine }) => {
+      owner.pending += size;
+      try {
+        return await owner.thread.call({ thoroughness, sections, mine });
+      } finally {
+        owner.pending -= size;
+      }
+    });
+    return windowsOf(Object.assign({}, ...(await Promise.all(parts))) as SectionColumns);
+  }
+
+  return {
+    concurrency: CONCURRENCY,
+    async compress(windows) {
+      const size = windows.reduce((sum, sections) => sum + sizeOf(sections), 0);
+      const free = memories.shift()!;
+      const memory = free.then((used) =>
+        used && used.byteLength >= size ? used : new SharedArrayBuffer(size + SPARE),
+      );
+      const compressed = memory.then((memory) => compress(windows, memory));
+      const done = compressed.then(() => memory);
+      // who awaits it comes later
+      done.catch(() => undefined);
+      memories.push(done);
+      return await compressed;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(threads.map(({ thread }) => thread[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+/** Moves windows to shared memory, one section behind the other. */
+function columnsOf(windows: readonly Sections[], memory: SharedArrayBuffer): SectionColumns {
+  let at = 0;
+  const move = (bytes: Uint8Array): Uint8Array => {
+    const place = new Uint8Array(memory, at, bytes.length);
+    place.set(bytes);
+    at += bytes.length;
+    // the collector does not see how much there is
+    (bytes.buffer as ArrayBuffer).transfer(0);
+    return place;
+  };
+  return {
+    data: windows.map(({ data }) => move(data)),
+    instructions: windows.map(({ instructions }) => move(instructions)),
+    addresses: windows.map(({ addresses }) => move(addresses)),
+  };
+}
+
+function windowsOf({ data, instructions, addresses }: SectionColumns): Sections[] {
+  return data.map((_, i) => ({
+    data: data[i]!,
+    instructions: instructions[i]!,
+    addresses: addresses[i]!,
+  }));
+}

@@ -1,5 +1,0 @@
-import { serveThread } from '../../threadmain.ts';
-import { verifyTarDiffs } from './verify.ts';
-
-/** The body of the thread that verifies tar-diffs. */
-serveThread(verifyTarDiffs);

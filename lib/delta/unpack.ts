@@ -1,0 +1,30 @@
+import type { Limits } from '../limits.ts';
+import { openImage, type Image } from '../image/open.ts';
+import { unpackImage } from '../image/layerstream.ts';
+import { measurePullSizes } from '../image/pullsize.ts';
+import { imageRecord, withCompressions } from '../image/record.ts';
+import { parseReference } from '../image/oci/reference.ts';
+import { findCompressions } from '../image/compression/find.ts';
+import type { UnpackedImage } from './create.ts';
+import type { DeltaSide } from './thread.ts';
+
+/** Images that are read for a patch. A thread that gets them unpacked loads nothing of this. */
+
+/** @param scratch where blobs from registries go, unless the side says it */
+export async function readImage(side: DeltaSide, limits: Limits, scratch: string): Promise<Image> {
+  return openImage(await parseReference(side.reference), { ...side, limits, scratch });
+}
+
+/** @param path where the layer stream goes */
+export async function unpackSource(image: Image, path: string, limits: Limits): Promise<UnpackedImage> {
+  const stream = await unpackImage(image, path, limits);
+  const record = imageRecord(image, stream.layerSizes, await measurePullSizes(image));
+  return { stream, record, layers: image.layers };
+}
+
+/** Unpacks an image and finds how its layers were compressed. */
+export async function unpackTarget(image: Image, path: string, limits: Limits): Promise<UnpackedImage> {
+  const unpacked = await unpackSource(image, path, limits);
+  const compressions = await findCompressions(image.layers, unpacked.stream);
+  return { ...unpacked, record: withCompressions(unpacked.record, compressions) };
+}

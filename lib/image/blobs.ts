@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { replaceFile, writeChunks } from '../runtime/file.ts';
+import type { Limits } from '../limits.ts';
+import type { Archive } from './archive.ts';
+import { checkDocumentSize, hexOf, type Descriptor, type Digest } from './oci/descriptor.ts';
+
+/** Where the bytes of blobs come from: a layout directory, an archive, a registry. */
+export interface BlobSource {
+  /** Names the source in errors. */
+  readonly where: string;
+  /** Raw bytes of a blob, not yet verified. @throws PanamaxError `not-found` */
+  open(digest: Digest): Promise<AsyncIterable<Uint8Array> | Iterable<Uint8Array>>;
+}
+
+const READ_SIZE = 131072;
+
+/** Blobs of an OCI layout directory (OCI image-spec, image-layout.md). */
+export function directoryBlobs(directory: string): BlobSource {
+  return {
+    where: directory,
+    async open(digest) {
+      const path = join(directory, 'blobs', 'sha256', hexOf(digest));
+      const info = await stat(path).catch(() => undefined);
+      if (!info?.isFile()) throw missing(digest, directory);
+      return createReadStream(path, { highWaterMark: READ_SIZE });
+    },
+  };
+}
+
+/** Blobs of an archive whose entries are named like the files of an OCI layout. */
+export function archiveBlobs(archive: Archive): BlobSource {
+  return {
+    where: archive.path,
+    async open(digest) {
+      const name = `blobs/sha256/${hexOf(digest)}`;
+      if (!archive.has(name)) throw missing(digest, archive.path);
+      return archive.open(name);
+    },
+  };
+}
+
+/** Blobs that are fetched once, into a directory, and read from there. */
+export function keptBlobs(source: BlobSource, directory: string): BlobSource {
+  return {
+    where: source.where,
+    async open(digest) {
+      const path = join(directory, keptName(digest));
+      for (;;) {
+        const kept = await openKept(path);
+        // open, it stays readable where somebody makes room
+        if (kept) return kept.createReadStream({ highWaterMark: READ_SIZE });
+        const bytes = verified(await source.open(digest), { digest }, `${source.where} ${digest}`);
+        await mkdir(directory, { recursive: true });
+        await replaceFile(path, (part) => writeChunks(part, bytes));
+      }
+    },
+  };
+}
+
+async function openKept(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Of a blob that is kept. */
+export function keptName(digest: Digest): string {
+  return `blob-${hexOf(digest)}`;
+}
+
+export function missing(digest: Digest, where: string): PanamaxError {
+  return new PanamaxError('not-found', 'missing blob', { expected: digest, where });
+}
+
+/**
+ * Passes a blob on while it is hashed, and fails before its last piece is handed over when digest or size are
+ * not the descriptor's: who reads to the end has the blob whole.
+ *
+ * @throws PanamaxError `bad-input`
+ */
+export async function* verified(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  expected: { readonly digest: Digest; readonly size?: number },
+  where: string,
+): AsyncGenerator<Uint8Array, void, void> {
+  const hash = createHash('sha256');
+  let size = 0;
+  let held: Uint8Array | undefined;
+  try {
+    for await (const chunk of chunks) {
+      size += chunk.length;
+      if (expected.size !== undefined && size > expected.size)
+        throw wrongSize(expected, `over ${expected.size}`, where);
+      hash.update(chunk);
+      if (held) yield held;
+      held = chunk;
+    }
+  } catch (error) {
+    throw toPanamaxError(error, where);
+  }
+  if (expected.size !== undefined && size !== expected.size) throw wrongSize(expected, size, where);
+  const digest = `sha256:${hash.digest('hex')}`;
+  if (digest !== expected.digest) {
+    throw new PanamaxError('bad-input', 'digest mismatch', {
+      expected: expected.digest,
+      found: digest,
+      where,
+    });
+  }
+  if (held) yield held;
+}
+
+function wrongSize(
+  { digest, size }: { digest: Digest; size?: number },
+  found: string | number,
+  where: string,
+) {
+  return new PanamaxError('bad-input', 'size mismatch', {
+    expected: `${size} bytes`,
+    found: `${found} bytes`,
+    where: `${where} ${digest}`,
+  });
+}
+
+/** Reads a document blob whole. @throws PanamaxError `limit` when it is over `maxDocumentSize` */
+export async function readDocument(
+  source: BlobSource,
+  descriptor: Pick<Descriptor, 'digest' | 'size'>,
+  limits: Limits,
+): Promise<Buffer> {
+  const where = `${source.where} ${descriptor.digest}`;
+  checkDocumentSize(descriptor.size, limits, where);
+  const pieces: Uint8Array[] = [];
+  for await (const piece of verified(await source.open(descriptor.digest), descriptor, where)) {
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}

@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto';
+import { compressionOf } from '../decompress.ts';
+import type { Descriptor, Digest } from '../oci/descriptor.ts';
+import type { Layer } from '../open.ts';
+import { createCompressor } from '../../compression/compressor.ts';
+import { correct, mostFor, nearestSearch, type CorrectedRecipe } from '../../compression/corrected/corrected.ts';
+import { candidates } from '../../compression/encoders.ts';
+import { headerSize, type Compression, type EncoderRecipe } from '../../compression/recipe.ts';
+import { recompressed } from '../../compression/recompress.ts';
+import { LIBZSTD_SAMPLE, libzstdBeginning, libzstdRecipes, type LibzstdRecipe } from '../../compression/zstd/libzstd.ts';
+
+/** Of a layer's tar, to tell encoders apart by. */
+const SAMPLE_SIZE = 1024 ** 2;
+/** Of the compressed layer, to compare with; more than the sample can take. */
+const HEAD_SIZE = 4 * 1024 ** 2;
+const STEP = 64 * 1024;
+/** Whole layers that are compressed in vain, at most. */
+const MAX_ATTEMPTS = 4;
+
+/** A layer, as far as it tells how it was compressed. */
+export interface CompressedLayer {
+  readonly descriptor: Descriptor;
+  readonly diffID: Digest;
+  /** The beginning of its blob, from `readHead`. */
+  readonly head: Uint8Array;
+}
+
+export async function readHead(layer: Pick<Layer, 'blob'>): Promise<Uint8Array> {
+  return firstBytes(layer.blob(), HEAD_SIZE);
+}
+
+/**
+ * Finds how a layer was compressed. The encoders that make the beginning of it compress all of it, until one's
+ * output has the layer's digest.
+ *
+ * @param tar the layer uncompressed, as often as it is asked for
+ * @returns undefined where none of the encoders known makes this layer
+ */
+export async function findCompression(
+  { descriptor, diffID, head }: CompressedLayer,
+  tar: () => AsyncIterable<Uint8Array>,
+): Promise<Compression | undefined> {
+  const { digest, mediaType } = descriptor;
+  if (digest === diffID) return mediaType.endsWith('.tar') ? { encoder: 'none' } : undefined;
+  const format = compressionOf(head);
+  const size = format === 'none' ? undefined : headerSize(head, format);
+  if (format === 'none' || size === undefined) return undefined;
+  const header = Buffer.from(head.subarray(0, size)).toString('base64');
+  const sample = await firstBytes(tar(), SAMPLE_SIZE + 1);
+  const isWhole = sample.length <= SAMPLE_SIZE;
+  let attempts = 0;
+  for (const recipe of recipesWith(header, format, sample.length)) {
+    if (isWhole) {
+      if (await makesWhole(recipe, inSteps(sample), head, descriptor)) return recipe;
+      continue;
+    }
+    if (!makesBeginning(recipe, sample, head)) continue;
+    if (await makesWhole(recipe, tar(), head, descriptor)) return recipe;
+    if (++attempts === MAX_ATTEMPTS) return undefined;
+  }
+  return undefined;
+}
+
+/** @param size of the layer's tar, at least */
+function recipesWith(
+  header: string,
+  format: 'gzip' | 'zstd',
+  size: number,
+): (EncoderRecipe | LibzstdRecipe)[] {
+  const recipes = candidates(format).map((candidate) => ({ ...candidate, header }));
+  return format === 'zstd' ? [...recipes, ...libzstdRecipes(header, size)] : recipes;
+}
+
+/** May a layer that no encoder makes be corrected? */
+export function isCorrectable({ descriptor, diffID, head }: CompressedLayer): boolean {
+  return descriptor.digest !== diffID && compressionOf(head) === 'gzip';
+}
+
+/**
+ * Finds what a layer that no encoder makes differs in from what one would make that works alike.
+ *
+ * @param blob the layer
+ * @param tar the layer uncompressed, as often as it is asked for
+ * @returns undefined where the differences are not small
+ */
+export async function findCorrection(
+  { descriptor, head }: CompressedLayer,
+  blob: () => AsyncIterable<Uint8Array>,
+  tar: () => AsyncIterable<Uint8Array>,
+): Promise<CorrectedRecipe | undefined> {
+  const search = nearestSearch(head, await firstBytes(tar(), SAMPLE_SIZE));
+  if (!search) return undefined;
+  const correction = await correct({ blob, text: tar }, search, mostFor(descriptor.size));
+  if (!correction) return undefined;
+  const recipe = {
+    encoder: 'corrected',
+    search,
+    correction: Buffer.from(correction).toString('base64'),
+  } as const;
+  return (await makesWhole(recipe, tar(), head, descriptor)) ? recipe : undefined;
+}
+
+function makesBeginning(
+  recipe: EncoderRecipe | LibzstdRecipe,
+  sample: Uint8Array,
+  head: Uint8Array,
+): boolean {
+  if (recipe.encoder === 'libzstd') {
+    return isPart(head, 0, libzstdBeginning(sample.subarray(0, LIBZSTD_SAMPLE), recipe));
+  }
+  const compressor = createCompressor(recipe);
+  let done = 0;
+  for (let at = 0; at < sample.length; at += STEP) {
+    const made = compressor.next(sample.subarray(at, at + STEP));
+    if (!isPart(head, done, made)) return false;
+    done += made.length;
+  }
+  return true;
+}
+
+async function makesWhole(
+  recipe: EncoderRecipe | LibzstdRecipe | CorrectedRecipe,
+  tar: AsyncIterable<Uint8Array>,
+  head: Uint8Array,
+  { digest, size }: { readonly digest: string; readonly size: number },
+): Promise<boolean> {
+  const hash = createHash('sha256');
+  let done = 0;
+  for await (const made of recompressed(tar, recipe)) {
+    if (!isPart(head, done, made)) return false;
+    done += made.length;
+    if (done > size) return false;
+    hash.update(made);
+  }
+  return done === size && `sha256:${hash.digest('hex')}` === digest;
+}
+
+/** Has `head` these bytes at `start`, as far as it goes? */
+function isPart(head: Uint8Array, start: number, bytes: Uint8Array): boolean {
+  const expected = head.subarray(start, start + bytes.length);
+  return Buffer.compare(bytes.subarray(0, expected.length), expected) === 0;
+}
+
+async function* inSteps(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  for (let at = 0; at < bytes.length; at += STEP) yield bytes.subarray(at, at + STEP);
+}
+
+/** At most so many bytes of a stream, which is not read further. */
+async function firstBytes(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  let left = size;
+  for await (const chunk of chunks) {
+    // the buffer may be used again
+    pieces.push(Buffer.from(chunk.subarray(0, left)));
+    left -= chunk.length;
+    if (left <= 0) break;
+  }
+  return Buffer.concat(pieces);
+}

@@ -1,0 +1,56 @@
+import { createReadStream } from 'node:fs';
+import type { LayerStream } from '../../delta/align/alignment.ts';
+import type { Digest } from '../oci/descriptor.ts';
+import type { StoredLayer } from '../stored.ts';
+import { correctionSize, MOST_CORRECTED } from '../../compression/corrected/corrected.ts';
+import { findCompression, findCorrection, isCorrectable, readHead } from './detect.ts';
+import type { KnownCompressions } from '../../store/compressions.ts';
+import type { Compression } from '../../compression/recipe.ts';
+
+const READ_SIZE = 256 * 1024;
+
+/**
+ * Finds how each layer of an image was compressed; undefined where it can't be made again. Takes several times as long as
+ * to read the image: for a thread of its own.
+ *
+ * @param known of layers that were looked into before
+ */
+export async function findCompressions(
+  layers: readonly StoredLayer[],
+  { path, layerSizes }: LayerStream,
+  known: KnownCompressions = new Map(),
+): Promise<(Compression | undefined)[]> {
+  const found = new Map<Digest, Compression | null>(known);
+  let start = 0;
+  for (const [i, layer] of layers.entries()) {
+    const size = layerSizes[i]!;
+    const { digest } = layer.descriptor;
+    if (!found.has(digest)) found.set(digest, (await findOne(layer, path, start, size)) ?? null);
+    start += size;
+  }
+  return bounded(layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined));
+}
+
+async function findOne(
+  { blob, descriptor, diffID }: StoredLayer,
+  path: string,
+  start: number,
+  size: number,
+): Promise<Compression | undefined> {
+  const range = { start, end: start + size - 1, highWaterMark: READ_SIZE };
+  const tar = () => (size > 0 ? createReadStream(path, range) : none());
+  const isPlain = descriptor.digest === diffID;
+  const head = isPlain ? Buffer.of() : await readHead({ blob });
+  const layer = { descriptor, diffID, head };
+  const found = await findCompression(layer, tar);
+  return found || !isCorrectable(layer) ? found : findCorrection(layer, blob, tar);
+}
+
+/** An image of which the corrections together are not small has none. */
+function bounded(compressions: (Compression | undefined)[]): (Compression | undefined)[] {
+  const sizes = compressions.map((found) => (found?.encoder === 'corrected' ? correctionSize(found) : 0));
+  const isSmall = sizes.reduce((sum, size) => sum + size, 0) <= MOST_CORRECTED;
+  return compressions.map((found, i) => (isSmall || sizes[i] === 0 ? found : undefined));
+}
+
+async function* none(): AsyncGenerator<Uint8Array, void, void> {}

@@ -1,0 +1,79 @@
+import { PanamaxError } from '../../errors.ts';
+import { DEFAULT_LIMITS } from '../../limits.ts';
+import { isDigest, type Descriptor, type Digest } from '../oci/descriptor.ts';
+import { isIndex, parseConfig, parseIndex, parseManifest } from '../oci/manifest.ts';
+import { choosePlatform, machinePlatform } from '../oci/platform.ts';
+import { formatReleaseName, parseReleaseName } from '../oci/releasename.ts';
+import { engineCommand, type EngineOptions, type Run } from './command.ts';
+import type { Engine, EngineImage } from './engine.ts';
+
+/**
+ * containerd, by its `ctr`: CONTAINERD_ADDRESS, CONTAINERD_NAMESPACE (`k8s.io` for what the kubelet runs) and
+ * CONTAINERD_SNAPSHOTTER are its own settings. Images have names and no IDs there; names are in full.
+ */
+export function containerdEngine(options?: EngineOptions): Engine {
+  const run = engineCommand('ctr', options);
+  const nameOf = async (image: string): Promise<string> => {
+    if (!isDigest(image)) return formatReleaseName(parseReleaseName(image));
+    const found = (await listImages(run)).find(({ config }) => config === image);
+    if (found) return found.names[0]!;
+    throw new PanamaxError('not-found', 'the engine has no such image', { expected: image, where: 'ctr' });
+  };
+  return {
+    transport: 'containerd',
+    list: () => listImages(run),
+    export: async (image, path) => void (await run('images', 'export', path, await nameOf(image))),
+    load: async (path) => void (await run('images', 'import', path)),
+    tag: async (image, name) =>
+      void (await run('images', 'tag', '--force', await nameOf(image), await nameOf(name))),
+    pull: async (name) => void (await run('images', 'pull', await nameOf(name))),
+  };
+}
+
+/** What is no image of this machine, or not all there, is passed over. */
+async function listImages(run: Run): Promise<EngineImage[]> {
+  const table = String(await run('images', 'ls'));
+  const byManifest = new Map<string, EngineImage>();
+  for (const line of table.split('\n').slice(1)) {
+    const [name, mediaType, digest] = line.split(/\s+/);
+    if (!name || !mediaType || !isDigest(digest)) continue;
+    const known = byManifest.get(digest);
+    const image = known ?? (await inspect(run, { mediaType, digest, size: 0 }).catch(unlessThere));
+    if (image) byManifest.set(digest, { ...image, names: [...image.names, name] });
+  }
+  return merged([...byManifest.values()]);
+}
+
+const where = (digest: Digest) => `ctr content get ${digest}`;
+
+async function inspect(run: Run, named: Descriptor): Promise<EngineImage> {
+  const get = (digest: Digest) => run('content', 'get', digest);
+  let manifest = named.digest;
+  if (isIndex(named)) {
+    const items = parseIndex(await get(manifest), where(manifest));
+    manifest = choosePlatform(items, machinePlatform(), where(manifest)).digest;
+  }
+  const parsed = parseManifest(await get(manifest), DEFAULT_LIMITS, where(manifest));
+  const { digest } = parsed.config;
+  const { diffIDs } = parseConfig(await get(digest), parsed, where(digest));
+  return { config: digest, diffIDs, names: [], manifests: [...new Set([manifest, named.digest])] };
+}
+
+function unlessThere(error: unknown): undefined {
+  if (error instanceof PanamaxError && (error.kind === 'not-found' || error.kind === 'bad-input')) return;
+  throw error;
+}
+
+/** An image may stand there under several manifests. */
+function merged(images: readonly EngineImage[]): EngineImage[] {
+  const byConfig = new Map<Digest, EngineImage>();
+  for (const image of images) {
+    const known = byConfig.get(image.config);
+    if (!known) byConfig.set(image.config, image);
+    else {
+      const names = [...known.names, ...image.names];
+      byConfig.set(image.config, { ...known, names, manifests: [...known.manifests, ...image.manifests] });
+    }
+  }
+  return [...byConfig.values()];
+}

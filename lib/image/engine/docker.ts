@@ -1,0 +1,44 @@
+import { PanamaxError } from '../../errors.ts';
+import { engineCommand, type EngineOptions, type Run } from './command.ts';
+import type { Engine, EngineImage } from './engine.ts';
+import { parseInspection } from '../../engine/inspection.ts';
+
+/** The Docker engine that the docker command talks to: DOCKER_HOST, contexts. */
+export function dockerEngine(options?: EngineOptions): Engine {
+  const run = engineCommand('docker', options);
+  return {
+    transport: 'docker-daemon',
+    list: () => listImages(run, 'docker'),
+    export: async (image, path) => void (await run('save', '-o', path, '--', image)),
+    load: async (path) => void (await run('load', '-q', '-i', path)),
+    tag: async (image, name) => void (await run('tag', '--', image, name)),
+    pull: async (name) => void (await run('pull', '-q', '--', name)),
+  };
+}
+
+const ATTEMPTS = 5;
+/** Images that are asked for at once. */
+const BATCH = 200;
+
+/** Images may go between the two questions: then they are asked again. */
+export async function listImages(run: Run, where: string): Promise<EngineImage[]> {
+  for (let attempt = 1; ; attempt++) {
+    const ids = [
+      ...new Set(
+        String(await run('image', 'ls', '--no-trunc', '-q'))
+          .split('\n')
+          .filter(Boolean),
+      ),
+    ];
+    try {
+      const images: EngineImage[] = [];
+      for (let at = 0; at < ids.length; at += BATCH) {
+        const output = await run('image', 'inspect', '--', ...ids.slice(at, at + BATCH));
+        images.push(...parseInspection(output, `${where} image inspect`));
+      }
+      return images;
+    } catch (error) {
+      if (!(error instanceof PanamaxError && error.kind === 'not-found') || attempt === ATTEMPTS) throw error;
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import { open, type FileHandle } from 'node:fs/promises';
+import type { LayerStream } from '../delta/align/alignment.ts';
+import { PanamaxError } from '../errors.ts';
+import { writeAll } from '../runtime/file.ts';
+import type { Limits } from '../limits.ts';
+import type { Image, Layer } from './open.ts';
+
+const TOO_LARGE = 'image is over maxImageSize';
+
+/** Whether this is what is said of a layer stream that is longer than it may be. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof PanamaxError && error.kind === 'limit' && error.message.startsWith(TOO_LARGE);
+}
+
+/** A layer stream on its way to a file. */
+export interface Spool {
+  readonly file: FileHandle;
+  /** Of the layers that have passed, in bytes. */
+  readonly layerSizes: number[];
+  /** Writes a layer's tar behind what is there and passes it on; who reads to the end has it verified. */
+  add(layer: Layer): AsyncGenerator<Uint8Array, void, void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Opens a new file for an image's layer stream: its uncompressed layers, bottom first, each verified against its
+ * diffID. The caller removes the file, also after an error.
+ *
+ * @throws PanamaxError `bad-input`, `limit` over `maxImageSize`, `io`
+ */
+export async function openSpool(
+  image: Pick<Image, 'reference'>,
+  path: string,
+  limits: Limits,
+): Promise<Spool> {
+  const file = await open(path, 'wx+');
+  const layerSizes: number[] = [];
+  let total = 0;
+  return {
+    file,
+    layerSizes,
+    async *add(layer) {
+      const start = total;
+      for await (const chunk of layer.tar()) {
+        total += chunk.length;
+        if (total > limits.maxImageSize) {
+          throw new PanamaxError('limit', TOO_LARGE, {
+            expected: `at most ${limits.maxImageSize} bytes uncompressed`,
+            found: 'more',
+            where: image.reference,
+          });
+        }
+        await writeAll(file, chunk);
+        yield chunk;
+      }
+      layerSizes.push(total - start);
+    },
+    [Symbol.asyncDispose]: () => file.close(),
+  };
+}
+
+/**
+ * Writes the layer stream of an image, or of some layers of several, to a new file.
+ *
+ * @throws PanamaxError as `openSpool` and its `add` do
+ */
+export async function unpackImage(
+  image: Pick<Image, 'reference' | 'layers'>,
+  path: string,
+  limits: Limits,
+  signal?: AbortSignal,
+): Promise<LayerStream> {
+  await using spool = await openSpool(image, path, limits);
+  for (const layer of image.layers) {
+    for await (const _ of spool.add(layer)) signal?.throwIfAborted();
+  }
+  return { path, layerSizes: spool.layerSizes };
+}

@@ -1,0 +1,75 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ENGINE_TRANSPORTS, isEngineTransport } from './transport.ts';
+import { PanamaxError } from '../../errors.ts';
+
+/** Where an image is, in skopeo's terms (containers-transports(5)). */
+export interface Reference {
+  readonly transport: Transport;
+  /** Of a directory or a file; in a registry and an engine the image's name. */
+  readonly path: string;
+  /**
+   * Of an image in a directory or a file: a tag, a `name:tag`, or `@N` for the Nth image of a docker archive; undefined
+   * where there is but one.
+   */
+  readonly name?: string;
+}
+
+/** Of files and directories. */
+export const FILE_TRANSPORTS = ['oci', 'oci-archive', 'docker-archive'] as const;
+export type FileTransport = (typeof FILE_TRANSPORTS)[number];
+
+export const TRANSPORTS = [...FILE_TRANSPORTS, 'docker', ...ENGINE_TRANSPORTS] as const;
+export type Transport = (typeof TRANSPORTS)[number];
+
+/** For messages. */
+export const TRANSPORT_NAMES = TRANSPORTS.map((t) => (t === 'docker' ? 'docker://' : `${t}:`)).join(' ');
+
+/**
+ * Reads `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker://NAME`, an engine's
+ * `docker-daemon:NAME`, `containers-storage:NAME` or `containerd:NAME`, or a plain path, which is looked at: a directory
+ * is an OCI layout, a file an archive of either kind.
+ *
+ * @throws PanamaxError `usage` for an unknown transport, `not-found` for a plain path that is not there
+ */
+export async function parseReference(text: string): Promise<Reference> {
+  const explicit = splitTransport(text);
+  if (explicit) return explicit;
+  const info = await stat(text).catch(() => undefined);
+  if (info?.isDirectory()) {
+    const layout = await stat(join(text, 'oci-layout')).catch(() => undefined);
+    if (layout) return { transport: 'oci', path: text };
+    throw new PanamaxError('bad-input', 'not an OCI layout', { expected: 'a file oci-layout', where: text });
+  }
+  if (info?.isFile()) return { transport: 'docker-archive', path: text };
+  throw new PanamaxError('not-found', 'no such image', {
+    expected: `a path, or one of ${TRANSPORT_NAMES}`,
+    found: text,
+  });
+}
+
+export function formatReference({ transport, path, name }: Reference): string {
+  if (transport === 'docker') return `docker://${path}`;
+  return name === undefined ? `${transport}:${path}` : `${transport}:${path}:${name}`;
+}
+
+/** @returns undefined for a text without a transport */
+export function splitTransport(text: string): Reference | undefined {
+  const colon = text.indexOf(':');
+  const transport = TRANSPORTS.find((t) => t === text.slice(0, Math.max(colon, 0)));
+  if (!transport) {
+    if (/^[a-z][a-z-]+:/.test(text)) {
+      throw new PanamaxError('usage', 'unknown transport', { expected: TRANSPORT_NAMES, found: text });
+    }
+    return undefined;
+  }
+  const rest = text.slice(colon + 1);
+  if (transport === 'docker') {
+    if (/^\/\/[^/]/.test(rest)) return { transport, path: rest.slice(2) };
+    throw new PanamaxError('usage', 'not a reference', { expected: 'docker://NAME', found: text });
+  }
+  const nameAt = isEngineTransport(transport) ? -1 : rest.indexOf(':');
+  const path = nameAt < 0 ? rest : rest.slice(0, nameAt);
+  if (!path) throw new PanamaxError('usage', 'reference without a path', { found: text });
+  return nameAt < 0 ? { transport, path } : { transport, path, name: rest.slice(nameAt + 1) };
+}

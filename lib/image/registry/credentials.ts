@@ -1,0 +1,111 @@
+import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { PanamaxError } from '../../errors.ts';
+import { asRecord, parseDocument } from '../oci/descriptor.ts';
+
+export type Credentials =
+  | { readonly kind: 'password'; readonly username: string; readonly password: string }
+  /** A refresh token (OAuth 2). */
+  | { readonly kind: 'token'; readonly token: string };
+
+/** How Docker's files call the registry of docker.io. */
+const DOCKER_HUB = 'https://index.docker.io/v1/';
+const HELPER_NAME = /^[\w.-]+$/;
+const HELPER_TIMEOUT = 60_000;
+
+/**
+ * Looks up what the docker command would use for a registry: a helper of its own, the helper for all, or what
+ * `config.json` says itself (docker-login(1)).
+ *
+ * @param directory of Docker's config.json
+ * @returns undefined where there is nothing: anonymous
+ * @throws PanamaxError `io` for a helper or a file that fails; it never holds a secret
+ */
+export async function findCredentials(directory: string, registry: string): Promise<Credentials | undefined> {
+  const path = join(directory, 'config.json');
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+    throw new PanamaxError('io', `credentials cannot be read: ${error.code}`, { where: path });
+  });
+  if (!bytes) return undefined;
+  const config = asRecord(readConfig(bytes, path), path);
+  const names = registry === 'docker.io' ? [DOCKER_HUB, 'docker.io'] : [registry, `https://${registry}`];
+  const helpers = optionalRecord(config['credHelpers'], path);
+  for (const name of names) {
+    const helper = helpers[name];
+    if (typeof helper === 'string') return askHelper(helper, name);
+  }
+  if (typeof config['credsStore'] === 'string' && config['credsStore']) {
+    for (const name of names) {
+      const found = await askHelper(config['credsStore'], name);
+      if (found) return found;
+    }
+  }
+  const auths = optionalRecord(config['auths'], path);
+  for (const name of [...names, ...names.map((name) => `${name}/`), `https://${registry}/v2/`]) {
+    if (auths[name] !== undefined) return parseAuth(optionalRecord(auths[name], path), path);
+  }
+  return undefined;
+}
+
+/** What is not JSON is not quoted in the message: it may hold a password. */
+function readConfig(bytes: Buffer, path: string): unknown {
+  try {
+    return parseDocument(bytes, path);
+  } catch {
+    throw new PanamaxError('io', 'credentials cannot be read: not a JSON document', { where: path });
+  }
+}
+
+function optionalRecord(value: unknown, where: string): Record<string, unknown> {
+  return value === undefined || value === null ? {} : asRecord(value, where);
+}
+
+function parseAuth(entry: Record<string, unknown>, where: string): Credentials | undefined {
+  const { auth, username, password, identitytoken } = entry;
+  if (typeof identitytoken === 'string' && identitytoken) return { kind: 'token', token: identitytoken };
+  if (typeof username === 'string' && username && typeof password === 'string') {
+    return { kind: 'password', username, password };
+  }
+  if (typeof auth !== 'string' || !auth) return undefined;
+  const plain = Buffer.from(auth, 'base64').toString();
+  const colon = plain.indexOf(':');
+  if (colon < 1) throw new PanamaxError('io', 'credentials make no sense', { where });
+  return {
+    kind: 'password',
+    username: plain.slice(0, colon),
+    password: plain.slice(colon + 1).replace(/\0+$/, ''),
+  };
+}
+
+/** The protocol of docker-credential-helpers: `get`, the server's name in, a JSON document out. */
+async function askHelper(helper: string, server: string): Promise<Credentials | undefined> {
+  const program = `docker-credential-${helper}`;
+  const failed = (why: string) => new PanamaxError('io', `credential helper: ${why}`, { where: program });
+  if (!HELPER_NAME.test(helper)) throw failed('no such name');
+  const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], timeout: HELPER_TIMEOUT });
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('error', (error) => reject(failed((error as NodeJS.ErrnoException).code ?? 'cannot be run')));
+    child.once('close', resolve);
+  });
+  child.stdin.on('error', () => {});
+  child.stdin.end(server);
+  const [output, code] = await Promise.all([text(child.stdout), ended]);
+  if (code !== 0) {
+    // the protocol has no code for it
+    if (/credentials not found/i.test(output)) return undefined;
+    throw failed(`ended with ${code}`);
+  }
+  let answer: Record<string, unknown>;
+  try {
+    answer = asRecord(JSON.parse(output), program);
+  } catch {
+    throw failed('answers no JSON document');
+  }
+  const { Username: username, Secret: secret } = answer;
+  if (typeof username !== 'string' || typeof secret !== 'string') throw failed('answers no credentials');
+  if (username === '<token>') return { kind: 'token', token: secret };
+  return { kind: 'password', username, password: secret };
+}

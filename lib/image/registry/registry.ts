@@ -1,0 +1,217 @@
+import type { IncomingMessage } from 'node:http';
+import { PanamaxError } from '../../errors.ts';
+import type { Limits } from '../../limits.ts';
+import {
+  asArray,
+  asRecord,
+  asString,
+  checkDocumentSize,
+  digestOf,
+  parseDocument,
+  type Digest,
+} from '../oci/descriptor.ts';
+import { MEDIA_TYPES } from '../oci/manifest.ts';
+import { registryError } from './error.ts';
+import { openSession, type Session } from './fetch.ts';
+import { formatRegistryName, type RegistryName } from '../oci/registryname.ts';
+import { registrySettings, type RegistrySettings } from './settings.ts';
+
+/** A repository, to read from (distribution-spec, pull and content discovery). */
+export interface Repository {
+  /** As `docker://` references have it, without tag and digest. */
+  readonly where: string;
+  readonly session: Session;
+  readonly limits: Limits;
+  /** A manifest or an index. @throws PanamaxError `not-found`, `bad-input`, `limit`, `io` */
+  getManifest(reference: string): Promise<FoundManifest>;
+  /** Bytes of a blob from an offset within it, not yet verified; a transfer that breaks off goes on where it was. */
+  openBlob(digest: Digest, offset?: number): AsyncIterable<Uint8Array>;
+  /** In the registry's order, which is mostly the alphabet's. */
+  listTags(): AsyncIterable<string>;
+  /** Does one action with errors as PanamaxError that name what it was about. */
+  named<Result>(what: string, action: () => Promise<Result>): Promise<Result>;
+  readonly url: (path: string) => URL;
+  readonly scope: string;
+  /** Told of what has come. */
+  onBytes(count: number): void;
+}
+
+export interface FoundManifest {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly bytes: Buffer;
+}
+
+export interface RepositoryOptions {
+  readonly limits: Limits;
+  readonly signal?: AbortSignal;
+  /** By default of the environment. */
+  readonly settings?: RegistrySettings;
+  /** Whether more than reading is wanted. */
+  readonly push?: boolean;
+  readonly onBytes?: (count: number) => void;
+}
+
+const ACCEPT = [
+  MEDIA_TYPES.ociManifest,
+  MEDIA_TYPES.ociIndex,
+  MEDIA_TYPES.dockerManifest,
+  MEDIA_TYPES.dockerIndex,
+].join(', ');
+const MAX_TAGS = 100_000;
+
+export function openRepository(
+  name: Pick<RegistryName, 'registry' | 'repository'>,
+  {
+    limits,
+    signal,
+    settings = registrySettings(process.env),
+    push = false,
+    onBytes = () => {},
+  }: RepositoryOptions,
+): Repository {
+  const { registry, repository } = name;
+  const session = openSession(registry, settings, signal);
+  const where = formatRegistryName({ registry, repository });
+  const scope = `repository:${repository}:pull${push ? ',push' : ''}`;
+  const url = (path: string) => new URL(`/v2/${repository}/${path}`, session.origin);
+
+  async function named<Result>(what: string, action: () => Promise<Result>): Promise<Result> {
+    try {
+      return await action();
+    } catch (error) {
+      throw registryError(error, `${where} ${what}`.trim());
+    }
+  }
+
+  const get = (address: URL, headers: Record<string, string> = {}, expected = [200]) =>
+    session.fetch({ method: 'GET', url: address, headers }, expected, scope);
+
+  /** A document is small: where it breaks off it is asked for again. */
+  async function getDocument(
+    address: URL,
+    accept: string,
+  ): Promise<{ bytes: Buffer; response: IncomingMessage }> {
+    for (const retry = session.attempts(); ;) {
+      const response = await get(address, { accept });
+      try {
+        const bytes = await readAll(response, limits, where);
+        onBytes(bytes.length);
+        return { bytes, response };
+      } catch (error) {
+        response.destroy();
+        await retry.after(error);
+      }
+    }
+  }
+
+  return {
+    where,
+    session,
+    limits,
+    named,
+    url,
+    scope,
+    onBytes,
+    getManifest: (reference) =>
+      named(reference, async () => {
+        const { bytes, response } = await getDocument(url(`manifests/${reference}`), ACCEPT);
+        const digest = digestOf(bytes);
+        if (reference.includes(':') && reference !== digest) {
+          throw new PanamaxError('bad-input', 'digest mismatch', {
+            expected: reference,
+            found: digest,
+            where,
+          });
+        }
+        const declared = asRecord(parseDocument(bytes, `${where} ${digest}`), where)['mediaType'];
+        const [header = ''] = (response.headers['content-type'] ?? '').split(';');
+        return { mediaType: typeof declared === 'string' ? declared : header.trim(), digest, bytes };
+      }),
+
+    async *openBlob(digest, start = 0) {
+      const retry = session.attempts();
+      let offset = start;
+      let response: IncomingMessage | undefined;
+      try {
+        for (;;) {
+          try {
+            const range: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
+            response = await get(url(`blobs/${digest}`), range, offset > 0 ? [200, 206, 416] : [200, 206]);
+            // it broke off behind the last byte
+            if (response.statusCode === 416) return;
+            let skip = offset - startOf(response);
+            if (skip < 0) throw new PanamaxError('io', 'the registry leaves a gap', { where });
+            for await (const piece of response as AsyncIterable<Buffer>) {
+              onBytes(piece.length);
+              const fresh = piece.subarray(Math.min(skip, piece.length));
+              skip -= piece.length - fresh.length;
+              if (fresh.length === 0) continue;
+              offset += fresh.length;
+              retry.progress();
+              yield fresh;
+            }
+            return;
+          } catch (error) {
+            response?.destroy();
+            response = undefined;
+            await retry.after(error);
+          }
+        }
+      } catch (error) {
+        throw registryError(error, `${where} ${digest}`);
+      } finally {
+        response?.destroy();
+      }
+    },
+
+    async *listTags() {
+      let next: URL | undefined = url('tags/list');
+      next.searchParams.set('n', '1000');
+      for (let count = 0; next;) {
+        const address: URL = next;
+        const { bytes, response } = await named('tags', () => getDocument(address, 'application/json'));
+        const document = asRecord(parseDocument(bytes, `${where} tags`), `${where} tags`);
+        const tags = asArray(document['tags'] ?? [], `${where} tags`).map((tag) =>
+          asString(tag, `${where} tags`),
+        );
+        count += tags.length;
+        if (count > MAX_TAGS) {
+          throw new PanamaxError('limit', 'too many tags', { expected: `at most ${MAX_TAGS}`, where });
+        }
+        yield* tags;
+        next = nextPage(response, address);
+        // a registry that never gets on
+        if (next && tags.length === 0) return;
+      }
+    },
+  };
+}
+
+/** The page behind this one (RFC 8288), where it is the same registry's. */
+export function nextPage({ headers }: Pick<IncomingMessage, 'headers'>, base: URL): URL | undefined {
+  const link = headers['link'];
+  const text = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec(
+    Array.isArray(link) ? link.join(', ') : (link ?? ''),
+  )?.[1];
+  const url = text === undefined ? null : URL.parse(text, base.href);
+  return url && url.origin === base.origin && url.href !== base.href ? url : undefined;
+}
+
+/** Where the bytes of an answer begin in the blob. */
+function startOf({ statusCode, headers }: IncomingMessage): number {
+  if (statusCode !== 206) return 0;
+  const start = /^bytes (\d+)-/.exec(headers['content-range'] ?? '')?.[1];
+  return start === undefined ? Infinity : Number(start);
+}
+
+async function readAll(response: IncomingMessage, limits: Limits, where: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of response as AsyncIterable<Buffer>) {
+    size += piece.length;
+    checkDocumentSize(size, limits, where);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}

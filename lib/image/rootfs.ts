@@ -1,0 +1,257 @@
+import { PanamaxError, type ErrorFacts } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import type { ByteString, EntryType, TarEntry } from './tar/entry.ts';
+import { metadataBudget, metadataSize } from './tar/reader.ts';
+import { cleanPath, createResolver, type Link, type Route } from './path.ts';
+
+/** An inode of the flattened image. Paths that share one node are hardlinks of each other. */
+export interface RootfsNode<Content> extends Pick<
+  TarEntry,
+  'size' | 'linkPath' | 'mode' | 'uid' | 'gid' | 'mtime' | 'devMajor' | 'devMinor' | 'xattrs'
+> {
+  readonly type: Exclude<EntryType, 'hardlink'>;
+  /** Of a regular file: what the caller gave with its entry. */
+  readonly content: Content | undefined;
+}
+
+export interface RootfsItem<Content> {
+  /** Relative to the root, clean; '' for the root itself. */
+  readonly path: ByteString;
+  readonly node: RootfsNode<Content>;
+}
+
+export interface Rootfs<Content> {
+  /** Starts the next layer, the lowest first. `where` names it in errors. */
+  beginLayer(where: string): void;
+  /** Applies an entry of the layer. `content` is what the node of a regular file shall carry. */
+  add(entry: TarEntry, content?: Content): void;
+  /** What is there after the layers so far, in bytewise order of the paths. */
+  nodes(): RootfsItem<Content>[];
+  /** Of these the regular files, one after the other. */
+  files(): Iterable<RootfsItem<Content>>;
+}
+
+type Children<Node> = Map<ByteString, Link<Node>>;
+
+const WHITEOUT = '.wh.';
+const OPAQUE = '.wh..wh..opq';
+/** AUFS kept files of its own under such names: neither whiteouts nor content. */
+const AUFS = '.wh..wh.';
+/** Where AUFS kept the files that have hardlinks. */
+const AUFS_LINKS = '.wh..wh.plnk';
+
+/**
+ * Flattens the layers of an image into the root filesystem that a container engine makes of them (OCI image
+ * specification, layer.md, "Applying Changesets"). Entries are applied one by one, as `umoci unpack` does:
+ * symlinked parents are followed within the root, parents that are missing or no directories are made, a
+ * whiteout hides only what lower layers left, and a hardlink takes its target as it is at that moment,
+ * metadata included.
+ *
+ * @throws PanamaxError `bad-input` for what engines refuse: paths out of the root, hardlinks to nothing or to
+ *   a directory, loops of symlinks, whiteouts of '.' and '..', a root that is not a directory; `limit`
+ */
+export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
+  type Node = RootfsNode<Content>;
+
+  const rootChildren: Children<Node> = new Map();
+  const root: Link<Node> = { node: impliedDirectory(), children: rootChildren, layer: 0 };
+  const resolve = createResolver(root, limits);
+  let layer = 0;
+  let layerName = '';
+  const budget = metadataBudget(limits);
+  let names = 0;
+  let expanded = 0;
+  let metadata = 0;
+
+  function add(entry: TarEntry, content?: Content): void {
+    const where = `${layerName} at offset ${entry.offset}, entry ${entry.path}`;
+    countName(where);
+    expanded += entry.size;
+    if (expanded > limits.maxImageSize) refuseLimit('image is over maxImageSize', limits.maxImageSize, where);
+    metadata += metadataSize(entry);
+    if (metadata > budget) refuseLimit('image has too much metadata for maxEntries', budget, where);
+
+    const parents = cleanPath(entry.path, where);
+    const name = parents.pop();
+    if (name === undefined) {
+      if (entry.type !== 'directory') refuse('root is not a directory', { found: entry.type, where });
+      root.node = nodeOf<Content>(entry);
+      return;
+    }
+    const top = parents[0];
+    if (top?.startsWith(AUFS) && top !== AUFS_LINKS) return;
+    const route = resolve(parents, where);
+    if (name.startsWith(WHITEOUT)) hide(endOf(route), name, where);
+    else put(makeDirectories(route, where), name, entry, content, where);
+  }
+
+  function put(
+    children: Children<Node>,
+    name: ByteString,
+    entry: TarEntry,
+    content: Content | undefined,
+    where: string,
+  ): void {
+    const old = children.get(name);
+    if (entry.type === 'directory' && old?.children) {
+      old.node = nodeOf<Content>(entry);
+      old.layer = layer;
+      return;
+    }
+    // The old name goes first: a hardlink can't point to what it replaces.
+    children.delete(name);
+    const node = entry.type === 'hardlink' ? hardlinked(entry, where) : nodeOf(entry, content);
+    if (node.type === 'symlink' && !node.linkPath) refuse('symlink to nothing', { where });
+    children.set(name, node.type === 'directory' ? { node, children: new Map(), layer } : { node, layer });
+  }
+
+  function hardlinked(entry: TarEntry, where: string): Node {
+    const parents = cleanPath(entry.linkPath, where);
+    const name = parents.pop();
+    const link = name === undefined ? root : endOf(resolve(parents, where))?.children?.get(name);
+    if (!link) refuse('hardlink to nothing', { found: entry.linkPath, where });
+    if (link.children) refuse('hardlink to a directory', { found: entry.linkPath, where });
+    return link.node;
+  }
+
+  /** A whiteout: takes away what lower layers left, wherever in its own layer it stands. */
+  function hide(directory: Link<Node> | undefined, whiteout: ByteString, where: string): void {
+    if (whiteout === OPAQUE) {
+      if (directory) hideBelow(directory);
+      return;
+    }
+    const name = whiteout.slice(WHITEOUT.length);
+    if (['', '.', '..'].includes(name)) refuse('whiteout of no name', { where });
+    const link = directory?.children?.get(name);
+    if (link?.layer === layer) hideBelow(link);
+    else directory?.children?.delete(name);
+  }
+
+  function hideBelow(link: Link<Node>): void {
+    const touched = [link];
+    for (const directory of touched) {
+      // Once is enough: whatever comes later in this layer stays.
+      if (!directory.children || directory.opaqueLayer === layer) continue;
+      directory.opaqueLayer = layer;
+      for (const [name, child] of directory.children) {
+        if (child.layer === layer) touched.push(child);
+        else directory.children.delete(name);
+      }
+    }
+  }
+
+  /** Makes what is missing on a route, marks all of it as of this layer, and gives what is in its end. */
+  function makeDirectories(route: Route<Node>, where: string): Children<Node> {
+    let children = rootChildren;
+    for (const [i, name] of route.names.entries()) {
+      const link = route.links[i];
+      if (link?.children) {
+        link.layer = layer;
+        children = link.children;
+      } else {
+        countName(where);
+        const made: Children<Node> = new Map();
+        children.set(name, { node: impliedDirectory(), children: made, layer });
+        children = made;
+      }
+    }
+    return children;
+  }
+
+  function endOf({ links }: Route<Node>): Link<Node> | undefined {
+    return links.length === 0 ? root : links.at(-1);
+  }
+
+  function countName(where: string): void {
+    if (++names > limits.maxEntries) refuseLimit('image is over maxEntries', limits.maxEntries, where);
+  }
+
+  /** Directories are sorted each by itself: below one, paths go on with a slash. */
+  function* files(): Generator<RootfsItem<Content>, void, void> {
+    rootChildren.delete(AUFS_LINKS);
+    let pathBytes = 0;
+    const open = [{ prefix: '', children: rootChildren, names: namesOf(rootChildren) }];
+    for (let directory = open.at(-1); directory; directory = open.at(-1)) {
+      const name = directory.names.pop();
+      if (name === undefined) {
+        open.pop();
+        continue;
+      }
+      const path = directory.prefix + name;
+      pathBytes += name.endsWith('/') ? path.length - 1 : path.length;
+      if (pathBytes > budget) refuseLimit('paths are too long together for maxEntries', budget, layerName);
+      if (name.endsWith('/')) {
+        const { children } = directory.children.get(name.slice(0, -1))!;
+        open.push({ prefix: path, children: children!, names: namesOf(children!) });
+      } else {
+        const { node } = directory.children.get(name)!;
+        if (node.type === 'file') yield { path, node };
+      }
+    }
+  }
+
+  return {
+    files,
+    beginLayer(where) {
+      rootChildren.delete(AUFS_LINKS);
+      layer++;
+      layerName = where;
+    },
+    add,
+    nodes() {
+      rootChildren.delete(AUFS_LINKS);
+      const items: RootfsItem<Content>[] = [{ path: '', node: root.node }];
+      let pathBytes = 0;
+      const directories = [{ prefix: '', children: rootChildren }];
+      for (const { prefix, children } of directories) {
+        for (const [name, link] of children) {
+          const path = prefix + name;
+          pathBytes += path.length;
+          if (pathBytes > budget)
+            refuseLimit('paths are too long together for maxEntries', budget, layerName);
+          items.push({ path, node: link.node });
+          if (link.children) directories.push({ prefix: `${path}/`, children: link.children });
+        }
+      }
+      return items.sort((a, b) => (a.path < b.path ? -1 : 1));
+    },
+  };
+}
+
+/** Last first; those of directories end in a slash. */
+function namesOf<Node>(children: Children<Node>): ByteString[] {
+  return Array.from(children, ([name, link]) => (link.children ? `${name}/` : name))
+    .sort()
+    .reverse();
+}
+
+function nodeOf<Content>(entry: TarEntry, content?: Content): RootfsNode<Content> {
+  const { type, size, linkPath, mode, uid, gid, mtime, devMajor, devMinor, xattrs } = entry;
+  if (type === 'hardlink') throw new TypeError('a hardlink has no node of its own');
+  return { type, size, linkPath, mode, uid, gid, mtime, devMajor, devMinor, xattrs, content };
+}
+
+/** A directory without an entry of its own. */
+function impliedDirectory(): RootfsNode<never> {
+  return {
+    type: 'directory',
+    size: 0,
+    linkPath: '',
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    mtime: 0,
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: new Map(),
+    content: undefined,
+  };
+}
+
+function refuse(what: string, facts: ErrorFacts): never {
+  throw new PanamaxError('bad-input', what, facts);
+}
+
+function refuseLimit(what: string, limit: number, where: string): never {
+  throw new PanamaxError('limit', what, { expected: `at most ${limit}`, where });
+}

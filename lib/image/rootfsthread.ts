@@ -1,0 +1,14 @@
+import type { LayerStream } from '../delta/align/alignment.ts';
+import type { Limits } from '../limits.ts';
+import { scanTarFileBlocking } from './tar/file.ts';
+import { serveThread } from '../runtime/threadmain.ts';
+import { listRootfsFiles } from './rootfsfiles.ts';
+
+/** The body of the thread that lists the files of an image: the tree that takes goes when it ends. */
+
+export interface RootfsTask {
+  readonly stream: LayerStream;
+  readonly limits: Limits;
+}
+
+serveThread(({ stream, limits }: RootfsTask) => listRootfsFiles(stream, limits, scanTarFileBlocking));

@@ -1,0 +1,176 @@
+import type { Buffer } from 'node:buffer';
+import { PanamaxError, type ErrorFacts } from '../../errors.ts';
+import type { ByteString } from './entry.ts';
+
+/** Tars are made of blocks of this many bytes. */
+export const BLOCK_SIZE = 512;
+
+/** Where the reader stands, for errors. */
+export interface Place {
+  /** The tar. */
+  readonly where: string;
+  /** Offset in the tar where the entry starts. */
+  readonly offset: number;
+  /** The entry's path, as far as it is known. */
+  path: ByteString;
+}
+
+/** One header block, not yet changed by extension headers. */
+export interface Header {
+  readonly path: ByteString;
+  readonly linkPath: ByteString;
+  /** The type flag: one character. */
+  readonly flag: string;
+  readonly format: 'v7' | 'ustar' | 'gnu';
+  readonly size: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtime: number;
+  readonly devMajor: number;
+  readonly devMinor: number;
+}
+
+const MAX_ID = 2 ** 32 - 1;
+const DEVICE_FLAGS = '34';
+
+/**
+ * Reads a header block of any of the formats Go's archive/tar knows: v7, POSIX.1-1988 ustar, star, GNU.
+ *
+ * @throws PanamaxError `bad-input` when the checksum or a number in it is wrong
+ */
+export function parseHeader(block: Buffer, place: Place): Header {
+  checkSum(block, place);
+  const format = formatOf(block);
+  const name = text(block, 0, 100);
+  const prefix = prefixOf(block, format);
+  const path = prefix ? `${prefix}/${name}` : name;
+  place.path = path;
+
+  const size = parseNumber(block, 124, 12, 'size', place);
+  if (size < 0) refuse(place, 'tar entry has a negative size', { found: size });
+  const flag = String.fromCharCode(block[156]!);
+  const hasDevice = format !== 'v7' && DEVICE_FLAGS.includes(flag);
+  return {
+    path,
+    linkPath: text(block, 157, 100),
+    flag,
+    format,
+    size,
+    mode: parseNumber(block, 100, 8, 'mode', place) & 0o7777,
+    uid: checkedId(parseNumber(block, 108, 8, 'uid', place), 'uid', place),
+    gid: checkedId(parseNumber(block, 116, 8, 'gid', place), 'gid', place),
+    mtime: parseNumber(block, 136, 12, 'mtime', place),
+    devMajor: hasDevice ? checkedId(parseNumber(block, 329, 8, 'device', place), 'device', place) : 0,
+    devMinor: hasDevice ? checkedId(parseNumber(block, 337, 8, 'device', place), 'device', place) : 0,
+  };
+}
+
+/**
+ * A number field: octal digits between spaces and NULs, or GNU's base-256, a big-endian two's complement
+ * marked by the first bit. An empty field is 0.
+ */
+export function parseNumber(block: Buffer, at: number, width: number, field: string, place: Place): number {
+  const end = at + width;
+  if (block[at]! & 0x80) return parseBase256(block, at, end, field, place);
+  while (at < end && isBlank(block[at]!)) at++;
+  let value = 0;
+  for (; at < end; at++) {
+    const digit = block[at]! - 0x30;
+    if (digit < 0 || digit > 7) break;
+    value = value * 8 + digit;
+  }
+  while (at < end && block[at] === 0x20) at++;
+  if (at < end && block[at] !== 0) refuse(place, `tar header has a malformed ${field}`);
+  return value;
+}
+
+function parseBase256(block: Buffer, at: number, end: number, field: string, place: Place): number {
+  const negative = (block[at]! & 0x40) !== 0;
+  const flip = negative ? 0xff : 0;
+  let value = (block[at]! ^ flip) & 0x7f;
+  for (at++; at < end; at++) value = value * 256 + (block[at]! ^ flip);
+  if (value >= Number.MAX_SAFE_INTEGER) refuse(place, `tar header has a ${field} beyond 2^53`);
+  return negative ? -value - 1 : value;
+}
+
+/** A uid, gid or device number as the kernel has it: 32 bits without a sign. */
+export function checkedId(id: number, field: string, place: Place): number {
+  if (id < 0 || id > MAX_ID) refuse(place, `tar header has an impossible ${field}`, { found: id });
+  return id;
+}
+
+/** The bytes of a field up to its first NUL. */
+function text(block: Buffer, at: number, width: number): ByteString {
+  const nul = block.indexOf(0, at);
+  return block.toString('latin1', at, nul < 0 || nul > at + width ? at + width : nul);
+}
+
+function formatOf(block: Buffer): Header['format'] {
+  const magic = block.toString('latin1', 257, 265);
+  if (magic === 'ustar  \0') return 'gnu';
+  return magic.startsWith('ustar\0') ? 'ustar' : 'v7';
+}
+
+function prefixOf(block: Buffer, format: Header['format']): ByteString {
+  if (format === 'v7' || block[345] === 0) return '';
+  if (format === 'ustar') {
+    const isStar = block.toString('latin1', 508, 512) === 'tar\0';
+    return text(block, 345, isStar ? 131 : 155);
+  }
+  // GNU has atime and ctime here. But Go before 1.8, and so engines of that time, wrote prefixes under GNU magic.
+  return isNumeric(block, 345, 357) && isNumeric(block, 357, 369) ? '' : text(block, 345, 155);
+}
+
+function isNumeric(block: Buffer, at: number, end: number): boolean {
+  if (block[at]! & 0x80) return true;
+  while (at < end && (isBlank(block[at]!) || (block[at]! >= 0x30 && block[at]! <= 0x37))) at++;
+  return at === end;
+}
+
+/** The sum of the block's bytes, the checksum field counted as spaces; some old tars summed signed bytes. */
+function checkSum(block: Buffer, place: Place): void {
+  const found = parseNumber(block, 148, 8, 'checksum', place);
+  const spaces = 8 * 0x20;
+  const sum = sumBytes(block, 0, 148) + spaces + sumBytes(block, 156, BLOCK_SIZE);
+  if (found === sum) return;
+  const highBytes = block.filter((byte, at) => byte > 0x7f && (at < 148 || at >= 156)).length;
+  if (found !== sum - 256 * highBytes) {
+    refuse(place, 'tar header has a wrong checksum', { expected: sum, found });
+  }
+}
+
+function sumBytes(block: Buffer, start: number, end: number): number {
+  let sum = 0;
+  for (let i = start; i < end; i++) sum += block[i]!;
+  return sum;
+}
+
+/** Whether a block has nothing in it: two of them end a tar. */
+export function isZeroBlock(block: Buffer): boolean {
+  return block[0] === 0 && block.every((byte) => byte === 0);
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0;
+}
+
+/** Bytes up to the end of the last block that `size` bytes fill or begin. */
+export function paddedSize(size: number): number {
+  return Math.ceil(size / BLOCK_SIZE) * BLOCK_SIZE;
+}
+
+/** Throws a `bad-input` error that names tar, offset and entry. */
+export function refuse(place: Place, what: string, facts: ErrorFacts = {}): never {
+  throw new PanamaxError('bad-input', what, { ...facts, where: describe(place) });
+}
+
+/** Throws a `limit` error that names the limit, tar, offset and entry. */
+export function refuseLimit(place: Place, what: string, limit: number, found: number): never {
+  throw new PanamaxError('limit', what, { expected: `at most ${limit}`, found, where: describe(place) });
+}
+
+function describe(place: Place): string {
+  const entry = place.path ? `, entry ${place.path}` : '';
+  return `${place.where} at offset ${place.offset}${entry}`;
+}

@@ -1,0 +1,69 @@
+import { mkdir, rm } from 'node:fs/promises';
+import type { LayerStream } from '../delta/align/alignment.ts';
+import { isEngineTransport } from './oci/transport.ts';
+import type { Limits } from '../limits.ts';
+import { checkManifest } from './stored.ts';
+import { serveThread } from '../runtime/threadmain.ts';
+import type { Digest, Platform } from './oci/descriptor.ts';
+import { openImage, type Image, type ImageOptions } from './open.ts';
+import { openSpool } from './layerstream.ts';
+import { parseReference } from './oci/reference.ts';
+
+/** The body of the thread that unpacks an image, or several as one source. */
+
+export interface UnpackTask {
+  readonly images: readonly UnpackedPart[];
+  /** A file that is not there yet. */
+  readonly path: string;
+  /** Where blobs from registries are kept. */
+  readonly blobs?: string;
+  readonly limits: Limits;
+}
+
+export interface UnpackedPart {
+  readonly reference: string;
+  readonly platform?: Platform;
+  /** Of the image that has to be there. */
+  readonly manifest: Digest;
+}
+
+serveThread(async ({ images, path, blobs, limits }: UnpackTask): Promise<LayerStream> => {
+  const where = images.map(({ reference }) => reference).join(' + ');
+  await using spool = await openSpool({ reference: where }, path, limits);
+  const seen = new Set<Digest>();
+  for (const part of images) {
+    await withImage(
+      part,
+      `${path}.export`,
+      { limits, ...(blobs !== undefined && { blobs }) },
+      async ({ layers }) => {
+        for (const layer of layers) {
+          // of an image alone also what it has twice
+          if (images.length > 1 && seen.has(layer.diffID)) continue;
+          seen.add(layer.diffID);
+          for await (const _ of spool.add(layer));
+        }
+      },
+    );
+  }
+  return { path, layerSizes: spool.layerSizes };
+});
+
+/** @param scratch a directory that is not there, for an engine's export */
+async function withImage(
+  part: UnpackedPart,
+  scratch: string,
+  options: Pick<ImageOptions, 'blobs' | 'limits'>,
+  action: (image: Image) => Promise<void>,
+): Promise<void> {
+  const reference = await parseReference(part.reference);
+  const read = async (more: { readonly scratch?: string }) =>
+    action(checkManifest(await openImage(reference, { ...part, ...options, ...more }), part.manifest));
+  if (!isEngineTransport(reference.transport)) return read({});
+  await mkdir(scratch);
+  try {
+    await read({ scratch });
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}

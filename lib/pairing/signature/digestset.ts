@@ -1,0 +1,77 @@
+import { hexOf, type Digest } from '../../image/oci/descriptor.ts';
+import { bytesColumn } from '../../runtime/column.ts';
+
+/** SHA-256 digests, one behind the other, 32 bytes each. */
+export type Digests = Uint8Array;
+
+export const DIGEST_SIZE = 32;
+
+/** Digests in the order they were added, each once. */
+export interface DigestSet {
+  readonly size: number;
+  /** The digest of 32 bytes at `offset`: its number, and whether it is new. */
+  add(bytes: Uint8Array, offset?: number): { readonly index: number; readonly isNew: boolean };
+  has(bytes: Uint8Array, offset?: number): boolean;
+  finish(): Uint8Array<ArrayBuffer>;
+}
+
+const FIRST_SLOTS = 1024;
+
+/** An open-addressing hash table: a digest is its own hash. */
+export function createDigestSet(): DigestSet {
+  const digests = bytesColumn();
+  let known = digests.view();
+  let size = 0;
+  // numbers of digests from 1 on, 0 for none
+  let slots = new Uint32Array(FIRST_SLOTS);
+
+  /** Of the digest, or else of where it belongs. */
+  function slotOf(bytes: Uint8Array, offset: number): number {
+    let slot = wordAt(bytes, offset) & (slots.length - 1);
+    for (; slots[slot] !== 0; slot = (slot + 1) & (slots.length - 1)) {
+      const at = (slots[slot]! - 1) * DIGEST_SIZE;
+      let same = 0;
+      while (same < DIGEST_SIZE && known[at + same] === bytes[offset + same]) same++;
+      if (same === DIGEST_SIZE) break;
+    }
+    return slot;
+  }
+
+  function grow(): void {
+    slots = new Uint32Array(2 * slots.length);
+    for (let i = 0; i < size; i++) slots[slotOf(known, i * DIGEST_SIZE)] = i + 1;
+  }
+
+  return {
+    get size() {
+      return size;
+    },
+    add(bytes, offset = 0) {
+      const slot = slotOf(bytes, offset);
+      const index = slots[slot]! - 1;
+      if (index >= 0) return { index, isNew: false };
+      digests.append(bytes.subarray(offset, offset + DIGEST_SIZE));
+      known = digests.view();
+      slots[slot] = ++size;
+      if (2 * size > slots.length) grow();
+      return { index: size - 1, isNew: true };
+    },
+    has: (bytes, offset = 0) => slots[slotOf(bytes, offset)] !== 0,
+    finish: () => digests.finish(),
+  };
+}
+
+function wordAt(bytes: Uint8Array, offset: number): number {
+  return (
+    (bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>>
+    0
+  );
+}
+
+export function digestAt(digests: Digests, i: number): Digest {
+  return `sha256:${Buffer.from(digests.buffer, digests.byteOffset + i * DIGEST_SIZE, DIGEST_SIZE).toString('hex')}`;
+}
+
+export function digestBytes(digest: Digest): Buffer {
+  return Buffer.from(hexOf(digest), 'hex');
+}

@@ -1,0 +1,125 @@
+import { Worker } from 'node:worker_threads';
+import { PanamaxError } from '../../errors.ts';
+import type { TarEntry } from '../../image/tar/entry.ts';
+import { threadModule } from '../../runtime/thread.ts';
+import type { TlshAnswer, TlshRequest } from './tlshthread.ts';
+
+/** A file's content in a layer stream. */
+export interface StoredFile {
+  readonly entry: Pick<TarEntry, 'size' | 'sparse' | 'bodySize'>;
+  /** Where its stored bytes begin. */
+  readonly offset: number;
+}
+
+/** TLSHs of the files in a layer stream, in a thread of its own, while it is still being written. */
+export interface StreamTlsh {
+  /** Appends bytes of a file, which have to be there by now. */
+  add(offset: number, size: number): void;
+  /** Appends the whole content, holes as zeros. */
+  addFile(file: StoredFile): void;
+  endFile(): void;
+  /** Of the files since the last layer. */
+  endLayer(): Promise<string | null>;
+  /**
+   * Of the files of all layers in another order.
+   *
+   * @param leftOut those that are not in it: each file that was added is in one of the two, once
+   */
+  reordered(files: Iterable<StoredFile>, leftOut: Iterable<StoredFile>): Promise<string | null>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Offsets that are none: zeros, and the end of a file. */
+export const HOLE = -1;
+export const END = -2;
+
+/** Ranges that go to the thread at once, at most, and their bytes. */
+const MOST_RANGES = 4096;
+const MOST_BYTES = 1024 ** 2;
+
+/** @param path a file that is there; may be removed when this has been disposed of */
+export function createStreamTlsh(path: string): StreamTlsh {
+  const worker = new Worker(threadModule('./tlshthread', import.meta.url), { workerData: path });
+  const waiting: PromiseWithResolvers<string | null>[] = [];
+  let failure: unknown;
+  const fail = (error: unknown) => {
+    failure ??= error;
+    for (const { reject } of waiting.splice(0)) reject(failure);
+  };
+  worker.on('message', (answer: TlshAnswer) => {
+    if ('digest' in answer) waiting.shift()?.resolve(answer.digest);
+    else fail(new PanamaxError('io', `cannot hash the layer stream: ${answer.failure}`, { where: path }));
+  });
+  worker.on('error', fail);
+  worker.on('exit', (code) => fail(new PanamaxError('internal', `thread ended with code ${code}`)));
+
+  const ranges = new Float64Array(2 * MOST_RANGES);
+  let used = 0;
+  let bytes = 0;
+
+  function flush(): void {
+    if (used > 0) worker.postMessage(ranges.slice(0, used) satisfies TlshRequest);
+    used = bytes = 0;
+  }
+
+  function push(offset: number, size: number): void {
+    if (size === 0 && offset !== END) return;
+    ranges[used++] = offset;
+    ranges[used++] = size;
+    bytes += size;
+    if (used === ranges.length || bytes >= MOST_BYTES) flush();
+  }
+
+  function add(offset: number, size: number): void {
+    const last = used > 0 ? ranges[used - 2]! : HOLE;
+    if (last < 0 || offset - last !== ranges[used - 1]) push(offset, size);
+    else {
+      ranges[used - 1]! += size;
+      bytes += size;
+      if (bytes >= MOST_BYTES) flush();
+    }
+  }
+
+  function addFile({ entry: { size, sparse, bodySize }, offset }: StoredFile): void {
+    let at = 0;
+    let stored = offset;
+    for (const run of sparse ?? [{ offset: 0, size: bodySize }]) {
+      push(HOLE, run.offset - at);
+      push(stored, run.size);
+      stored += run.size;
+      at = run.offset + run.size;
+    }
+    push(HOLE, size - at);
+    push(END, 0);
+  }
+
+  function ask(request: 'layer' | 'rest'): Promise<string | null> {
+    const answer = Promise.withResolvers<string | null>();
+    // told to whoever waits for it
+    answer.promise.catch(() => {});
+    if (failure) answer.reject(failure);
+    else {
+      flush();
+      waiting.push(answer);
+      worker.postMessage(request satisfies TlshRequest);
+    }
+    return answer.promise;
+  }
+
+  return {
+    add,
+    addFile,
+    endFile: () => push(END, 0),
+    endLayer: () => ask('layer'),
+    reordered(files, leftOut) {
+      for (const file of leftOut) addFile(file);
+      flush();
+      worker.postMessage('left-out' satisfies TlshRequest);
+      for (const file of files) addFile(file);
+      return ask('rest');
+    },
+    async [Symbol.asyncDispose]() {
+      await worker.terminate();
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import type { Limits } from '../../limits.ts';
+import type { Digest, Platform } from '../../image/oci/descriptor.ts';
+import { openImage } from '../../image/open.ts';
+import { streamSize } from '../../image/record.ts';
+import { parseReference } from '../../image/oci/reference.ts';
+import { sketchOf } from './imagesketch.ts';
+import { serveThread } from '../../runtime/threadmain.ts';
+import { computeSignature } from './compute.ts';
+import { serializeSignature } from './signature.ts';
+
+/** The body of the thread that computes one signature. */
+
+export interface SignatureTask {
+  readonly reference: string;
+  readonly platform?: Platform;
+  readonly limits: Limits;
+  /** A directory of the task's own. */
+  readonly scratch: string;
+  /** Where blobs from registries are kept. */
+  readonly blobs?: string;
+  /** For the layer stream on scratch, in bytes. */
+  readonly room: number;
+}
+
+export interface SignatureResult {
+  readonly manifest: Digest;
+  /** Of the layer stream, in bytes. */
+  readonly size: number;
+  /** The signature as it is stored. */
+  readonly bytes: Uint8Array;
+  /** Of the similarity index. */
+  readonly sketch: Uint8Array;
+}
+
+serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
+  const image = await openImage(await parseReference(task.reference), task);
+  const { scratch, limits, room } = task;
+  const signature = await computeSignature(image, join(scratch, 'stream'), limits, room);
+  return {
+    manifest: image.manifestDigest,
+    size: streamSize(signature.image),
+    bytes: await serializeSignature(signature),
+    sketch: sketchOf(signature),
+  };
+});

@@ -1,0 +1,61 @@
+import {
+  constants,
+  PerformanceObserver,
+  type NodeGCPerformanceDetail,
+  type PerformanceEntry,
+} from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
+import { parentPort, resourceLimits } from 'node:worker_threads';
+import { toPanamaxError } from '../errors.ts';
+import { LEEWAY, outOfMemory, type ThreadMessage } from './thread.ts';
+
+/** Makes the module that calls it the body of a thread, which takes one input after the other. */
+export function serveThread<Input, Result>(handle: (input: Input) => Result | Promise<Result>): void {
+  const post = (message: ThreadMessage<Result>, memory: ArrayBuffer[] = []) =>
+    parentPort?.postMessage(message, memory);
+  const fail = (error: unknown) => {
+    const { kind, message, facts } = toPanamaxError(error);
+    post({ failure: { kind, message, facts } });
+  };
+  watchHeap(fail);
+  async function answer(input: Input): Promise<void> {
+    try {
+      const result = await handle(input);
+      post({ result }, columnsOf(result));
+    } catch (error) {
+      fail(error);
+    }
+  }
+  let before = Promise.resolve();
+  parentPort?.on('message', (input: Input) => {
+    before = before.then(() => answer(input));
+  });
+}
+
+/** Fails once what is left by a full collection is over the thread's bound: who started the thread then ends it. */
+function watchHeap(fail: (error: unknown) => void): void {
+  const { maxOldGenerationSizeMb } = resourceLimits;
+  if (maxOldGenerationSizeMb === undefined) return;
+  const most = (maxOldGenerationSizeMb - LEEWAY) * 1024 ** 2;
+  const observer = new PerformanceObserver((list) => {
+    if (list.getEntries().some(isFullCollection) && getHeapStatistics().used_heap_size > most)
+      fail(outOfMemory(maxOldGenerationSizeMb));
+  });
+  observer.observe({ entryTypes: ['gc'] });
+}
+
+function isFullCollection(entry: PerformanceEntry & { readonly detail?: unknown }): boolean {
+  return (entry.detail as NodeGCPerformanceDetail).kind === constants.NODE_PERFORMANCE_GC_MAJOR;
+}
+
+/** The memory of a table's columns: it goes along uncopied, for the thread has no more use for it. */
+function columnsOf(result: unknown): ArrayBuffer[] {
+  return Object.values(result ?? {}).flatMap((column: unknown) =>
+    ArrayBuffer.isView(column) ? ownedMemory(column) : [],
+  );
+}
+
+/** None where it is part of a larger one. */
+function ownedMemory({ buffer, byteLength }: ArrayBufferView): ArrayBuffer[] {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
+}

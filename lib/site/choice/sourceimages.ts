@@ -1,0 +1,31 @@
+import { layersDigest } from '../../store/descriptor.ts';
+import type { Digest } from '../../image/oci/descriptor.ts';
+import type { Offer } from '../offers/origin.ts';
+import type { Resident } from './resident.ts';
+
+/**
+ * The images of a site that a patch can be applied to: its source; else, of an `xdelta` patch, as few as have all layers
+ * of the source between them, which need know nothing of each other. Undefined where there are none.
+ */
+export function findServers(
+  { format, source }: Pick<Offer, 'format' | 'source'>,
+  residents: readonly Resident[],
+): Resident[] | undefined {
+  const itself = residents.find(
+    ({ config, diffIDs }) =>
+      config === source.config || (format === 'xdelta' && layersDigest(diffIDs) === source.layers),
+  );
+  if (itself) return [itself];
+  if (format !== 'xdelta' || !source.diffIDs) return undefined;
+  const missing = new Set<Digest>(source.diffIDs);
+  const servers: Resident[] = [];
+  while (missing.size > 0) {
+    const counts = residents.map(({ diffIDs }) => new Set(diffIDs).intersection(missing).size);
+    const most = Math.max(0, ...counts);
+    if (most === 0) return undefined;
+    const best = residents[counts.indexOf(most)]!;
+    servers.push(best);
+    for (const diffID of best.diffIDs) missing.delete(diffID);
+  }
+  return servers.length > 0 ? servers : undefined;
+}

@@ -1,0 +1,43 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PanamaxError } from '../../errors.ts';
+import { replaceFile } from '../../runtime/file.ts';
+import { asRecord, asSize, digestOf, hexOf, parseDocument } from '../../image/oci/descriptor.ts';
+import type { NameRecord } from '../../store/name.ts';
+
+/**
+ * Refuses a record of a name that is older than one that this site has accepted, and remembers this one: who serves
+ * an old store, signed as it may be, does not bring an old release back.
+ *
+ * @param directory of the site's state
+ * @throws PanamaxError `untrusted`
+ */
+export async function acceptName(directory: string, record: NameRecord, { keep = true } = {}): Promise<void> {
+  const names = join(directory, 'names');
+  const path = join(names, `${hexOf(digestOf(`${record.name} ${record.platform}`))}.json`);
+  const accepted = await readSequence(path);
+  if (record.sequence < accepted) {
+    throw new PanamaxError(
+      'untrusted',
+      `an older image under the name ${record.name} than was accepted before`,
+      {
+        expected: `sequence ${accepted} or later`,
+        found: record.sequence,
+        where: path,
+      },
+    );
+  }
+  if (!keep || record.sequence === accepted) return;
+  await mkdir(names, { recursive: true, mode: 0o700 });
+  const { name, platform, sequence, target } = record;
+  const text = `${JSON.stringify({ name, platform, sequence, target }, null, 2)}\n`;
+  await replaceFile(path, (part) => writeFile(part, text));
+}
+
+async function readSequence(path: string): Promise<number> {
+  const bytes = await readFile(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return bytes ? asSize(asRecord(parseDocument(bytes, path), path)['sequence'], path) : 0;
+}

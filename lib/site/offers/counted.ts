@@ -1,0 +1,25 @@
+import type { StoreReader } from '../../store/objects/store.ts';
+
+/** Bytes that came from a store. */
+export interface Counted {
+  bytes: number;
+}
+
+/** A reader that adds up what it has passed on. */
+export function countBytes(reader: StoreReader, counted: Counted): StoreReader {
+  async function* count(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
+    for await (const piece of pieces) {
+      counted.bytes += piece.length;
+      yield piece;
+    }
+  }
+  return {
+    where: reader.where,
+    async get(key) {
+      const bytes = await reader.get(key);
+      counted.bytes += bytes?.length ?? 0;
+      return bytes;
+    },
+    open: async (key, offset) => count(await reader.open(key, offset)),
+  };
+}

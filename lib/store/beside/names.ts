@@ -1,0 +1,47 @@
+import { parseDescriptor, type Descriptor, type Digest } from '../../image/oci/descriptor.ts';
+import { nameDocument, parseName, type NameRecord } from '../name.ts';
+import { isUnusable, readConfig, readReferrer } from './patches.ts';
+import { pushDocument } from './publish.ts';
+import type { Referrer } from '../../image/registry/referrers.ts';
+import type { Repository } from '../../image/registry/registry.ts';
+
+/** Records of names beside the image that they stand for, so that a tag of a registry can be vouched for. */
+
+const NAME_ARTIFACT = 'application/vnd.panamax.name.v1';
+const NAME_CONFIG = 'application/vnd.panamax.name.v1+json';
+
+/** Twice is as good as once. */
+export async function pushName(
+  repository: Repository,
+  subject: Descriptor,
+  record: NameRecord,
+): Promise<Digest> {
+  const { name, platform } = record;
+  return pushDocument(repository, subject, {
+    artifactType: NAME_ARTIFACT,
+    configType: NAME_CONFIG,
+    document: nameDocument(record),
+    annotations: { 'vnd.panamax.name': name, 'vnd.panamax.name.platform': platform },
+  });
+}
+
+/** What is said to stand for an image, latest first. What is damaged is passed over. */
+export async function readNames(
+  repository: Repository,
+  target: Digest,
+  referrers: readonly Referrer[],
+): Promise<NameRecord[]> {
+  const names: NameRecord[] = [];
+  for (const referrer of referrers) {
+    if (referrer.artifactType !== NAME_ARTIFACT) continue;
+    try {
+      const { record, where } = await readReferrer(repository, referrer, target);
+      const config = parseDescriptor(record['config'], `${where} config`);
+      const name = parseName(await readConfig(repository, config), where);
+      if (name.target.manifest === target) names.push(name);
+    } catch (error) {
+      if (!isUnusable(error)) throw error;
+    }
+  }
+  return names.toSorted((a, b) => b.sequence - a.sequence);
+}

@@ -1,0 +1,161 @@
+import type { PatchDescriptor } from '../descriptor.ts';
+import { ARTIFACT_TYPE as OCI_DELTA, EMPTY_DOCUMENT, EMPTY_TYPE } from '../../delta/formats/ocidelta/document.ts';
+import { PanamaxError } from '../../errors.ts';
+import type { Limits } from '../../limits.ts';
+import { openArchive } from '../../image/archive.ts';
+import {
+  asArray,
+  asRecord,
+  digestOf,
+  parseDescriptor,
+  parseDocument,
+  type Descriptor,
+  type Digest,
+} from '../../image/oci/descriptor.ts';
+import { MEDIA_TYPES } from '../../image/oci/manifest.ts';
+import {
+  blobName,
+  DESCRIPTOR_ARTIFACT,
+  DESCRIPTOR_CONFIG,
+  PREFIX,
+  XDELTA_ARTIFACT,
+  XDELTA_LAYER,
+} from './patches.ts';
+import { pushBlob } from '../../image/registry/push.ts';
+import { pushReferrer } from '../../image/registry/referrers.ts';
+import type { Repository } from '../../image/registry/registry.ts';
+
+export interface NewPatch {
+  readonly pair: PatchDescriptor;
+  /** The pair's descriptor, as the store has it. */
+  readonly document: Buffer;
+  /** The patch's file. */
+  readonly path: string;
+}
+
+/** Puts a patch beside its target. Twice is as good as once. */
+export async function publishPatch(
+  repository: Repository,
+  subject: Descriptor,
+  patch: NewPatch,
+  limits: Limits,
+): Promise<Digest> {
+  return patch.pair.format === 'xdelta'
+    ? publishXdelta(repository, subject, patch)
+    : publishDelta(repository, subject, patch, limits);
+}
+
+async function publishXdelta(
+  repository: Repository,
+  subject: Descriptor,
+  { pair, document, path }: NewPatch,
+): Promise<Digest> {
+  const layer = { mediaType: XDELTA_LAYER, digest: pair.patch!.digest, size: pair.patch!.size };
+  await pushBlob(repository, layer, { path });
+  return pushDocument(repository, subject, {
+    artifactType: XDELTA_ARTIFACT,
+    configType: DESCRIPTOR_CONFIG,
+    document,
+    layers: [layer],
+    annotations: annotationsOf(pair),
+  });
+}
+
+function annotationsOf({ format, source, sizes }: PatchDescriptor): Record<string, string> {
+  return {
+    [`${PREFIX}.format`]: format,
+    [`${PREFIX}.source`]: source.manifest,
+    [`${PREFIX}.source-config`]: source.config,
+    [`${PREFIX}.source-layers`]: source.layers,
+    [`${PREFIX}.pull-size`]: String(sizes.pull),
+  };
+}
+
+export interface NewDocument {
+  readonly artifactType: string;
+  /** Media type of the config, which the document is. */
+  readonly configType: string;
+  readonly document: Buffer;
+  /** That are there already. Empty ones are the registry's wish (OCI image-spec, manifest.md, artifacts). */
+  readonly layers?: readonly Pick<Descriptor, 'mediaType' | 'digest' | 'size'>[];
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** Puts a document beside an image, as the config of an artifact. */
+export async function pushDocument(
+  repository: Repository,
+  { mediaType, digest, size }: Descriptor,
+  { artifactType, configType, document, layers = [EMPTY], annotations }: NewDocument,
+): Promise<Digest> {
+  const config = { mediaType: configType, digest: digestOf(document), size: document.length };
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPES.ociManifest,
+      artifactType,
+      config,
+      layers,
+      subject: { mediaType, digest, size },
+      annotations,
+    }),
+  );
+  await pushBlob(repository, config, document);
+  if (layers.includes(EMPTY)) await pushBlob(repository, EMPTY, EMPTY_DOCUMENT);
+  return pushArtifact(repository, digest, artifactType, manifest, annotations);
+}
+
+const EMPTY = { mediaType: EMPTY_TYPE, digest: digestOf(EMPTY_DOCUMENT), size: EMPTY_DOCUMENT.length };
+
+/** As it is: the oci-delta program finds it by its own kind and subject. */
+async function publishDelta(
+  repository: Repository,
+  subject: Descriptor,
+  { pair, document, path }: NewPatch,
+  limits: Limits,
+): Promise<Digest> {
+  const archive = await openArchive(path, limits);
+  const [item] = asArray(
+    asRecord(parseDocument(await archive.readDocument('index.json'), path), path)['manifests'],
+    path,
+  );
+  const { digest } = parseDescriptor(item, path);
+  const manifest = await archive.readDocument(blobName(digest));
+  const record = asRecord(parseDocument(manifest, path), path);
+  const found = parseDescriptor(record['subject'], `${path} subject`).digest;
+  if (found !== subject.digest) {
+    throw new PanamaxError('bad-patch', 'patch of another image', {
+      expected: subject.digest,
+      found,
+      where: path,
+    });
+  }
+  const layers = asArray(record['layers'], path).map((layer) => parseDescriptor(layer, path));
+  for (const layer of layers) {
+    await pushBlob(repository, layer, { open: () => archive.open(blobName(layer.digest)) });
+  }
+  await pushBlob(repository, EMPTY, EMPTY_DOCUMENT);
+  const annotations = asRecord(record['annotations'] ?? {}, path) as Record<string, string>;
+  const artifact = await pushArtifact(repository, subject.digest, OCI_DELTA, manifest, annotations);
+  // its signature, and what it does not say itself
+  await pushDocument(repository, subject, {
+    artifactType: DESCRIPTOR_ARTIFACT,
+    configType: DESCRIPTOR_CONFIG,
+    document,
+    annotations: { ...annotationsOf(pair), [`${PREFIX}.artifact`]: artifact },
+  });
+  return artifact;
+}
+
+async function pushArtifact(
+  repository: Repository,
+  subject: Digest,
+  artifactType: string,
+  manifest: Buffer,
+  annotations: Readonly<Record<string, string>>,
+): Promise<Digest> {
+  const digest = digestOf(manifest);
+  const { ociManifest: mediaType } = MEDIA_TYPES;
+  const referrer = { mediaType, digest, size: manifest.length, artifactType, annotations };
+  await pushReferrer(repository, subject, referrer, manifest);
+  return digest;
+}

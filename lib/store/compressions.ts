@@ -1,0 +1,40 @@
+import type { Digest } from '../image/oci/descriptor.ts';
+import { asRecord, parseDocument } from '../image/oci/descriptor.ts';
+import { PanamaxError } from '../errors.ts';
+import { keys } from './keys.ts';
+import type { Store } from './objects/store.ts';
+import { parseCompression, type Compression } from '../compression/recipe.ts';
+
+/**
+ * How layers were compressed, by their digests, so that a layer of many images is looked into once; null where no
+ * encoder known makes it.
+ */
+export type KnownCompressions = ReadonlyMap<Digest, Compression | null>;
+
+/** What the store knows of layers. A damaged entry is as none. */
+export async function loadCompressions(store: Store, layers: Iterable<Digest>): Promise<KnownCompressions> {
+  const known = new Map<Digest, Compression | null>();
+  for (const digest of new Set(layers)) {
+    const key = keys.compression(digest);
+    const bytes = await store.get(key);
+    const compression = bytes && parse(bytes, `${store.where} ${key}`);
+    if (compression !== undefined) known.set(digest, compression);
+  }
+  return known;
+}
+
+export async function storeCompressions(store: Store, found: KnownCompressions): Promise<void> {
+  for (const [digest, compression] of found) {
+    await store.put(keys.compression(digest), Buffer.from(`${JSON.stringify({ compression })}\n`));
+  }
+}
+
+function parse(bytes: Uint8Array, where: string): Compression | null | undefined {
+  try {
+    const { compression } = asRecord(parseDocument(bytes, where), where);
+    return compression === null ? null : parseCompression(compression, where);
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,101 @@
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  sign,
+  verify,
+  type KeyObject,
+} from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { PanamaxError } from '../errors.ts';
+import { asRecord, asString, digestOf, hexOf } from '../image/oci/descriptor.ts';
+
+/** Ed25519 (RFC 8032) over a statement: one line of text that says all that is vouched for. */
+export interface Signature {
+  /** Which key: the first 16 hex digits of the SHA-256 of the public key (SPKI, DER). */
+  readonly key: string;
+  /** base64 */
+  readonly value: string;
+}
+
+export type Sign = (statement: string) => Signature;
+
+/** @throws PanamaxError `untrusted`, unless one of the keys has signed the statement */
+export type Verify = (statement: string, signature: Signature | undefined, where: string) => void;
+
+/** A new pair of keys, as PEM: PKCS #8 and SPKI. */
+export function generateKeys(): { privateKey: string; publicKey: string; id: string } {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  return {
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    id: keyID(publicKey),
+  };
+}
+
+/** @throws PanamaxError `usage` */
+export async function readSigningKey(path: string): Promise<Sign> {
+  const key = await readKey(path, 'an Ed25519 private key as PEM', createPrivateKey);
+  const id = keyID(createPublicKey(key));
+  return (statement) => ({ key: id, value: sign(null, Buffer.from(statement), key).toString('base64') });
+}
+
+/** @throws PanamaxError `usage` */
+export async function readVerifyKeys(paths: readonly string[]): Promise<Verify> {
+  const keys = new Map<string, KeyObject>();
+  for (const path of paths) {
+    const key = await readKey(path, 'an Ed25519 public key as PEM', readPublicKey);
+    keys.set(keyID(key), key);
+  }
+  return (statement, signature, where) => {
+    const key = signature && keys.get(signature.key);
+    if (!key) {
+      throw new PanamaxError('untrusted', 'not signed by a key that is trusted', {
+        expected: [...keys.keys()].join(' or '),
+        found: signature?.key ?? 'no signature',
+        where,
+      });
+    }
+    if (verify(null, Buffer.from(statement), key, Buffer.from(signature.value, 'base64'))) return;
+    throw new PanamaxError('untrusted', 'the signature is not of what is said', {
+      expected: statement,
+      where,
+    });
+  };
+}
+
+/** @throws PanamaxError `bad-input` */
+export function parseSignature(value: unknown, where: string): Signature | undefined {
+  if (value === undefined) return undefined;
+  const record = asRecord(value, `${where} signature`);
+  return {
+    key: asString(record['key'], `${where} signature.key`),
+    value: asString(record['value'], `${where} signature.value`),
+  };
+}
+
+async function readKey(
+  path: string,
+  expected: string,
+  parse: (pem: string) => KeyObject,
+): Promise<KeyObject> {
+  const pem = await readFile(path, 'utf8');
+  try {
+    const key = parse(pem);
+    if (key.asymmetricKeyType === 'ed25519') return key;
+  } catch (cause) {
+    // what the file holds may be a secret: it is in no message
+    throw new PanamaxError('usage', 'key cannot be read', { expected, where: path }, { cause });
+  }
+  throw new PanamaxError('usage', 'key of another kind', { expected, where: path });
+}
+
+/** A private key would do, too, but has no business at a site. */
+function readPublicKey(pem: string): KeyObject {
+  if (!pem.includes('BEGIN PUBLIC KEY')) throw new Error('no public key');
+  return createPublicKey(pem);
+}
+
+function keyID(publicKey: KeyObject): string {
+  return hexOf(digestOf(publicKey.export({ type: 'spki', format: 'der' }))).slice(0, 16);
+}

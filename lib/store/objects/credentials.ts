@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import { PanamaxError } from '../../errors.ts';
+
+/** How an S3 server is reached. */
+export interface S3Access {
+  readonly endpoint: URL;
+  readonly region: string;
+  readonly accessKey: string;
+  readonly secretKey: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads `S3_ENDPOINT`, `S3_REGION` (default us-east-1), `S3_ACCESS_KEY` and `S3_SECRET_KEY`; each of the two keys
+ * may be in a file instead, named by the same variable with `_FILE` appended.
+ *
+ * @throws PanamaxError `usage`, which never holds a key
+ */
+export async function readS3Access(environment: Environment): Promise<S3Access> {
+  const endpoint = URL.parse(required(environment['S3_ENDPOINT'], 'S3_ENDPOINT'));
+  if (!endpoint || !/^https?:$/.test(endpoint.protocol) || endpoint.username || endpoint.pathname !== '/') {
+    throw new PanamaxError('usage', 'S3_ENDPOINT', {
+      expected: 'http[s]://HOST[:PORT]',
+      found: 'something else',
+    });
+  }
+  return {
+    endpoint,
+    region: environment['S3_REGION'] ?? 'us-east-1',
+    accessKey: await secret(environment, 'S3_ACCESS_KEY'),
+    secretKey: await secret(environment, 'S3_SECRET_KEY'),
+  };
+}
+
+async function secret(environment: Environment, name: string): Promise<string> {
+  const file = environment[`${name}_FILE`];
+  if (file === undefined) return required(environment[name], name);
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    throw new PanamaxError('usage', `${name}_FILE cannot be read`, { where: file }, { cause: error });
+  }
+}
+
+function required(value: string | undefined, name: string): string {
+  if (value) return value;
+  throw new PanamaxError('usage', 'a store in S3 needs access', {
+    expected: `the environment variable ${name}`,
+  });
+}

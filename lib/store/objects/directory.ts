@@ -1,0 +1,155 @@
+import { createReadStream } from 'node:fs';
+import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { PanamaxError, toPanamaxError } from '../../errors.ts';
+import { flush, ownName, sweepDead } from '../../runtime/file.ts';
+import {
+  checkKey,
+  checkPrefix,
+  MAX_DOCUMENT_SIZE,
+  tooLarge,
+  type ObjectInfo,
+  type Store,
+  type StoreReader,
+} from './store.ts';
+
+const TEMPORARY = '.tmp';
+
+/**
+ * A store in a directory, made where it is missing. Objects are written beside, flushed to disk and renamed.
+ * What writers that were killed left behind is swept at the next start.
+ *
+ * @throws PanamaxError `io` where the directory cannot be used
+ */
+export async function openDirectoryStore(directory: string): Promise<Store> {
+  const temporary = join(directory, TEMPORARY);
+  const pathOf = (key: string) => pathIn(directory, key);
+  await inStore(directory, async () => {
+    await mkdir(temporary, { recursive: true });
+    await sweepDead(temporary);
+  });
+
+  async function write(key: string, fill: (path: string) => Promise<void>): Promise<void> {
+    const path = pathOf(key);
+    const part = join(temporary, ownName());
+    await inStore(`${directory}/${key}`, async () => {
+      try {
+        await fill(part);
+        await flush(part);
+        await makeDirectory(dirname(path));
+        await rename(part, path);
+        await flush(dirname(path));
+      } finally {
+        await rm(part, { force: true });
+      }
+    });
+  }
+
+  return {
+    ...readDirectory(directory),
+    name: resolve(directory),
+    stat: (key) => statFile(pathOf(key)),
+    put: (key, bytes) =>
+      write(key, async (path) => {
+        await using file = await open(path, 'wx');
+        await file.writeFile(bytes);
+      }),
+    putFile: (key, source) => write(key, (path) => copyFile(source, path)),
+    remove: (key) => inStore(directory, () => rm(pathOf(key), { force: true })),
+    async *list(prefix, after = '') {
+      checkPrefix(prefix);
+      yield* keysBelow(directory, prefix.slice(0, -1), after);
+    },
+  };
+}
+
+/**
+ * Opens a directory to read, which may be a disk that cannot be written.
+ *
+ * @throws PanamaxError `not-found` where there is none
+ */
+export async function openDirectoryReader(directory: string): Promise<StoreReader> {
+  const info = await stat(directory).catch(() => undefined);
+  if (!info?.isDirectory()) throw new PanamaxError('not-found', 'no such store', { where: directory });
+  return readDirectory(directory);
+}
+
+function readDirectory(directory: string): StoreReader {
+  return {
+    where: directory,
+    async get(key) {
+      const path = pathIn(directory, key);
+      return inStore(path, async () => {
+        const info = await statFile(path);
+        if (!info) return undefined;
+        if (info.size > MAX_DOCUMENT_SIZE) throw tooLarge(info.size, path);
+        return unlessMissing(() => readFile(path));
+      });
+    },
+    async open(key, offset = 0) {
+      const path = pathIn(directory, key);
+      if (!(await statFile(path))) throw new PanamaxError('not-found', 'no such object', { where: path });
+      return createReadStream(path, { start: offset, highWaterMark: 256 * 1024 });
+    },
+  };
+}
+
+function pathIn(directory: string, key: string): string {
+  checkKey(key);
+  return join(directory, key);
+}
+
+async function inStore<T>(where: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    if (error instanceof PanamaxError) throw error;
+    const { kind, message } = toPanamaxError(error);
+    // what is missing is made: if it can't be, or is in the way, the store has failed
+    throw new PanamaxError(
+      kind === 'not-found' ? 'io' : kind,
+      message,
+      { where: `store ${where}` },
+      { cause: error },
+    );
+  }
+}
+
+async function unlessMissing<T>(action: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await action();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+function statFile(path: string): Promise<ObjectInfo | undefined> {
+  return inStore(path, async () => {
+    const info = await unlessMissing(() => stat(path));
+    return info?.isFile() ? { size: info.size, modified: info.mtime } : undefined;
+  });
+}
+
+/** A new directory's name is in its parent: that has to reach the disk as well. */
+async function makeDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return;
+  for (let made = path; made.length >= first.length; made = dirname(made)) await flush(dirname(made));
+}
+
+async function* keysBelow(root: string, below: string, after: string): AsyncGenerator<string> {
+  const read = () => unlessMissing(() => readdir(join(root, below), { withFileTypes: true }));
+  const items = (await inStore(`${root}/${below}`, read)) ?? [];
+  // as object stores list: a directory's keys all start with its name and a slash
+  const named = items.map((item) => ({ item, key: item.isDirectory() ? `${item.name}/` : item.name }));
+  named.sort((a, b) => (a.key < b.key ? -1 : 1));
+  for (const { item } of named) {
+    const key = `${below}/${item.name}`;
+    if (item.isDirectory()) {
+      const beginning = `${key}/`;
+      if (beginning > after || after.startsWith(beginning)) yield* keysBelow(root, key, after);
+    } else if (item.isFile() && key > after) yield key;
+  }
+}

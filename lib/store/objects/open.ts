@@ -1,0 +1,35 @@
+import { PanamaxError } from '../../errors.ts';
+import { readS3Access } from './credentials.ts';
+import { openDirectoryReader, openDirectoryStore } from './directory.ts';
+import { openHttpStore } from './http.ts';
+import { openS3Store, type S3Options } from './s3.ts';
+import type { Store, StoreReader } from './store.ts';
+
+type OpenOptions = Pick<S3Options, 'signal' | 'isHasty' | 'mustExist'>;
+
+/** Opens `s3://BUCKET[/PREFIX]`, with access from the environment, or a directory. */
+export async function openStore(location: string, options: OpenOptions = {}): Promise<Store> {
+  if (/^https?:/.test(location)) {
+    throw new PanamaxError('usage', 'a store behind a web server is only to be read', { found: location });
+  }
+  if (location.startsWith('s3:')) return openBucket(location, options);
+  if (options.mustExist) await openDirectoryReader(location);
+  return openDirectoryStore(location);
+}
+
+/** Opens what `openStore` does, or what a web server serves at `http[s]://HOST/PATH`, to read. */
+export async function openStoreReader(location: string, signal?: AbortSignal): Promise<StoreReader> {
+  const ending = signal && { signal };
+  if (/^https?:/.test(location)) return openHttpStore(location, ending);
+  return location.startsWith('s3:')
+    ? openBucket(location, { readOnly: true, ...ending })
+    : openDirectoryReader(location);
+}
+
+async function openBucket(location: string, options: S3Options): Promise<Store> {
+  const match = /^s3:\/\/([a-z0-9][a-z0-9.-]+)(?:\/(.*?)\/?)?$/.exec(location);
+  if (!match)
+    throw new PanamaxError('usage', 'not a store', { expected: 's3://BUCKET[/PREFIX]', found: location });
+  const [, bucket, prefix] = match;
+  return openS3Store(await readS3Access(process.env), bucket!, prefix ? `${prefix}/` : '', options);
+}

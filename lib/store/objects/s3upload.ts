@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { PanamaxError } from '../../errors.ts';
+import { download } from './s3download.ts';
+import { retrying } from '../../runtime/http/retry.ts';
+import type { Bucket } from './s3bucket.ts';
+import { hasCode } from './s3errors.ts';
+
+/** Objects up to this size go up in one request, larger ones in parts of it, which are held in memory. */
+const PART_SIZE = 16 * 1024 ** 2;
+
+/** What was sent, and what the server said of it. */
+export interface Upload {
+  readonly size: number;
+  readonly md5: string;
+  /** As most servers make it: MD5 of what they received, or of the MD5s of its parts. */
+  readonly expectedETag: string;
+  /** Undefined where the answer was lost. */
+  readonly etag: string | undefined;
+}
+
+/** Puts bytes in one request. */
+export async function uploadBytes(
+  { client, name, policy }: Bucket,
+  key: string,
+  bytes: Buffer,
+): Promise<Upload> {
+  const { etag } = await retrying(policy, () => client.putObject(name, key, bytes, bytes.length));
+  const digest = md5(bytes).toString('hex');
+  return { size: bytes.length, md5: digest, expectedETag: digest, etag };
+}
+
+/** Puts what a file holds; nothing is visible under the key before all of it is there. */
+export async function uploadFile(bucket: Bucket, key: string, file: FileHandle): Promise<Upload> {
+  const { size } = await file.stat();
+  if (size > PART_SIZE) return uploadParts(bucket, key, file);
+  return uploadBytes(bucket, key, await readPart(file, Buffer.allocUnsafe(PART_SIZE), 0));
+}
+
+async function uploadParts(bucket: Bucket, key: string, file: FileHandle): Promise<Upload> {
+  const { client, name, policy } = bucket;
+  const uploadID = await retrying(policy, () => client.initiateNewMultipartUpload(name, key, {}));
+  try {
+    const parts: { part: number; etag: string }[] = [];
+    const whole = createHash('md5');
+    const ofParts = createHash('md5');
+    const buffer = Buffer.allocUnsafe(PART_SIZE);
+    let size = 0;
+    for (;;) {
+      const bytes = await readPart(file, buffer, size);
+      if (bytes.length === 0) break;
+      size += bytes.length;
+      whole.update(bytes);
+      ofParts.update(md5(bytes));
+      const target = { bucketName: name, objectName: key, uploadID, partNumber: parts.length + 1 };
+      parts.push(await retrying(policy, () => client.uploadPart({ ...target, headers: {} }, bytes)));
+    }
+    const etag = await complete(bucket, key, uploadID, parts);
+    const expectedETag = `${ofParts.digest('hex')}-${parts.length}`;
+    return { size, md5: whole.digest('hex'), expectedETag, etag };
+  } catch (error) {
+    await client.abortMultipartUpload(name, key, uploadID).catch(() => {});
+    throw error;
+  }
+}
+
+async function complete(
+  { client, name, policy }: Bucket,
+  key: string,
+  uploadID: string,
+  parts: { part: number; etag: string }[],
+): Promise<string | undefined> {
+  let isRepeated = false;
+  return retrying(policy, async () => {
+    try {
+      return (await client.completeMultipartUpload(name, key, uploadID, parts)).etag;
+    } catch (error) {
+      // the answer to a completion may have been lost: then the upload is gone because it is an object
+      if (isRepeated && hasCode(error, 'NoSuchUpload')) return undefined;
+      isRepeated = true;
+      throw error;
+    }
+  });
+}
+
+/** A view of the buffer, shorter than it at the end of the file only. */
+async function readPart(file: FileHandle, buffer: Buffer, start: number): Promise<Buffer> {
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length, start + length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return buffer.subarray(0, length);
+}
+
+/**
+ * Looks at an object after its upload. What another writer has put there since is theirs to verify.
+ *
+ * @throws PanamaxError `io` where it is not there as it was put
+ */
+export async function verifyUpload(bucket: Bucket, key: string, upload: Upload): Promise<void> {
+  const { client, name, where, policy } = bucket;
+  const found = await retrying(policy, () => client.statObject(name, key));
+  const { size, md5: sent, expectedETag, etag } = upload;
+  if (found.size === size && found.etag === expectedETag) return;
+  if (etag !== undefined && found.etag !== etag) return;
+  // a server that encrypts may have digests of its own
+  if (found.size === size && (await digestOf(bucket, key)) === sent) return;
+  throw new PanamaxError('io', 'object is not there as it was put', {
+    expected: `${size} bytes, MD5 ${sent}`,
+    found: `${found.size} bytes, ETag ${found.etag}`,
+    where: `${where} ${key}`,
+  });
+}
+
+async function digestOf(bucket: Bucket, key: string): Promise<string> {
+  const hash = createHash('md5');
+  for await (const piece of (await download(bucket, key)).bytes) hash.update(piece);
+  return hash.digest('hex');
+}
+
+function md5(bytes: Uint8Array): Buffer {
+  return createHash('md5').update(bytes).digest();
+}

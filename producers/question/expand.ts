@@ -1,0 +1,82 @@
+import { PanamaxError } from '../../lib/errors.ts';
+import type { Limits } from '../../lib/limits.ts';
+import { splitTransport } from '../../lib/image/oci/reference.ts';
+import { compareVersions } from '../../lib/image/oci/version.ts';
+import { openRepository } from '../../lib/image/registry/registry.ts';
+import { parseRegistryName } from '../../lib/image/oci/registryname.ts';
+
+export interface TagChoice {
+  /** A pattern of tags, for repositories that are named without one. */
+  readonly tags?: string;
+  /** How many of those that fit, the highest versions. */
+  readonly last?: number;
+  readonly limits: Limits;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Replaces repositories of a registry by the images in them: `docker://HOST/REPO:PATTERN`, and with `tags` also
+ * `docker://HOST/REPO`. Patterns have `*` and `?`. Other references stay as they are, each once.
+ *
+ * @throws PanamaxError `not-found` where no tag fits; `usage` for what can name no image; and what the registry's client
+ * throws
+ */
+export async function expandReferences(references: readonly string[], choice: TagChoice): Promise<string[]> {
+  const expanded: string[] = [];
+  for (const reference of references) {
+    const found = patternOf(reference, choice.tags);
+    if (!found) {
+      checkReference(reference);
+      expanded.push(reference);
+    } else for (const tag of await findTags(found, choice)) expanded.push(`docker://${found.path}:${tag}`);
+  }
+  return [...new Set(expanded)];
+}
+
+/** Whether a reference names images by a pattern of their tags. */
+export function isPattern(reference: string, tags: string | undefined): boolean {
+  return patternOf(reference, tags) !== undefined;
+}
+
+/** What is there who reads it will tell; what no registry can have is told at once. @throws PanamaxError `usage` */
+function checkReference(reference: string): void {
+  const split = splitTransport(reference);
+  if (split?.transport === 'docker') parseRegistryName(split.path);
+}
+
+interface RepositoryPattern {
+  /** HOST/REPO */
+  readonly path: string;
+  readonly pattern: string;
+}
+
+function patternOf(reference: string, tags: string | undefined): RepositoryPattern | undefined {
+  const text = /^docker:\/\/([^@]+)$/.exec(reference)?.[1];
+  if (text === undefined) return undefined;
+  const [, path, pattern = tags] = /^(.*?)(?::([^/:]*))?$/.exec(text)!;
+  if (pattern === undefined || !(/[*?]/.test(pattern) || text === path)) return undefined;
+  return { path: path!, pattern };
+}
+
+async function findTags({ path, pattern }: RepositoryPattern, choice: TagChoice): Promise<string[]> {
+  const repository = openRepository(parseRegistryName(path), choice);
+  const fits = globOf(pattern);
+  const tags: string[] = [];
+  for await (const tag of repository.listTags()) {
+    // where referrers stand in a registry that knows no referrers
+    if (fits.test(tag) && !/^sha256-[0-9a-f]{64}(\.|$)/.test(tag)) tags.push(tag);
+  }
+  if (tags.length === 0) {
+    throw new PanamaxError('not-found', 'no tag fits', { expected: pattern, where: `docker://${path}` });
+  }
+  tags.sort(compareVersions);
+  return choice.last === undefined ? tags : tags.slice(-choice.last);
+}
+
+function globOf(pattern: string): RegExp {
+  const source = pattern
+    .replaceAll(/[^*?\w]/g, String.raw`\$&`)
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  return new RegExp(`^${source}$`);
+}

@@ -1,0 +1,44 @@
+import { createReadStream } from 'node:fs';
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
+import { formatReference, splitTransport } from '../../lib/image/oci/reference.ts';
+
+/** Image references in one run. */
+const MAX_REFERENCES = 1_000_000;
+
+/**
+ * Reads references from a file, or from standard input where it is `-`: one a line; empty lines and lines that begin
+ * with `#` are passed over.
+ *
+ * @throws PanamaxError `not-found`, `io`, `limit`
+ */
+export async function readReferences(path: string): Promise<string[]> {
+  const input = path === '-' ? process.stdin : createReadStream(path);
+  const references: string[] = [];
+  try {
+    for await (const line of createInterface({ input, crlfDelay: Infinity })) {
+      const text = line.trim();
+      if (text === '' || text.startsWith('#')) continue;
+      references.push(text);
+      if (references.length > MAX_REFERENCES) {
+        throw new PanamaxError('limit', 'too many references', {
+          expected: `at most ${MAX_REFERENCES}`,
+          where: path,
+        });
+      }
+    }
+  } catch (error) {
+    throw toPanamaxError(error, path);
+  }
+  return references;
+}
+
+/** Workers run elsewhere: paths are made absolute. What is no path stays as it is. */
+export function absoluteReference(text: string): string {
+  if (/^(oci|oci-archive|docker-archive):/.test(text)) {
+    const reference = splitTransport(text)!;
+    return formatReference({ ...reference, path: resolve(reference.path) });
+  }
+  return /^[a-z][a-z-]+:/.test(text) ? text : resolve(text);
+}

@@ -1,0 +1,243 @@
+/** The matcher, of two buffers and of layer streams. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { EFFORTS, type Alignments } from '../../../lib/delta/align/alignment.ts';
+import { matchStreams } from '../../../lib/delta/align/alignstreams.ts';
+import { alignBuffers } from '../../../lib/delta/align/alignbuffers.ts';
+import { Draft } from '../../../lib/delta/align/alignmentlist.ts';
+import { completed } from '../../../lib/delta/align/moved.ts';
+import {
+  commonLength,
+  differingBytes,
+  extension,
+  extensionBack,
+  sidesOf,
+} from '../../../lib/delta/align/compare.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
+import { digestOf } from '../../../lib/image/oci/descriptor.ts';
+import { createRandom } from '../../support/random.ts';
+import { writeTar } from '../../support/tar.ts';
+
+const random = createRandom(7);
+
+/** Bytes of the target that alignments make equal to the source. */
+function equalBytes(source: Uint8Array, target: Uint8Array, items: Alignments): number {
+  let equal = 0;
+  let end = 0;
+  for (let i = 0; i < items.count; i++) {
+    const [t, s, length] = [items.target[i]!, items.source[i]!, items.length[i]!];
+    assert.ok(t >= end && s >= 0 && s + length <= source.length, 'items ascend within both buffers');
+    end = t + length;
+    for (let k = 0; k < length; k++) if (source[s + k] === target[t + k]) equal++;
+  }
+  assert.ok(end <= target.length);
+  return equal;
+}
+
+/** As a table of Elf64_Rela holds them. */
+function relocations(records: readonly { readonly address: number; readonly to: number }[]): Buffer {
+  const table = Buffer.alloc(24 * records.length);
+  for (const [i, { address, to }] of records.entries()) {
+    table.writeBigUInt64LE(BigInt(address), 24 * i);
+    table.writeUInt32LE(8, 24 * i + 8);
+    table.writeBigUInt64LE(BigInt(to), 24 * i + 16);
+  }
+  return table;
+}
+
+describe('buffers are aligned', () => {
+  for (const effort of EFFORTS) {
+    test(`what moved and changed in single bytes is found with effort ${effort}`, () => {
+      const source = random.bytes(200_000);
+      const target = Buffer.concat([
+        source.subarray(120_000),
+        random.bytes(5_000),
+        source.subarray(0, 120_000),
+      ]);
+      for (let i = 0; i < target.length; i += 41) target[i]! ^= 0x55;
+      const items = alignBuffers(source, target, effort);
+      assert.ok(equalBytes(source, target, items) > 0.97 * 200_000 * (40 / 41));
+      assert.ok(items.count < 50);
+    });
+  }
+
+  test('a table of relocations is matched record by record', () => {
+    const records = Array.from({ length: 20_000 }, () => ({ address: 0, to: 0 }));
+    let [address, to] = [0x5a0000, 0x120000];
+    for (const record of records) {
+      Object.assign(record, { address, to });
+      address += 8 * (1 + random.below(3));
+      to += random.below(4096);
+    }
+    const source = relocations(records);
+    const kept = records.filter((_, i) => i % 5000 > 9);
+    const target = relocations(
+      kept.map((record) => ({ address: record.address + 0x60, to: record.to + 0x1c0 })),
+    );
+    let equal = 0;
+    for (const [i, record] of kept.entries()) {
+      const from = 24 * records.indexOf(record);
+      for (let k = 0; k < 24; k++) if (source[from + k] === target[24 * i + k]) equal++;
+    }
+    const items = alignBuffers(source, target);
+    assert.ok(equalBytes(source, target, items) > 0.99 * equal);
+    assert.ok(items.count < 50);
+  });
+
+  test('zeros, repetitions and short buffers come to an end', () => {
+    const zeros = new Uint8Array(3_000_000);
+    const repeated = Buffer.alloc(3_000_000, 'abcdefghi');
+    for (const source of [zeros, repeated, new Uint8Array(), zeros.subarray(0, 7)]) {
+      for (const target of [
+        zeros,
+        repeated,
+        Buffer.from(repeated).reverse(),
+        new Uint8Array(),
+        zeros.subarray(0, 9),
+      ]) {
+        equalBytes(source, target, alignBuffers(source, target));
+      }
+    }
+  });
+
+  test('the same buffers give the same alignments', () => {
+    const source = random.bytes(50_000);
+    const target = Buffer.concat([source.subarray(9), random.bytes(99), source.subarray(0, 30_000)]);
+    assert.deepEqual(alignBuffers(source, target).items(), alignBuffers(source, target).items());
+  });
+});
+
+test('words are compared as their bytes are', () => {
+  for (let round = 0; round < 2000; round++) {
+    const source = random.bytes(random.below(60));
+    const target = Buffer.from(source.subarray(random.below(8)));
+    for (let i = random.below(6); i > 0 && target.length > 0; i--) {
+      target[random.below(target.length)]! ^= 1 << random.below(8);
+    }
+    const { sourceView, targetView } = sidesOf(source, target);
+    const [s, t] = [random.below(source.length + 1), random.below(target.length + 1)];
+    const size = Math.min(source.length - s, target.length - t);
+    const same = Array.from({ length: size }, (_, i) => source[s + i] === target[t + i]);
+    const first = same.indexOf(false);
+    assert.equal(commonLength(sourceView, s, targetView, t), first < 0 ? size : first);
+    const differing = same.filter((equal) => !equal).length;
+    const limit = random.below(8) || Infinity;
+    assert.equal(differingBytes(sourceView, s, targetView, t, size, limit), Math.min(differing, limit));
+    assert.equal(extension(sourceView, s, targetView, t, Infinity), bestPrefix(same));
+    const before = Math.min(s, t);
+    const back = Array.from({ length: before }, (_, i) => source[s - 1 - i] === target[t - 1 - i]);
+    assert.equal(extensionBack(sourceView, s, targetView, t, 0), bestPrefix(back));
+  }
+});
+
+/** The shortest prefix with the most equal bytes less different ones. */
+function bestPrefix(same: readonly boolean[]): number {
+  let [score, best, length] = [0, 0, 0];
+  for (const [i, equal] of same.entries()) {
+    score += equal ? 1 : -1;
+    if (score <= best) continue;
+    best = score;
+    length = i + 1;
+  }
+  return length;
+}
+
+function layer(name: string, size = 50_000): Buffer {
+  return writeTar([1, 2].map((i) => ({ path: `${name}/${i}`, content: random.bytes(size) })));
+}
+
+test('where diffIDs tell which layers both images have, the alignments are the same', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [a, b, c, d] = [
+    layer('a'),
+    layer('b', 5_000_000),
+    layer('c'),
+    Buffer.concat([layer('d'), Buffer.from('rest')]),
+  ];
+  const stream = async (name: string, layers: readonly Buffer[]) => {
+    const path = join(directory, name);
+    await writeFile(path, Buffer.concat(layers));
+    return {
+      path,
+      layerSizes: layers.map(({ length }) => length),
+      diffIDs: layers.map((bytes) => digestOf(bytes)),
+    };
+  };
+  const source = await stream('source', [a, b, d, a]);
+  const target = await stream('target', [d, layer('e'), a, c, b]);
+  const unnamed = ({ path, layerSizes }: typeof source) => ({ path, layerSizes });
+  const found = await matchStreams(source, target);
+  assert.deepEqual(found, await matchStreams(unnamed(source), unnamed(target)));
+  const covered = found.length.reduce((sum, length, i) => sum + (found.exact[i] ? length : 0), 0);
+  assert.ok(covered >= a.length + b.length + d.length - 1024);
+});
+
+describe('content is found wherever it went', () => {
+  const [a, b] = [random.bytes(700_000), random.bytes(900_000)];
+  const large = random.bytes(32_000_000);
+  type Files = Readonly<Record<string, Uint8Array>>;
+  const cases: Readonly<Record<string, readonly [source: Files, target: Files]>> = {
+    'to the file of another, which came here': [
+      { a, b },
+      { a: Buffer.concat([b, a.subarray(0, 1)]), b: a },
+    ],
+    'to one file with others': [{ a, b }, { bundle: Buffer.concat([b, random.bytes(99), a]) }],
+    'into the middle of a file that stayed': [
+      { a, b },
+      { a: Buffer.concat([a.subarray(0, 300_000), b.subarray(500_000), a.subarray(600_000)]) },
+    ],
+    'to many small files': [
+      { b },
+      Object.fromEntries(
+        Array.from({ length: 100 }, (_, i) => [`part${i}`, b.subarray(9000 * i, 9000 * i + 7000)]),
+      ),
+    ],
+    'to the other end of a large file': [
+      { large },
+      { large: Buffer.concat([large.subarray(9_000_000), large.subarray(0, 9_000_000)]) },
+    ],
+    'with single bytes changed': [
+      { a, b },
+      { bundle: Buffer.concat([b, a]).map((byte, i) => (i % 5000 === 0 ? byte ^ 1 : byte)) },
+    ],
+  };
+  for (const [name, sides] of Object.entries(cases)) {
+    test(name, async (t) => {
+      const directory = await temporaryDirectory(t);
+      const [source, target] = sides.map((files) =>
+        writeTar(Object.entries(files).map(([path, content]) => ({ path, content }))),
+      ) as [Buffer, Buffer];
+      const streams = await Promise.all(
+        [source, target].map(async (bytes, i) => {
+          const path = join(directory, String(i));
+          await writeFile(path, bytes);
+          return { path, layerSizes: [bytes.length] };
+        }),
+      );
+      const items = await matchStreams(streams[0]!, streams[1]!);
+      const content = Object.values(sides[1]).reduce((sum, { length }) => sum + length, 0);
+      // where a stretch begins and ends some hundred bytes may be left
+      assert.ok(equalBytes(source, target, items) > 0.97 * content);
+    });
+  }
+});
+
+function randomAlignments(count: number): Alignments {
+  const draft = new Draft();
+  for (let i = 0; i < count; i++)
+    draft.push(random.below(40) * 50, random.below(40) * 50, 1 + random.below(600), 0);
+  return draft.items();
+}
+
+test('whichever thread found what, it comes together as the same', () => {
+  const first = new Draft();
+  for (let at = 0; at < 2000; at += 400) first.push(at, random.below(3000), 1 + random.below(400), 1);
+  const items = first.items();
+  const [one, other] = [randomAlignments(20), randomAlignments(20)];
+  const found = completed(items, [one, other]);
+  assert.deepEqual(completed(items, [other, one]), found);
+  for (let i = 1; i < found.count; i++)
+    assert.ok(found.target[i]! >= found.target[i - 1]! + found.length[i - 1]!);
+});

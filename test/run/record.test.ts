@@ -1,0 +1,176 @@
+/** What the store knows of runs, however large: lists, states, reports in parts, rankings as images are read. */
+import assert from 'node:assert/strict';
+import { utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { Digest } from '../../lib/image/oci/descriptor.ts';
+import type { Candidate } from '../../lib/pairing/ranking.ts';
+import type { RunPlan } from '../../lib/run/plan.ts';
+import { findPairings, putPairings, putPlan } from '../../lib/run/record.ts';
+import { countStatuses, sumBytes, type ReportPart, type RunReport } from '../../lib/run/report.ts';
+import { findRunState, keepAlive, listRuns, putHeartbeat } from '../../lib/run/runs.ts';
+import { createStatusReader } from '../../lib/run/status.ts';
+import { findReport, findSummary, putReport, readParts } from '../../lib/run/summary.ts';
+import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
+import { planPairings } from '../../workers/flow.ts';
+import { temporaryDirectory } from '../support/directory.ts';
+import { digestOf } from '../support/layout.ts';
+import { planOf } from '../support/worker.ts';
+
+async function* nothing(): AsyncGenerator<ReportPart> {}
+
+const digest = (name: string) => digestOf(Buffer.from(name)) as Digest;
+
+async function newStore(t: TestContext): Promise<{ store: Store; directory: string }> {
+  const directory = await temporaryDirectory(t);
+  return { store: await openDirectoryStore(directory), directory };
+}
+
+/** Counts what is asked of a store. */
+function counted(store: Store): { store: Store; read: string[]; listed: string[] } {
+  const read: string[] = [];
+  const listed: string[] = [];
+  const counting: Store = {
+    ...store,
+    get: (key) => (read.push(key), store.get(key)),
+    async *list(prefix, after) {
+      for await (const key of store.list(prefix, after)) {
+        listed.push(key);
+        yield key;
+      }
+    },
+  };
+  return { store: counting, read, listed };
+}
+
+test('runs are listed by one key each', async (t) => {
+  const { store } = await newStore(t);
+  const names = ['a', 'a-b', 'a.b', 'a0', 'ab', 'b'];
+  for (const name of names) {
+    await putPlan(store, planOf('/images', ['one'], { id: name }));
+    for (let i = 0; i < 5; i++)
+      await store.put(`runs/${name}/outcomes/delta/${i}.done.json`, Buffer.from('{}'));
+  }
+  const { store: counting, listed } = counted(store);
+  assert.deepEqual((await Array.fromAsync(listRuns(counting))).toSorted(), names.toSorted());
+  assert.equal(listed.length, names.length);
+});
+
+test('a run is active while somebody says so, then idle, or over', async (t) => {
+  const { store, directory } = await newStore(t);
+  assert.equal(await findRunState(store, 'run'), undefined);
+  await putPlan(store, planOf('/images', ['one']));
+  const now = Date.now();
+  const later = now + 3600_000;
+  const stateAt = async (time: number) => (await findRunState(store, 'run', time))?.state;
+  assert.deepEqual([await stateAt(now), await stateAt(later)], ['active', 'idle']);
+  const old = new Date(now - 3600_000);
+  await utimes(join(directory, 'runs/run/run.json'), old, old);
+  assert.equal(await stateAt(now), 'idle');
+  assert.equal((await (await createStatusReader(store, 'run'))()).idleSince, old.toISOString());
+  {
+    await using _alive = await keepAlive(store, 'run');
+    assert.equal(await stateAt(now), 'active');
+  }
+  assert.equal((await (await createStatusReader(store, 'run'))()).idleSince, undefined);
+  await putHeartbeat(store, 'run');
+  const none = countStatuses([]);
+  const stages = { signature: none, pairing: none, delta: none };
+  await putReport(store, 'run', nothing(), () => ({
+    id: 'run',
+    started: '',
+    finished: '',
+    stages,
+    bytes: sumBytes([]),
+  }));
+  assert.equal(await stateAt(later), 'over');
+});
+
+test('a large report is written and read in parts', async (t) => {
+  const { store } = await newStore(t);
+  const count = 5000;
+  const error = { kind: 'not-found', message: 'no such image' } as const;
+  const pair = (i: number): RunReport['pairs'][number] => {
+    const names = { target: `target ${i}`, source: 'source', candidate: { pullSize: i } as Candidate };
+    return i === 4321 ? { ...names, status: 'failed', error } : { ...names, status: 'done', patches: [] };
+  };
+  async function* pieces(): AsyncGenerator<ReportPart> {
+    yield { images: [{ reference: 'one', status: 'failed', error }], pairs: [], passedOver: [] };
+    for (let i = 0; i < count; i += 100) {
+      yield { images: [], pairs: Array.from({ length: 100 }, (_, n) => pair(i + n)), passedOver: [] };
+    }
+  }
+  const plan: RunPlan = planOf('/images', ['one']);
+  await putPlan(store, plan);
+  const summary = {
+    id: 'run',
+    started: plan.started,
+    finished: new Date().toISOString(),
+    stages: {
+      signature: countStatuses(['failed']),
+      pairing: countStatuses([]),
+      delta: countStatuses(Array.from({ length: count }, (_, i) => pair(i).status)),
+    },
+    bytes: { pull: 10, patches: 4, saved: 6 },
+  };
+  await putReport(store, 'run', pieces(), () => summary);
+  assert.ok((await store.stat('runs/run/report.json'))!.size < 2000);
+  const report = (await findReport(store, 'run'))!;
+  assert.deepEqual(
+    report.pairs,
+    Array.from({ length: count }, (_, i) => pair(i)),
+  );
+  assert.deepEqual(report.images, [{ reference: 'one', status: 'failed', error }]);
+  const found = (await findSummary(store, 'run'))!;
+  assert.ok(found.parts.length >= 5);
+  for await (const { images, pairs } of readParts(store, found))
+    assert.ok(images.length + pairs.length <= 1000);
+
+  // of a run that is over, what failed is read and nothing else
+  const { store: counting, read, listed } = counted(store);
+  const status = await (await createStatusReader(counting, 'run'))();
+  assert.deepEqual(
+    status.failures.map(({ what }) => what),
+    ['one', 'target 4321 from source'],
+  );
+  assert.deepEqual(status.stages.delta, { total: count, done: count - 1, skipped: 0, failed: 1 });
+  assert.equal(read.filter((key) => key.includes('/report/')).length, 2);
+  assert.deepEqual(listed, []);
+});
+
+test('rankings wait for the images of their own set', async (t) => {
+  const plan = planOf('/images', ['t1', 't2'], {
+    residents: [
+      { images: ['/images/a', '/images/b'], sites: ['north'] },
+      { images: ['/images/b', '/images/c'], sites: ['south'] },
+    ],
+  });
+  const images = new Map<string, Digest | undefined>();
+  const see = (name: string, isSound = true) =>
+    images.set(`/images/${name}`, isSound ? digest(name) : undefined);
+  const planned = () => {
+    const { pairings, scopes, isComplete } = planPairings(plan, images);
+    const setOf = (scope: string) =>
+      scopes
+        .get(scope)!
+        .map(({ reference }) => reference.at(-1))
+        .join('');
+    return [pairings.map(({ target, scope }) => `${target.reference.slice(-2)} ${setOf(scope)}`), isComplete];
+  };
+  see('t1');
+  see('a');
+  assert.deepEqual(planned(), [[], false]);
+  see('b');
+  assert.deepEqual(planned(), [['t1 ab'], false]);
+  // what cannot be read is waited for no longer
+  see('c', false);
+  assert.deepEqual(planned(), [['t1 ab', 't1 b'], false]);
+  see('t2');
+  assert.deepEqual(planned(), [['t1 ab', 't2 ab', 't1 b', 't2 b'], true]);
+
+  const { store } = await newStore(t);
+  const { pairings, isComplete } = planPairings(plan, images);
+  await putPairings(store, 'run', { pairings, isComplete });
+  assert.deepEqual(await findPairings(store, 'run'), { pairings, isComplete });
+});

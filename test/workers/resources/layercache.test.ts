@@ -1,0 +1,296 @@
+/** Layer streams on scratch that jobs share: made once, bounded, never taken from who uses them. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { PanamaxError } from '../../../lib/errors.ts';
+import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
+import { createForest, createMemoryStorage } from '../../../lib/pairing/forest.ts';
+import { createMemory } from '../../../workers/resources/memory.ts';
+import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
+import { signatureStage } from '../../../workers/signature/stage.ts';
+import { createLayerCache, type CachedImage, type LeaseRequest } from '../../../workers/resources/layercache.ts';
+import { makeReleases, objectsOf, runBackfill } from '../../support/backfill.ts';
+import { temporaryDirectory } from '../../support/directory.ts';
+import { writeLayout } from '../../support/layout.ts';
+import { createRandom } from '../../support/random.ts';
+import { writeTar } from '../../support/tar.ts';
+import { atEnd } from '../../support/scope.ts';
+
+const going = new AbortController().signal;
+
+interface Fixture extends CachedImage {
+  /** How often it was unpacked. */
+  readonly unpacked: () => number;
+}
+
+/** An image whose stream is its key, again and again. */
+function image(
+  key: string,
+  size: number,
+  before: (signal: AbortSignal) => Promise<void> = () => turn(),
+): Fixture {
+  let count = 0;
+  return {
+    key,
+    size,
+    unpacked: () => count,
+    async unpack(path, signal) {
+      count++;
+      await before(signal);
+      signal.throwIfAborted();
+      await writeFile(path, key.repeat(size), { flag: 'wx' });
+      return { path, layerSizes: [size] };
+    },
+  };
+}
+
+async function newCache(t: TestContext, maxSize: number) {
+  const directory = join(await temporaryDirectory(t), 'layers');
+  const cache = createLayerCache(directory, maxSize);
+  atEnd(t, () => cache[Symbol.asyncDispose]());
+  const take = (images: readonly CachedImage[], rest: Partial<LeaseRequest> = {}) =>
+    cache.lease({ images, ownSize: 0, signal: going, ...rest });
+  return { cache, directory, take };
+}
+
+test('jobs at once share what one of them unpacks', async (t) => {
+  const { cache, take } = await newCache(t, 100);
+  const [a, b, c] = [image('a', 10), image('b', 10), image('c', 10)];
+  const leases = await Promise.all([take([a, b]), take([a, c]), take([a, a]), take([b, a])]);
+  assert.deepEqual([a.unpacked(), b.unpacked(), c.unpacked()], [1, 1, 1]);
+  assert.deepEqual(
+    await Promise.all(leases.flatMap(({ streams }) => streams.map(({ path }) => readFile(path, 'utf8')))),
+    ['a', 'b', 'a', 'c', 'a', 'a', 'b', 'a'].map((key) => key.repeat(10)),
+  );
+  for (const lease of leases) lease[Symbol.dispose]();
+  (await take([c, b]))[Symbol.dispose]();
+  assert.deepEqual(
+    { ...cache.stats },
+    { hits: 6, misses: 3, evictions: 0, bytesRead: 30, bytes: 30, peakBytes: 30 },
+  );
+});
+
+test('the least recently used go, those in use stay', async (t) => {
+  const { cache, take, directory } = await newCache(t, 30);
+  const [a, b, c, d] = [image('a', 10), image('b', 10), image('c', 10), image('d', 10)];
+  for (const one of [a, b, c, a]) (await take([one]))[Symbol.dispose]();
+  const kept = await take([c]);
+  // b is the oldest; then a
+  (await take([d]))[Symbol.dispose]();
+  assert.deepEqual([cache.stats.evictions, b.unpacked()], [1, 1]);
+  (await take([b]))[Symbol.dispose]();
+  assert.deepEqual([cache.stats.evictions, b.unpacked(), a.unpacked()], [2, 2, 1]);
+  (await take([a], { ownSize: 10 }))[Symbol.dispose]();
+  assert.equal(await readFile(kept.streams[0]!.path, 'utf8'), 'c'.repeat(10));
+  assert.equal(c.unpacked(), 1);
+  assert.ok((await readdir(directory)).length <= 3);
+});
+
+test('a job waits for room, and is not passed over', async (t) => {
+  const { cache, take } = await newCache(t, 30);
+  const first = await take([image('a', 10)], { ownSize: 10 });
+  const order: string[] = [];
+  const large = take([image('b', 20)]).then((lease) => (order.push('large'), lease));
+  const small = take([image('c', 5)]).then((lease) => (order.push('small'), lease));
+  await turn();
+  assert.deepEqual(order, []);
+  first[Symbol.dispose]();
+  first[Symbol.dispose]();
+  await Promise.all([large, small]);
+  assert.deepEqual(new Set(order), new Set(['large', 'small']));
+  assert.ok(cache.stats.peakBytes <= 30);
+});
+
+test('what never fits is refused', async (t) => {
+  const { take } = await newCache(t, 30);
+  const refused = { kind: 'limit', message: /over scratchSize: expected at most 30 bytes, found 31/ };
+  await assert.rejects(take([image('a', 31)]), refused);
+  await assert.rejects(take([image('a', 10), image('b', 10)], { ownSize: 11 }), refused);
+  (await take([image('a', 15), image('a', 15)], { ownSize: 15 }))[Symbol.dispose]();
+});
+
+test('a failure is of those that wait for it, and the next job tries again', async (t) => {
+  const { cache, take } = await newCache(t, 30);
+  let isBroken = true;
+  const broken = image('a', 10, async () => {
+    await turn();
+    if (isBroken) throw new PanamaxError('io', 'no network');
+  });
+  const jobs = await Promise.allSettled([take([broken, image('b', 10)]), take([broken])]);
+  assert.deepEqual(
+    jobs.map(({ status }) => status),
+    ['rejected', 'rejected'],
+  );
+  isBroken = false;
+  (await take([broken]))[Symbol.dispose]();
+  assert.equal(broken.unpacked(), 2);
+  assert.ok(cache.stats.peakBytes <= 30);
+  await cache[Symbol.asyncDispose]();
+  assert.equal(cache.stats.bytes, 0);
+});
+
+test('an abort leaves the image to others, and ends it where there are none', async (t) => {
+  const { cache, take, directory } = await newCache(t, 30);
+  const slow = Promise.withResolvers<void>();
+  let aborted = 0;
+  const a = image('a', 10, async (signal) => {
+    signal.addEventListener('abort', () => aborted++);
+    await Promise.race([slow.promise, once(signal, 'abort')]);
+  });
+  const stops = [new AbortController(), new AbortController()];
+  const jobs = stops.map(({ signal }) => take([a], { signal }));
+  const waiting = new AbortController();
+  const waiter = take([image('w', 30)], { signal: waiting.signal });
+  waiting.abort();
+  await assert.rejects(waiter, { name: 'AbortError' });
+
+  stops[0]!.abort();
+  await assert.rejects(jobs[0]!, { name: 'AbortError' });
+  assert.equal(aborted, 0);
+  slow.resolve();
+  (await jobs[1]!)[Symbol.dispose]();
+
+  const stop = new AbortController();
+  const b = image('b', 10, async (signal) => void (await once(signal, 'abort')));
+  const job = take([b], { signal: stop.signal });
+  stop.abort();
+  await assert.rejects(job, { name: 'AbortError' });
+  await assert.rejects(take([a], { signal: stop.signal }), { name: 'AbortError' });
+  // room for all else again
+  (await take([image('c', 30)]))[Symbol.dispose]();
+  assert.equal((await readdir(directory)).length, 1);
+  assert.equal(cache.stats.bytes, 30);
+});
+
+test('closing ends what is under way and removes everything', async (t) => {
+  const { cache, take, directory } = await newCache(t, 30);
+  const kept = await take([image('a', 10)]);
+  const never = take([image('b', 20, async (signal) => void (await once(signal, 'abort')))]);
+  const waiting = take([image('c', 10)]);
+  const ended = Promise.allSettled([never, waiting]);
+  await cache[Symbol.asyncDispose]();
+  assert.deepEqual(
+    (await ended).map(({ status }) => status),
+    ['rejected', 'rejected'],
+  );
+  kept[Symbol.dispose]();
+  await assert.rejects(stat(directory), { code: 'ENOENT' });
+  await assert.rejects(take([image('d', 1)]), { kind: 'interrupted' });
+});
+
+test('whatever jobs do, the bound holds and nobody reads what is not theirs', async (t) => {
+  const maxSize = 60;
+  for (let seed = 1; seed <= 20; seed++) {
+    const { cache, take, directory } = await newCache(t, maxSize);
+    const random = createRandom(seed);
+    const images = Array.from({ length: 8 }, (_, i) =>
+      image(String.fromCharCode(97 + i), 1 + random.below(25), async (signal) => {
+        for (let turns = random.below(5); turns > 0; turns--) await turn();
+        signal.throwIfAborted();
+        if (random.below(8) === 0) throw new PanamaxError('io', 'no luck');
+      }),
+    );
+    const onDisk = async () => {
+      const names = await readdir(directory).catch(() => []);
+      const sizes = names.map((name) =>
+        stat(join(directory, name))
+          .then((s) => s.size)
+          .catch(() => 0),
+      );
+      return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    };
+    const job = async () => {
+      const stop = new AbortController();
+      const chosen = [images[random.below(8)]!, images[random.below(8)]!];
+      const lease = take(chosen, { ownSize: random.below(10), signal: stop.signal });
+      if (random.below(4) === 0) setImmediate(() => stop.abort());
+      using held = await lease.catch(() => undefined);
+      if (!held) return;
+      for (let turns = random.below(6); turns > 0; turns--) {
+        await turn();
+        for (const [i, { path }] of held.streams.entries()) {
+          assert.equal(await readFile(path, 'utf8'), chosen[i]!.key.repeat(chosen[i]!.size));
+        }
+        assert.ok((await onDisk()) <= maxSize);
+      }
+    };
+    for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 6 }, job));
+    assert.ok(cache.stats.peakBytes <= maxSize, `${cache.stats.peakBytes}`);
+    await cache[Symbol.asyncDispose]();
+    assert.equal(cache.stats.bytes, 0);
+  }
+});
+
+test('little scratch makes the same patches; too little is said', async (t) => {
+  const directory = await makeReleases(t, ['a1', 'a2', 'a3']);
+  await runBackfill(directory, ['a1', 'a2', 'a3'], { top: 2 });
+  const report = await runBackfill(directory, ['a1', 'a2', 'a3'], {
+    top: 2,
+    store: 'tight',
+    scratchSize: 1_100_000,
+  });
+  assert.deepEqual(
+    report.pairs.filter(({ status }) => status === 'failed'),
+    [],
+  );
+  assert.deepEqual(await objectsOf(directory, 'tight'), await objectsOf(directory));
+  const refused = await runBackfill(directory, ['a1', 'a2'], { store: 'none', scratchSize: 1000 });
+  assert.equal(refused.images.length, 2);
+  for (const image of refused.images) {
+    assert.ok(image.status === 'failed' && image.error.kind === 'limit');
+    assert.match(image.error.message, /scratchSize: expected at most 1000 bytes/);
+  }
+});
+
+describe('a signature takes its share of scratch', () => {
+  /** That compresses to next to nothing: the first guess is far too low. */
+  const size = 300_000;
+
+  async function sign(t: TestContext, maxSize: number, isDisk = false) {
+    const directory = await temporaryDirectory(t);
+    const reference = join(directory, 'image');
+    const tar = writeTar([{ path: 'zeros', content: Buffer.alloc(size) }]);
+    await writeLayout(reference, [tar]);
+    const layers = createLayerCache(join(directory, 'layers'), maxSize, isDisk);
+    const scratch = join(directory, 'scratch');
+    await mkdir(scratch);
+    const context = {
+      store: await openDirectoryStore(join(directory, 'store')),
+      log: { info() {}, warn() {} },
+      signal: going,
+      limits: DEFAULT_LIMITS,
+      scratch,
+      layers,
+      memory: createMemory(8 * 1024 ** 3),
+      similar: createForest(createMemoryStorage()),
+    };
+    const read = () => signatureStage({ reference }, context);
+    return { layers, read, scratch, tar };
+  }
+
+  test('as much as its layers take, guessed until it is enough', async (t) => {
+    const { layers, read, scratch, tar } = await sign(t, 310_000);
+    assert.equal((await read()).status, 'done');
+    const { peakBytes, bytes, bytesRead } = layers.stats;
+    assert.ok(peakBytes >= tar.length && peakBytes <= 310_000, String(peakBytes));
+    assert.deepEqual([bytes, bytesRead], [0, tar.length]);
+    assert.deepEqual(await readdir(scratch), []);
+    // what is there already takes none
+    assert.equal((await read()).status, 'skipped');
+    assert.equal(layers.stats.bytesRead, tar.length);
+  });
+
+  test('what is over it is refused, for good only where somebody has said how much', async (t) => {
+    const asked = await sign(t, 290_000);
+    await assert.rejects(asked.read(), {
+      kind: 'limit',
+      message: /scratchSize: expected at most 290000 bytes, found over 290000/,
+    });
+    assert.deepEqual([asked.layers.stats.bytes, await readdir(asked.scratch)], [0, []]);
+    const disk = await sign(t, 290_000, true);
+    await assert.rejects(disk.read(), { kind: 'io', message: /scratch disk has free/ });
+  });
+});

@@ -1,0 +1,231 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EFFORTS, type Effort } from '../../lib/delta/align/alignment.ts';
+import {
+  imageName,
+  parseDescriptor,
+  serializeDescriptor,
+  signDescriptor,
+  sourceName,
+  type PatchDescriptor,
+} from '../../lib/store/descriptor.ts';
+import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
+import { isEngineTransport } from '../../lib/image/oci/transport.ts';
+import { PanamaxError } from '../../lib/errors.ts';
+import { verified } from '../../lib/image/blobs.ts';
+import { combineDigests, combineRecords } from '../../lib/image/combined.ts';
+import type { Digest, Platform } from '../../lib/image/oci/descriptor.ts';
+import { splitTransport } from '../../lib/image/oci/reference.ts';
+import { pullSize, streamSize, type ImageRecord } from '../../lib/image/record.ts';
+import type { UnpackTask } from '../../lib/image/unpackthread.ts';
+import { pinnedReference } from '../../lib/image/oci/registryname.ts';
+import type { Outcome, StageContext } from '../context.ts';
+import type { CachedImage } from '../resources/layercache.ts';
+import { deltaMemory } from '../resources/memory.ts';
+import type { PatchOutcome } from '../../lib/run/report.ts';
+import { indexHead, writeIndex } from '../../lib/store/targetindex.ts';
+import { scratchError } from '../../lib/runtime/scratch.ts';
+import { keys, type PatchFormat } from '../../lib/store/keys.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
+import { runThread, threadModule } from '../../lib/runtime/thread.ts';
+import { completed, findRecord } from './compressions.ts';
+import { loadSignature } from '../signature/stage.ts';
+
+export interface DeltaInput {
+  /** One image, or several as one source. */
+  readonly sources: readonly DeltaImage[];
+  readonly target: DeltaImage;
+  readonly formats: readonly PatchFormat[];
+  readonly effort: Effort;
+  readonly predictedPatchSize: number;
+}
+
+export interface DeltaImage {
+  readonly manifest: Digest;
+  readonly reference: string;
+  readonly platform?: Platform;
+}
+
+export interface DeltaOutput {
+  /** One for each format. */
+  readonly patches: readonly PatchOutcome[];
+}
+
+/**
+ * Makes the patches of a pair, applies and publishes them: patch, then descriptor, then index, so that whatever is
+ * named is there. Where a pull moves no more, that is what is recorded.
+ */
+export async function deltaStage(input: DeltaInput, context: StageContext): Promise<Outcome<DeltaOutput>> {
+  const { store } = context;
+  const target = (await loadSignature(store, input.target.manifest)).image;
+  const known: PatchOutcome[] = [];
+  const missing: PatchFormat[] = [];
+  // an oci-delta names one image as its source
+  const formats = input.formats.filter((format) => format === 'xdelta' || input.sources.length === 1);
+  for (const format of formats) {
+    const descriptor = await findPublished(input, format, store);
+    if (descriptor) known.push({ descriptor: await signPublished(descriptor, context) });
+    else missing.push(format);
+  }
+  const made = missing.length > 0 ? await makePatches(input, target, missing, context) : [];
+  await writeIndex(store, indexHead(await completed(store, target)));
+  return { status: made.length > 0 ? 'done' : 'skipped', patches: [...known, ...made] };
+}
+
+async function makePatches(
+  input: DeltaInput,
+  target: ImageRecord,
+  formats: readonly PatchFormat[],
+  context: StageContext,
+): Promise<PatchOutcome[]> {
+  const { store, limits, signal, log, layers } = context;
+  const { blobs } = layers;
+  const records: ImageRecord[] = [];
+  for (const { manifest } of input.sources) records.push((await loadSignature(store, manifest)).image);
+  const source = combineRecords(records);
+  const memory = deltaMemory(streamSize(source) + streamSize(target), input.effort);
+  using _reserved = await context.memory.reserve(memory, signal);
+  using lease = await layers.lease({
+    images: [cachedImage(source, input.sources, context), cachedImage(target, [input.target], context)],
+    ownSize:
+      patchRoom(target, formats) + exportRoom(input.sources, records) + exportRoom([input.target], [target]),
+    signal,
+  });
+  const [sourceStream, targetStream] = lease.streams;
+  const scratch = join(context.scratch, randomUUID());
+  try {
+    await mkdir(scratch);
+    const record = await findRecord(
+      input.target,
+      { record: target, stream: targetStream! },
+      { scratch, memory },
+      context,
+    );
+    const module = threadModule('../../lib/delta/thread', import.meta.url);
+    const task: DeltaTask = {
+      source: { ...input.sources[0]!, unpacked: { record: source, stream: sourceStream! } },
+      target: {
+        ...input.target,
+        reference: pinnedReference(input.target.reference, target.manifest) ?? input.target.reference,
+        blobs: blobs.directory,
+        unpacked: { record, stream: targetStream! },
+      },
+      formats,
+      effort: input.effort,
+      limits,
+      scratch,
+    };
+    const { patches } = await runThread<DeltaTask, DeltaResult>(module, task, signal, memory);
+    const pull = pullSize(target, source);
+    const outcomes: PatchOutcome[] = [];
+    for (const { format, path, size, digest, encodeSeconds } of patches) {
+      const made: PatchDescriptor = {
+        format,
+        effort: input.effort,
+        source: sourceName(
+          source,
+          records.map(({ manifest }) => manifest),
+        ),
+        target: imageName(target),
+        ...(size < pull ? { patch: { size, digest } } : {}),
+        sizes: { predicted: input.predictedPatchSize, actual: size, pull },
+      };
+      const descriptor = signDescriptor(made, context.sign);
+      if (descriptor.patch) await store.putFile(keys.patch(target.manifest, source.manifest, format), path);
+      await putDescriptor(descriptor, store);
+      log.info({ stage: 'delta', ...descriptor }, descriptor.patch ? 'patch published' : 'pull is as good');
+      outcomes.push({ descriptor, encodeSeconds });
+    }
+    return outcomes;
+  } catch (error) {
+    throw await scratchError(error, [context.scratch, scratch, sourceStream!.path, targetStream!.path]);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** An image's layer stream for the cache: what has the same layers is the same. */
+function cachedImage(
+  record: ImageRecord,
+  images: readonly DeltaImage[],
+  { layers, limits }: StageContext,
+): CachedImage {
+  const size = streamSize(record);
+  const maxImageSize = Math.min(limits.maxImageSize, size);
+  return {
+    key: record.layers.map(({ diffID }) => diffID).join(' '),
+    size,
+    async unpack(path, signal) {
+      await using leases = new AsyncDisposableStack();
+      const parts: DeltaImage[] = [];
+      for (const image of images) {
+        const { reference } = leases.use(await layers.blobs.lease(image, { limits, signal }));
+        parts.push({ ...image, reference });
+      }
+      const blobs = layers.blobs.directory;
+      const task: UnpackTask = { images: parts, path, blobs, limits: { ...limits, maxImageSize } };
+      return await runThread(threadModule('../../lib/image/unpackthread', import.meta.url), task, signal);
+    },
+  };
+}
+
+/** What patches take on scratch at worst. An oci-delta is there twice: its parts, and the whole. */
+function patchRoom(target: ImageRecord, formats: readonly PatchFormat[]): number {
+  return streamSize(target) * formats.reduce((sum, format) => sum + (format === 'oci-delta' ? 2 : 1), 0);
+}
+
+/** What engines export while their images are unpacked. */
+function exportRoom(images: readonly DeltaImage[], records: readonly ImageRecord[]): number {
+  return images.reduce((sum, { reference }, i) => {
+    const isExport = isEngineTransport(splitTransport(reference)?.transport ?? '');
+    return sum + (isExport ? streamSize(records[i]!) : 0);
+  }, 0);
+}
+
+async function putDescriptor(descriptor: PatchDescriptor, store: Store): Promise<void> {
+  const { target, source, format } = descriptor;
+  await store.put(keys.descriptor(target.manifest, source.manifest, format), serializeDescriptor(descriptor));
+}
+
+/** Patches that were made before there was a key, or with another one, are signed now. */
+async function signPublished(
+  descriptor: PatchDescriptor,
+  { sign, store }: Pick<StageContext, 'sign' | 'store'>,
+): Promise<PatchDescriptor> {
+  const signed = signDescriptor(descriptor, sign);
+  if (signed.signature?.value === descriptor.signature?.value) return descriptor;
+  await putDescriptor(signed, store);
+  return signed;
+}
+
+/** The descriptor of a pair that is done: of this pair, made with no less effort, its patch there and sound. */
+async function findPublished(
+  { sources, target, effort }: DeltaInput,
+  format: PatchFormat,
+  store: Store,
+): Promise<PatchDescriptor | undefined> {
+  const source = combineDigests(sources.map(({ manifest }) => manifest));
+  const key = keys.descriptor(target.manifest, source, format);
+  const bytes = await store.get(key);
+  if (!bytes) return undefined;
+  try {
+    const descriptor = parseDescriptor(bytes, `${store.where} ${key}`);
+    const isOfPair =
+      descriptor.format === format &&
+      descriptor.source.manifest === source &&
+      descriptor.target.manifest === target.manifest &&
+      EFFORTS.indexOf(descriptor.effort) >= EFFORTS.indexOf(effort);
+    if (!isOfPair) return undefined;
+    const { patch } = descriptor;
+    if (!patch) return descriptor;
+    const patchKey = keys.patch(target.manifest, source, format);
+    for await (const _ of verified(await store.open(patchKey), patch, `${store.where} ${patchKey}`));
+    return descriptor;
+  } catch (error) {
+    // damaged or gone: it is made anew
+    if (error instanceof PanamaxError && (error.kind === 'bad-input' || error.kind === 'not-found'))
+      return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,94 @@
+import { parseDescriptor } from '../../lib/store/descriptor.ts';
+import { PanamaxError } from '../../lib/errors.ts';
+import {
+  calibrationOf,
+  parseCalibrations,
+  serializeCalibrations,
+  sizeAtDefault,
+  type Encoded,
+} from '../../lib/pairing/calibration.ts';
+import type { Calibration, Calibrations } from '../../lib/pairing/prediction.ts';
+import { compareImages } from '../../lib/pairing/ranking.ts';
+import type { Signature } from '../../lib/pairing/signature/signature.ts';
+import { keys, type PatchFormat } from '../../lib/store/keys.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
+import { loadSignature } from '../signature/stage.ts';
+
+/** Patches of a format that are compared with what is predicted of them, at most. */
+const MOST_PAIRS = 300;
+const FORMATS: readonly PatchFormat[] = ['xdelta', 'oci-delta'];
+
+/** What predictions of a format were adjusted by. */
+export interface Calibrated {
+  readonly format: PatchFormat;
+  readonly calibration: Calibration;
+  /** Patches that it was found from. */
+  readonly pairs: number;
+  /** Patches that the store has. */
+  readonly known: number;
+}
+
+/**
+ * Adjusts what predictions go by to the patches that the store knows, and stores it. Of many it takes some from all over
+ * the list, which is in the order of the targets' digests, so that no target stands for all.
+ */
+export async function calibrate(store: Store, signal: AbortSignal): Promise<Calibrated[]> {
+  const known: Record<PatchFormat, string[]> = { xdelta: [], 'oci-delta': [] };
+  for await (const key of store.list(keys.allPatches)) {
+    const format = FORMATS.find((one) => key.endsWith(`.${one}.json`));
+    if (format) known[format].push(key);
+  }
+  const calibrated: Calibrated[] = [];
+  for (const format of FORMATS) {
+    const encoded: Encoded[] = [];
+    for (const key of spread(known[format], MOST_PAIRS)) {
+      signal.throwIfAborted();
+      const found = await readPair(store, key);
+      if (found) encoded.push(found);
+    }
+    const calibration = calibrationOf(encoded);
+    calibrated.push({ format, calibration, pairs: encoded.length, known: known[format].length });
+  }
+  const calibrations = Object.fromEntries(calibrated.map(({ format, calibration }) => [format, calibration]));
+  await store.put(keys.calibration, serializeCalibrations(calibrations));
+  return calibrated;
+}
+
+/** At most `count` of a list, evenly from all of it. */
+function spread<Item>(items: readonly Item[], count: number): Item[] {
+  if (items.length <= count) return [...items];
+  return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)]!);
+}
+
+/** None where there is none, or a damaged one: predictions then go by the costs as they are. */
+export async function loadCalibrations(store: Store): Promise<Calibrations> {
+  const bytes = await store.get(keys.calibration);
+  if (!bytes) return {};
+  try {
+    return parseCalibrations(bytes, `${store.where} ${keys.calibration}`);
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return {};
+    throw error;
+  }
+}
+
+/** Pairs that are damaged, or whose signatures are gone, are passed over. */
+async function readPair(store: Store, key: string): Promise<Encoded | undefined> {
+  const bytes = await store.get(key);
+  if (!bytes) return undefined;
+  try {
+    const descriptor = parseDescriptor(bytes, `${store.where} ${key}`);
+    const { format, effort, source, target, sizes } = descriptor;
+    const sources: Signature[] = [];
+    for (const manifest of source.images ?? [source.manifest]) {
+      sources.push(await loadSignature(store, manifest));
+    }
+    const candidate = compareImages(await loadSignature(store, target.manifest), sources);
+    const { reasons } = candidate.predictions[format];
+    return { reasons, actual: sizeAtDefault(sizes.actual, format, effort) };
+  } catch (error) {
+    if (error instanceof PanamaxError && (error.kind === 'bad-input' || error.kind === 'not-found'))
+      return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,100 @@
+import { PanamaxError } from '../../lib/errors.ts';
+import type { Digest } from '../../lib/image/oci/descriptor.ts';
+import { compareImages, type Candidate } from '../../lib/pairing/ranking.ts';
+import type { Calibrations } from '../../lib/pairing/prediction.ts';
+import { MOST_ASKED, MOST_LINKS } from '../../lib/site/choice/chain.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
+import { readIndex } from '../../lib/store/targetindex.ts';
+import { loadSignature } from '../signature/stage.ts';
+
+/** From a source to a target by patches one behind the other, of which at least the last one exists. */
+export interface Chain {
+  /** The images that are built on the way, first to last; none where the source's own patch exists. */
+  readonly through: readonly Digest[];
+  /** Of all patches, in bytes; predicted where the first one has to be made. */
+  readonly size: number;
+  /** Processor time of what has to be made; 0 where all exist. */
+  readonly seconds: number;
+}
+
+/** Bytes of a chain over those of a patch of its own, at most, to be worth saving its making. */
+const WORTH = 1.1;
+/** Processor time of a chain over that of a patch of its own, at most, for such. */
+const SAVED = 0.5;
+
+/**
+ * For candidates to whose sites it is cheaper to get to the target through a patch that exists: in bytes, or in processor
+ * time for hardly more bytes.
+ */
+export async function cheaperChains(
+  store: Store,
+  target: Digest,
+  candidates: readonly Candidate[],
+  calibrations: Calibrations,
+): Promise<ReadonlyMap<Digest, Chain>> {
+  const ways = await waysTo(store, target);
+  const chains = new Map<Digest, Chain>();
+  for (const { source, images, predictions } of candidates) {
+    if (images || ways.size === 0) continue;
+    const own = ways.get(source);
+    const direct = own?.through.length === 0 ? own : predictions.xdelta;
+    const isCheaper = (chain: Chain) =>
+      chain.size < direct.size ||
+      (chain.seconds < direct.seconds * SAVED && chain.size <= direct.size * WORTH);
+    const made = await madeThrough(store, source, ways, calibrations);
+    const best = [own, made].find((chain) => chain && chain.through.length > 0 && isCheaper(chain));
+    if (best) chains.set(source, best);
+  }
+  return chains;
+}
+
+/** From each image that patches which exist lead from, the least of them. Nearest to the target first (Dijkstra). */
+async function waysTo(store: Store, target: Digest): Promise<ReadonlyMap<Digest, Chain>> {
+  const ways = new Map<Digest, Chain>();
+  const asked = new Set<Digest>();
+  let next: readonly [Digest, Pick<Chain, 'through' | 'size'>] | undefined = [
+    target,
+    { through: [], size: 0 },
+  ];
+  for (; next && asked.size < MOST_ASKED; next = nearest(ways, asked)) {
+    const [image, way] = next;
+    asked.add(image);
+    const through = image === target ? [] : [image, ...way.through];
+    for (const { format, source, size } of (await readIndex(store, image))?.patches ?? []) {
+      // what a patch builds is a layer stream, which only an xdelta can be applied to
+      if (format !== 'xdelta' || source.images || source.manifest === target) continue;
+      const found = { through, size: size + way.size, seconds: 0 };
+      if (found.size < (ways.get(source.manifest)?.size ?? Infinity)) ways.set(source.manifest, found);
+    }
+  }
+  return ways;
+}
+
+/** Of the images that a patch may still lead to, the one from where it is least. */
+function nearest(ways: ReadonlyMap<Digest, Chain>, passed: ReadonlySet<Digest>) {
+  return [...ways]
+    .filter(([image, { through }]) => !passed.has(image) && through.length + 1 < MOST_LINKS)
+    .toSorted(([, a], [, b]) => a.size - b.size)[0];
+}
+
+/** What a patch to the nearest image that patches lead from would make of the way from there. */
+async function madeThrough(
+  store: Store,
+  source: Digest,
+  ways: ReadonlyMap<Digest, Chain>,
+  calibrations: Calibrations,
+): Promise<Chain | undefined> {
+  const next = nearest(ways, new Set([source]));
+  if (!next) return undefined;
+  const [image, { through, size }] = next;
+  try {
+    const [wanted, had] = [await loadSignature(store, image), await loadSignature(store, source)];
+    const { xdelta } = compareImages(wanted, had, calibrations).predictions;
+    return { through: [image, ...through], size: size + xdelta.size, seconds: xdelta.seconds };
+  } catch (error) {
+    // removed since, or damaged
+    if (error instanceof PanamaxError && (error.kind === 'not-found' || error.kind === 'bad-input'))
+      return undefined;
+    throw error;
+  }
+}

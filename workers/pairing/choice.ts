@@ -1,0 +1,31 @@
+import { isWorthIt, type Candidate, type Ranking } from '../../lib/pairing/ranking.ts';
+import type { RunPlan } from '../../lib/run/plan.ts';
+import { indexHead, writeIndex } from '../../lib/store/targetindex.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
+import { loadRecord } from '../delta/compressions.ts';
+
+/** What a ranking leads to. */
+export interface Choice {
+  /** The sources that get a patch. */
+  readonly chosen: readonly Candidate[];
+  /** Those of the best that get none, since a pull is expected to move hardly more. */
+  readonly passedOver: readonly Candidate[];
+}
+
+/** Takes the best of a ranking. Where none of them is worth it, the target's index says so at once. */
+export async function choosePairs(
+  { target, candidates }: Ranking,
+  { top, formats, force }: Pick<RunPlan, 'top' | 'formats' | 'force'>,
+  store: Store,
+): Promise<Choice> {
+  const fits = candidates.filter(({ images }) => !images || formats.includes('xdelta'));
+  let best = fits.slice(0, top);
+  // an oci-delta names one image as its source
+  if (formats.includes('oci-delta')) {
+    const alone = fits.filter(({ images }) => !images).slice(0, top);
+    best = [...new Set([...best, ...alone])];
+  }
+  const chosen = best.filter((candidate) => force === true || isWorthIt(candidate, formats));
+  if (chosen.length === 0) await writeIndex(store, indexHead(await loadRecord(store, target)));
+  return { chosen, passedOver: best.filter((candidate) => !chosen.includes(candidate)) };
+}

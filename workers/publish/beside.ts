@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  parseDescriptor,
+  serializeDescriptor,
+  signDescriptor,
+  type PatchDescriptor,
+} from '../../lib/store/descriptor.ts';
+import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
+import { writeChunks } from '../../lib/runtime/file.ts';
+import { verified } from '../../lib/image/blobs.ts';
+import type { Descriptor, Digest, Platform } from '../../lib/image/oci/descriptor.ts';
+import { openImage, type Image } from '../../lib/image/open.ts';
+import { formatPlatform } from '../../lib/image/oci/platform.ts';
+import { splitTransport } from '../../lib/image/oci/reference.ts';
+import { releaseNameOf } from '../../lib/image/oci/releasename.ts';
+import { parseRegistryName, pinnedReference } from '../../lib/image/oci/registryname.ts';
+import { pushName } from '../../lib/store/beside/names.ts';
+import { publishPatch } from '../../lib/store/beside/publish.ts';
+import { openRepository, type Repository } from '../../lib/image/registry/registry.ts';
+import type { StageContext } from '../context.ts';
+import type { ImageName } from '../../lib/run/record.ts';
+import { keys, type PatchFormat } from '../../lib/store/keys.ts';
+import { readName } from '../../lib/store/name.ts';
+
+/** The place beside an image in its registry. */
+export interface Beside {
+  readonly image: Image;
+  readonly repository: Repository;
+  readonly subject: Descriptor;
+}
+
+export interface PublishedPatch {
+  readonly format: PatchFormat;
+  readonly source: Digest;
+  readonly size: number;
+  /** Of the artifact's manifest in the registry. */
+  readonly artifact: Digest;
+}
+
+/** @throws PanamaxError `usage` for an image that is not in a registry */
+export async function openBeside(
+  { reference, ...options }: { readonly reference: string; readonly platform?: Platform },
+  { limits, signal }: Pick<StageContext, 'limits' | 'signal'>,
+): Promise<Beside> {
+  const split = splitTransport(reference);
+  if (split?.transport !== 'docker') {
+    throw new PanamaxError('usage', 'no image of a registry', {
+      expected: 'docker://NAME',
+      found: reference,
+    });
+  }
+  const image = await openImage(split, { ...options, limits, signal });
+  const { manifestDigest: digest, manifestBytes, manifest } = image;
+  const repository = openRepository(parseRegistryName(split.path), { limits, signal, push: true });
+  const subject = { mediaType: manifest.mediaType, digest, size: manifestBytes.length };
+  return { image, repository, subject };
+}
+
+/**
+ * Puts a patch of the store beside its target. What is there stays.
+ *
+ * @param key of its descriptor
+ * @returns undefined where there is none
+ */
+export async function publishStored(
+  { repository, subject }: Beside,
+  key: string,
+  { store, limits, scratch, sign }: Pick<StageContext, 'store' | 'limits' | 'scratch' | 'sign'>,
+): Promise<PublishedPatch | undefined> {
+  const stored = await store.get(key);
+  if (!stored) return undefined;
+  const pair = signDescriptor(parseDescriptor(stored, `${store.where} ${key}`), sign);
+  const document = sign ? serializeDescriptor(pair) : stored;
+  const { patch, format, source, target } = pair;
+  if (!patch || target.manifest !== subject.digest) return undefined;
+  const path = join(scratch, `publish-${randomUUID()}`);
+  try {
+    const file = keys.patch(target.manifest, source.manifest, format);
+    await writeChunks(path, verified(await store.open(file), patch, `${store.where} ${file}`));
+    const artifact = await publishPatch(repository, subject, { pair, document, path }, limits);
+    return { format, source: source.manifest, size: patch.size, artifact };
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+/** What another job is putting beside the same image is waited for, in milliseconds. */
+const PATIENCE = 500;
+
+/**
+ * Puts the patches of a pair beside their target, where that is in a registry. One job at a time does so for an image: of
+ * two that write the same tag of referrers one would be lost.
+ */
+export async function publishPair(
+  { reference, manifest }: ImageName,
+  pairs: readonly PatchDescriptor[],
+  context: StageContext,
+): Promise<void> {
+  const pinned = pinnedReference(reference, manifest);
+  if (pinned === undefined) return;
+  const push = async () => {
+    const beside = await openBeside({ reference: pinned }, context);
+    for (const { source, format } of pairs) {
+      await publishStored(beside, keys.descriptor(manifest, source.manifest, format), context);
+    }
+  };
+  if (!context.alone) return push();
+  while (!(await context.alone(`publish.${manifest}`, push))) {
+    await delay(PATIENCE, undefined, { signal: context.signal });
+  }
+}
+
+/**
+ * Puts what the store says that names stand for beside their images. A registry that refuses it for good refuses no patch:
+ * it is said in the log.
+ */
+export async function pushNames(
+  references: readonly string[],
+  manifests: ReadonlyMap<string, Digest | undefined>,
+  context: Pick<StageContext, 'store' | 'limits' | 'signal' | 'log'>,
+): Promise<void> {
+  const { store, log } = context;
+  for (const reference of references) {
+    const name = releaseNameOf(reference);
+    const manifest = manifests.get(reference);
+    const pinned = manifest && pinnedReference(reference, manifest);
+    if (!name || !pinned) continue;
+    try {
+      const { image, repository, subject } = await openBeside({ reference: pinned }, context);
+      const record = await readName(store, name, formatPlatform(image.platform));
+      if (record?.target.manifest === manifest) await pushName(repository, subject, record);
+    } catch (error) {
+      const { kind, message, facts } = toPanamaxError(error);
+      if (kind === 'io' && !facts.isFinal) throw error;
+      log.warn({ kind, error: message, reference }, 'the name could not be published');
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import { imageName } from '../../lib/store/descriptor.ts';
+import type { Digest } from '../../lib/image/oci/descriptor.ts';
+import { releaseNameOf, type ReleaseName } from '../../lib/image/oci/releasename.ts';
+import type { StageContext } from '../context.ts';
+import { writeName, type NameRecord } from '../../lib/store/name.ts';
+import { loadSignature } from '../signature/stage.ts';
+
+export interface NameInput {
+  readonly name: ReleaseName;
+  readonly manifest: Digest;
+}
+
+/** Tells sites what a name stands for. The image's patches are to be there before. @throws PanamaxError `not-found` */
+export async function publishName(
+  { name, manifest }: NameInput,
+  context: Pick<StageContext, 'store' | 'sign'>,
+): Promise<NameRecord> {
+  const { image } = await loadSignature(context.store, manifest);
+  return writeName(context.store, name, image.platform, imageName(image), context.sign);
+}
+
+/** Of those references that say the name that their image has at sites, and whose image was read. */
+export async function publishNames(
+  references: readonly string[],
+  manifests: ReadonlyMap<string, Digest | undefined>,
+  context: Pick<StageContext, 'store' | 'sign'>,
+): Promise<void> {
+  for (const reference of references) {
+    const name = releaseNameOf(reference);
+    const manifest = manifests.get(reference);
+    if (name && manifest) await publishName({ name, manifest }, context);
+  }
+}

@@ -1,0 +1,310 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { unlessAborted } from '../../lib/runtime/abort.ts';
+import type { LayerStream } from '../../lib/delta/align/alignment.ts';
+import { PanamaxError } from '../../lib/errors.ts';
+import { isThere } from '../../lib/runtime/scratch.ts';
+import { createBlobCache, type BlobCache } from './blobcache.ts';
+
+/**
+ * The layer streams of images on scratch, shared by the jobs of one process: an image that many jobs need is
+ * fetched and unpacked once. Bytes on disk never exceed `maxSize`; what is in use is never evicted, the rest goes
+ * least recently used first.
+ */
+export interface LayerCache {
+  /**
+   * Waits until there is room for all of a job's images, unpacks what is not there, and keeps them until the lease
+   * is disposed of. A job takes all it needs by one lease, so that no two wait for each other.
+   *
+   * @throws PanamaxError `refusal` for what never fits, `io` for files that somebody has removed (another lease makes
+   * them anew), and whatever `unpack` throws
+   */
+  lease(request: LeaseRequest): Promise<Lease>;
+  readonly stats: Readonly<CacheStats>;
+  /** What may be on scratch at a time, in bytes. */
+  readonly maxSize: number;
+  /** What is said of a job that never fits: `limit`; `io` where the limit is what the disk happens to have. */
+  refusal(found: number | string): PanamaxError;
+  /** Counts bytes of layers that a job has unpacked for itself. */
+  noteRead(bytes: number): void;
+  /** What they are unpacked from where it comes from registries. */
+  readonly blobs: BlobCache;
+  /** Ends what is under way and removes all files. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface LeaseRequest {
+  readonly images: readonly CachedImage[];
+  /** What the job itself will write to scratch, in bytes. */
+  readonly ownSize: number;
+  readonly signal: AbortSignal;
+}
+
+export interface CachedImage {
+  /** Names the layer stream: images with the same layers share it. */
+  readonly key: string;
+  /** Of the layer stream, in bytes. */
+  readonly size: number;
+  /** Writes it to a new file, verified, no longer than `size`; the file is removed after an error. */
+  unpack(path: string, signal: AbortSignal): Promise<LayerStream>;
+}
+
+export interface Lease {
+  /** In the order of the request. */
+  readonly streams: readonly LayerStream[];
+  [Symbol.dispose](): void;
+}
+
+export interface CacheStats {
+  /** Images that were there, or on their way, when a job asked for them. */
+  hits: number;
+  misses: number;
+  evictions: number;
+  /** Of layers unpacked, by jobs for themselves as well. */
+  bytesRead: number;
+  /** On scratch or reserved, now and at most. */
+  bytes: number;
+  peakBytes: number;
+}
+
+interface Entry {
+  readonly path: string;
+  readonly size: number;
+  readonly stream: Promise<LayerStream>;
+  readonly stop: AbortController;
+  users: number;
+  isReady: boolean;
+}
+
+interface Waiter {
+  readonly request: LeaseRequest;
+  admit(taken: ReadonlyMap<string, Entry>): void;
+  fail(reason: unknown): void;
+}
+
+/** Of `maxSize`, beside it, for what is compressed. */
+const BLOBS_SHARE = 1 / 8;
+
+/**
+ * @param directory made where it is missing, and removed in the end
+ * @param isDisk whether `maxSize` is what the disk had at the start, rather than what somebody has asked for: another
+ * time, or another machine, may have more
+ */
+export function createLayerCache(directory: string, maxSize: number, isDisk = false): LayerCache {
+  /** Least recently used first. */
+  const entries = new Map<string, Entry>();
+  const waiters: Waiter[] = [];
+  const removals = new Set<Promise<void>>();
+  const stats: CacheStats = { hits: 0, misses: 0, evictions: 0, bytesRead: 0, bytes: 0, peakBytes: 0 };
+  /** Bytes of files that are being removed. */
+  let freeing = 0;
+  let names = 0;
+  let isClosed = false;
+
+  /** First come, first served: who needs much is not passed over for ever. */
+  function admitWaiters(): void {
+    for (let first = waiters[0]; first; first = waiters[0]) {
+      const { images, ownSize } = first.request;
+      const missing = uniqueOf(images).filter(({ key }) => !entries.has(key));
+      const excess = stats.bytes + totalOf(missing) + ownSize - maxSize;
+      if (excess > 0) {
+        evict(excess - freeing, new Set(images.map(({ key }) => key)));
+        return;
+      }
+      waiters.shift();
+      reserve(ownSize);
+      first.admit(new Map(uniqueOf(images).map((image) => [image.key, take(image)])));
+    }
+  }
+
+  function evict(excess: number, needed: ReadonlySet<string>): void {
+    for (const [key, entry] of entries) {
+      if (excess <= 0) return;
+      if (entry.users > 0 || needed.has(key)) continue;
+      excess -= entry.size;
+      stats.evictions++;
+      drop(key, entry);
+    }
+  }
+
+  function drop(key: string, entry: Entry): void {
+    entries.delete(key);
+    entry.stop.abort();
+    freeing += entry.size;
+    const removal = remove(entry).finally(() => removals.delete(removal));
+    removals.add(removal);
+  }
+
+  /** The room is there when the file is gone. */
+  async function remove({ path, size, stream }: Entry): Promise<void> {
+    await Promise.allSettled([stream]);
+    await rm(path, { force: true }).catch(() => {});
+    freeing -= size;
+    free(size);
+  }
+
+  function reserve(size: number): void {
+    stats.bytes += size;
+    stats.peakBytes = Math.max(stats.peakBytes, stats.bytes);
+  }
+
+  function free(size: number): void {
+    stats.bytes -= size;
+    admitWaiters();
+  }
+
+  function take(image: CachedImage): Entry {
+    const { key } = image;
+    const known = entries.get(key);
+    if (known) stats.hits++;
+    else stats.misses++;
+    const entry = known ?? begin(image);
+    entry.users++;
+    touch(key, entry);
+    return entry;
+  }
+
+  function begin(image: CachedImage): Entry {
+    const { key, size } = image;
+    reserve(size);
+    const path = join(directory, String(names++));
+    const stop = new AbortController();
+    const unpack = async () => {
+      await mkdir(directory, { recursive: true });
+      stop.signal.throwIfAborted();
+      return image.unpack(path, stop.signal);
+    };
+    const stream = unpack();
+    const entry: Entry = { path, size, stream, stop, users: 0, isReady: false };
+    void settle(key, entry);
+    return entry;
+  }
+
+  async function settle(key: string, entry: Entry): Promise<void> {
+    try {
+      await entry.stream;
+      entry.isReady = true;
+      stats.bytesRead += entry.size;
+    } catch {
+      // who comes later tries again
+      if (entries.get(key) === entry) drop(key, entry);
+    }
+  }
+
+  function touch(key: string, entry: Entry): void {
+    entries.delete(key);
+    entries.set(key, entry);
+  }
+
+  function giveBack(key: string, entry: Entry): void {
+    entry.users--;
+    if (entries.get(key) !== entry) return;
+    if (entry.isReady) touch(key, entry);
+    // nobody waits for it any more
+    else if (entry.users === 0) drop(key, entry);
+  }
+
+  /** Of files that are not there any more the cache has nothing. */
+  async function refuseLost(taken: ReadonlyMap<string, Entry>): Promise<void> {
+    for (const [key, entry] of taken) {
+      if (await isThere(entry.path)) continue;
+      if (entries.get(key) === entry) drop(key, entry);
+      throw new PanamaxError('io', 'layers on scratch are gone', { where: entry.path });
+    }
+  }
+
+  async function admission(request: LeaseRequest): Promise<ReadonlyMap<string, Entry>> {
+    const { promise, resolve, reject } = Promise.withResolvers<ReadonlyMap<string, Entry>>();
+    const waiter: Waiter = { request, admit: resolve, fail: reject };
+    const leave = () => {
+      const at = waiters.indexOf(waiter);
+      if (at < 0) return;
+      waiters.splice(at, 1);
+      waiter.fail(request.signal.reason);
+      admitWaiters();
+    };
+    request.signal.addEventListener('abort', leave, { once: true });
+    waiters.push(waiter);
+    admitWaiters();
+    try {
+      return await promise;
+    } finally {
+      request.signal.removeEventListener('abort', leave);
+    }
+  }
+
+  function refusal(found: number | string): PanamaxError {
+    const expected = `at most ${maxSize} bytes`;
+    return isDisk
+      ? new PanamaxError('io', 'images are over what the scratch disk has free', {
+          expected,
+          found,
+          where: directory,
+        })
+      : new PanamaxError('limit', 'images are over scratchSize', { expected, found });
+  }
+
+  return {
+    stats,
+    maxSize,
+    refusal,
+    noteRead(bytes) {
+      stats.bytesRead += bytes;
+    },
+    blobs: createBlobCache(join(directory, 'blobs'), maxSize * BLOBS_SHARE),
+    async lease(request) {
+      const { images, ownSize, signal } = request;
+      signal.throwIfAborted();
+      if (isClosed) throw closed();
+      const needed = totalOf(uniqueOf(images)) + ownSize;
+      if (needed > maxSize) {
+        const sizes = images.map(({ size }) => size).join(' and ');
+        throw refusal(images.length > 0 ? `${needed} for ${sizes} bytes of layers` : needed);
+      }
+      const taken = await admission(request);
+      const release = once(() => {
+        for (const [key, entry] of taken) giveBack(key, entry);
+        free(ownSize);
+      });
+      try {
+        const streams = await unlessAborted(
+          Promise.all(images.map(({ key }) => taken.get(key)!.stream)),
+          signal,
+        );
+        await refuseLost(taken);
+        return { streams, [Symbol.dispose]: release };
+      } catch (error) {
+        release();
+        throw error;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      isClosed = true;
+      for (const waiter of waiters.splice(0)) waiter.fail(closed());
+      for (const [key, entry] of entries) drop(key, entry);
+      await Promise.all(removals);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function closed(): PanamaxError {
+  return new PanamaxError('interrupted', 'scratch is being put away');
+}
+
+function uniqueOf(images: readonly CachedImage[]): CachedImage[] {
+  return [...new Map(images.map((image) => [image.key, image])).values()];
+}
+
+function totalOf(images: readonly CachedImage[]): number {
+  return images.reduce((sum, { size }) => sum + size, 0);
+}
+
+function once(action: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    action();
+  };
+}

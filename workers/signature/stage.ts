@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PanamaxError } from '../../lib/errors.ts';
+import type { Digest, Platform } from '../../lib/image/oci/descriptor.ts';
+import { openImage } from '../../lib/image/open.ts';
+import { parseReference } from '../../lib/image/oci/reference.ts';
+import { sketchOf, type ImageSketch } from '../../lib/pairing/signature/imagesketch.ts';
+import type { Outcome, StageContext } from '../context.ts';
+import { JOB_MEMORY } from '../resources/memory.ts';
+import { parseSignature, type Signature } from '../../lib/pairing/signature/signature.ts';
+import type { SignatureResult, SignatureTask } from '../../lib/pairing/signature/thread.ts';
+import { scratchError } from '../../lib/runtime/scratch.ts';
+import { keys } from '../../lib/store/keys.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
+import { runThread, threadModule } from '../../lib/runtime/thread.ts';
+import { readInRoom } from './reservation.ts';
+
+export interface SignatureInput {
+  readonly reference: string;
+  readonly platform?: Platform;
+}
+
+export interface SignatureOutput {
+  readonly manifest: Digest;
+}
+
+/** A signature that was written longer ago, in milliseconds, is written again. */
+const RENEWAL = 3600_000;
+
+/** Reads an image, stores its signature, and puts it into the similarity index. */
+export async function signatureStage(
+  input: SignatureInput,
+  context: StageContext,
+): Promise<Outcome<SignatureOutput>> {
+  const { store, limits, signal, layers } = context;
+  const scratch = join(context.scratch, randomUUID());
+  // told while the directory is still there
+  const onScratch = async (error: unknown) => {
+    throw await scratchError(error, [context.scratch, scratch]);
+  };
+  try {
+    await mkdir(scratch);
+    const { blobs } = layers;
+    const options = { ...input, limits, scratch, blobs: blobs.directory, signal };
+    const image = await openImage(await parseReference(input.reference), options).catch(onScratch);
+    const manifest = image.manifestDigest;
+    const stored = await findSound(store, manifest);
+    if (stored) {
+      await renew(store, keys.signature(manifest));
+      await addSketch(manifest, sketchOf(stored), context);
+      return { status: 'skipped', manifest };
+    }
+    using _reserved = await context.memory.reserve(JOB_MEMORY.signature, signal);
+    const module = threadModule('../../lib/pairing/signature/thread', import.meta.url);
+    const task = { ...input, limits, scratch, blobs: blobs.directory };
+    const result = await readInRoom(image, scratch, context, async (room) => {
+      await using kept = await blobs.lease({ ...input, manifest }, { limits, signal });
+      const { reference } = kept;
+      return await runThread<SignatureTask, SignatureResult>(
+        module,
+        { ...task, reference, room },
+        signal,
+        JOB_MEMORY.signature,
+      ).catch(onScratch);
+    });
+    layers.noteRead(result.size);
+    await addSketch(result.manifest, Buffer.from(result.sketch), context);
+    await store.put(keys.signature(result.manifest), result.bytes);
+    context.log.info(
+      { stage: 'signature', image: input.reference, manifest: result.manifest },
+      'signature stored',
+    );
+    return { status: 'done', manifest: result.manifest };
+  } catch (error) {
+    throw await scratchError(error, [context.scratch]);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function addSketch(
+  manifest: Digest,
+  sketch: ImageSketch,
+  { store, similar }: StageContext,
+): Promise<void> {
+  const key = keys.sketch(manifest);
+  if (!(await store.get(key))?.equals(sketch)) await store.put(key, sketch);
+  await similar.add([{ manifest, sketch }]);
+}
+
+/** What a run goes on to use is young again, so that `gc` leaves it alone. */
+async function renew(store: Store, key: string): Promise<void> {
+  const info = await store.stat(key);
+  if (!info || Date.now() - info.modified.getTime() < RENEWAL) return;
+  const bytes = await store.get(key);
+  if (bytes) await store.put(key, bytes);
+}
+
+/** Undefined also for a damaged one: it is made anew. */
+async function findSound(store: Store, manifest: Digest): Promise<Signature | undefined> {
+  try {
+    return await findSignature(store, manifest);
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  }
+}
+
+async function findSignature(store: Store, manifest: Digest): Promise<Signature | undefined> {
+  const key = keys.signature(manifest);
+  const bytes = await store.get(key);
+  if (!bytes) return undefined;
+  const where = `${store.where} ${key}`;
+  const signature = await parseSignature(bytes, where);
+  const found = signature.image.manifest;
+  if (found === manifest) return signature;
+  throw new PanamaxError('bad-input', 'signature of another image', { expected: manifest, found, where });
+}
+
+/** @throws PanamaxError `not-found`, `bad-input` */
+export async function loadSignature(store: Store, manifest: Digest): Promise<Signature> {
+  const signature = await findSignature(store, manifest);
+  if (signature) return signature;
+  throw new PanamaxError('not-found', 'no signature', { expected: manifest, where: store.where });
+}

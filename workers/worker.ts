@@ -1,0 +1,131 @@
+import { join } from 'node:path';
+import type { Limits } from '../lib/limits.ts';
+import { createForest } from '../lib/pairing/forest.ts';
+import type { Board } from '../lib/web/board.ts';
+import { connectWorker } from '../lib/queue/connection.ts';
+import { redisForest } from '../lib/queue/similarity.ts';
+import { openLeases } from '../lib/queue/lease.ts';
+import { RUN_QUEUE } from '../lib/queue/names.ts';
+import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
+import { createSlots } from '../lib/queue/slots.ts';
+import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
+import type { Log } from './context.ts';
+import { createLayerCache, type CacheStats } from './resources/layercache.ts';
+import type { Listen } from '../lib/web/server.ts';
+import { createMemory, defaultMemorySize } from './resources/memory.ts';
+import type { Stage } from '../lib/run/stage.ts';
+import { defaultScratchSize } from '../lib/runtime/scratch.ts';
+import type { Store } from '../lib/store/objects/store.ts';
+import type { Sign } from '../lib/store/key.ts';
+import { runDispatcher, stageDispatcher, type AttemptEvent } from './dispatch.ts';
+import type { StageHandlers } from './flow.ts';
+
+export interface WorkerOptions {
+  readonly redis: string;
+  readonly store: Store;
+  readonly stages: readonly Stage[];
+  /** Jobs at a time, of all stages together. */
+  readonly concurrency: number;
+  readonly limits: Limits;
+  readonly scratch: string;
+  /** What may be kept there, in bytes; by default most of what is free. */
+  readonly scratchSize?: number;
+  /** What the process may take, in bytes; by default most of what there is. */
+  readonly memorySize?: number;
+  /** Signs what is published, where the store's owner has a key. */
+  readonly sign?: Sign;
+  /** For jobs under way when the worker is told to stop, in milliseconds. */
+  readonly grace: number;
+  readonly log: Log;
+  readonly onAttempt?: (event: AttemptEvent) => void;
+  /** Where the queues are shown by HTTP. */
+  readonly board?: Listen;
+  /** Called once jobs are being taken. */
+  readonly onReady?: (worker: RunningWorker) => void;
+  readonly locks?: LockSettings;
+  readonly jobs?: JobSettings;
+  readonly handlers?: StageHandlers;
+}
+
+/** What health checks and metrics look at. */
+export interface RunningWorker {
+  /** Whether Redis answers. */
+  ping(): Promise<void>;
+  counts(): Promise<Record<Stage | 'run', QueueCounts>>;
+  readonly scratch: Readonly<CacheStats>;
+}
+
+/** Coordinators do little but wait: one worker leads many runs. */
+const RUNS_AT_A_TIME = 100;
+
+/** Takes jobs until the signal is aborted; then ends or hands back those under way. Waits for Redis where it is gone. */
+export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
+  const { locks = LOCK_SETTINGS, jobs = JOB_SETTINGS, concurrency, log } = options;
+  const warn = createWarner(log);
+  const scratchSize = options.scratchSize ?? (await defaultScratchSize(options.scratch));
+  const isDisk = options.scratchSize === undefined;
+  await using layers = createLayerCache(join(options.scratch, 'layers'), scratchSize, isDisk);
+  await using board = options.board && (await openBoard(options, options.board, warn));
+  if (board) log.info({ port: board.port }, 'the board is served');
+  const connection = connectWorker(options.redis, options.store, warn);
+  const queues = openQueues(connection, jobs);
+  const context = {
+    ...options,
+    layers,
+    memory: createMemory(options.memorySize ?? defaultMemorySize()),
+    similar: createForest(redisForest(connection)),
+    queues,
+    leases: openLeases(connection, locks.lockDuration),
+    leaseRenewal: locks.lockDuration / 3,
+  };
+  const start = { locks, onError: warn };
+  // one queue needs none
+  const shared = options.stages.length > 1 ? { slots: createSlots(concurrency) } : {};
+  const leader = startQueueWorker(RUN_QUEUE, connection, runDispatcher(context), {
+    ...start,
+    concurrency: RUNS_AT_A_TIME,
+  });
+  const stages = options.stages.map((stage) =>
+    startQueueWorker(stage, connection, stageDispatcher(stage, context), {
+      ...start,
+      ...shared,
+      concurrency,
+    }),
+  );
+  log.info({ stages: options.stages, redis: connection.where, store: options.store.where }, 'worker started');
+  options.onReady?.({
+    ping: async () => void (await connection.redis.ping()),
+    counts: () => queues.counts(),
+    scratch: layers.stats,
+  });
+  if (!signal.aborted)
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  log.info({}, 'worker stops');
+  // a run has no end that were worth waiting for
+  await Promise.all([leader.stop(0), ...stages.map((worker) => worker.stop(options.grace))]);
+  connection.redis.disconnect();
+  log.info({}, 'worker stopped');
+}
+
+async function openBoard(
+  { redis, store }: Pick<WorkerOptions, 'redis' | 'store'>,
+  listen: Listen,
+  warn: (error: Error) => void,
+): Promise<Board> {
+  // few want it, and it is large
+  const { serveBoard } = await import('../lib/web/board.ts');
+  return serveBoard(connectWorker(redis, store, warn), listen);
+}
+
+/** The same error over and over, while a server is gone, is said once a minute. */
+function createWarner(log: Log): (error: Error) => void {
+  let last = '';
+  let at = 0;
+  return (error) => {
+    const message = error.message || ((error as NodeJS.ErrnoException).code ?? error.name);
+    if (message === last && Date.now() - at < 60_000) return;
+    last = message;
+    at = Date.now();
+    log.warn({ error: message }, 'Redis');
+  };
+}
