@@ -1,10 +1,12 @@
+import { layerRanges, type LayerStream } from '../lib/image/layerstream.ts';
+
 /** Where the bytes of patches go: what of a target is new or changed, by kind of content. `--help` says how. */
 import { isUtf8 } from 'node:buffer';
 import { open, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { constants, zstdCompressSync } from 'node:zlib';
-import { layerRanges, type Alignments, type LayerStream } from '../lib/delta/align/alignment.ts';
+import { type Alignments } from '../lib/delta/align/alignment.ts';
 import { matchStreams } from '../lib/delta/align/alignstreams.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';

@@ -1,5 +1,5 @@
+import type { Digest } from '../lib/digest.ts';
 import { createHash } from 'node:crypto';
-import type { Digest } from '../lib/image/oci/descriptor.ts';
 import { createSketchBuilder, type ImageSketch } from '../lib/pairing/signature/imagesketch.ts';
 
 /** An image of a made-up registry: what it is made of, as items with weights. */

@@ -1,5 +1,5 @@
+import { stirThreads } from '../lib/runtime/footprint.ts';
 import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
-import { stirThreads } from '../lib/stir.ts';
 
 /** Runs a benchmark on the command line's arguments; what it throws becomes a message and an exit code. */
 export async function runCommand(main: (argv: readonly string[]) => Promise<void>): Promise<void> {

@@ -1,8 +1,8 @@
+import type { UnpackedImage } from '../lib/delta/format.ts';
 import { createReadStream } from 'node:fs';
 import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../lib/errors.ts';
-import type { UnpackedImage } from '../lib/delta/create.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage } from '../lib/image/open.ts';
 import { unpackImage } from '../lib/image/layerstream.ts';

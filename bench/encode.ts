@@ -1,12 +1,13 @@
+import type { DeltaResult, DeltaTask } from '../lib/delta/task.ts';
+import type { PatchFormat } from '../lib/delta/format.ts';
+
 /**
  * encode.ts SOURCE TARGET PATCH FORMAT EFFORT: makes a patch of two layer streams on disk, each with its image's record
  * beside it as `.json`, and verifies it, in the thread of the delta stage. A process of its own, to be measured.
  */
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import type { Effort } from '../lib/delta/align/alignment.ts';
-import type { DeltaResult, DeltaTask } from '../lib/delta/thread.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import type { PatchFormat } from '../lib/store/keys.ts';
 import { runThread, threadModule } from '../lib/runtime/thread.ts';
 import { readUnpacked } from './unpacked.ts';
 

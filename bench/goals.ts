@@ -1,4 +1,4 @@
-import type { PatchFormat } from '../lib/store/keys.ts';
+import type { PatchFormat } from '../lib/delta/format.ts';
 import { panamaxTool } from './panamax.ts';
 import { BASELINE } from './peers.ts';
 import { allSeries, geometricMean, sizeRatio, totalRatio, type Point, type Results } from './results.ts';

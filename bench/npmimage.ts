@@ -1,3 +1,4 @@
+import { digestOf, hexOf, type Digest } from '../lib/digest.ts';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
@@ -8,7 +9,6 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { createHash } from 'node:crypto';
 import { extract, pack, type Pack } from 'tar-stream';
-import { digestOf, hexOf, type Digest } from '../lib/image/oci/descriptor.ts';
 import { layoutIndex, LAYOUT_MARKER } from '../lib/image/write/layout.ts';
 import { MEDIA_TYPES } from '../lib/image/oci/manifest.ts';
 import { machinePlatform } from '../lib/image/oci/platform.ts';

@@ -1,3 +1,5 @@
+import type { Digest } from '../lib/digest.ts';
+
 /** What it costs a worker to take the pairs of a run in one order or another. `--help` says how. */
 import { access, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,7 +8,6 @@ import { parseArgs } from 'node:util';
 import { EFFORTS, type Effort } from '../lib/delta/align/alignment.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import type { Digest } from '../lib/image/oci/descriptor.ts';
 import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import type { StageContext } from '../workers/context.ts';
 import { createLayerCache, type LayerCache } from '../workers/resources/layercache.ts';

@@ -1,3 +1,5 @@
+import type { PatchFormat } from '../lib/delta/format.ts';
+
 /** The benchmark of pairing: what the ranking chose beside what would have been best. `--help` says how. */
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,7 +11,6 @@ import { COSTS } from '../lib/pairing/prediction.ts';
 import { compareImages, evidenceOf, type Candidate } from '../lib/pairing/ranking.ts';
 import { createScratch } from '../lib/runtime/scratch.ts';
 import type { Signature } from '../lib/pairing/signature/signature.ts';
-import type { PatchFormat } from '../lib/store/keys.ts';
 import { runCommand } from './command.ts';
 import { openCorpus, type Pair } from './corpus.ts';
 import { fitCosts, leaveOneOut, repredicted, type FitPair } from './fit.ts';

@@ -1,7 +1,7 @@
+import type { PatchFormat } from '../lib/delta/format.ts';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Effort } from '../lib/delta/align/alignment.ts';
-import type { PatchFormat } from '../lib/store/keys.ts';
 import type { Contestant } from './contestant.ts';
 import { xdelta3Decode } from './peers.ts';
 

@@ -1,3 +1,5 @@
+import { digestOf, type Digest } from '../lib/digest.ts';
+
 /** What the queue itself costs: the driver, its records and Redis, with a delta stage that does nothing. `--help`. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,7 +9,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import { digestOf, type Digest } from '../lib/image/oci/descriptor.ts';
 import type { Candidate } from '../lib/pairing/ranking.ts';
 import { connectProducer, type Connection } from '../lib/queue/connection.ts';
 import { prefixOf } from '../lib/queue/names.ts';

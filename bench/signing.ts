@@ -1,10 +1,11 @@
+import { hexOf } from '../lib/digest.ts';
+
 /** Signatures of the corpus, and what they take beside the least that anybody who reads an image does. */
 import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import { hexOf } from '../lib/image/oci/descriptor.ts';
 import { openImage, type Image } from '../lib/image/open.ts';
 import { unpackImage } from '../lib/image/layerstream.ts';
 import { findCompressions } from '../lib/image/compression/find.ts';

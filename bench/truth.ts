@@ -1,3 +1,5 @@
+import type { PatchFormat } from '../lib/delta/format.ts';
+
 /** What patches really weigh: pairs of the corpus encoded, results kept by content so that a run can go on later. */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -7,7 +9,6 @@ import { createPatch } from '../lib/delta/create.ts';
 import { replaceFile } from '../lib/runtime/file.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import type { ImageRecord } from '../lib/image/record.ts';
-import type { PatchFormat } from '../lib/store/keys.ts';
 import type { ImagePair } from './corpus.ts';
 
 /** The size of one real patch, which gave the target when it was applied, and what it took. */

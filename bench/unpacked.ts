@@ -1,5 +1,5 @@
+import type { DeltaSide } from '../lib/delta/task.ts';
 import { readFile } from 'node:fs/promises';
-import type { DeltaSide } from '../lib/delta/thread.ts';
 import { parseImageRecord } from '../lib/image/record.ts';
 
 /** An image of the corpus by the path of its layer stream, as `corpus.ts` has unpacked it. */

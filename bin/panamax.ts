@@ -1,6 +1,6 @@
 #!/usr/bin/env node
+import { stirThreads } from '../lib/runtime/footprint.ts';
 import { EXIT_CODES, printable, toPanamaxError } from '../lib/errors.ts';
-import { stirThreads } from '../lib/stir.ts';
 import { setRegistryOptions } from './options/registry.ts';
 import { formatHelp, parseArguments, type Command } from './command.ts';
 import { applyCommand } from './commands/apply.ts';

@@ -1,5 +1,5 @@
+import type { Digest } from '../lib/digest.ts';
 import { PanamaxError } from '../lib/errors.ts';
-import type { Digest } from '../lib/image/oci/descriptor.ts';
 import { scopeOf, type Candidate } from '../lib/pairing/ranking.ts';
 import type { StageContext } from './context.ts';
 import { imagesOf, items, type RunPlan } from '../lib/run/plan.ts';

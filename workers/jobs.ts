@@ -1,5 +1,6 @@
+import { parseDigest } from '../lib/digest.ts';
+import { asRecord, asString } from '../lib/json.ts';
 import { PanamaxError, printable } from '../lib/errors.ts';
-import { asRecord, asString, parseDigest } from '../lib/image/oci/descriptor.ts';
 import { checkRunId } from '../lib/run/plan.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { DeltaJob, ItemJob, PairingJob, SignatureJob, StageJob } from './flow.ts';

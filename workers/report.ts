@@ -1,5 +1,5 @@
+import type { Digest } from '../lib/digest.ts';
 import { PanamaxError } from '../lib/errors.ts';
-import type { Digest } from '../lib/image/oci/descriptor.ts';
 import type { RunPlan } from '../lib/run/plan.ts';
 import {
   listOutcomes,
@@ -8,7 +8,6 @@ import {
   readOutcomes,
   type Pair,
   type Pairing,
-  type Status,
 } from '../lib/run/record.ts';
 import {
   countStatuses,
@@ -20,7 +19,7 @@ import {
   type PassedOver,
   type ReportPart,
 } from '../lib/run/report.ts';
-import type { Stage } from '../lib/run/stage.ts';
+import type { Stage, Status } from '../lib/run/stage.ts';
 import { putReport } from '../lib/run/summary.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import { pairingJobs, planPairings, signatureJobs } from './flow.ts';

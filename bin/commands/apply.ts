@@ -1,10 +1,11 @@
+import { parseDestination } from '../../lib/image/write/destination.ts';
 import { stat } from 'node:fs/promises';
 import { PanamaxError } from '../../lib/errors.ts';
 import { keepSmall } from '../../lib/runtime/footprint.ts';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { descriptorBeside, verifyPatchFile } from '../../lib/store/signed.ts';
 import { formatReference } from '../../lib/image/oci/reference.ts';
-import { keepsManifest, parseDestination } from '../../lib/image/write/writer.ts';
+import { keepsManifest } from '../../lib/image/write/writer.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
 import { readVerifyKeys } from '../../lib/store/key.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';

@@ -1,3 +1,4 @@
+import type { DeltaResult, DeltaTask } from '../../lib/delta/task.ts';
 import { copyFile, writeFile } from 'node:fs/promises';
 import type { Effort } from '../../lib/delta/align/alignment.ts';
 import {
@@ -8,7 +9,6 @@ import {
   type PatchDescriptor,
 } from '../../lib/store/descriptor.ts';
 import { descriptorBeside } from '../../lib/store/signed.ts';
-import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { replaceFile } from '../../lib/runtime/file.ts';
 import { canBeExact } from '../../lib/image/write/form.ts';

@@ -1,6 +1,6 @@
+import { isDigest, type Digest } from '../../lib/digest.ts';
 import { readFile } from 'node:fs/promises';
 import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
-import { isDigest, type Digest } from '../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { formatReleaseName, parseReleaseName, releaseNameOf } from '../../lib/image/oci/releasename.ts';

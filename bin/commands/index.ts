@@ -1,5 +1,5 @@
+import { isDigest, type Digest } from '../../lib/digest.ts';
 import { PanamaxError } from '../../lib/errors.ts';
-import { isDigest, type Digest } from '../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import type { SimilarityIndex } from '../../lib/pairing/forest.ts';

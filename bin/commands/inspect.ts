@@ -1,6 +1,7 @@
+import type { PatchSides } from '../../lib/delta/format.ts';
 import { stat } from 'node:fs/promises';
 import { readOciDelta } from '../../lib/delta/formats/ocidelta/read.ts';
-import { formatOf, openPatch, type PatchSides } from '../../lib/delta/patch.ts';
+import { formatOf, openPatch } from '../../lib/delta/patch.ts';
 import type { Limits } from '../../lib/limits.ts';
 import { canBeExact } from '../../lib/image/write/form.ts';
 import { openImage } from '../../lib/image/open.ts';

@@ -1,12 +1,12 @@
+import type { PatchFormat } from '../../lib/delta/format.ts';
+import type { Digest } from '../../lib/digest.ts';
 import { readFile } from 'node:fs/promises';
 import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
 import { pullSize } from '../../lib/image/record.ts';
 import { planPatches, type Budget, type ExistingPatch, type PossiblePatch } from '../../lib/pairing/plan.ts';
 import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
 import type { StageContext } from '../../workers/context.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';
-import type { PatchFormat } from '../../lib/store/keys.ts';
 import { parseInventory } from '../../producers/question/inventory.ts';
 import { loadCalibrations } from '../../workers/pairing/calibration.ts';
 import { createComparisons } from '../../workers/pairing/comparisons.ts';

@@ -1,10 +1,11 @@
+import { parseDestination } from '../../lib/image/write/destination.ts';
+import { openEngine, parseEngineTransport } from '../../lib/image/engine/open.ts';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { PanamaxError } from '../../lib/errors.ts';
 import { keepSmall } from '../../lib/runtime/footprint.ts';
 import { formatReleaseName, parseReleaseName } from '../../lib/image/oci/releasename.ts';
-import { parseDestination } from '../../lib/image/write/writer.ts';
-import { openEngine, parseEngineTransport, type Engine } from '../../lib/image/engine/engine.ts';
+import { type Engine } from '../../lib/image/engine/engine.ts';
 import { pull, type Plan, type PullOutcome } from '../../lib/site/pull.ts';
 import { parseRegistryName } from '../../lib/image/oci/registryname.ts';
 import { openRepository } from '../../lib/image/registry/registry.ts';

@@ -1,5 +1,5 @@
+import { isDigest } from '../../lib/digest.ts';
 import { PanamaxError } from '../../lib/errors.ts';
-import { isDigest } from '../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { parseReleaseName } from '../../lib/image/oci/releasename.ts';

@@ -1,6 +1,6 @@
+import type { PatchFormat } from '../../lib/delta/format.ts';
 import { EFFORTS, type Effort } from '../../lib/delta/align/alignment.ts';
 import { PanamaxError } from '../../lib/errors.ts';
-import type { PatchFormat } from '../../lib/store/keys.ts';
 import type { Arguments, Options } from '../command.ts';
 
 /** How patches are made. */

@@ -1,23 +1,10 @@
+import type { Compressor } from './coder.ts';
 import { createBitWriter } from './bits.ts';
 import { createCorrected, type CorrectedRecipe } from './corrected/corrected.ts';
 import { ENCODERS } from './encoders.ts';
 import { createGzipTrailer } from './gzip.ts';
 import type { EncoderRecipe } from './recipe.ts';
 import { createZstdTrailer } from './zstd/frame.ts';
-
-/** A compressed layer, piece by piece. */
-export interface Compressor {
-  /** What is ready by now, which may be nothing. */
-  next(piece: Uint8Array): Uint8Array;
-  /** The rest, with the trailer. */
-  end(): Uint8Array;
-}
-
-/** What stands behind the compressed content, made of the content. */
-export interface Trailer {
-  update(piece: Uint8Array): void;
-  bytes(): Uint8Array;
-}
 
 export function createCompressor(recipe: EncoderRecipe | CorrectedRecipe): Compressor {
   if (recipe.encoder === 'corrected') return createCorrected(recipe);

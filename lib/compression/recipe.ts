@@ -1,5 +1,5 @@
+import { asRecord, asSize, asString } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
-import { asRecord, asSize, asString } from '../image/oci/descriptor.ts';
 import { correctionSize, MOST_CORRECTED, type CorrectedRecipe } from './corrected/corrected.ts';
 import { ENCODERS, isEncoderName, MIN_BLOCK_SIZE, type EncoderName } from './encoders.ts';
 import { gzipHeaderSize } from './gzip.ts';

@@ -1,6 +1,6 @@
+import type { Digest } from '../digest.ts';
 import { createHash } from 'node:crypto';
 import { PanamaxError } from '../errors.ts';
-import type { Digest } from '../image/oci/descriptor.ts';
 import { createCompressor } from './compressor.ts';
 import type { Compression } from './recipe.ts';
 import { libzstdFrame } from './zstd/libzstd.ts';

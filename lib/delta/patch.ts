@@ -1,7 +1,7 @@
+import type { PatchFormat, PatchSides } from './format.ts';
 import { open, stat } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import type { PatchFormat } from '../store/keys.ts';
 import { readOciDelta, type OciDelta } from './formats/ocidelta/read.ts';
 import type { Recipe } from './recipe.ts';
 import { readXdelta } from './formats/xdelta/read.ts';
@@ -11,14 +11,6 @@ export type Patch = PatchSides & { readonly path: string } & (
     | { readonly format: 'xdelta'; readonly recipe: Recipe }
     | { readonly format: 'oci-delta'; readonly delta: OciDelta }
   );
-
-/** What all formats say. */
-export interface PatchSides {
-  readonly source: Recipe['source'] | OciDelta['source'];
-  readonly target: Recipe['target'] | OciDelta['target'];
-  /** Of the target, bottom first. */
-  readonly layers: Recipe['target']['layers'] | OciDelta['layers'];
-}
 
 /** @throws PanamaxError `bad-patch` for a damaged patch, or a file that is none; `not-found` */
 export async function openPatch(path: string, limits: Limits): Promise<Patch> {

@@ -1,6 +1,7 @@
+import { parseDigest, type Digest } from '../digest.ts';
+import { asArray, asRecord, asSize, parseDocument } from '../json.ts';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { PanamaxError } from '../errors.ts';
-import { asArray, asRecord, asSize, parseDigest, parseDocument, type Digest } from '../image/oci/descriptor.ts';
 import { parseImageRecord, type ImageRecord } from '../image/record.ts';
 
 const RECIPE_VERSION = 1;

@@ -1,49 +1,11 @@
+import type { UnpackedImage } from './format.ts';
+import type { DeltaTask, DeltaResult, CreatedPatch } from './task.ts';
 import { join } from 'node:path';
-import type { Limits } from '../limits.ts';
-import type { Platform } from '../image/oci/descriptor.ts';
-import type { ImageRecord } from '../image/record.ts';
 import { storedLayers } from '../image/stored.ts';
-import type { PatchFormat } from '../store/keys.ts';
 import { serveThread } from '../runtime/threadmain.ts';
-import type { Effort, LayerStream } from './align/alignment.ts';
-import { createPatch, type PatchFile, type UnpackedImage } from './create.ts';
+import { createPatch } from './create.ts';
 
 /** The body of the thread that makes one patch. */
-
-export interface DeltaTask {
-  readonly source: DeltaSide;
-  readonly target: DeltaSide;
-  readonly formats: readonly PatchFormat[];
-  readonly effort: Effort;
-  readonly limits: Limits;
-  /** An empty directory of the task's own; the patches will be in it. */
-  readonly scratch: string;
-}
-
-export interface DeltaSide {
-  readonly reference: string;
-  readonly platform?: Platform;
-  /** Where blobs from registries are kept. */
-  readonly blobs?: string;
-  /** The image as it is known, unpacked; without, the thread reads and unpacks it, and finds how a target was compressed. */
-  readonly unpacked?: { readonly record: ImageRecord; readonly stream: LayerStream };
-}
-
-export interface DeltaResult {
-  readonly source: ImageRecord;
-  /** With the compressions of its layers. */
-  readonly target: ImageRecord;
-  /** One for each format asked for. */
-  readonly patches: readonly CreatedPatch[];
-}
-
-export interface CreatedPatch extends PatchFile {
-  readonly format: PatchFormat;
-  /** The file. */
-  readonly path: string;
-  /** What matching, coding and verifying took. */
-  readonly encodeSeconds: number;
-}
 
 serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   const { limits, scratch, effort } = task;

@@ -1,3 +1,5 @@
+import type { UnpackedImage } from './format.ts';
+import type { DeltaSide } from './task.ts';
 import type { Limits } from '../limits.ts';
 import { openImage, type Image } from '../image/open.ts';
 import { unpackImage } from '../image/layerstream.ts';
@@ -5,8 +7,6 @@ import { measurePullSizes } from '../image/pullsize.ts';
 import { imageRecord, withCompressions } from '../image/record.ts';
 import { parseReference } from '../image/oci/reference.ts';
 import { findCompressions } from '../image/compression/find.ts';
-import type { UnpackedImage } from './create.ts';
-import type { DeltaSide } from './thread.ts';
 
 /** Images that are read for a patch. A thread that gets them unpacked loads nothing of this. */
 

@@ -1,10 +1,10 @@
+import { checkDocumentSize } from '../json.ts';
 import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { scanTarFile } from './tar/file.ts';
-import { checkDocumentSize } from './oci/descriptor.ts';
 
 /** A tar on disk whose entries are read by name, at random. */
 export interface Archive {

@@ -1,3 +1,5 @@
+import { hexOf, type Digest } from '../digest.ts';
+import { checkDocumentSize } from '../json.ts';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
@@ -6,7 +8,7 @@ import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { replaceFile, writeChunks } from '../runtime/file.ts';
 import type { Limits } from '../limits.ts';
 import type { Archive } from './archive.ts';
-import { checkDocumentSize, hexOf, type Descriptor, type Digest } from './oci/descriptor.ts';
+import { type Descriptor } from './oci/descriptor.ts';
 
 /** Where the bytes of blobs come from: a layout directory, an archive, a registry. */
 export interface BlobSource {

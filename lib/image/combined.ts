@@ -1,4 +1,4 @@
-import { digestOf, type Digest } from './oci/descriptor.ts';
+import { digestOf, type Digest } from '../digest.ts';
 import type { ImageRecord, LayerRecord } from './record.ts';
 
 /**

@@ -1,17 +1,10 @@
+import { digestOf, parseDigest, type Digest } from '../digest.ts';
+import { asArray, asRecord, asString, parseDocument } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Archive } from './archive.ts';
 import { missing, type BlobSource } from './blobs.ts';
 import { compressionOf, decompressed } from './decompress.ts';
-import {
-  asArray,
-  asRecord,
-  asString,
-  digestOf,
-  parseDigest,
-  parseDocument,
-  type Digest,
-} from './oci/descriptor.ts';
 import { MEDIA_TYPES } from './oci/manifest.ts';
 import { formatReference, type Reference } from './oci/reference.ts';
 

@@ -1,5 +1,6 @@
+import type { TarRange } from './tar/file.ts';
+import type { Digest } from '../digest.ts';
 import { open, type FileHandle } from 'node:fs/promises';
-import type { LayerStream } from '../delta/align/alignment.ts';
 import { PanamaxError } from '../errors.ts';
 import { writeAll } from '../runtime/file.ts';
 import type { Limits } from '../limits.ts';
@@ -75,4 +76,24 @@ export async function unpackImage(
     for await (const _ of spool.add(layer)) signal?.throwIfAborted();
   }
   return { path, layerSizes: spool.layerSizes };
+}
+
+/** One image's layer stream on disk: its uncompressed layer tars, concatenated bottom first. */
+export interface LayerStream {
+  /** A regular file. */
+  readonly path: string;
+  /** Bytes of each layer's tar, in order. Their sum is the file's size. */
+  readonly layerSizes: readonly number[];
+  /** Of the layers in order, where they are known. */
+  readonly diffIDs?: readonly Digest[];
+}
+
+/** Where each layer's tar is in the stream. */
+export function layerRanges({ path, layerSizes }: LayerStream): TarRange[] {
+  let end = 0;
+  return layerSizes.map((size) => {
+    const start = end;
+    end += size;
+    return { path, start, end };
+  });
 }

@@ -1,6 +1,8 @@
+import { openEngine } from './engine/open.ts';
+import { digestOf, hexOf, isDigest, type Digest } from '../digest.ts';
+import { asRecord, checkDocumentSize, parseDocument } from '../json.ts';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openEngine } from './engine/engine.ts';
 import { isEngineTransport, type EngineTransport } from './oci/transport.ts';
 import { PanamaxError } from '../errors.ts';
 import { replaceFile } from '../runtime/file.ts';
@@ -18,19 +20,16 @@ import {
   type BlobSource,
 } from './blobs.ts';
 import { decompressed } from './decompress.ts';
-import {
-  asRecord,
-  checkDocumentSize,
-  digestOf,
-  hexOf,
-  isDigest,
-  parseDocument,
-  type Descriptor,
-  type Digest,
-  type Platform,
-} from './oci/descriptor.ts';
+import { type Descriptor, type Platform } from './oci/descriptor.ts';
 import { chooseDockerImage, dockerManifest } from './dockerarchive.ts';
-import { isIndex, MEDIA_TYPES, parseConfig, parseIndex, parseManifest, type Manifest } from './oci/manifest.ts';
+import {
+  isIndex,
+  MEDIA_TYPES,
+  parseConfig,
+  parseIndex,
+  parseManifest,
+  type Manifest,
+} from './oci/manifest.ts';
 import { checkPlatform, choosePlatform, machinePlatform } from './oci/platform.ts';
 import { formatReference, type Reference } from './oci/reference.ts';
 

@@ -1,13 +1,6 @@
-import {
-  asArray,
-  asRecord,
-  asSize,
-  asString,
-  digestOf,
-  parseDigest,
-  type Digest,
-  type Platform,
-} from './oci/descriptor.ts';
+import { digestOf, parseDigest, type Digest } from '../digest.ts';
+import { asArray, asRecord, asSize, asString } from '../json.ts';
+import { type Platform } from './oci/descriptor.ts';
 import type { Image } from './open.ts';
 import { parseConfig, parseManifest } from './oci/manifest.ts';
 import { formatPlatform } from './oci/platform.ts';

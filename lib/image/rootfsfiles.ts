@@ -1,5 +1,5 @@
+import { layerRanges, type LayerStream } from './layerstream.ts';
 import { createColumn, extend, type Column } from '../column.ts';
-import { layerRanges, type LayerStream } from '../delta/align/alignment.ts';
 import type { Limits } from '../limits.ts';
 import { scanTarFile } from './tar/file.ts';
 import { metadataBudget } from './tar/reader.ts';

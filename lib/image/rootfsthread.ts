@@ -1,4 +1,4 @@
-import type { LayerStream } from '../delta/align/alignment.ts';
+import type { LayerStream } from './layerstream.ts';
 import type { Limits } from '../limits.ts';
 import { scanTarFileBlocking } from './tar/file.ts';
 import { serveThread } from '../runtime/threadmain.ts';

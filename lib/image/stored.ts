@@ -1,6 +1,6 @@
+import type { Digest } from '../digest.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { PanamaxError } from '../errors.ts';
-import type { Digest } from './oci/descriptor.ts';
 import type { Image, Layer } from './open.ts';
 import { parseManifest } from './oci/manifest.ts';
 import type { ImageRecord } from './record.ts';

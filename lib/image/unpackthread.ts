@@ -1,12 +1,12 @@
+import type { Digest } from '../digest.ts';
 import { mkdir, rm } from 'node:fs/promises';
-import type { LayerStream } from '../delta/align/alignment.ts';
 import { isEngineTransport } from './oci/transport.ts';
 import type { Limits } from '../limits.ts';
 import { checkManifest } from './stored.ts';
 import { serveThread } from '../runtime/threadmain.ts';
-import type { Digest, Platform } from './oci/descriptor.ts';
+import type { Platform } from './oci/descriptor.ts';
 import { openImage, type Image, type ImageOptions } from './open.ts';
-import { openSpool } from './layerstream.ts';
+import { openSpool, type LayerStream } from './layerstream.ts';
 import { parseReference } from './oci/reference.ts';
 
 /** The body of the thread that unpacks an image, or several as one source. */

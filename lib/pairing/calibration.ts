@@ -1,7 +1,7 @@
-import { asRecord, parseDocument } from '../image/oci/descriptor.ts';
+import type { PatchFormat } from '../delta/format.ts';
+import { asRecord, parseDocument } from '../json.ts';
 import type { Effort } from '../delta/align/alignment.ts';
 import { PanamaxError } from '../errors.ts';
-import type { PatchFormat } from '../store/keys.ts';
 import { UNCALIBRATED, type Calibration, type Calibrations, type Prediction } from './prediction.ts';
 
 /** A prediction without calibration, and the patch that came of it. */

@@ -1,4 +1,4 @@
-import type { Digest } from '../image/oci/descriptor.ts';
+import type { Digest } from '../digest.ts';
 import { textAt } from '../runtime/column.ts';
 import { sampleStart, type Contents } from './signature/contents.ts';
 import { createDigestSet, DIGEST_SIZE, type DigestSet } from './signature/digestset.ts';

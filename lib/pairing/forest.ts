@@ -1,5 +1,4 @@
-import type { Digest } from '../image/oci/descriptor.ts';
-import { hexOf } from '../image/oci/descriptor.ts';
+import { type Digest, hexOf } from '../digest.ts';
 import { sketchSimilarity, treeKeys, TREE_DEPTH, TREES, type ImageSketch } from './signature/imagesketch.ts';
 
 /** Finds the images that have most in common with a given one, without comparing with each. */

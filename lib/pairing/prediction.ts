@@ -1,4 +1,4 @@
-import type { PatchFormat } from '../store/keys.ts';
+import type { PatchFormat } from '../delta/format.ts';
 import { isChanged, type Comparison, type ComparedFile } from './compare.ts';
 
 /** What a patch is expected to weigh and to take. */

@@ -1,18 +1,11 @@
+import type { PatchFormat } from '../delta/format.ts';
+import { digestOf, parseDigest, type Digest } from '../digest.ts';
+import { asArray, asRecord, asSize, parseVersioned } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
-import {
-  asArray,
-  asRecord,
-  asSize,
-  digestOf,
-  parseDigest,
-  parseVersioned,
-  type Digest,
-} from '../image/oci/descriptor.ts';
 import { combineRecords } from '../image/combined.ts';
 import { pullSize, streamSize, withCompressions } from '../image/record.ts';
 import type { Compression } from '../compression/recipe.ts';
 import { serializeRecipe, sourceRecord } from '../delta/recipe.ts';
-import type { PatchFormat } from '../store/keys.ts';
 import { compareLayers, indexSource, layersOf, layersOfAll, type Comparison } from './compare.ts';
 import { COSTS, predict, type Calibrations, type PatchSizes, type Prediction } from './prediction.ts';
 import type { Signature } from './signature/signature.ts';

@@ -1,6 +1,6 @@
+import { isDigest, type Digest } from '../digest.ts';
 import { parseDescriptor, type PatchDescriptor } from '../store/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
-import { isDigest, type Digest } from '../image/oci/descriptor.ts';
 import { findRunState, listRuns } from '../run/runs.ts';
 import { keys } from '../store/keys.ts';
 import { isPast, readNameAt, type NameRecord } from '../store/name.ts';

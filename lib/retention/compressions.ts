@@ -1,6 +1,6 @@
+import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import type { Digest } from '../image/oci/descriptor.ts';
 import { parseManifest } from '../image/oci/manifest.ts';
 import { parseSignature } from '../pairing/signature/signature.ts';
 import { keys } from '../store/keys.ts';

@@ -1,4 +1,4 @@
-import { hexOf, type Digest } from '../image/oci/descriptor.ts';
+import { hexOf, type Digest } from '../digest.ts';
 import { parseReleaseName } from '../image/oci/releasename.ts';
 import { compareVersions, isVersion } from '../image/oci/version.ts';
 import type { Census, FoundName, Pair } from './census.ts';

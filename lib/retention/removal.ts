@@ -1,4 +1,5 @@
-import { asArray, asRecord, parseDocument, type Digest } from '../image/oci/descriptor.ts';
+import type { Digest } from '../digest.ts';
+import { asArray, asRecord, parseDocument } from '../json.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 import type { Pair } from './census.ts';

@@ -1,9 +1,8 @@
-import { asRecord, parseDocument } from '../image/oci/descriptor.ts';
+import { asRecord, parseDocument } from '../json.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 import { runPool } from '../runtime/pool.ts';
-import type { Status } from './record.ts';
-import type { Stage } from './stage.ts';
+import type { Stage, Status } from './stage.ts';
 
 /** Names below `runs/<id>/`. */
 export const inRun = {

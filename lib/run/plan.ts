@@ -1,19 +1,11 @@
+import type { PatchFormat } from '../delta/format.ts';
+import { digestOf, hexOf, type Digest } from '../digest.ts';
+import { asArray, asRecord, asSize, asString, parseDocument } from '../json.ts';
 import { randomBytes } from 'node:crypto';
 import { EFFORTS, type Effort } from '../delta/align/alignment.ts';
 import { PanamaxError } from '../errors.ts';
-import {
-  asArray,
-  asRecord,
-  asSize,
-  asString,
-  digestOf,
-  hexOf,
-  parseDocument,
-  type Digest,
-  type Platform,
-} from '../image/oci/descriptor.ts';
+import { type Platform } from '../image/oci/descriptor.ts';
 import { formatPlatform, parsePlatformOption } from '../image/oci/platform.ts';
-import type { PatchFormat } from '../store/keys.ts';
 
 /** What a run was asked to do; stored as `runs/<id>/run.json` (docs/formats.md). */
 export interface RunPlan {

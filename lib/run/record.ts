@@ -1,11 +1,12 @@
+import { parseDigest, type Digest } from '../digest.ts';
+import { asArray, asRecord, asSize, asString } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
-import { asArray, asRecord, asSize, asString, parseDigest, type Digest } from '../image/oci/descriptor.ts';
 import type { Candidate } from '../pairing/ranking.ts';
 import { keys } from '../store/keys.ts';
 import { MAX_DOCUMENT_SIZE, tooLarge, type Store } from '../store/objects/store.ts';
 import { each, getDocument, inRun, putDocument } from './document.ts';
 import { parsePlan, serializePlan, type RunPlan } from './plan.ts';
-import type { Stage } from './stage.ts';
+import type { Stage, Status } from './stage.ts';
 import { removeSummary } from './summary.ts';
 
 /**
@@ -13,8 +14,6 @@ import { removeSummary } from './summary.ts';
  * wiped at any time. One small object per item, written once the item is over and named so that listing tells the
  * state of all.
  */
-
-export type Status = 'done' | 'skipped' | 'failed';
 
 export interface ImageName {
   readonly manifest: Digest;

@@ -1,6 +1,6 @@
+import type { Digest } from '../digest.ts';
 import type { PatchDescriptor } from '../store/descriptor.ts';
 import type { ErrorKind } from '../errors.ts';
-import type { Digest } from '../image/oci/descriptor.ts';
 import type { Candidate } from '../pairing/ranking.ts';
 import type { Stage } from './stage.ts';
 

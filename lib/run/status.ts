@@ -9,7 +9,6 @@ import {
   nameSources,
   readOutcomes,
   type Pairing,
-  type Status,
 } from './record.ts';
 import {
   countStatuses,
@@ -23,7 +22,7 @@ import {
   type RunSummary,
 } from './report.ts';
 import { findRunState } from './runs.ts';
-import { STAGES, type Stage } from './stage.ts';
+import { STAGES, type Stage, type Status } from './stage.ts';
 import { findSummary, readParts } from './summary.ts';
 
 /** How far a run is, from the store alone. */

@@ -1,3 +1,4 @@
+import type { Destination } from '../image/write/destination.ts';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyPatchFile } from '../delta/apply.ts';
@@ -8,7 +9,7 @@ import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { canBeExact } from '../image/write/form.ts';
 import { formatReleaseName, parseReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
-import { keepsManifest, type Destination } from '../image/write/writer.ts';
+import { keepsManifest } from '../image/write/writer.ts';
 import { createScratch } from '../runtime/scratch.ts';
 import { claimPartial, type Partial } from './offers/partial.ts';
 import type { Plan, PullTask, Site } from './pull.ts';

@@ -1,11 +1,11 @@
+import type { Digest } from '../digest.ts';
 import { layersDigest, type ImageName } from '../store/descriptor.ts';
 import type { Engine, EngineImage } from '../image/engine/engine.ts';
 import { PanamaxError, toPanamaxError, type ErrorKind } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import type { Digest, Platform } from '../image/oci/descriptor.ts';
-import { checkDestination } from '../image/write/destination.ts';
+import type { Platform } from '../image/oci/descriptor.ts';
+import { checkDestination, type Destination } from '../image/write/destination.ts';
 import type { ReleaseName } from '../image/oci/releasename.ts';
-import type { Destination } from '../image/write/writer.ts';
 import type { SourceHint } from '../store/beside/patches.ts';
 import type { Repository } from '../image/registry/registry.ts';
 import type { StoreReader } from '../store/objects/store.ts';

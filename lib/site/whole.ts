@@ -1,7 +1,7 @@
+import type { Digest } from '../digest.ts';
 import { join } from 'node:path';
 import type { Engine } from '../image/engine/engine.ts';
 import { copyToArchive } from '../image/write/archive.ts';
-import type { Digest } from '../image/oci/descriptor.ts';
 import { openRepositoryImage } from '../image/open.ts';
 import { formatReleaseName } from '../image/oci/releasename.ts';
 import { createScratch } from '../runtime/scratch.ts';

@@ -1,15 +1,10 @@
-import type { Digest } from '../image/oci/descriptor.ts';
-import { asRecord, parseDocument } from '../image/oci/descriptor.ts';
+import type { KnownCompressions } from '../image/compression/known.ts';
+import type { Digest } from '../digest.ts';
+import { asRecord, parseDocument } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
 import { keys } from './keys.ts';
 import type { Store } from './objects/store.ts';
 import { parseCompression, type Compression } from '../compression/recipe.ts';
-
-/**
- * How layers were compressed, by their digests, so that a layer of many images is looked into once; null where no
- * encoder known makes it.
- */
-export type KnownCompressions = ReadonlyMap<Digest, Compression | null>;
 
 /** What the store knows of layers. A damaged entry is as none. */
 export async function loadCompressions(store: Store, layers: Iterable<Digest>): Promise<KnownCompressions> {

@@ -1,15 +1,8 @@
-import {
-  asArray,
-  asRecord,
-  asSize,
-  digestOf,
-  parseDigest,
-  parseDocument,
-  type Digest,
-} from '../image/oci/descriptor.ts';
+import type { PatchFormat } from '../delta/format.ts';
+import { digestOf, parseDigest, type Digest } from '../digest.ts';
+import { asArray, asRecord, asSize, parseDocument } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
 import { streamSize, type ImageRecord } from '../image/record.ts';
-import type { PatchFormat } from './keys.ts';
 import { parseSignature, type Sign, type Signature, type Verify } from './key.ts';
 import { EFFORTS, type Effort } from '../delta/align/alignment.ts';
 

@@ -1,3 +1,5 @@
+import { digestOf, hexOf } from '../digest.ts';
+import { asRecord, asString } from '../json.ts';
 import {
   createPrivateKey,
   createPublicKey,
@@ -8,7 +10,6 @@ import {
 } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
-import { asRecord, asString, digestOf, hexOf } from '../image/oci/descriptor.ts';
 
 /** Ed25519 (RFC 8032) over a statement: one line of text that says all that is vouched for. */
 export interface Signature {

@@ -1,4 +1,5 @@
-import { hexOf, type Digest } from '../image/oci/descriptor.ts';
+import { type PatchFormat, PATCH_SUFFIX } from '../delta/format.ts';
+import { hexOf, type Digest } from '../digest.ts';
 
 /** Where each artefact lives in the store (docs/formats.md). */
 
@@ -8,13 +9,6 @@ export const SIGNATURE_VERSION = 2;
 const SKETCH_VERSION = 1;
 
 const named = (digest: Digest) => `sha256-${hexOf(digest)}`;
-
-export type PatchFormat = 'xdelta' | 'oci-delta';
-
-const PATCH_SUFFIX: Readonly<Record<PatchFormat, string>> = {
-  xdelta: 'xdelta',
-  'oci-delta': 'oci-delta.tar',
-};
 
 export const keys = {
   signature: (manifest: Digest) => `signatures/v${SIGNATURE_VERSION}/${named(manifest)}.json.zst`,

@@ -1,6 +1,7 @@
+import type { Digest } from '../digest.ts';
+import { asSize, asString, parseVersioned } from '../json.ts';
 import { parseImageName, type ImageName } from './descriptor.ts';
 import { PanamaxError } from '../errors.ts';
-import { asSize, asString, parseVersioned, type Digest } from '../image/oci/descriptor.ts';
 import { formatReleaseName, parseReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
 import { parseSignature, type Sign, type Signature } from './key.ts';
 import { keys } from './keys.ts';

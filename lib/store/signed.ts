@@ -1,8 +1,8 @@
+import { checkDocumentSize } from '../json.ts';
 import { readFile } from 'node:fs/promises';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { digestOfFile } from '../runtime/filedigest.ts';
-import { checkDocumentSize } from '../image/oci/descriptor.ts';
 import type { Verify } from './key.ts';
 import { parseDescriptor, verifyPatch, type ImageName } from './descriptor.ts';
 import { openPatch } from '../delta/patch.ts';

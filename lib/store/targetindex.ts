@@ -1,3 +1,6 @@
+import type { PatchFormat } from '../delta/format.ts';
+import { digestOf, parseDigest, type Digest } from '../digest.ts';
+import { asArray, asRecord, asSize, asString, parseVersioned } from '../json.ts';
 import {
   parseDescriptor,
   imageName,
@@ -9,21 +12,11 @@ import {
 } from './descriptor.ts';
 import { PanamaxError } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
-import {
-  asArray,
-  asRecord,
-  asSize,
-  asString,
-  digestOf,
-  parseDigest,
-  parseVersioned,
-  type Digest,
-} from '../image/oci/descriptor.ts';
 import { parseManifest } from '../image/oci/manifest.ts';
 import { canBeExact } from '../image/write/form.ts';
 import { pullSize, type ImageRecord } from '../image/record.ts';
 import { parseSignature, type Signature } from './key.ts';
-import { keys, type PatchFormat } from './keys.ts';
+import { keys } from './keys.ts';
 import { isKey, type Store, type StoreReader } from './objects/store.ts';
 
 export const INDEX_VERSION = 1;

@@ -1,5 +1,6 @@
+import type { Digest } from '../../lib/digest.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
-import type { Digest, Platform } from '../../lib/image/oci/descriptor.ts';
+import type { Platform } from '../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { runPool } from '../../lib/runtime/pool.ts';

@@ -1,3 +1,5 @@
+import type { Digest } from '../../lib/digest.ts';
+
 /** Encoders of our own make what real ones make, bit for bit. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -8,7 +10,6 @@ import { promisify } from 'node:util';
 import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { candidates } from '../../lib/compression/encoders.ts';
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
 import { findCompression } from '../../lib/image/compression/detect.ts';
 import { gzipHeaderSize } from '../../lib/compression/gzip.ts';
 import { headerSize, parseCompression, type EncoderRecipe } from '../../lib/compression/recipe.ts';

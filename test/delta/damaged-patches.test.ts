@@ -1,3 +1,5 @@
+import { parseDestination } from '../../lib/image/write/destination.ts';
+
 /** Wrong sources, damaged patches and files that are none: refused, and nothing is kept. */
 import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
@@ -7,7 +9,6 @@ import * as fc from 'fast-check';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { toPanamaxError, type ErrorKind } from '../../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
-import { parseDestination } from '../../lib/image/write/writer.ts';
 import { snapshot, temporaryDirectory } from '../support/directory.ts';
 import { writeLayout } from '../support/layout.ts';
 import { panamaxFails } from '../support/panamax.ts';

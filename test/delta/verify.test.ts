@@ -1,9 +1,11 @@
+import type { UnpackedImage } from '../../lib/delta/format.ts';
+
 /** What is verified of a patch before it is one. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createPatch, type UnpackedImage } from '../../lib/delta/create.ts';
+import { createPatch } from '../../lib/delta/create.ts';
 import { DEFAULT_LIMITS as limits } from '../../lib/limits.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { unpackImage } from '../../lib/image/layerstream.ts';

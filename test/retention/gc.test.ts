@@ -1,3 +1,5 @@
+import { hexOf, type Digest } from '../../lib/digest.ts';
+
 /** panamax gc: what goes and what stays, in both kinds of store, and that nothing named is ever missing. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -5,7 +7,6 @@ import { cp, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { parseDescriptor } from '../../lib/store/descriptor.ts';
-import { hexOf, type Digest } from '../../lib/image/oci/descriptor.ts';
 import { takeCensus } from '../../lib/retention/census.ts';
 import { decide } from '../../lib/retention/policy.ts';
 import { remove } from '../../lib/retention/removal.ts';

@@ -1,9 +1,10 @@
+import type { Digest } from '../../lib/digest.ts';
+
 /** What the store knows of runs, however large: lists, states, reports in parts, rankings as images are read. */
 import assert from 'node:assert/strict';
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
 import type { Candidate } from '../../lib/pairing/ranking.ts';
 import type { RunPlan } from '../../lib/run/plan.ts';
 import { findPairings, putPairings, putPlan } from '../../lib/run/record.ts';

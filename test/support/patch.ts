@@ -1,11 +1,12 @@
+import { parseDestination } from '../../lib/image/write/destination.ts';
+import type { DeltaResult, DeltaTask } from '../../lib/delta/task.ts';
+import type { PatchFormat } from '../../lib/delta/format.ts';
+
 /** Makes patches in a thread, as the command does, and applies them. */
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
-import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import type { ImageRecord } from '../../lib/image/record.ts';
-import { parseDestination } from '../../lib/image/write/writer.ts';
-import type { PatchFormat } from '../../lib/store/keys.ts';
 import { runThread, threadModule } from '../../lib/runtime/thread.ts';
 
 const limits = DEFAULT_LIMITS;

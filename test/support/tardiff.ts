@@ -1,8 +1,9 @@
+import type { LayerStream } from '../../lib/image/layerstream.ts';
+
 /** Images on disk and the parts of a tar-diff for tests: layers go in, a patch or what it builds comes out. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { matchStreams } from '../../lib/delta/align/alignstreams.ts';
-import type { LayerStream } from '../../lib/delta/align/alignment.ts';
 import { decodeTarDiff, type OpenSource } from '../../lib/delta/formats/ocidelta/tardiff/decode.ts';
 import { encodeTarDiff } from '../../lib/delta/formats/ocidelta/tardiff/encode.ts';
 import { openInStream } from '../../lib/delta/formats/ocidelta/tardiff/sourceaccess.ts';

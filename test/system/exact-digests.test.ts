@@ -1,3 +1,6 @@
+import { parseDestination } from '../../lib/image/write/destination.ts';
+import type { Digest } from '../../lib/digest.ts';
+
 /** Images whose layers were compressed by known encoders come back with their manifest digest. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -11,12 +14,11 @@ import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { openImage, type Image } from '../../lib/image/open.ts';
 import { imageRecord, parseImageRecord, type ImageRecord, type LayerRecord } from '../../lib/image/record.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
-import { parseDestination, writeImage } from '../../lib/image/write/writer.ts';
+import { writeImage } from '../../lib/image/write/writer.ts';
 import { canBeExact } from '../../lib/image/write/form.ts';
 import { readXdelta } from '../../lib/delta/formats/xdelta/read.ts';
 import { createCompressor } from '../../lib/compression/compressor.ts';
 import { headerSize } from '../../lib/compression/recipe.ts';
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
 import { createForest, createMemoryStorage } from '../../lib/pairing/forest.ts';
 import { createLayerCache } from '../../workers/resources/layercache.ts';
 import { createMemory } from '../../workers/resources/memory.ts';

@@ -1,9 +1,10 @@
+import type { KnownCompressions } from '../../lib/image/compression/known.ts';
+import type { UnpackedImage } from '../../lib/delta/format.ts';
+import type { Digest } from '../../lib/digest.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../../lib/runtime/abort.ts';
-import type { UnpackedImage } from '../../lib/delta/create.ts';
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
 import { withCompressions, type ImageRecord } from '../../lib/image/record.ts';
-import { loadCompressions, storeCompressions, type KnownCompressions } from '../../lib/store/compressions.ts';
+import { loadCompressions, storeCompressions } from '../../lib/store/compressions.ts';
 import type { FinderTask } from '../../lib/image/compression/findthread.ts';
 import type { StageContext } from '../context.ts';
 import type { KnownImage } from '../resources/blobcache.ts';

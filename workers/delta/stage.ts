@@ -1,3 +1,6 @@
+import type { DeltaResult, DeltaTask } from '../../lib/delta/task.ts';
+import type { PatchFormat } from '../../lib/delta/format.ts';
+import type { Digest } from '../../lib/digest.ts';
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,12 +13,11 @@ import {
   sourceName,
   type PatchDescriptor,
 } from '../../lib/store/descriptor.ts';
-import type { DeltaResult, DeltaTask } from '../../lib/delta/thread.ts';
 import { isEngineTransport } from '../../lib/image/oci/transport.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { verified } from '../../lib/image/blobs.ts';
 import { combineDigests, combineRecords } from '../../lib/image/combined.ts';
-import type { Digest, Platform } from '../../lib/image/oci/descriptor.ts';
+import type { Platform } from '../../lib/image/oci/descriptor.ts';
 import { splitTransport } from '../../lib/image/oci/reference.ts';
 import { pullSize, streamSize, type ImageRecord } from '../../lib/image/record.ts';
 import type { UnpackTask } from '../../lib/image/unpackthread.ts';
@@ -26,7 +28,7 @@ import { deltaMemory } from '../resources/memory.ts';
 import type { PatchOutcome } from '../../lib/run/report.ts';
 import { indexHead, writeIndex } from '../../lib/store/targetindex.ts';
 import { scratchError } from '../../lib/runtime/scratch.ts';
-import { keys, type PatchFormat } from '../../lib/store/keys.ts';
+import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runThread, threadModule } from '../../lib/runtime/thread.ts';
 import { completed, findRecord } from './compressions.ts';

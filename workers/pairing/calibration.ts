@@ -1,3 +1,4 @@
+import type { PatchFormat } from '../../lib/delta/format.ts';
 import { parseDescriptor } from '../../lib/store/descriptor.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import {
@@ -10,7 +11,7 @@ import {
 import type { Calibration, Calibrations } from '../../lib/pairing/prediction.ts';
 import { compareImages } from '../../lib/pairing/ranking.ts';
 import type { Signature } from '../../lib/pairing/signature/signature.ts';
-import { keys, type PatchFormat } from '../../lib/store/keys.ts';
+import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { loadSignature } from '../signature/stage.ts';
 

@@ -1,5 +1,5 @@
+import type { Digest } from '../../lib/digest.ts';
 import { PanamaxError } from '../../lib/errors.ts';
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
 import { compareImages, type Candidate } from '../../lib/pairing/ranking.ts';
 import type { Calibrations } from '../../lib/pairing/prediction.ts';
 import { MOST_ASKED, MOST_LINKS } from '../../lib/site/choice/chain.ts';

@@ -1,4 +1,4 @@
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
+import type { Digest } from '../../lib/digest.ts';
 import { contentCosts, type ContentCosts } from '../../lib/pairing/cover.ts';
 import { COSTS, type Calibrations } from '../../lib/pairing/prediction.ts';
 import { candidateOf, evidenceOf, type Candidate } from '../../lib/pairing/ranking.ts';

@@ -1,7 +1,11 @@
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
-import { parseDigest } from '../../lib/image/oci/descriptor.ts';
+import { type Digest, parseDigest } from '../../lib/digest.ts';
 import type { SimilarityIndex } from '../../lib/pairing/forest.ts';
-import { sketchOf, SKETCH_SIZE, sketchSimilarity, type ImageSketch } from '../../lib/pairing/signature/imagesketch.ts';
+import {
+  sketchOf,
+  SKETCH_SIZE,
+  sketchSimilarity,
+  type ImageSketch,
+} from '../../lib/pairing/signature/imagesketch.ts';
 import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { loadSignature } from '../signature/stage.ts';

@@ -1,4 +1,4 @@
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
+import type { Digest } from '../../lib/digest.ts';
 import {
   parseRanking,
   rankCandidates,

@@ -1,3 +1,5 @@
+import type { PatchFormat } from '../../lib/delta/format.ts';
+import type { Digest } from '../../lib/digest.ts';
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +13,7 @@ import {
 import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
 import { writeChunks } from '../../lib/runtime/file.ts';
 import { verified } from '../../lib/image/blobs.ts';
-import type { Descriptor, Digest, Platform } from '../../lib/image/oci/descriptor.ts';
+import type { Descriptor, Platform } from '../../lib/image/oci/descriptor.ts';
 import { openImage, type Image } from '../../lib/image/open.ts';
 import { formatPlatform } from '../../lib/image/oci/platform.ts';
 import { splitTransport } from '../../lib/image/oci/reference.ts';
@@ -22,7 +24,7 @@ import { publishPatch } from '../../lib/store/beside/publish.ts';
 import { openRepository, type Repository } from '../../lib/image/registry/registry.ts';
 import type { StageContext } from '../context.ts';
 import type { ImageName } from '../../lib/run/record.ts';
-import { keys, type PatchFormat } from '../../lib/store/keys.ts';
+import { keys } from '../../lib/store/keys.ts';
 import { readName } from '../../lib/store/name.ts';
 
 /** The place beside an image in its registry. */

@@ -1,5 +1,5 @@
+import type { Digest } from '../../lib/digest.ts';
 import { imageName } from '../../lib/store/descriptor.ts';
-import type { Digest } from '../../lib/image/oci/descriptor.ts';
 import { releaseNameOf, type ReleaseName } from '../../lib/image/oci/releasename.ts';
 import type { StageContext } from '../context.ts';
 import { writeName, type NameRecord } from '../../lib/store/name.ts';

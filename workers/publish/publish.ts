@@ -1,4 +1,5 @@
-import type { Digest, Platform } from '../../lib/image/oci/descriptor.ts';
+import type { Digest } from '../../lib/digest.ts';
+import type { Platform } from '../../lib/image/oci/descriptor.ts';
 import type { Image } from '../../lib/image/open.ts';
 import { formatPlatform } from '../../lib/image/oci/platform.ts';
 import { releaseNameOf } from '../../lib/image/oci/releasename.ts';

@@ -1,8 +1,9 @@
+import type { Digest } from '../../lib/digest.ts';
 import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { unlessAborted } from '../../lib/runtime/abort.ts';
 import { keptName } from '../../lib/image/blobs.ts';
-import type { Digest, Platform } from '../../lib/image/oci/descriptor.ts';
+import type { Platform } from '../../lib/image/oci/descriptor.ts';
 import { openImage, type ImageOptions, type Layer } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { pinnedReference } from '../../lib/image/oci/registryname.ts';

@@ -1,7 +1,7 @@
+import type { LayerStream } from '../../lib/image/layerstream.ts';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { unlessAborted } from '../../lib/runtime/abort.ts';
-import type { LayerStream } from '../../lib/delta/align/alignment.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { isThere } from '../../lib/runtime/scratch.ts';
 import { createBlobCache, type BlobCache } from './blobcache.ts';

@@ -1,8 +1,9 @@
+import type { Digest } from '../../lib/digest.ts';
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../../lib/errors.ts';
-import type { Digest, Platform } from '../../lib/image/oci/descriptor.ts';
+import type { Platform } from '../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { sketchOf, type ImageSketch } from '../../lib/pairing/signature/imagesketch.ts';

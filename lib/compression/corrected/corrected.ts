@@ -1,7 +1,7 @@
+import type { Compressor } from '../coder.ts';
 import { PanamaxError } from '../../errors.ts';
 import { createBitWriter } from '../bits.ts';
 import { createChoiceReader, createChoiceWriter } from './choices.ts';
-import type { Compressor } from '../compressor.ts';
 import { createCorrection } from './correction.ts';
 import { createBlockReader, NotDeflate } from './inflate.ts';
 import { PIECE_SIZE, type Search } from './predictor.ts';

@@ -1,4 +1,4 @@
-import type { Trailer } from '../compressor.ts';
+import type { Trailer } from '../coder.ts';
 import { createXxhash } from './xxhash.ts';
 
 const MAGIC = 0xfd2fb528;

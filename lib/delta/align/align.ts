@@ -1,17 +1,8 @@
+import type { LayerStream } from '../../image/layerstream.ts';
+import type { MatchOptions, MatchTask } from './task.ts';
 import type { ImageRecord } from '../../image/record.ts';
 import { runThread, threadModule } from '../../runtime/thread.ts';
-import type { Alignments, Effort, LayerStream } from './alignment.ts';
-import type { MatchTask } from './alignthread.ts';
-
-export interface MatchOptions {
-  readonly effort?: Effort;
-  readonly signal?: AbortSignal;
-  /**
-   * The only parts of the source's layer stream that may be copied from, as offsets
-   * [start, end, start, end, …], ascending and disjoint. By default all of it.
-   */
-  readonly usable?: Float64Array;
-}
+import type { Alignments } from './alignment.ts';
 
 /** An image whose layer stream is on disk. */
 interface StoredImage {

@@ -1,6 +1,8 @@
+import { layerRanges, type LayerStream } from '../../image/layerstream.ts';
+import type { MatchOptions } from './task.ts';
 import { closeSync, openSync } from 'node:fs';
 import type { TarRange } from '../../image/tar/file.ts';
-import { layerRanges, type Alignments, type LayerStream } from './alignment.ts';
+import { type Alignments } from './alignment.ts';
 import { findCounterparts, type Counterparts } from './counterpart.ts';
 import { createCrew, sharesFor, type Crew } from './helpers.ts';
 import { clipped, Draft, tidied } from './alignmentlist.ts';
@@ -9,7 +11,6 @@ import { completed, findMoved, openRanges } from './moved.ts';
 import { addSamples, freeSamples, type Samples } from './samples.ts';
 import { findSimilar, strangersOf } from './similar.ts';
 import { tableOf, type AlignTask, type StretchPair, type StretchTable } from './windows.ts';
-import type { MatchOptions } from './align.ts';
 
 /** Finds what of the target's layer stream resembles which places of the source's. */
 export async function matchStreams(

@@ -1,5 +1,5 @@
+import { LITTLE_ENDIAN } from '../../compression/words.ts';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { LITTLE_ENDIAN } from '../../endian.ts';
 import { isUsable } from './counterpart.ts';
 import { pieceAt, type Listing } from './listing.ts';
 

@@ -1,13 +1,24 @@
+import type { Digest } from '../../digest.ts';
 import { createHash } from 'node:crypto';
 import { compressionOf } from '../decompress.ts';
-import type { Descriptor, Digest } from '../oci/descriptor.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Layer } from '../open.ts';
 import { createCompressor } from '../../compression/compressor.ts';
-import { correct, mostFor, nearestSearch, type CorrectedRecipe } from '../../compression/corrected/corrected.ts';
+import {
+  correct,
+  mostFor,
+  nearestSearch,
+  type CorrectedRecipe,
+} from '../../compression/corrected/corrected.ts';
 import { candidates } from '../../compression/encoders.ts';
 import { headerSize, type Compression, type EncoderRecipe } from '../../compression/recipe.ts';
 import { recompressed } from '../../compression/recompress.ts';
-import { LIBZSTD_SAMPLE, libzstdBeginning, libzstdRecipes, type LibzstdRecipe } from '../../compression/zstd/libzstd.ts';
+import {
+  LIBZSTD_SAMPLE,
+  libzstdBeginning,
+  libzstdRecipes,
+  type LibzstdRecipe,
+} from '../../compression/zstd/libzstd.ts';
 
 /** Of a layer's tar, to tell encoders apart by. */
 const SAMPLE_SIZE = 1024 ** 2;

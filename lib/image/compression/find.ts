@@ -1,10 +1,10 @@
+import type { KnownCompressions } from './known.ts';
+import type { LayerStream } from '../layerstream.ts';
+import type { Digest } from '../../digest.ts';
 import { createReadStream } from 'node:fs';
-import type { LayerStream } from '../../delta/align/alignment.ts';
-import type { Digest } from '../oci/descriptor.ts';
 import type { StoredLayer } from '../stored.ts';
 import { correctionSize, MOST_CORRECTED } from '../../compression/corrected/corrected.ts';
 import { findCompression, findCorrection, isCorrectable, readHead } from './detect.ts';
-import type { KnownCompressions } from '../../store/compressions.ts';
 import type { Compression } from '../../compression/recipe.ts';
 
 const READ_SIZE = 256 * 1024;

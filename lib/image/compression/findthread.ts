@@ -1,4 +1,5 @@
-import type { LayerStream } from '../../delta/align/alignment.ts';
+import type { KnownCompressions } from './known.ts';
+import type { LayerStream } from '../layerstream.ts';
 import type { Limits } from '../../limits.ts';
 import type { Platform } from '../oci/descriptor.ts';
 import { openImage } from '../open.ts';
@@ -7,7 +8,6 @@ import { parseReference } from '../oci/reference.ts';
 import { storedLayers } from '../stored.ts';
 import { serveThread } from '../../runtime/threadmain.ts';
 import { findCompressions } from './find.ts';
-import type { KnownCompressions } from '../../store/compressions.ts';
 
 /** The body of the thread that finds how the layers of one image were compressed. */
 

@@ -1,6 +1,7 @@
+import { isDigest, type Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
-import { isDigest, type Descriptor, type Digest } from '../oci/descriptor.ts';
+import { type Descriptor } from '../oci/descriptor.ts';
 import { isIndex, parseConfig, parseIndex, parseManifest } from '../oci/manifest.ts';
 import { choosePlatform, machinePlatform } from '../oci/platform.ts';
 import { formatReleaseName, parseReleaseName } from '../oci/releasename.ts';

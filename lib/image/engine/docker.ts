@@ -1,7 +1,8 @@
+import { asArray, asRecord, asString, parseDocument } from '../../json.ts';
+import { isDigest, parseDigest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { engineCommand, type EngineOptions, type Run } from './command.ts';
 import type { Engine, EngineImage } from './engine.ts';
-import { parseInspection } from '../../engine/inspection.ts';
 
 /** The Docker engine that the docker command talks to: DOCKER_HOST, contexts. */
 export function dockerEngine(options?: EngineOptions): Engine {
@@ -41,4 +42,25 @@ export async function listImages(run: Run, where: string): Promise<EngineImage[]
       if (!(error instanceof PanamaxError && error.kind === 'not-found') || attempt === ATTEMPTS) throw error;
     }
   }
+}
+
+/** Reads what `docker image inspect` prints of images, and podman after it. @throws PanamaxError `bad-input` */
+export function parseInspection(output: Buffer, where: string): EngineImage[] {
+  return asArray(parseDocument(output, where), where).map((value) => {
+    const record = asRecord(value, where);
+    const id = asString(record['Id'], `${where} Id`);
+    const at = `${where} ${id}`;
+    const rootfs = asRecord(record['RootFS'], `${at} RootFS`);
+    const repoDigests = strings(record['RepoDigests'], at).map((text) => text.slice(text.indexOf('@') + 1));
+    return {
+      config: parseDigest(id.startsWith('sha256:') ? id : `sha256:${id}`, at),
+      diffIDs: asArray(rootfs['Layers'] ?? [], at).map((layer) => parseDigest(layer, at)),
+      names: strings(record['RepoTags'], at),
+      manifests: [...new Set([record['Digest'], ...repoDigests].filter(isDigest))],
+    };
+  });
+}
+
+export function strings(value: unknown, where: string): string[] {
+  return asArray(value ?? [], where).map((item) => asString(item, where));
 }

@@ -1,10 +1,5 @@
-import { PanamaxError } from '../../errors.ts';
-import type { Digest } from '../oci/descriptor.ts';
-import type { EngineOptions } from './command.ts';
-import { containerdEngine } from './containerd.ts';
-import { dockerEngine } from './docker.ts';
-import { podmanEngine } from './podman.ts';
-import { isEngineTransport, type EngineTransport } from '../oci/transport.ts';
+import type { Digest } from '../../digest.ts';
+import { type EngineTransport } from '../oci/transport.ts';
 
 /** A local container engine, by its own command line: that finds its socket, its storage and its settings. */
 export interface Engine {
@@ -34,24 +29,4 @@ export interface EngineImage {
   readonly names: readonly string[];
   /** Of manifests and indexes that the engine knows the image by. */
   readonly manifests: readonly Digest[];
-}
-
-const ENGINES = {
-  'docker-daemon': dockerEngine,
-  'containers-storage': podmanEngine,
-  containerd: containerdEngine,
-} as const;
-
-export function openEngine(transport: EngineTransport, options?: EngineOptions): Engine {
-  return ENGINES[transport](options);
-}
-
-/** @throws PanamaxError `usage` for a text that is none of them; `docker` and `podman` are understood */
-export function parseEngineTransport(text: string): EngineTransport {
-  const transport = { docker: 'docker-daemon', podman: 'containers-storage' }[text] ?? text;
-  if (isEngineTransport(transport)) return transport;
-  throw new PanamaxError('usage', 'unknown engine', {
-    expected: 'docker, podman or containerd',
-    found: text,
-  });
 }

@@ -1,16 +1,8 @@
+import { parseDigest, type Digest } from '../../digest.ts';
+import { asArray, asRecord, asString, parseDocument } from '../../json.ts';
 import { PanamaxError } from '../../errors.ts';
 import type { Limits } from '../../limits.ts';
-import {
-  asArray,
-  asRecord,
-  asString,
-  parseDescriptor,
-  parseDigest,
-  parseDocument,
-  type Descriptor,
-  type Digest,
-  type Platform,
-} from './descriptor.ts';
+import { parseDescriptor, type Descriptor, type Platform } from './descriptor.ts';
 
 const OCI = 'application/vnd.oci.image';
 const DOCKER = 'application/vnd.docker';

@@ -1,5 +1,5 @@
+import type { Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
-import type { Digest } from './descriptor.ts';
 import { parseReleaseName } from './releasename.ts';
 
 /** A repository of a registry, or one thing in it (distribution-spec). */

@@ -1,5 +1,5 @@
+import { isDigest, type Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
-import { isDigest, type Digest } from './descriptor.ts';
 import { splitTransport } from './reference.ts';
 
 /** An image as engines and people name it, in full: `nginx` is docker.io/library/nginx:latest. */

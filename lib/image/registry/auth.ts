@@ -1,5 +1,5 @@
+import { asRecord, parseDocument } from '../../json.ts';
 import { PanamaxError } from '../../errors.ts';
-import { asRecord, parseDocument } from '../oci/descriptor.ts';
 import type { Challenge } from './challenge.ts';
 import type { Credentials } from './credentials.ts';
 import { refusalOf } from './error.ts';

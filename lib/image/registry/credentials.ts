@@ -1,9 +1,9 @@
+import { asRecord, parseDocument } from '../../json.ts';
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { PanamaxError } from '../../errors.ts';
-import { asRecord, parseDocument } from '../oci/descriptor.ts';
 
 export type Credentials =
   | { readonly kind: 'password'; readonly username: string; readonly password: string }

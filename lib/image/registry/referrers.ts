@@ -1,15 +1,8 @@
+import { hexOf, type Digest } from '../../digest.ts';
+import { asArray, asRecord, checkDocumentSize, parseDocument } from '../../json.ts';
 import { buffer } from 'node:stream/consumers';
 import { PanamaxError } from '../../errors.ts';
-import {
-  asArray,
-  asRecord,
-  checkDocumentSize,
-  hexOf,
-  parseDescriptor,
-  parseDocument,
-  type Descriptor,
-  type Digest,
-} from '../oci/descriptor.ts';
+import { parseDescriptor, type Descriptor } from '../oci/descriptor.ts';
 import { MEDIA_TYPES } from '../oci/manifest.ts';
 import { pushManifest } from './push.ts';
 import { nextPage, type Repository } from './registry.ts';

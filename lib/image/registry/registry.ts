@@ -1,15 +1,8 @@
+import { digestOf, type Digest } from '../../digest.ts';
+import { asArray, asRecord, asString, checkDocumentSize, parseDocument } from '../../json.ts';
 import type { IncomingMessage } from 'node:http';
 import { PanamaxError } from '../../errors.ts';
 import type { Limits } from '../../limits.ts';
-import {
-  asArray,
-  asRecord,
-  asString,
-  checkDocumentSize,
-  digestOf,
-  parseDocument,
-  type Digest,
-} from '../oci/descriptor.ts';
 import { MEDIA_TYPES } from '../oci/manifest.ts';
 import { registryError } from './error.ts';
 import { openSession, type Session } from './fetch.ts';

@@ -1,14 +1,14 @@
+import type { Destination } from './destination.ts';
+import { hexOf } from '../../digest.ts';
 import { createWriteStream } from 'node:fs';
 import { finished, pipeline } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
-import { hexOf } from '../oci/descriptor.ts';
 import type { LayoutForm } from './form.ts';
 import { layoutIndex, LAYOUT_MARKER } from './layout.ts';
 import { replaceFile } from '../../runtime/file.ts';
 import type { Image } from '../open.ts';
 import type { ImageRecord } from '../record.ts';
 import type { RebuiltLayer } from './rebuilt.ts';
-import type { Destination } from './writer.ts';
 
 /** Writes an OCI layout as a tar. */
 export async function writeArchive(

@@ -1,10 +1,11 @@
+import { FILE_TRANSPORTS, splitTransport, type FileTransport } from '../oci/reference.ts';
+import { parseReleaseName } from '../oci/releasename.ts';
+import { openEngine } from '../engine/open.ts';
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { openEngine } from '../engine/engine.ts';
-import { isEngineTransport } from '../oci/transport.ts';
+import { isEngineTransport, ENGINE_TRANSPORTS, type EngineTransport } from '../oci/transport.ts';
 import { PanamaxError, toPanamaxError } from '../../errors.ts';
-import type { Destination } from './writer.ts';
 
 /**
  * Whether an image could be written there, asked before much is done for it.
@@ -49,3 +50,41 @@ function unlessMissing(error: NodeJS.ErrnoException): undefined {
 function inTheWay(expected: string, found: string, where: string): PanamaxError {
   return new PanamaxError('io', 'no image can be written there', { expected, found, where });
 }
+
+/** Where a rebuilt image goes: a file or a directory, an engine, or its bare layer stream to a file. */
+export interface Destination {
+  readonly transport: FileTransport | EngineTransport | 'stream';
+  /** For an engine the image's name. */
+  readonly path: string;
+  readonly name?: string;
+}
+
+/**
+ * `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME:TAG]`, an engine's transport and a name, or
+ * `stream:FILE`.
+ */
+export function parseDestination(text: string): Destination {
+  if (text.startsWith('stream:') && text.length > 'stream:'.length) {
+    return { transport: 'stream', path: text.slice('stream:'.length) };
+  }
+  const reference = splitTransport(text);
+  if (reference?.transport === 'docker') {
+    throw new PanamaxError('usage', 'no image is written to a registry', { found: text });
+  }
+  if (reference && isEngineTransport(reference.transport)) {
+    const { tag, digest } = parseReleaseName(reference.path);
+    if (tag === undefined || digest !== undefined) {
+      throw new PanamaxError('usage', 'an engine has images under names', {
+        expected: 'NAME:TAG',
+        found: text,
+      });
+    }
+  }
+  if (reference) return { ...reference, transport: reference.transport };
+  throw new PanamaxError('usage', 'destination without a transport', {
+    expected: `one of ${DESTINATIONS.map((t) => `${t}:`).join(' ')}`,
+    found: text,
+  });
+}
+
+export const DESTINATIONS = [...FILE_TRANSPORTS, ...ENGINE_TRANSPORTS, 'stream'] as const;

@@ -1,5 +1,6 @@
+import { digestOf, type Digest } from '../../digest.ts';
 import { provenBlob, recompressed } from '../../compression/recompress.ts';
-import { digestOf, type Descriptor, type Digest } from '../oci/descriptor.ts';
+import { type Descriptor } from '../oci/descriptor.ts';
 import { MEDIA_TYPES, parseManifest } from '../oci/manifest.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
 import type { ImageRecord, LayerRecord } from '../record.ts';

@@ -1,12 +1,14 @@
+import type { Destination } from './destination.ts';
+import { hexOf } from '../../digest.ts';
+import { asArray, asRecord, parseDocument } from '../../json.ts';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { flush, ownName, writeChunks } from '../../runtime/file.ts';
-import { asArray, asRecord, hexOf, parseDocument, type Descriptor } from '../oci/descriptor.ts';
+import { type Descriptor } from '../oci/descriptor.ts';
 import type { LayoutForm } from './form.ts';
 import { MEDIA_TYPES } from '../oci/manifest.ts';
 import type { ImageRecord } from '../record.ts';
 import type { RebuiltLayer } from './rebuilt.ts';
-import type { Destination } from './writer.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
 /** For names in full, which engines take. */

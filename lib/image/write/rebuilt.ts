@@ -1,6 +1,6 @@
+import type { Digest } from '../../digest.ts';
 import { createHash, type Hash } from 'node:crypto';
 import { PanamaxError } from '../../errors.ts';
-import type { Digest } from '../oci/descriptor.ts';
 import type { ImageRecord, LayerRecord } from '../record.ts';
 
 /**

@@ -1,6 +1,6 @@
+import type { Destination } from './destination.ts';
 import { replaceFile, writeChunks } from '../../runtime/file.ts';
 import type { RebuiltLayer } from './rebuilt.ts';
-import type { Destination } from './writer.ts';
 import type { ImageRecord } from '../record.ts';
 
 /** Writes the bare layer stream: what `xdelta3 -d` makes. */

@@ -1,25 +1,18 @@
+import type { Destination } from './destination.ts';
+import { openEngine } from '../engine/open.ts';
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openEngine } from '../engine/engine.ts';
-import { ENGINE_TRANSPORTS, isEngineTransport, type EngineTransport } from '../oci/transport.ts';
+import { isEngineTransport, type EngineTransport } from '../oci/transport.ts';
 import { PanamaxError } from '../../errors.ts';
 import { writeArchive, writeDockerArchive } from './archive.ts';
 import { canBeExact, exactForm, plainForm, type LayoutForm } from './form.ts';
 import { writeLayout } from './layout.ts';
 import type { ImageRecord } from '../record.ts';
 import { parseReleaseName } from '../oci/releasename.ts';
-import { FILE_TRANSPORTS, formatReference, splitTransport, type FileTransport } from '../oci/reference.ts';
+import { formatReference } from '../oci/reference.ts';
 import { splitLayers, type RebuiltLayer } from './rebuilt.ts';
 import { writeStream } from './stream.ts';
-
-/** Where a rebuilt image goes: a file or a directory, an engine, or its bare layer stream to a file. */
-export interface Destination {
-  readonly transport: FileTransport | EngineTransport | 'stream';
-  /** For an engine the image's name. */
-  readonly path: string;
-  readonly name?: string;
-}
 
 /** Writes the layers as they come, in order; nothing stands under the destination's name until all is there. */
 export type ImageWriter = (
@@ -28,36 +21,6 @@ export type ImageWriter = (
   destination: Destination,
   form: LayoutForm,
 ) => Promise<void>;
-
-/**
- * `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME:TAG]`, an engine's transport and a name, or
- * `stream:FILE`.
- */
-export function parseDestination(text: string): Destination {
-  if (text.startsWith('stream:') && text.length > 'stream:'.length) {
-    return { transport: 'stream', path: text.slice('stream:'.length) };
-  }
-  const reference = splitTransport(text);
-  if (reference?.transport === 'docker') {
-    throw new PanamaxError('usage', 'no image is written to a registry', { found: text });
-  }
-  if (reference && isEngineTransport(reference.transport)) {
-    const { tag, digest } = parseReleaseName(reference.path);
-    if (tag === undefined || digest !== undefined) {
-      throw new PanamaxError('usage', 'an engine has images under names', {
-        expected: 'NAME:TAG',
-        found: text,
-      });
-    }
-  }
-  if (reference) return { ...reference, transport: reference.transport };
-  throw new PanamaxError('usage', 'destination without a transport', {
-    expected: `one of ${DESTINATIONS.map((t) => `${t}:`).join(' ')}`,
-    found: text,
-  });
-}
-
-const DESTINATIONS = [...FILE_TRANSPORTS, ...ENGINE_TRANSPORTS, 'stream'] as const;
 
 const WRITERS: Readonly<Record<Exclude<Destination['transport'], EngineTransport>, ImageWriter>> = {
   oci: writeLayout,

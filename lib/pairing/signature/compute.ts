@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import type { LayerStream } from '../../delta/align/alignment.ts';
 import type { Limits } from '../../limits.ts';
 import type { Image } from '../../image/open.ts';
-import { openSpool } from '../../image/layerstream.ts';
+import { openSpool, type LayerStream } from '../../image/layerstream.ts';
 import { measurePullSizes } from '../../image/pullsize.ts';
 import { imageRecord } from '../../image/record.ts';
 import { createRootfs } from '../../image/rootfs.ts';

@@ -1,4 +1,4 @@
-import type { Digest } from '../../image/oci/descriptor.ts';
+import type { Digest } from '../../digest.ts';
 import { bytesColumn, numbersColumn, wordsColumn } from '../../runtime/column.ts';
 import type { ContentSketch } from './contentsketch.ts';
 import { createDigestSet, digestAt, digestBytes, type Digests } from './digestset.ts';

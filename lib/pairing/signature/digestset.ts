@@ -1,4 +1,4 @@
-import { hexOf, type Digest } from '../../image/oci/descriptor.ts';
+import { hexOf, type Digest } from '../../digest.ts';
 import { bytesColumn } from '../../runtime/column.ts';
 
 /** SHA-256 digests, one behind the other, 32 bytes each. */

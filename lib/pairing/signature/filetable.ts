@@ -1,5 +1,5 @@
+import type { Digest } from '../../digest.ts';
 import { createHash } from 'node:crypto';
-import type { Digest } from '../../image/oci/descriptor.ts';
 import type { RootfsItem } from '../../image/rootfs.ts';
 import type { ByteString } from '../../image/tar/entry.ts';
 import { bytesColumn, numbersColumn, textAt, textColumn, type Texts } from '../../runtime/column.ts';

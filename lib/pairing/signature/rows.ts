@@ -1,5 +1,5 @@
+import { asArray, parseDocument } from '../../json.ts';
 import { PanamaxError } from '../../errors.ts';
-import { asArray, parseDocument } from '../../image/oci/descriptor.ts';
 
 /**
  * Takes what becomes of each row of an array.

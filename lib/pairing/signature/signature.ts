@@ -1,17 +1,10 @@
+import { parseDigest, type Digest } from '../../digest.ts';
+import { asArray, asRecord, asSize, asString, checkedVersion } from '../../json.ts';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { PanamaxError } from '../../errors.ts';
-import {
-  asArray,
-  asRecord,
-  asSize,
-  asString,
-  checkedVersion,
-  parseDigest,
-  type Digest,
-} from '../../image/oci/descriptor.ts';
 import { parseImageRecord, type ImageRecord } from '../../image/record.ts';
 import { SIGNATURE_VERSION } from '../../store/keys.ts';
 import type { ByteString } from '../../image/tar/entry.ts';

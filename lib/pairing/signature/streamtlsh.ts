@@ -1,8 +1,8 @@
+import { type TlshAnswer, type TlshRequest, HOLE, END } from './tlshmessages.ts';
 import { Worker } from 'node:worker_threads';
 import { PanamaxError } from '../../errors.ts';
 import type { TarEntry } from '../../image/tar/entry.ts';
 import { threadModule } from '../../runtime/thread.ts';
-import type { TlshAnswer, TlshRequest } from './tlshthread.ts';
 
 /** A file's content in a layer stream. */
 export interface StoredFile {
@@ -28,10 +28,6 @@ export interface StreamTlsh {
   reordered(files: Iterable<StoredFile>, leftOut: Iterable<StoredFile>): Promise<string | null>;
   [Symbol.asyncDispose](): Promise<void>;
 }
-
-/** Offsets that are none: zeros, and the end of a file. */
-export const HOLE = -1;
-export const END = -2;
 
 /** Ranges that go to the thread at once, at most, and their bytes. */
 const MOST_RANGES = 4096;

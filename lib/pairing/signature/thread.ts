@@ -1,6 +1,7 @@
+import type { Digest } from '../../digest.ts';
 import { join } from 'node:path';
 import type { Limits } from '../../limits.ts';
-import type { Digest, Platform } from '../../image/oci/descriptor.ts';
+import type { Platform } from '../../image/oci/descriptor.ts';
 import { openImage } from '../../image/open.ts';
 import { streamSize } from '../../image/record.ts';
 import { parseReference } from '../../image/oci/reference.ts';

@@ -1,16 +1,12 @@
+import { type TlshRequest, type TlshAnswer, END, HOLE } from './tlshmessages.ts';
 import { openSync, readSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { END, HOLE } from './streamtlsh.ts';
 import { createTlsh, type TlshHasher } from './tlsh.ts';
 
 /**
  * The body of the thread that hashes ranges of a file that is still being written: layer by layer; then, once it was told
  * which files are left out, those that remain in another order, of which little has to be counted again.
  */
-
-/** Pairs of offset and size, or what is to be done with what they named. */
-export type TlshRequest = Float64Array | 'layer' | 'left-out' | 'rest';
-export type TlshAnswer = { readonly digest: string | null } | { readonly failure: string };
 
 const ZEROS = new Uint8Array(64 * 1024);
 const READ_SIZE = 1024 ** 2;

@@ -1,6 +1,7 @@
+import { hexOf, type Digest } from '../../digest.ts';
 import { join } from 'node:path';
 import type { Limits } from '../../limits.ts';
-import { hexOf, type Digest, type Platform } from '../../image/oci/descriptor.ts';
+import { type Platform } from '../../image/oci/descriptor.ts';
 import { openImage } from '../../image/open.ts';
 import { parseReference } from '../../image/oci/reference.ts';
 import type { Engine } from '../../image/engine/engine.ts';

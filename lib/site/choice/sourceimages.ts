@@ -1,5 +1,5 @@
+import type { Digest } from '../../digest.ts';
 import { layersDigest } from '../../store/descriptor.ts';
-import type { Digest } from '../../image/oci/descriptor.ts';
 import type { Offer } from '../offers/origin.ts';
 import type { Resident } from './resident.ts';
 

@@ -1,8 +1,9 @@
+import { digestOf, hexOf } from '../../digest.ts';
+import { asRecord, asSize, parseDocument } from '../../json.ts';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../../errors.ts';
 import { replaceFile } from '../../runtime/file.ts';
-import { asRecord, asSize, digestOf, hexOf, parseDocument } from '../../image/oci/descriptor.ts';
 import type { NameRecord } from '../../store/name.ts';
 
 /**

@@ -1,9 +1,9 @@
+import type { Digest } from '../../digest.ts';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, stat, truncate } from 'node:fs/promises';
 import { PanamaxError } from '../../errors.ts';
 import { writeAll } from '../../runtime/file.ts';
-import type { Digest } from '../../image/oci/descriptor.ts';
 import type { StoreReader } from '../../store/objects/store.ts';
 
 /** The part of a store, or of a registry, that is needed. */

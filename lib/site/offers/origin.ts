@@ -1,6 +1,6 @@
+import type { PatchFormat } from '../../delta/format.ts';
+import type { Digest } from '../../digest.ts';
 import type { ImageName } from '../../store/descriptor.ts';
-import type { Digest } from '../../image/oci/descriptor.ts';
-import type { PatchFormat } from '../../store/keys.ts';
 import type { Verify } from '../../store/key.ts';
 
 /** A patch that a site may take, wherever it is. */

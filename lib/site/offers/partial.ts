@@ -1,7 +1,7 @@
+import { hexOf, type Digest } from '../../digest.ts';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isOfDead, ownName } from '../../runtime/file.ts';
-import { hexOf, type Digest } from '../../image/oci/descriptor.ts';
 
 /** What is abandoned is kept so long for who comes back to it. In milliseconds. */
 const KEPT = 7 * 24 * 3600 * 1000;

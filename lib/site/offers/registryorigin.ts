@@ -1,9 +1,9 @@
+import type { Digest } from '../../digest.ts';
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { layersDigest, verifyPatch, type ImageName } from '../../store/descriptor.ts';
 import { PanamaxError } from '../../errors.ts';
 import { digestOfFile } from '../../runtime/filedigest.ts';
-import type { Digest } from '../../image/oci/descriptor.ts';
 import { openRepositoryImage, type Image } from '../../image/open.ts';
 import { formatPlatform, machinePlatform } from '../../image/oci/platform.ts';
 import { formatReleaseName } from '../../image/oci/releasename.ts';

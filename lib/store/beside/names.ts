@@ -1,4 +1,5 @@
-import { parseDescriptor, type Descriptor, type Digest } from '../../image/oci/descriptor.ts';
+import type { Digest } from '../../digest.ts';
+import { parseDescriptor, type Descriptor } from '../../image/oci/descriptor.ts';
 import { nameDocument, parseName, type NameRecord } from '../name.ts';
 import { isUnusable, readConfig, readReferrer } from './patches.ts';
 import { pushDocument } from './publish.ts';

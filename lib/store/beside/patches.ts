@@ -1,3 +1,6 @@
+import type { PatchFormat } from '../../delta/format.ts';
+import { digestOf, hexOf, isDigest, type Digest } from '../../digest.ts';
+import { asArray, asRecord, parseDocument } from '../../json.ts';
 import { createWriteStream } from 'node:fs';
 import { finished, pipeline } from 'node:stream/promises';
 import { pack } from 'tar-stream';
@@ -9,19 +12,8 @@ import {
 } from '../../delta/formats/ocidelta/document.ts';
 import { PanamaxError } from '../../errors.ts';
 import { readDocument } from '../../image/blobs.ts';
-import {
-  asArray,
-  asRecord,
-  digestOf,
-  hexOf,
-  isDigest,
-  parseDescriptor,
-  parseDocument,
-  type Descriptor,
-  type Digest,
-} from '../../image/oci/descriptor.ts';
+import { parseDescriptor, type Descriptor } from '../../image/oci/descriptor.ts';
 import { LAYOUT_MARKER } from '../../image/write/layout.ts';
-import type { PatchFormat } from '../keys.ts';
 import type { Referrer } from '../../image/registry/referrers.ts';
 import type { Repository } from '../../image/registry/registry.ts';
 

@@ -1,17 +1,15 @@
+import { digestOf, type Digest } from '../../digest.ts';
+import { asArray, asRecord, parseDocument } from '../../json.ts';
 import type { PatchDescriptor } from '../descriptor.ts';
-import { ARTIFACT_TYPE as OCI_DELTA, EMPTY_DOCUMENT, EMPTY_TYPE } from '../../delta/formats/ocidelta/document.ts';
+import {
+  ARTIFACT_TYPE as OCI_DELTA,
+  EMPTY_DOCUMENT,
+  EMPTY_TYPE,
+} from '../../delta/formats/ocidelta/document.ts';
 import { PanamaxError } from '../../errors.ts';
 import type { Limits } from '../../limits.ts';
 import { openArchive } from '../../image/archive.ts';
-import {
-  asArray,
-  asRecord,
-  digestOf,
-  parseDescriptor,
-  parseDocument,
-  type Descriptor,
-  type Digest,
-} from '../../image/oci/descriptor.ts';
+import { parseDescriptor, type Descriptor } from '../../image/oci/descriptor.ts';
 import { MEDIA_TYPES } from '../../image/oci/manifest.ts';
 import {
   blobName,

@@ -1,3 +1,5 @@
+import { digestOf } from '../../../lib/digest.ts';
+
 /** The matcher, of two buffers and of layer streams. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -16,7 +18,6 @@ import {
   sidesOf,
 } from '../../../lib/delta/align/compare.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
-import { digestOf } from '../../../lib/image/oci/descriptor.ts';
 import { createRandom } from '../../support/random.ts';
 import { writeTar } from '../../support/tar.ts';
 

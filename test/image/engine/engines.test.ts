@@ -1,10 +1,11 @@
+import { openEngine } from '../../../lib/image/engine/open.ts';
+
 /** Docker, podman and containerd: what panamax writes they load, what they export it reads, and it knows what is there. */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { openEngine } from '../../../lib/image/engine/engine.ts';
 import type { EngineTransport } from '../../../lib/image/oci/transport.ts';
 import { EXIT_CODES } from '../../../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';

@@ -1,7 +1,11 @@
 /** Sketches of contents: what they share shows, however it is moved, cut into chunks or sampled. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createContentSketcher, MAX_SAMPLES, type ContentSketch } from '../../../lib/pairing/signature/contentsketch.ts';
+import {
+  createContentSketcher,
+  MAX_SAMPLES,
+  type ContentSketch,
+} from '../../../lib/pairing/signature/contentsketch.ts';
 import { createRandom } from '../../support/random.ts';
 
 function sketch(content: Uint8Array, chunk = content.length): ContentSketch {

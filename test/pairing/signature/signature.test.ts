@@ -13,7 +13,11 @@ import { parseReference } from '../../../lib/image/oci/reference.ts';
 import { computeSignature } from '../../../lib/pairing/signature/compute.ts';
 import { contentCount } from '../../../lib/pairing/signature/contents.ts';
 import { fileRecords } from '../../../lib/pairing/signature/filetable.ts';
-import { parseSignature, serializeSignature, type Signature } from '../../../lib/pairing/signature/signature.ts';
+import {
+  parseSignature,
+  serializeSignature,
+  type Signature,
+} from '../../../lib/pairing/signature/signature.ts';
 import type { SignatureResult, SignatureTask } from '../../../lib/pairing/signature/thread.ts';
 import { tlshDistance } from '../../../lib/pairing/signature/tlsh.ts';
 import { runThread } from '../../../lib/runtime/thread.ts';

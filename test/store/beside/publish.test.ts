@@ -1,3 +1,5 @@
+import type { Digest } from '../../../lib/digest.ts';
+
 /** Patches beside their targets in a registry: found, fetched and applied; other tools see them. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -9,7 +11,6 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { writeChunks } from '../../../lib/runtime/file.ts';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
-import type { Digest } from '../../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../../lib/image/open.ts';
 import { parseReference } from '../../../lib/image/oci/reference.ts';
 import { parseRegistryName } from '../../../lib/image/oci/registryname.ts';

@@ -1,10 +1,11 @@
+import type { Digest } from '../../../lib/digest.ts';
+
 /** What compressed the layers of a target is found by one of the workers that make patches to it at once. */
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
-import type { Digest } from '../../../lib/image/oci/descriptor.ts';
 import { createForest, createMemoryStorage } from '../../../lib/pairing/forest.ts';
 import type { Candidate } from '../../../lib/pairing/ranking.ts';
 import { connectProducer } from '../../../lib/queue/connection.ts';

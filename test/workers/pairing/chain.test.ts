@@ -1,9 +1,10 @@
+import type { Digest } from '../../../lib/digest.ts';
+
 /** What a ranking says of patches that exist on the way to a target. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DEFAULT_LIMITS as limits } from '../../../lib/limits.ts';
-import type { Digest } from '../../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../../lib/image/open.ts';
 import { compareImages, type Candidate } from '../../../lib/pairing/ranking.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';

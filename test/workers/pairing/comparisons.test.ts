@@ -1,9 +1,10 @@
+import type { Digest } from '../../../lib/digest.ts';
+
 /** Rankings of one target, each within another set of images, share what the target has been compared with. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DEFAULT_LIMITS as limits } from '../../../lib/limits.ts';
-import type { Digest } from '../../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../../lib/image/open.ts';
 import { createForest, createMemoryStorage } from '../../../lib/pairing/forest.ts';
 import { scopeOf } from '../../../lib/pairing/ranking.ts';

@@ -1,10 +1,11 @@
+import type { Digest } from '../../../lib/digest.ts';
+
 /** Of many allowed sources the similarity index chooses those that are compared; what it has lost comes back. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { makeCatalogue, sketchOfItems } from '../../../bench/catalogue.ts';
 import { DEFAULT_LIMITS as limits } from '../../../lib/limits.ts';
-import type { Digest } from '../../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../../lib/image/open.ts';
 import { createForest, createMemoryStorage, type IndexedImage } from '../../../lib/pairing/forest.ts';
 import { scopeOf, type Ranking } from '../../../lib/pairing/ranking.ts';

@@ -11,7 +11,11 @@ import { createForest, createMemoryStorage } from '../../../lib/pairing/forest.t
 import { createMemory } from '../../../workers/resources/memory.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { signatureStage } from '../../../workers/signature/stage.ts';
-import { createLayerCache, type CachedImage, type LeaseRequest } from '../../../workers/resources/layercache.ts';
+import {
+  createLayerCache,
+  type CachedImage,
+  type LeaseRequest,
+} from '../../../workers/resources/layercache.ts';
 import { makeReleases, objectsOf, runBackfill } from '../../support/backfill.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 import { writeLayout } from '../../support/layout.ts';

@@ -1,7 +1,7 @@
+import { digestOf, hexOf, type Digest } from '../../../digest.ts';
 import { createWriteStream } from 'node:fs';
 import { finished, pipeline } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
-import { digestOf, hexOf, type Digest } from '../../../image/oci/descriptor.ts';
 import { LAYOUT_MARKER } from '../../../image/write/layout.ts';
 import {
   EMPTY_DOCUMENT,

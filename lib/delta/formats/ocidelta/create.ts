@@ -1,7 +1,7 @@
+import type { PatchTask } from '../../format.ts';
 import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
 import type { RootfsTask } from '../../../image/rootfsthread.ts';
 import { runThread, threadModule } from '../../../runtime/thread.ts';
-import type { PatchTask } from '../../create.ts';
 import { encodeOciDelta } from './encode.ts';
 import { verifyArtifact } from './verify.ts';
 

@@ -1,15 +1,7 @@
+import { digestOf, parseDigest, type Digest } from '../../../digest.ts';
+import { asArray, asRecord, asString, parseDocument } from '../../../json.ts';
 import { PanamaxError } from '../../../errors.ts';
-import {
-  asArray,
-  asRecord,
-  asString,
-  digestOf,
-  parseDescriptor,
-  parseDigest,
-  parseDocument,
-  type Descriptor,
-  type Digest,
-} from '../../../image/oci/descriptor.ts';
+import { parseDescriptor, type Descriptor } from '../../../image/oci/descriptor.ts';
 import { MEDIA_TYPES } from '../../../image/oci/manifest.ts';
 import { parseCompression, type Compression } from '../../../compression/recipe.ts';
 

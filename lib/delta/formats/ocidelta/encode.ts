@@ -1,12 +1,13 @@
+import type { LayerStream } from '../../../image/layerstream.ts';
+import type { Digest } from '../../../digest.ts';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeChunks } from '../../../runtime/file.ts';
 import type { Limits } from '../../../limits.ts';
-import type { Digest } from '../../../image/oci/descriptor.ts';
 import type { ImageRecord } from '../../../image/record.ts';
 import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
 import { openThread, threadModule } from '../../../runtime/thread.ts';
-import type { Effort, LayerStream } from '../../align/alignment.ts';
+import type { Effort } from '../../align/alignment.ts';
 import { matchInThread } from '../../align/align.ts';
 import { encodePart } from './tardiff/encode.ts';
 import { cutParts, type Part } from './tardiff/parts.ts';

@@ -1,8 +1,8 @@
+import { layerRanges, type LayerStream } from '../../../image/layerstream.ts';
+import type { Digest } from '../../../digest.ts';
 import type { Limits } from '../../../limits.ts';
-import type { Digest } from '../../../image/oci/descriptor.ts';
 import { MEDIA_TYPES, parseManifest } from '../../../image/oci/manifest.ts';
 import type { ImageRecord } from '../../../image/record.ts';
-import { layerRanges, type LayerStream } from '../../align/alignment.ts';
 
 /** A layer of the target that the source lacks, as a part of the target's layer stream. */
 export interface NewLayer {

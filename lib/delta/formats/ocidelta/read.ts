@@ -1,8 +1,8 @@
+import type { Digest } from '../../../digest.ts';
 import { PanamaxError } from '../../../errors.ts';
 import type { Limits } from '../../../limits.ts';
 import { openArchive } from '../../../image/archive.ts';
 import { archiveBlobs, readDocument, verified } from '../../../image/blobs.ts';
-import type { Digest } from '../../../image/oci/descriptor.ts';
 import { parseConfig, parseIndex, parseManifest } from '../../../image/oci/manifest.ts';
 import { formatPlatform } from '../../../image/oci/platform.ts';
 import type { Compression } from '../../../compression/recipe.ts';

@@ -1,7 +1,7 @@
+import type { Digest } from '../../../digest.ts';
 import { createHash } from 'node:crypto';
 import { PanamaxError } from '../../../errors.ts';
 import { decompressed } from '../../../image/decompress.ts';
-import type { Digest } from '../../../image/oci/descriptor.ts';
 import { checkDigest } from '../../../image/write/rebuilt.ts';
 import { decodeTarDiff, type OpenSource } from './tardiff/decode.ts';
 import type { RandomAccess } from '../xdelta/vcdiff/randomaccess.ts';

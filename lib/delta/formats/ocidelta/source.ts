@@ -1,7 +1,7 @@
+import type { LayerStream } from '../../../image/layerstream.ts';
+import type { Digest } from '../../../digest.ts';
 import { open } from 'node:fs/promises';
-import type { Digest } from '../../../image/oci/descriptor.ts';
 import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
-import type { LayerStream } from '../../align/alignment.ts';
 import { openInStream } from './tardiff/sourceaccess.ts';
 import { indexSourceFiles } from './tardiff/sourcefiles.ts';
 import { fileAccess } from '../xdelta/vcdiff/randomaccess.ts';

@@ -1,13 +1,13 @@
+import type { LayerStream } from '../../../image/layerstream.ts';
+import type { Digest } from '../../../digest.ts';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { PanamaxError } from '../../../errors.ts';
 import type { Limits } from '../../../limits.ts';
-import type { Digest } from '../../../image/oci/descriptor.ts';
 import { checkDigest } from '../../../image/write/rebuilt.ts';
 import type { ImageRecord } from '../../../image/record.ts';
 import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
-import type { LayerStream } from '../../align/alignment.ts';
 import { decodeTarDiff } from './tardiff/decode.ts';
 import { MAGIC } from './tardiff/format.ts';
 import { openInStream } from './tardiff/sourceaccess.ts';

@@ -1,8 +1,8 @@
+import type { PatchTask } from '../../format.ts';
 import { open } from 'node:fs/promises';
 import { writing } from '../../../runtime/file.ts';
 import { verifyStream } from '../../../image/write/rebuilt.ts';
 import { streamSize } from '../../../image/record.ts';
-import type { PatchTask } from '../../create.ts';
 import { matchInThread } from '../../align/align.ts';
 import { serializeRecipe, sourceRecord, type Recipe } from '../../recipe.ts';
 import { decodeVcdiff } from './vcdiff/decode.ts';

@@ -1,3 +1,5 @@
+import type { Digest } from '../../../../lib/digest.ts';
+
 /** oci-delta artifacts: written, read, rebuilt, with the oci-delta crate as judge. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -9,10 +11,13 @@ import { readOciDelta } from '../../../../lib/delta/formats/ocidelta/read.ts';
 import { rebuildLayers } from '../../../../lib/delta/formats/ocidelta/rebuild.ts';
 import { openRebuildSource } from '../../../../lib/delta/formats/ocidelta/source.ts';
 import { MAGIC } from '../../../../lib/delta/formats/ocidelta/tardiff/format.ts';
-import { verifyArtifact, verifyTarDiffs, type TarDiff } from '../../../../lib/delta/formats/ocidelta/verify.ts';
+import {
+  verifyArtifact,
+  verifyTarDiffs,
+  type TarDiff,
+} from '../../../../lib/delta/formats/ocidelta/verify.ts';
 import { PanamaxError, type ErrorKind } from '../../../../lib/errors.ts';
 import { DEFAULT_LIMITS as limits } from '../../../../lib/limits.ts';
-import type { Digest } from '../../../../lib/image/oci/descriptor.ts';
 import { openImage, type Image } from '../../../../lib/image/open.ts';
 import { unpackImage } from '../../../../lib/image/layerstream.ts';
 import { imageRecord } from '../../../../lib/image/record.ts';

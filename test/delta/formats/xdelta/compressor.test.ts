@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EFFORTS } from '../../../../lib/delta/align/alignment.ts';
-import { createCompressorPool, singleCompressor } from '../../../../lib/delta/formats/xdelta/vcdiff/compressorpool.ts';
+import {
+  createCompressorPool,
+  singleCompressor,
+} from '../../../../lib/delta/formats/xdelta/vcdiff/compressorpool.ts';
 import { openSecondary } from '../../../../lib/delta/formats/xdelta/vcdiff/secondary.ts';
 import type { Sections } from '../../../../lib/delta/formats/xdelta/vcdiff/sections.ts';
 import { SECTIONS } from '../../../../lib/delta/formats/xdelta/vcdiff/window.ts';

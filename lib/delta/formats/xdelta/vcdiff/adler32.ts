@@ -1,4 +1,4 @@
-import { LITTLE_ENDIAN } from '../../../../endian.ts';
+import { LITTLE_ENDIAN } from '../../../../compression/words.ts';
 
 const MODULUS = 65521;
 /** Words summed before lanes of 16 bits could overflow. */

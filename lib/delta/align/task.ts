@@ -1,0 +1,18 @@
+import type { LayerStream } from '../../image/layerstream.ts';
+import type { Effort } from './alignment.ts';
+
+export interface MatchOptions {
+  readonly effort?: Effort;
+  readonly signal?: AbortSignal;
+  /**
+   * The only parts of the source's layer stream that may be copied from, as offsets
+   * [start, end, start, end, …], ascending and disjoint. By default all of it.
+   */
+  readonly usable?: Float64Array;
+}
+
+export interface MatchTask {
+  readonly source: LayerStream;
+  readonly target: LayerStream;
+  readonly options: Omit<MatchOptions, 'signal'>;
+}

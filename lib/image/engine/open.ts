@@ -1,0 +1,27 @@
+import type { Engine } from './engine.ts';
+import { isEngineTransport, type EngineTransport } from '../oci/transport.ts';
+import { podmanEngine } from './podman.ts';
+import { dockerEngine } from './docker.ts';
+import { containerdEngine } from './containerd.ts';
+import type { EngineOptions } from './command.ts';
+import { PanamaxError } from '../../errors.ts';
+
+export const ENGINES = {
+  'docker-daemon': dockerEngine,
+  'containers-storage': podmanEngine,
+  containerd: containerdEngine,
+} as const;
+
+export function openEngine(transport: EngineTransport, options?: EngineOptions): Engine {
+  return ENGINES[transport](options);
+}
+
+/** @throws PanamaxError `usage` for a text that is none of them; `docker` and `podman` are understood */
+export function parseEngineTransport(text: string): EngineTransport {
+  const transport = { docker: 'docker-daemon', podman: 'containers-storage' }[text] ?? text;
+  if (isEngineTransport(transport)) return transport;
+  throw new PanamaxError('usage', 'unknown engine', {
+    expected: 'docker, podman or containerd',
+    found: text,
+  });
+}
