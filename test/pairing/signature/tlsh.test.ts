@@ -92,7 +92,12 @@ test('digests round each step of the logarithmic size are those of the reference
 });
 
 test('digests of programs, libraries and texts are those of the reference', { skip }, async () => {
-  const paths = ['/usr/bin', '/usr/share/dict', import.meta.dirname, join(import.meta.dirname, '../../../lib/image')];
+  const paths = [
+    '/usr/bin',
+    '/usr/share/dict',
+    import.meta.dirname,
+    join(import.meta.dirname, '../../../lib/image'),
+  ];
   const inputs: Buffer[] = [await readFile(join(import.meta.dirname, '../../../package-lock.json'))];
   for (const directory of paths) {
     for (const name of (await readdir(directory).catch(() => [])).slice(0, 60)) {
