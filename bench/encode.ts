@@ -1,4 +1,4 @@
-import type { DeltaResult, DeltaTask } from '../lib/delta/task.ts';
+import type { DeltaTask } from '../lib/delta/task.ts';
 import type { PatchFormat } from '../lib/delta/format.ts';
 
 /**
@@ -8,7 +8,8 @@ import type { PatchFormat } from '../lib/delta/format.ts';
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import type { Effort } from '../lib/delta/align/alignment.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import { runThread, threadModule } from '../lib/runtime/thread.ts';
+import { deltaThread } from '../lib/delta/threads.ts';
+import { runThread } from '../lib/runtime/thread.ts';
 import { readUnpacked } from './unpacked.ts';
 
 const [source, target, path, format, effort] = process.argv.slice(2);
@@ -23,8 +24,7 @@ try {
     limits: DEFAULT_LIMITS,
     scratch,
   };
-  const module = threadModule('../lib/delta/thread', import.meta.url);
-  const { patches } = await runThread<DeltaTask, DeltaResult>(module, task);
+  const { patches } = await runThread(deltaThread, task);
   await rename(patches[0]!.path, path!);
 } finally {
   await rm(scratch, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-import type { DeltaResult, DeltaTask } from '../../lib/delta/task.ts';
+import type { DeltaResult } from '../../lib/delta/task.ts';
 import { copyFile, writeFile } from 'node:fs/promises';
 import type { Effort } from '../../lib/delta/align/alignment.ts';
 import {
@@ -14,7 +14,8 @@ import { replaceFile } from '../../lib/runtime/file.ts';
 import { canBeExact } from '../../lib/image/write/form.ts';
 import { pullSize } from '../../lib/image/record.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
-import { runThread, threadModule } from '../../lib/runtime/thread.ts';
+import { deltaThread } from '../../lib/delta/threads.ts';
+import { runThread } from '../../lib/runtime/thread.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { DELTA_OPTIONS, parseEffort, parseFormats } from '../options/delta.ts';
 import { formatShare, formatSize } from '../format.ts';
@@ -48,8 +49,8 @@ export const diffCommand: Command = {
     const { sign } = await readSigning(args);
     const [old, target] = args.operands;
     await using scratch = await createScratch(scratchParent(args));
-    const result = await runThread<DeltaTask, DeltaResult>(
-      threadModule('../../lib/delta/thread', import.meta.url),
+    const result = await runThread(
+      deltaThread,
       {
         source: { reference: old!, ...args.platform },
         target: { reference: target!, ...args.platform },

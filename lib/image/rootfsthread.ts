@@ -11,4 +11,6 @@ export interface RootfsTask {
   readonly limits: Limits;
 }
 
-serveThread(({ stream, limits }: RootfsTask) => listRootfsFiles(stream, limits, scanTarFileBlocking));
+export const handler = serveThread(({ stream, limits }: RootfsTask) =>
+  listRootfsFiles(stream, limits, scanTarFileBlocking),
+);

@@ -27,27 +27,29 @@ export interface UnpackedPart {
   readonly manifest: Digest;
 }
 
-serveThread(async ({ images, path, blobs, limits }: UnpackTask): Promise<LayerStream> => {
-  const where = images.map(({ reference }) => reference).join(' + ');
-  await using spool = await openSpool({ reference: where }, path, limits);
-  const seen = new Set<Digest>();
-  for (const part of images) {
-    await withImage(
-      part,
-      `${path}.export`,
-      { limits, ...(blobs !== undefined && { blobs }) },
-      async ({ layers }) => {
-        for (const layer of layers) {
-          // of an image alone also what it has twice
-          if (images.length > 1 && seen.has(layer.diffID)) continue;
-          seen.add(layer.diffID);
-          for await (const _ of spool.add(layer));
-        }
-      },
-    );
-  }
-  return { path, layerSizes: spool.layerSizes };
-});
+export const handler = serveThread(
+  async ({ images, path, blobs, limits }: UnpackTask): Promise<LayerStream> => {
+    const where = images.map(({ reference }) => reference).join(' + ');
+    await using spool = await openSpool({ reference: where }, path, limits);
+    const seen = new Set<Digest>();
+    for (const part of images) {
+      await withImage(
+        part,
+        `${path}.export`,
+        { limits, ...(blobs !== undefined && { blobs }) },
+        async ({ layers }) => {
+          for (const layer of layers) {
+            // of an image alone also what it has twice
+            if (images.length > 1 && seen.has(layer.diffID)) continue;
+            seen.add(layer.diffID);
+            for await (const _ of spool.add(layer));
+          }
+        },
+      );
+    }
+    return { path, layerSizes: spool.layerSizes };
+  },
+);
 
 /** @param scratch a directory that is not there, for an engine's export */
 async function withImage(

@@ -10,6 +10,9 @@ interface Failure {
 
 export type ThreadMessage<Result> = { readonly result: Result } | { readonly failure: Failure };
 
+/** tsc rewrites the extensions of imports, but not those of URLs. */
+const IS_BUILT = import.meta.url.endsWith('.js');
+
 /** In MiB. Left alone, a thread's garbage of a hundred MiB waits to be collected. */
 const MAX_YOUNG_GENERATION = 24;
 
@@ -20,6 +23,34 @@ const MAX_YOUNG_GENERATION = 24;
  * that does not let the event loop turn.
  */
 export const LEEWAY = 32;
+
+/** The module of a thread, and the types of its input and its result. */
+export interface ThreadEntry<Input, Result> {
+  readonly module: URL;
+  /** Only for the types: the handler runs in the thread. */
+  readonly handler?: (input: Input) => Result;
+}
+
+interface ThreadModule {
+  readonly handler: (input: never) => unknown;
+}
+
+type InputOf<Module extends ThreadModule> = Parameters<Module['handler']>[0];
+type ResultOf<Module extends ThreadModule> = Awaited<ReturnType<Module['handler']>>;
+
+/**
+ * Names the module of a thread. The one form in use is
+ * `threadEntry<typeof import('./xthread.ts')>(new URL('./xthread.ts', import.meta.url))`, in the module's folder: so the
+ * compiler checks its path and types, and a bundler that writes all modules of threads into one folder need not change it.
+ * For that their names are unique (`test/runtime/threads.test.ts`).
+ *
+ * @param source URL of the TypeScript source; in a build its JavaScript is taken
+ */
+export function threadEntry<Module extends ThreadModule>(
+  source: URL,
+): ThreadEntry<InputOf<Module>, ResultOf<Module>> {
+  return { module: IS_BUILT ? new URL(source.href.replace(/\.ts$/, '.js')) : source };
+}
 
 /** A module made with `serveThread`, in a thread of its own. To be disposed of; that ends it at once. */
 export interface Thread<Input, Result> extends AsyncDisposable {
@@ -36,23 +67,22 @@ interface Waiting<Result> {
  * Runs a module on one input in a thread of its own, so that the event loop stays free. An abort ends the thread at
  * once; its scratch files are the caller's to remove.
  *
- * @param module URL of the module; name it with `threadModule`
  * @param heap bound of its JavaScript heap, in bytes; by default that of the thread that starts it
  * @throws PanamaxError as `Thread.call` does
  */
 export async function runThread<Input, Result>(
-  module: URL,
+  entry: ThreadEntry<Input, Result>,
   input: Input,
   signal?: AbortSignal,
   heap?: number,
 ): Promise<Result> {
-  await using thread = openThread<Input, Result>(module, signal, heap);
+  await using thread = openThread(entry, signal, heap);
   return await thread.call(input);
 }
 
 /** Starts a thread that takes one input after the other. The parameters are those of `runThread`. */
 export function openThread<Input, Result>(
-  module: URL,
+  { module }: ThreadEntry<Input, Result>,
   signal?: AbortSignal,
   heap?: number,
 ): Thread<Input, Result> {
@@ -97,11 +127,6 @@ export function openThread<Input, Result>(
       await worker.terminate();
     },
   };
-}
-
-/** URL of a module, as source or as built: `name` relative to the caller's `import.meta.url`, no extension. */
-export function threadModule(name: string, base: string): URL {
-  return new URL(`${name}${base.endsWith('.ts') ? '.ts' : '.js'}`, base);
 }
 
 export function outOfMemory(maxOldGenerationSizeMb: number | undefined): PanamaxError {

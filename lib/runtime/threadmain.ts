@@ -9,8 +9,13 @@ import { parentPort, resourceLimits } from 'node:worker_threads';
 import { toPanamaxError } from '../errors.ts';
 import { LEEWAY, outOfMemory, type ThreadMessage } from './thread.ts';
 
-/** Makes the module that calls it the body of a thread, which takes one input after the other. */
-export function serveThread<Input, Result>(handle: (input: Input) => Result | Promise<Result>): void {
+/**
+ * Makes the calling module the entry of a thread, which handles one input after the other. The module exports what this
+ * returns as `handler`: the types of its `ThreadEntry` follow from it.
+ */
+export function serveThread<Input, Result>(
+  handle: (input: Input) => Result | Promise<Result>,
+): (input: Input) => Result | Promise<Result> {
   const post = (message: ThreadMessage<Result>, memory: ArrayBuffer[] = []) =>
     parentPort?.postMessage(message, memory);
   const fail = (error: unknown) => {
@@ -30,6 +35,7 @@ export function serveThread<Input, Result>(handle: (input: Input) => Result | Pr
   parentPort?.on('message', (input: Input) => {
     before = before.then(() => answer(input));
   });
+  return handle;
 }
 
 /** Fails once what is left by a full collection is over the thread's bound: who started the thread then ends it. */

@@ -1,5 +1,5 @@
 import { parseDestination } from '../../lib/image/write/destination.ts';
-import type { DeltaResult, DeltaTask } from '../../lib/delta/task.ts';
+import { deltaThread } from '../../lib/delta/threads.ts';
 import type { PatchFormat } from '../../lib/delta/format.ts';
 
 /** Makes patches in a thread, as the command does, and applies them. */
@@ -7,10 +7,9 @@ import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import type { ImageRecord } from '../../lib/image/record.ts';
-import { runThread, threadModule } from '../../lib/runtime/thread.ts';
+import { runThread } from '../../lib/runtime/thread.ts';
 
 const limits = DEFAULT_LIMITS;
-const module = threadModule('../../lib/delta/thread', import.meta.url);
 
 /** Writes the patch that turns one image into another to the file `path`; scratch files go beside it. */
 export async function makePatch(
@@ -22,7 +21,7 @@ export async function makePatch(
   const scratch = await mkdtemp(`${path}-scratch-`);
   try {
     const task = { source: { reference: source }, target: { reference: target } };
-    const { patches } = await runThread<DeltaTask, DeltaResult>(module, {
+    const { patches } = await runThread(deltaThread, {
       ...task,
       formats: [format],
       effort: 'fast',

@@ -5,11 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { unlessAborted } from '../../lib/runtime/abort.ts';
 import { withCompressions, type ImageRecord } from '../../lib/image/record.ts';
 import { loadCompressions, storeCompressions } from '../../lib/store/compressions.ts';
-import type { FinderTask } from '../../lib/image/compression/findthread.ts';
+import { findThread } from '../../lib/image/compression/threads.ts';
 import type { StageContext } from '../context.ts';
 import type { KnownImage } from '../resources/blobcache.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { runThread, threadModule } from '../../lib/runtime/thread.ts';
+import { runThread } from '../../lib/runtime/thread.ts';
 import { loadSignature } from '../signature/stage.ts';
 
 /** An image with what the store knows of how its layers were compressed. @throws PanamaxError `not-found`, `bad-input` */
@@ -58,10 +58,9 @@ export async function findRecord(
   const find = async (known: KnownCompressions): Promise<KnownCompressions> => {
     const { blobs } = context.layers;
     await using kept = await blobs.lease(image, { limits, signal });
-    const module = threadModule('../../lib/image/compression/findthread', import.meta.url);
     const { reference } = kept;
     const task = { ...image, ...unpacked, reference, limits, scratch, blobs: blobs.directory, known };
-    const found = await runThread<FinderTask, KnownCompressions>(module, task, signal, memory);
+    const found = await runThread(findThread, task, signal, memory);
     await storeCompressions(store, new Map([...found].filter(([digest]) => !known.has(digest))));
     return found;
   };

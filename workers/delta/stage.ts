@@ -1,4 +1,4 @@
-import type { DeltaResult, DeltaTask } from '../../lib/delta/task.ts';
+import type { DeltaTask } from '../../lib/delta/task.ts';
 import type { PatchFormat } from '../../lib/delta/format.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { randomUUID } from 'node:crypto';
@@ -30,7 +30,9 @@ import { indexHead, writeIndex } from '../../lib/store/targetindex.ts';
 import { scratchError } from '../../lib/runtime/scratch.ts';
 import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { runThread, threadModule } from '../../lib/runtime/thread.ts';
+import { deltaThread } from '../../lib/delta/threads.ts';
+import { unpackThread } from '../../lib/image/threads.ts';
+import { runThread } from '../../lib/runtime/thread.ts';
 import { completed, findRecord } from './compressions.ts';
 import { loadSignature } from '../signature/stage.ts';
 
@@ -104,7 +106,6 @@ async function makePatches(
       { scratch, memory },
       context,
     );
-    const module = threadModule('../../lib/delta/thread', import.meta.url);
     const task: DeltaTask = {
       source: { ...input.sources[0]!, unpacked: { record: source, stream: sourceStream! } },
       target: {
@@ -118,7 +119,7 @@ async function makePatches(
       limits,
       scratch,
     };
-    const { patches } = await runThread<DeltaTask, DeltaResult>(module, task, signal, memory);
+    const { patches } = await runThread(deltaThread, task, signal, memory);
     const pull = pullSize(target, source);
     const outcomes: PatchOutcome[] = [];
     for (const { format, path, size, digest, encodeSeconds } of patches) {
@@ -167,7 +168,7 @@ function cachedImage(
       }
       const blobs = layers.blobs.directory;
       const task: UnpackTask = { images: parts, path, blobs, limits: { ...limits, maxImageSize } };
-      return await runThread(threadModule('../../lib/image/unpackthread', import.meta.url), task, signal);
+      return await runThread(unpackThread, task, signal);
     },
   };
 }

@@ -10,11 +10,11 @@ import { sketchOf, type ImageSketch } from '../../lib/pairing/signature/imageske
 import type { Outcome, StageContext } from '../context.ts';
 import { JOB_MEMORY } from '../resources/memory.ts';
 import { parseSignature, type Signature } from '../../lib/pairing/signature/signature.ts';
-import type { SignatureResult, SignatureTask } from '../../lib/pairing/signature/thread.ts';
+import { signatureThread } from '../../lib/pairing/signature/threads.ts';
 import { scratchError } from '../../lib/runtime/scratch.ts';
 import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { runThread, threadModule } from '../../lib/runtime/thread.ts';
+import { runThread } from '../../lib/runtime/thread.ts';
 import { readInRoom } from './reservation.ts';
 
 export interface SignatureInput {
@@ -53,13 +53,12 @@ export async function signatureStage(
       return { status: 'skipped', manifest };
     }
     using _reserved = await context.memory.reserve(JOB_MEMORY.signature, signal);
-    const module = threadModule('../../lib/pairing/signature/thread', import.meta.url);
     const task = { ...input, limits, scratch, blobs: blobs.directory };
     const result = await readInRoom(image, scratch, context, async (room) => {
       await using kept = await blobs.lease({ ...input, manifest }, { limits, signal });
       const { reference } = kept;
-      return await runThread<SignatureTask, SignatureResult>(
-        module,
+      return await runThread(
+        signatureThread,
         { ...task, reference, room },
         signal,
         JOB_MEMORY.signature,

@@ -1,8 +1,12 @@
 import type { LayerStream } from '../../image/layerstream.ts';
 import type { MatchOptions, MatchTask } from './task.ts';
 import type { ImageRecord } from '../../image/record.ts';
-import { runThread, threadModule } from '../../runtime/thread.ts';
+import { runThread, threadEntry } from '../../runtime/thread.ts';
 import type { Alignments } from './alignment.ts';
+
+const alignThread = threadEntry<typeof import('./alignthread.ts')>(
+  new URL('./alignthread.ts', import.meta.url),
+);
 
 /** An image whose layer stream is on disk. */
 interface StoredImage {
@@ -17,7 +21,7 @@ export function matchInThread(
   { signal, ...options }: MatchOptions,
 ): Promise<Alignments> {
   const task: MatchTask = { source: named(source), target: named(target), options };
-  return runThread(threadModule('./alignthread', import.meta.url), task, signal);
+  return runThread(alignThread, task, signal);
 }
 
 function named({ record, stream }: StoredImage): LayerStream {

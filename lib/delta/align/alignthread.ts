@@ -4,4 +4,6 @@ import { matchStreams } from './alignstreams.ts';
 
 /** The body of the thread that matches two layer streams: the memory that takes goes when it ends. */
 
-serveThread(({ source, target, options }: MatchTask) => matchStreams(source, target, options));
+export const handler = serveThread(({ source, target, options }: MatchTask) =>
+  matchStreams(source, target, options),
+);

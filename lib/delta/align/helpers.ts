@@ -1,24 +1,11 @@
-import { openThread, threadModule, type Thread } from '../../runtime/thread.ts';
-import { listLayers } from './listing.ts';
-import { samplePart } from './samples.ts';
-import { alignPairs } from './windows.ts';
+import { openThread, threadEntry, type Thread } from '../../runtime/thread.ts';
+import { perform, type Assignment, type Kind, type Result, type Task } from './assignment.ts';
 
 /** Work on one thing in the thread of the matching and in others at once. */
 
-const WORK = { list: listLayers, sample: samplePart, align: alignPairs };
-
-type Kind = keyof typeof WORK;
-type Task<K extends Kind> = Parameters<(typeof WORK)[K]>[0];
-type Result<K extends Kind> = Awaited<ReturnType<(typeof WORK)[K]>>;
-
-export interface Assignment<K extends Kind = Kind> {
-  readonly kind: K;
-  readonly task: Task<K>;
-}
-
-export function perform<K extends Kind>({ kind, task }: Assignment<K>): Result<K> | Promise<Result<K>> {
-  return (WORK[kind] as (task: Task<K>) => Result<K> | Promise<Result<K>>)(task);
-}
+const helperThread = threadEntry<typeof import('./helperthread.ts')>(
+  new URL('./helperthread.ts', import.meta.url),
+);
 
 /** Threads that work, and from how many bytes on it takes more than one: each takes up to 120 MiB. */
 const THREADS = 2;
@@ -40,13 +27,12 @@ export interface Crew extends AsyncDisposable {
 
 /** Other threads start when they are needed, and stay. */
 export function createCrew(signal?: AbortSignal): Crew {
-  const module = threadModule('./helperthread', import.meta.url);
   const others: Thread<Assignment, unknown>[] = [];
   return {
     async share<K extends Kind>(kind: K, [mine, ...rest]: readonly Task<K>[]) {
       const elsewhere = Promise.all(
         rest.map((task, i) => {
-          const thread = (others[i] ??= openThread(module, signal)) as Thread<Assignment<K>, Result<K>>;
+          const thread = (others[i] ??= openThread(helperThread, signal)) as Thread<Assignment<K>, Result<K>>;
           return thread.call({ kind, task });
         }),
       );

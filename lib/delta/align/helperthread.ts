@@ -1,5 +1,5 @@
 import { serveThread } from '../../runtime/threadmain.ts';
-import { perform, type Assignment } from './helpers.ts';
+import { perform, type Assignment } from './assignment.ts';
 
 /** The body of a thread that works for the one that matches. */
-serveThread((assignment: Assignment) => perform(assignment));
+export const handler = serveThread((assignment: Assignment) => perform(assignment));

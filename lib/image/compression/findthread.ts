@@ -26,7 +26,7 @@ export interface FinderTask {
   readonly known: KnownCompressions;
 }
 
-serveThread(async (task: FinderTask): Promise<KnownCompressions> => {
+export const handler = serveThread(async (task: FinderTask): Promise<KnownCompressions> => {
   const { reference, record, stream, known } = task;
   const layers = storedLayers(record, async () => openImage(await parseReference(reference), task));
   const found = await findCompressions(layers, stream, known);

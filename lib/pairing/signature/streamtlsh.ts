@@ -2,7 +2,9 @@ import { type TlshAnswer, type TlshRequest, HOLE, END } from './tlshmessages.ts'
 import { Worker } from 'node:worker_threads';
 import { PanamaxError } from '../../errors.ts';
 import type { TarEntry } from '../../image/tar/entry.ts';
-import { threadModule } from '../../runtime/thread.ts';
+import { threadEntry } from '../../runtime/thread.ts';
+
+const tlshThread = threadEntry<typeof import('./tlshthread.ts')>(new URL('./tlshthread.ts', import.meta.url));
 
 /** A file's content in a layer stream. */
 export interface StoredFile {
@@ -35,7 +37,7 @@ const MOST_BYTES = 1024 ** 2;
 
 /** @param path a file that is there; may be removed when this has been disposed of */
 export function createStreamTlsh(path: string): StreamTlsh {
-  const worker = new Worker(threadModule('./tlshthread', import.meta.url), { workerData: path });
+  const worker = new Worker(tlshThread.module, { workerData: path });
   const waiting: PromiseWithResolvers<string | null>[] = [];
   let failure: unknown;
   const fail = (error: unknown) => {

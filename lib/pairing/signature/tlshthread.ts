@@ -37,19 +37,27 @@ function hashZeros(size: number): void {
   for (let left = size; left > 0; left -= ZEROS.length) tlsh.update(ZEROS.subarray(0, left));
 }
 
-parentPort!.on('message', (request: TlshRequest) => {
+export function handler(request: TlshRequest): TlshAnswer | undefined {
   try {
-    if (typeof request !== 'string') return hashRanges(request);
+    if (typeof request !== 'string') {
+      hashRanges(request);
+      return undefined;
+    }
     if (request === 'left-out') {
       for (const [i, count] of tlsh.within.entries()) within[i]! -= count;
       tlsh = createTlsh(within);
-      return;
+      return undefined;
     }
     const digest = tlsh.digest();
     for (const [i, count] of tlsh.within.entries()) within[i]! += count;
     tlsh = createTlsh();
-    parentPort!.postMessage({ digest } satisfies TlshAnswer);
+    return { digest };
   } catch (error) {
-    parentPort!.postMessage({ failure: (error as Error).message } satisfies TlshAnswer);
+    return { failure: (error as Error).message };
   }
+}
+
+parentPort!.on('message', (request: TlshRequest) => {
+  const answer = handler(request);
+  if (answer) parentPort!.postMessage(answer);
 });

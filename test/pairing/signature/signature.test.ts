@@ -18,7 +18,7 @@ import {
   serializeSignature,
   type Signature,
 } from '../../../lib/pairing/signature/signature.ts';
-import type { SignatureResult, SignatureTask } from '../../../lib/pairing/signature/thread.ts';
+import { signatureThread } from '../../../lib/pairing/signature/threads.ts';
 import { tlshDistance } from '../../../lib/pairing/signature/tlsh.ts';
 import { runThread } from '../../../lib/runtime/thread.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
@@ -250,9 +250,8 @@ test('of many small files is made with little memory', async (t) => {
   const scratch = join(directory, 'scratch');
   await mkdir(scratch);
   const task = { reference: join(directory, 'image'), limits: DEFAULT_LIMITS, scratch, room: 1024 ** 3 };
-  const module = new URL('../../../lib/pairing/signature/thread.ts', import.meta.url);
   const { signal } = new AbortController();
-  const { bytes } = await runThread<SignatureTask, SignatureResult>(module, task, signal, 32 * 1024 ** 2);
+  const { bytes } = await runThread(signatureThread, task, signal, 32 * 1024 ** 2);
   const { contents, files } = await parseSignature(bytes, 'here');
   assert.equal(contentCount(contents), layer.length);
   assert.equal(files.sizes.length, layer.length + 302);

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
-import type { RootfsTask } from '../../../lib/image/rootfsthread.ts';
+import { rootfsThread } from '../../../lib/image/threads.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { createSlots } from '../../../lib/queue/slots.ts';
 import { createMemory, deltaMemory, PROCESS_MEMORY } from '../../../workers/resources/memory.ts';
@@ -16,6 +16,7 @@ import { temporaryDirectory } from '../../support/directory.ts';
 import { fileScope } from '../../support/scope.ts';
 import { panamaxFails } from '../../support/panamax.ts';
 import { missing } from '../../support/programs.ts';
+import { hungryThread } from '../../support/threads.ts';
 import { startRedis, type Redis } from '../../support/redis.ts';
 import { writeTar } from '../../support/tar.ts';
 import { finishedRun, planOf, startLocalWorker } from '../../support/worker.ts';
@@ -54,12 +55,11 @@ test('memory: who finds none waits its turn; what never fits is refused', async 
 });
 
 test('a thread that takes more than its heap ends with an error of its own', async () => {
-  const module = new URL('../../support/hungry.ts', import.meta.url);
-  await assert.rejects(runThread(module, 64, signal, 16 * 1024 ** 2), {
+  await assert.rejects(runThread(hungryThread, 64, signal, 16 * 1024 ** 2), {
     kind: 'limit',
     message: /at most 16 MiB of heap/,
   });
-  assert.equal(await runThread(module, 1, signal, 64 * 1024 ** 2), 1);
+  assert.equal(await runThread(hungryThread, 1, signal, 64 * 1024 ** 2), 1);
 });
 
 test('a listing that waits for its reads is watched, too', async (t) => {
@@ -67,9 +67,8 @@ test('a listing that waits for its reads is watched, too', async (t) => {
   const tar = writeTar(Array.from({ length: 100_000 }, (_, i) => ({ path: `usr/share/${i}` })));
   const path = join(directory, 'layer');
   await writeFile(path, tar);
-  const module = new URL('../../../lib/image/rootfsthread.ts', import.meta.url);
-  const task: RootfsTask = { stream: { path, layerSizes: [tar.length] }, limits: DEFAULT_LIMITS };
-  await assert.rejects(runThread(module, task, signal, 16 * 1024 ** 2), {
+  const task = { stream: { path, layerSizes: [tar.length] }, limits: DEFAULT_LIMITS };
+  await assert.rejects(runThread(rootfsThread, task, signal, 16 * 1024 ** 2), {
     kind: 'limit',
     message: /at most 16 MiB of heap/,
   });

@@ -6,7 +6,7 @@ import { writeChunks } from '../../../runtime/file.ts';
 import type { Limits } from '../../../limits.ts';
 import type { ImageRecord } from '../../../image/record.ts';
 import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
-import { openThread, threadModule } from '../../../runtime/thread.ts';
+import { openThread, threadEntry } from '../../../runtime/thread.ts';
 import type { Effort } from '../../align/alignment.ts';
 import { matchInThread } from '../../align/align.ts';
 import { encodePart } from './tardiff/encode.ts';
@@ -17,7 +17,11 @@ import { blockingAccess } from '../xdelta/vcdiff/randomaccess.ts';
 import { writeDeltaArchive, type StoredBlob } from './archive.ts';
 import { TAR_DIFF } from './document.ts';
 import { newLayers, type NewLayer } from './newlayers.ts';
-import { joinedParts, type TarDiff, type VerifyTask } from './verify.ts';
+import { joinedParts, type TarDiff } from './verify.ts';
+
+const verifyThread = threadEntry<typeof import('./verifythread.ts')>(
+  new URL('./verifythread.ts', import.meta.url),
+);
 
 export interface OciDeltaTask {
   readonly source: ImageOnDisk;
@@ -117,10 +121,7 @@ async function writeTarDiffs(
   };
   const parts = drafts.flatMap((draft) => draft.parts);
   const written = new Int32Array(new SharedArrayBuffer(4 * parts.length));
-  await using verifier = openThread<VerifyTask, Map<Digest, TarDiff>>(
-    threadModule('./verifythread', import.meta.url),
-    signal,
-  );
+  await using verifier = openThread(verifyThread, signal);
   const verified = verifier.call({
     source: source.stream,
     sourceFiles,

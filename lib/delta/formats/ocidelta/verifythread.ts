@@ -2,4 +2,4 @@ import { serveThread } from '../../../runtime/threadmain.ts';
 import { verifyTarDiffs } from './verify.ts';
 
 /** The body of the thread that verifies tar-diffs. */
-serveThread(verifyTarDiffs);
+export const handler = serveThread(verifyTarDiffs);

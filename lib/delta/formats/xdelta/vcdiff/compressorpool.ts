@@ -1,8 +1,12 @@
-import { openThread, threadModule } from '../../../../runtime/thread.ts';
+import { openThread, threadEntry } from '../../../../runtime/thread.ts';
 import { createCompressor, type Thoroughness } from './compressor.ts';
-import type { CompressorTask, SectionColumns } from './compressorthread.ts';
+import type { SectionColumns } from './compressorthread.ts';
 import { type Sections, sizeOf } from './sections.ts';
 import { SECTIONS, type SectionName } from './window.ts';
+
+const compressorThread = threadEntry<typeof import('./compressorthread.ts')>(
+  new URL('./compressorthread.ts', import.meta.url),
+);
 
 /** Each takes up to 70 MiB. */
 const THREADS = 2;
@@ -44,9 +48,8 @@ export function singleCompressor(thoroughness: Thoroughness): CompressorPool {
  * sections, for each may copy from what was before; what comes out is what one compressor would make.
  */
 export function createCompressorPool(thoroughness: Thoroughness): CompressorPool {
-  const module = threadModule('./compressorthread', import.meta.url);
   const threads = Array.from({ length: THREADS }, () => ({
-    thread: openThread<CompressorTask, Partial<SectionColumns>>(module),
+    thread: openThread(compressorThread),
     /** Bytes that it has been given and not yet given back. */
     pending: 0,
   }));

@@ -16,9 +16,11 @@ export type SectionColumns = Readonly<Record<SectionName, readonly Uint8Array[]>
 
 let compressor: Compressor | undefined;
 
-serveThread(({ thoroughness, sections, mine }: CompressorTask): Partial<SectionColumns> => {
-  const streams = (compressor ??= createCompressor(thoroughness));
-  const compressed = mine.map((kind) => [kind, streams[kind].compress(sections[kind])]);
-  for (const kind of SECTIONS) if (!mine.includes(kind)) streams[kind].skip(sections[kind]);
-  return Object.fromEntries(compressed) as Partial<SectionColumns>;
-});
+export const handler = serveThread(
+  ({ thoroughness, sections, mine }: CompressorTask): Partial<SectionColumns> => {
+    const streams = (compressor ??= createCompressor(thoroughness));
+    const compressed = mine.map((kind) => [kind, streams[kind].compress(sections[kind])]);
+    for (const kind of SECTIONS) if (!mine.includes(kind)) streams[kind].skip(sections[kind]);
+    return Object.fromEntries(compressed) as Partial<SectionColumns>;
+  },
+);

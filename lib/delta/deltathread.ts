@@ -7,7 +7,7 @@ import { createPatch } from './create.ts';
 
 /** The body of the thread that makes one patch. */
 
-serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
+export const handler = serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   const { limits, scratch, effort } = task;
   const source = await openSource(task);
   const target = await openTarget(task);

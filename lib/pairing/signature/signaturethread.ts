@@ -34,7 +34,7 @@ export interface SignatureResult {
   readonly sketch: Uint8Array;
 }
 
-serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
+export const handler = serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
   const image = await openImage(await parseReference(task.reference), task);
   const { scratch, limits, room } = task;
   const signature = await computeSignature(image, join(scratch, 'stream'), limits, room);

@@ -1,0 +1,20 @@
+import { listLayers } from './listing.ts';
+import { samplePart } from './samples.ts';
+import { alignPairs } from './windows.ts';
+
+/** Parts of the alignment's work that can be done in other threads. */
+
+const WORK = { list: listLayers, sample: samplePart, align: alignPairs };
+
+export type Kind = keyof typeof WORK;
+export type Task<K extends Kind> = Parameters<(typeof WORK)[K]>[0];
+export type Result<K extends Kind> = Awaited<ReturnType<(typeof WORK)[K]>>;
+
+export interface Assignment<K extends Kind = Kind> {
+  readonly kind: K;
+  readonly task: Task<K>;
+}
+
+export function perform<K extends Kind>({ kind, task }: Assignment<K>): Result<K> | Promise<Result<K>> {
+  return (WORK[kind] as (task: Task<K>) => Result<K> | Promise<Result<K>>)(task);
+}

@@ -1,0 +1,5 @@
+import { threadEntry } from '../../runtime/thread.ts';
+
+export const findThread = threadEntry<typeof import('./findthread.ts')>(
+  new URL('./findthread.ts', import.meta.url),
+);
