@@ -181,7 +181,7 @@ describe('the table', () => {
     "let g: import('@bull-board/api/dist/types.js').G;",
     "// import('../not/this.ts')",
     " * see '../nor/this.ts'",
-    "const worker = threadModule('./signature/thread', import.meta.url);",
+    "  new URL('./signature/signaturethread.ts', import.meta.url),",
   ];
   const found = importsOf('lib/pairing/x.ts', text.join('\n'));
 
@@ -195,7 +195,7 @@ describe('the table', () => {
       [7, 'file', 'lib/pairing/e.ts'],
       [8, 'package', 'bullmq'],
       [9, 'package', '@bull-board/api'],
-      [12, 'thread', 'lib/pairing/signature/thread.ts'],
+      [12, 'thread', 'lib/pairing/signature/signaturethread.ts'],
     ]);
   });
 

@@ -20,7 +20,7 @@ const ROOT = join(import.meta.dirname, '..', '..');
  */
 const STATEMENT = /^(?:import|export|\})(?:[^'"`]*? from)? '([^']+)'/gm;
 const DYNAMIC = /\bimport\(\s*'([^']+)'/g;
-const THREAD = /\b(?:threadModule|new URL)\(\s*'(\.[^']+)'/g;
+const THREAD = /\bnew URL\(\s*'(\.[^']+)'/g;
 const COMMENT_LINE = /^\s*(?:\/\/|\/?\*)/;
 
 /** All imports of the TypeScript files in folders of the repository. */
@@ -42,9 +42,9 @@ export function importsOf(file: string, text: string): Import[] {
       }
       const target = posix.join(dirname(file), specifier);
       if (pattern !== THREAD) return [{ ...at, kind: 'file', target }];
-      // the entry of a thread may be named without its extension; other URLs are files of other kinds
-      const entry = target.endsWith('.ts') ? target : `${target}.ts`;
-      return existsSync(join(ROOT, entry)) ? [{ ...at, kind: 'thread', target: entry }] : [];
+      // other URLs are files of other kinds
+      const isModule = target.endsWith('.ts') && existsSync(join(ROOT, target));
+      return isModule ? [{ ...at, kind: 'thread', target }] : [];
     }),
   );
 }
