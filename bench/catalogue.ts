@@ -1,6 +1,6 @@
 import type { Digest } from '../lib/digest.ts';
 import { createHash } from 'node:crypto';
-import { createSketchBuilder, type ImageSketch } from '../lib/pairing/signature/imagesketch.ts';
+import { createImageSketchBuilder, type ImageSketch } from '../lib/pairing/signature/imagesketch.ts';
 
 /** An image of a made-up registry: what it is made of, as items with weights. */
 export interface MadeImage {
@@ -39,7 +39,7 @@ export function* makeCatalogue(size: number): Generator<MadeImage, void, void> {
 }
 
 export function sketchOfItems(items: ReadonlyMap<number, number>): ImageSketch {
-  const builder = createSketchBuilder();
+  const builder = createImageSketchBuilder();
   for (const [item, weight] of items) builder.add(item, weight);
   return builder.finish();
 }

@@ -1,5 +1,5 @@
 /** The site inventories that planning is measured on. */
-import type { PossiblePatch, SiteSet } from '../lib/pairing/plan.ts';
+import type { PossiblePatch, SiteSet } from '../lib/pairing/workplan.ts';
 
 export interface MadeInventory {
   readonly sets: readonly SiteSet[];

@@ -1,5 +1,5 @@
 /** `npm run bench:plan [-- SITES TARGETS]`: how long planning takes, over made-up inventories. */
-import { planPatches, type Budget } from '../lib/pairing/plan.ts';
+import { planPatches, type Budget } from '../lib/pairing/workplan.ts';
 import { createGenerator } from './catalogue.ts';
 import { makeInventory } from './plan.ts';
 

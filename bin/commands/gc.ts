@@ -4,10 +4,10 @@ import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { formatReleaseName, parseReleaseName, releaseNameOf } from '../../lib/image/oci/releasename.ts';
-import { findAwaited, takeCensus, type Census } from '../../lib/retention/census.ts';
-import { findUnneeded } from '../../lib/retention/compressions.ts';
-import { decide, shortName } from '../../lib/retention/policy.ts';
-import { remove, removeLoose, type Outcome, type RemovedObject } from '../../lib/retention/removal.ts';
+import { findAwaitedImages, takeCensus, type Census } from '../../lib/retention/census.ts';
+import { findUnneededCompressions } from '../../lib/retention/compressions.ts';
+import { applyPolicy, shortName } from '../../lib/retention/policy.ts';
+import { remove, removeUnreferenced, type Outcome, type RemovedObject } from '../../lib/retention/removal.ts';
 import { findOldRuns } from '../../lib/retention/runs.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import { parseInventory } from '../../producers/question/inventory.ts';
@@ -65,21 +65,26 @@ export const gcCommand: Command = {
     const keepRuns = parseDuration(args, 'keep-runs', 'days') * 24 * HOUR;
     const store = await openStore(args.text('store')!, { signal, mustExist: true });
     const census = await takeCensus(store, signal);
-    const retention = decide(census, {
+    const retention = applyPolicy(census, {
       ...(keepLast !== undefined && { keepLast }),
       ...(inventory !== undefined && { inventory: await readHeld(inventory, census, args, signal) }),
       dropUnnamed: args.flag('unnamed'),
     });
     const applied = args.flag('apply');
-    const options = { grace, isReal: applied, signal, awaited: lately(() => findAwaited(store, signal)) };
+    const options = {
+      grace,
+      isReal: applied,
+      signal,
+      awaited: lately(() => findAwaitedImages(store, signal)),
+    };
     const outcome = await remove(store, retention, options);
     const gone = new Set(outcome.removed.flatMap(({ isGone, target }) => (isGone ? [target] : [])));
-    const unneeded = await findUnneeded(store, census, gone, signal);
-    const compressions = await removeLoose(store, unneeded, options);
+    const unneeded = await findUnneededCompressions(store, census, gone, signal);
+    const compressions = await removeUnreferenced(store, unneeded, options);
     const old = await findOldRuns(store, keepRuns, signal);
     const runs: { readonly run: string; readonly objects: readonly RemovedObject[] }[] = [];
     for (const { run, keys } of old) {
-      runs.push({ run, objects: await removeLoose(store, keys, { ...options, grace: 0 }) });
+      runs.push({ run, objects: await removeUnreferenced(store, keys, { ...options, grace: 0 }) });
     }
     const objects = [...outcome.removed, ...runs].flatMap((one) => one.objects);
     const bytes = [...objects, ...compressions].reduce((sum, { size }) => sum + size, 0);

@@ -3,7 +3,12 @@ import type { Digest } from '../../lib/digest.ts';
 import { readFile } from 'node:fs/promises';
 import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
 import { pullSize } from '../../lib/image/record.ts';
-import { planPatches, type Budget, type ExistingPatch, type PossiblePatch } from '../../lib/pairing/plan.ts';
+import {
+  planPatches,
+  type Budget,
+  type ExistingPatch,
+  type PossiblePatch,
+} from '../../lib/pairing/workplan.ts';
 import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
 import type { StageContext } from '../../workers/context.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';

@@ -4,31 +4,30 @@ import { sampleStart, type Contents } from './signature/contents.ts';
 import { createDigestSet, DIGEST_SIZE, type DigestSet } from './signature/digestset.ts';
 import type { LayerFiles, Signature } from './signature/signature.ts';
 import type { ByteString } from '../image/tar/entry.ts';
-import { createNames } from './names.ts';
+import { createNameIndex } from './nameindex.ts';
 import { createSampleLevels, type SampleLevels } from './samplelevels.ts';
 
-/** A layer as a comparison sees it. */
+/** The properties of a layer that a comparison uses. */
 export interface LayerView {
   readonly diffID: Digest;
-  /** Of its tar, in bytes. */
+  /** Size of the tar, in bytes. */
   readonly size: number;
+  /** Number of entries in the tar. */
   readonly entries: number;
   /** Regular files in the order of the tar. */
   readonly files: LayerFiles;
-  /** What `files` has the indices of. */
+  /** The contents that `files` refers to by index. */
   readonly contents: Contents;
-  /** Compressed bytes per estimated compressed byte. */
+  /** Actual compressed bytes per estimated compressed byte. */
   readonly scale: number;
 }
 
-/** What a header costs in a compressed layer, in bytes. */
+/** Size of a tar header in a compressed layer, in bytes. */
 const COMPRESSED_HEADER = 40;
 
 type Compared = Pick<Signature, 'image' | 'layers' | 'contents'>;
 
-/**
- * The layers of an image, bottom first. Estimates of compressed sizes are scaled to what the layers really weigh.
- */
+/** The layers of an image, bottom first. Estimated compressed sizes are scaled to the actual layer sizes. */
 export function layersOf({ image, layers, contents }: Compared): LayerView[] {
   return layers.map(({ entries, files }, i) => {
     const { diffID, size, pullSize } = image.layers[i]!;
@@ -39,7 +38,7 @@ export function layersOf({ image, layers, contents }: Compared): LayerView[] {
   });
 }
 
-/** The layers of several images as one source, each layer once. */
+/** The layers of several images as one source. A layer that several images share is listed once. */
 export function layersOfAll(signatures: readonly Compared[]): LayerView[] {
   if (signatures.length === 1) return layersOf(signatures[0]!);
   return [...new Map(signatures.flatMap(layersOf).map((layer) => [layer.diffID, layer])).values()];
@@ -53,17 +52,17 @@ function pathOf({ paths }: LayerFiles, i: number): ByteString {
   return textAt(paths, i).replace(/^(\.?\/)+/, '');
 }
 
-/** How the layer stream of a target is made of that of a source. */
+/** The parts of a target's layer stream, by how much of them its source already has. */
 export interface Comparison {
-  /** Uncompressed bytes of layers that both have. */
+  /** Uncompressed bytes of the layers that both images have. */
   readonly sharedLayerBytes: number;
-  /** Entries in the tars of the target's other layers. */
+  /** Number of tar entries in the target's other layers. */
   readonly entries: number;
-  /** Bytes of files whose content the source has under whatever path, or the target before. */
+  /** Bytes of files whose content exists in the source, under any path, or earlier in the target. */
   readonly identicalBytes: number;
-  /** Bytes of files that the source, or the target before, has something similar to. */
+  /** Bytes of files with similar content in the source or earlier in the target. */
   readonly changedBytes: number;
-  /** Bytes of files that neither has anything like. */
+  /** Bytes of files without similar content in either. */
   readonly newBytes: number;
   /** The files behind `changedBytes` and `newBytes`, each content once. */
   readonly files: readonly ComparedFile[];
@@ -73,32 +72,34 @@ export interface ComparedFile {
   /** The content's index in the target's contents. */
   readonly content: number;
   readonly size: number;
-  /** What gzip makes of it, in bytes; estimated. */
+  /** Estimated size under gzip, in bytes. */
   readonly compressed: number;
-  /** Whether the source has a file of the same path, or of the same name but for numbers. */
+  /** Whether the source has a file with the same path, or with the same name when numbers are ignored. */
   readonly hasCounterpart: boolean;
-  /** Share of it that the source, or the target before, has, above 0 and below 1; undefined for files too small to have been sampled. */
+  /**
+   * Share of the file that exists in the source or earlier in the target, above 0 and below 1. Undefined for files that
+   * are too small to be sampled.
+   */
   readonly similarity?: number;
 }
 
-/** With fewer samples a file has no known similarity. */
+/** Files with fewer samples have no `similarity`. */
 const LEAST_SAMPLES = 4;
-/** Below this a file counts as new. */
+/** Files below this similarity count as new. */
 const LEAST_SIMILARITY = 0.1;
 
-/** A content of one of several images. */
+/** One content in the table of one image. */
 interface Content {
   readonly contents: Contents;
   readonly index: number;
 }
 
-/** The contents of a source, to be looked up. */
+/** Lookup tables over the contents of a source. */
 export interface SourceIndex {
   readonly diffIDs: ReadonlySet<Digest>;
   readonly digests: Pick<DigestSet, 'has'>;
-  /** The file of a path, or else that of the same name but for numbers that is nearest in size. */
+  /** The file with this path; else, of the files with the same family name, the one nearest in size. */
   counterpart(path: ByteString, size: number): Content | undefined;
-  /** Of each sample the lowest level it is kept at. */
   readonly samples: SampleLevels;
 }
 
@@ -110,10 +111,10 @@ function addSamples(known: SampleLevels, contents: Contents, content: number): v
 
 export function indexSource(layers: readonly LayerView[]): SourceIndex {
   const byPath = new Map<ByteString, number>();
-  const byName = createNames();
+  const byName = createNameIndex();
   const digests = createDigestSet();
   const samples = createSampleLevels();
-  // files are numbered through all layers
+  // files are numbered across all layers; `starts` has the first number of each layer
   const starts: number[] = [];
   let count = 0;
   for (const { files, contents } of layers) {
@@ -150,7 +151,7 @@ export function compareLayers(target: readonly LayerView[], source: SourceIndex)
   let changedBytes = 0;
   let newBytes = 0;
   const seen = createDigestSet();
-  // what a patch has built it can build on
+  // a patch can copy from the part of the target that it has already built
   const built = createSampleLevels();
   for (const layer of target) {
     const { files, contents } = layer;
@@ -175,7 +176,7 @@ export function compareLayers(target: readonly LayerView[], source: SourceIndex)
   return { sharedLayerBytes, entries, identicalBytes, changedBytes, newBytes, files: compared };
 }
 
-/** Whether a file counts as changed, or as new. */
+/** Whether a file counts as changed; otherwise it counts as new. */
 export function isChanged({ similarity, hasCounterpart }: ComparedFile): boolean {
   return similarity === undefined ? hasCounterpart : similarity > LEAST_SIMILARITY;
 }
@@ -195,12 +196,16 @@ function compareFile(
   if (samples < LEAST_SAMPLES) return known;
   const beside = counterpart === undefined ? 0 : similarityTo(counterpart, content);
   const found = Math.max(beside, containment(content, source.samples, built));
-  // neither all nor nothing: the files differ, and what was not sampled may be common
+  // one extra sample that matches by half keeps the estimate above 0 and below 1: the files differ, but unsampled parts
+  // may be equal
   const similarity = (found * samples + 0.5) / (samples + 1);
   return { ...known, similarity };
 }
 
-/** How much of a content is in others, 0 to 1. A sample that the others keep at a higher level stands for those they left out. */
+/**
+ * Estimated share of a content that exists in other contents, 0 to 1. A sample that the others keep at a higher level
+ * counts several times, for the samples that they dropped.
+ */
 function containment({ contents, index }: Content, source: SampleLevels, built: SampleLevels): number {
   const level = contents.levels[index]!;
   const start = sampleStart(contents, index);
@@ -214,7 +219,7 @@ function containment({ contents, index }: Content, source: SampleLevels, built: 
   return Math.min(1, found / (end - start));
 }
 
-/** How much of a content is in another one, 0 to 1. */
+/** Estimated share of a content that exists in one other content, 0 to 1. */
 function similarityTo(other: Content, { contents, index }: Content): number {
   const divisor = 2 ** Math.max(contents.levels[index]!, other.contents.levels[other.index]!);
   const otherEnd = other.contents.sampleEnds[other.index]!;
@@ -232,7 +237,7 @@ function similarityTo(other: Content, { contents, index }: Content): number {
   return all === 0 ? 0 : common / all;
 }
 
-/** The last component of a path with its numbers taken out: libfoo.so.1.2.3 and libfoo.so.1.2.4 agree. */
+/** The last component of a path with each number replaced by 0, so that libfoo.so.1.2.3 and libfoo.so.1.2.4 agree. */
 export function familyName(path: ByteString): string {
   return path.slice(path.lastIndexOf('/') + 1).replace(/\d+/g, '0');
 }

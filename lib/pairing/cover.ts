@@ -1,10 +1,10 @@
 import { isChanged, type Comparison } from './compare.ts';
 import { fileCost, UNCALIBRATED, type Calibration, type Costs } from './prediction.ts';
 
-/** What each content of a target's signature is predicted to cost in a patch from a source, in bytes. */
+/** Predicted bytes in a patch from one source, by the content's index in the target's signature. */
 export type ContentCosts = Float32Array;
 
-/** @param count of the target's contents */
+/** @param count the number of contents of the target */
 export function contentCosts(
   count: number,
   { files }: Comparison,
@@ -19,14 +19,18 @@ export function contentCosts(
   return each;
 }
 
-/** What a source takes off a patch when it stands beside another: each content is made from the better one. In bytes. */
+/**
+ * Bytes that a second source saves in a patch, since each content is made from the cheaper of the two.
+ *
+ * @param beside the costs from the first source
+ */
 export function coveredBytes(beside: ContentCosts, source: ContentCosts): number {
   let sum = 0;
   for (const [i, cost] of beside.entries()) sum += Math.max(0, cost - source[i]!);
   return sum;
 }
 
-/** The costs from two sources beside each other. */
+/** The costs from two sources combined into one. */
 export function lesserCosts(a: ContentCosts, b: ContentCosts): ContentCosts {
   return a.map((cost, i) => Math.min(cost, b[i]!));
 }

@@ -1,20 +1,20 @@
 import { type Digest, hexOf } from '../digest.ts';
 import { sketchSimilarity, treeKeys, TREE_DEPTH, TREES, type ImageSketch } from './signature/imagesketch.ts';
 
-/** Finds the images that have most in common with a given one, without comparing with each. */
+/** Finds the images most similar to a given one without a comparison with each. */
 export interface SimilarityIndex {
-  /** An image that is there already is replaced. */
+  /** An image that is in the index already is replaced. */
   add(images: readonly IndexedImage[]): Promise<void>;
   remove(manifest: Digest): Promise<void>;
-  /** All images, in no order. */
+  /** The manifests of all images, in no particular order. */
   list(): AsyncIterable<Digest>;
   /**
-   * At most `count` images, most similar first. The image itself is among them where it is in the index.
+   * At most `count` images, most similar first. The result includes the queried image if it is in the index.
    *
-   * @param among others are passed over; of those that have next to nothing in common some may be missing
+   * @param among restricts the result to these images; some that share almost nothing with the query may be missing
    */
   nearest(sketch: ImageSketch, count: number, among?: readonly Digest[]): Promise<Neighbour[]>;
-  /** What the index knows of these images. */
+  /** The stored sketch of each image, or undefined. */
   sketches(manifests: readonly Digest[]): Promise<(ImageSketch | undefined)[]>;
 }
 
@@ -25,20 +25,20 @@ export interface IndexedImage {
 
 export interface Neighbour {
   readonly manifest: Digest;
-  /** Share of bytes in common, 0 to 1; estimated. */
+  /** Estimated share of bytes in common, 0 to 1. */
   readonly similarity: number;
 }
 
 /**
- * Where a forest is kept: for each tree an ordered set of keys, and a record for each image. Keys and records are bytes;
- * an id is the first 8 bytes of a manifest's digest.
+ * Storage of a forest: an ordered set of members per tree, and a record per image. A member is a tree key followed by
+ * an image's id. An id is the first 8 bytes of a manifest digest. All values are bytes.
  */
 export interface ForestStorage {
   put(
     images: readonly { readonly id: Buffer; readonly keys: readonly Buffer[]; readonly record: Buffer }[],
   ): Promise<void>;
   remove(id: Buffer, keys: readonly Buffer[]): Promise<void>;
-  /** For each tree the `count` members before and the `count` from the key on, bytewise. */
+  /** For each tree the `count` members before the key and the `count` members from the key on, in bytewise order. */
   around(keys: readonly Buffer[], count: number): Promise<Buffer[][]>;
   records(ids: readonly Buffer[]): Promise<(Buffer | null | undefined)[]>;
   all(): AsyncIterable<Buffer>;
@@ -46,34 +46,35 @@ export interface ForestStorage {
 
 const ID_SIZE = 8;
 const DIGEST_SIZE = 32;
-/** Members looked at in each direction of each tree; where too few of them are allowed, up to so many. */
-const REACH = 24;
-const FARTHEST = 1536;
-const WIDER = 4;
-/** Records compared for each query, at least. */
-const COMPARED = 128;
+/** Members read in each direction of each tree at first. */
+const INITIAL_REACH = 24;
+/** Factor and bound of the reach when too few of the members read are allowed. */
+const REACH_GROWTH = 4;
+const MAX_REACH = 1536;
+/** Least number of records compared for a query. */
+const MIN_COMPARED = 128;
 
 /**
- * An LSH forest (Bawa, Condie, Ganesan, "LSH forest: self-tuning indexes for similarity search", WWW 2005): in each of
- * some trees images are ordered by some bins of their sketches, and similar ones are near each other in most trees.
- * What stands around the query in each tree, longest common prefixes first, is compared sketch by sketch. The work does
- * not depend on how many images share a prefix, only on the logarithm of how many there are.
+ * An LSH forest (Bawa, Condie, Ganesan, "LSH forest: self-tuning indexes for similarity search", WWW 2005). Each tree
+ * orders the images by another selection of sketch bins, so similar images are neighbours in most trees. A query reads
+ * the neighbours in each tree and compares the sketches of those with the longest common prefixes. The work grows with
+ * the logarithm of the number of images, and does not depend on how many of them share a prefix.
  */
 export function createForest(storage: ForestStorage): SimilarityIndex {
   return {
     async add(images) {
       const ids = images.map(({ manifest }) => idOf(manifest));
       const known = await storage.records(ids);
-      const news = [];
+      const added = [];
       for (const [i, { manifest, sketch }] of images.entries()) {
         const id = ids[i]!;
         const before = known[i]?.subarray(DIGEST_SIZE);
         if (before?.equals(sketch)) continue;
         if (before) await storage.remove(id, membersOf(id, before));
         const record = Buffer.concat([Buffer.from(hexOf(manifest), 'hex'), sketch]);
-        news.push({ id, keys: membersOf(id, sketch), record });
+        added.push({ id, keys: membersOf(id, sketch), record });
       }
-      await storage.put(news);
+      await storage.put(added);
     },
     async remove(manifest) {
       const id = idOf(manifest);
@@ -88,13 +89,13 @@ export function createForest(storage: ForestStorage): SimilarityIndex {
       const allowed = among && new Set(among.map((manifest) => idOf(manifest).toString('latin1')));
       const wanted = Math.min(count, allowed?.size ?? 0);
       let scores = new Map<string, number>();
-      for (let reach = REACH; ; reach *= WIDER) {
+      for (let reach = INITIAL_REACH; ; reach *= REACH_GROWTH) {
         const found = await storage.around(keys, reach);
         scores = scoresOf(found, keys, allowed);
         const isAll = found.every((members) => members.length < 2 * reach);
-        if (scores.size >= wanted || isAll || reach >= FARTHEST) break;
+        if (scores.size >= wanted || isAll || reach >= MAX_REACH) break;
       }
-      const ids = [...scores].sort(([, a], [, b]) => b - a).slice(0, Math.max(2 * count, COMPARED));
+      const ids = [...scores].sort(([, a], [, b]) => b - a).slice(0, Math.max(2 * count, MIN_COMPARED));
       const records = await storage.records(ids.map(([id]) => Buffer.from(id, 'latin1')));
       return records
         .flatMap((record) =>
@@ -117,7 +118,7 @@ export function createForest(storage: ForestStorage): SimilarityIndex {
   };
 }
 
-/** For each id found how much its keys have in common with the query's. */
+/** The total length of common prefixes with the query's keys, by id. */
 function scoresOf(
   found: readonly Buffer[][],
   keys: readonly Buffer[],
@@ -134,7 +135,7 @@ function scoresOf(
   return scores;
 }
 
-/** Two images with one id would be one: among a million, with a chance below 1 in 10 million. */
+/** Two images with the same id would be taken for one. Among a million images the chance is below 1 in 10 million. */
 function idOf(manifest: Digest): Buffer {
   return Buffer.from(hexOf(manifest).slice(0, 2 * ID_SIZE), 'hex');
 }
@@ -153,12 +154,12 @@ function commonPrefix(a: Buffer, b: Buffer): number {
   return length;
 }
 
-/** A forest in this process. */
+/** Keeps a forest in the memory of this process. */
 export function createMemoryStorage(): ForestStorage {
   const records = new Map<string, Buffer>();
   const trees = Array.from({ length: TREES }, () => ({ members: [] as string[], isSorted: true }));
   const sorted = (tree: (typeof trees)[number]) => {
-    // a lot is added, then asked: sorted once between
+    // usually many images are added before the first query, so members are sorted at the query
     if (!tree.isSorted) tree.members = [...new Set(tree.members)].sort();
     tree.isSorted = true;
     return tree.members;

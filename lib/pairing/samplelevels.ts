@@ -1,4 +1,4 @@
-/** Of each sample the lowest level it is kept at. */
+/** The lowest level at which each sample is kept (contentsketch.ts). */
 export interface SampleLevels {
   add(sample: number, level: number): void;
   get(sample: number): number | undefined;
@@ -6,17 +6,17 @@ export interface SampleLevels {
 
 const FIRST_SLOTS = 1024;
 
-/** An open-addressing hash table of 32-bit words: one of these images may have tens of millions, more than a `Map` holds. */
+/** An open-addressing hash table of 32-bit words. An image may have tens of millions, more than a `Map` holds. */
 export function createSampleLevels(): SampleLevels {
   let samples = new Uint32Array(FIRST_SLOTS);
-  /** One more than the level; 0 where there is no sample. */
+  /** The level plus 1; 0 in empty slots. */
   let levels = new Uint8Array(FIRST_SLOTS);
   let count = 0;
 
-  /** Of the sample, or else of where it belongs. */
+  /** The slot of the sample, or the empty slot where it would be inserted. */
   function slotOf(sample: number): number {
     const mask = samples.length - 1;
-    // low bits of samples of a high level are zeros
+    // samples of a high level have zeros in their low bits, so all bits are mixed
     let slot = Math.imul(sample ^ (sample >>> 15), 0x9e3779b1);
     slot = (slot ^ (slot >>> 15)) & mask;
     while (levels[slot] !== 0 && samples[slot] !== sample) slot = (slot + 1) & mask;

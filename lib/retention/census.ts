@@ -6,41 +6,46 @@ import { keys } from '../store/keys.ts';
 import { isPast, readNameAt, type NameRecord } from '../store/name.ts';
 import type { Store } from '../store/objects/store.ts';
 
-/** What a store holds, as far as somebody may want to be rid of it. */
+/** The objects of a store that retention may remove. */
 export interface Census {
   readonly names: readonly FoundName[];
-  /** By manifest: everything that is about one image alone. */
+  /** The objects that belong to one image, by its manifest. */
   readonly images: ReadonlyMap<Digest, ImageObjects>;
-  /** Images of runs that are not over. */
+  /** Images that unfinished runs need. */
   readonly awaited: ReadonlySet<Digest>;
 }
 
 export interface FoundName extends NameRecord {
   readonly key: string;
-  /** Whether the name stands for it now. */
+  /** Whether this is the name's current record. */
   readonly isCurrent: boolean;
 }
 
 export interface ImageObjects {
-  /** Keys of its index, rankings, signature and sketch, where there are such. */
+  /** Keys of the image's index, rankings, signature and image sketch. Each list may be empty. */
   readonly index: string[];
   readonly pairings: string[];
   readonly signature: string[];
   readonly pairs: Pair[];
-  /** Below `patches/`, and of no pair: what a killed writer, or a killed removal, left. */
+  /** Keys below `patches/` that belong to no pair, left over by a killed writer or a killed removal. */
   readonly stray: string[];
 }
 
-/** A patch to an image, or the knowledge that a pull is as good. */
+/** The result of one delta job for an image: a patch, or a descriptor without one. */
 export interface Pair {
+  /** Key of the descriptor. */
   readonly descriptor: string;
-  /** Undefined where there is none, for a pull is as good. */
+  /** Key of the patch. Undefined if no patch was published, since a pull is not larger. */
   readonly patch?: string;
-  /** Manifests of what it is made from: several images may be one source. */
+  /** Manifests of the source images. A combined source has several. */
   readonly sources: readonly Digest[];
 }
 
-/** @param signal ends it between two objects */
+/**
+ * Lists the images, pairs and names of a store.
+ *
+ * @param signal stops between two objects
+ */
 export async function takeCensus(store: Store, signal: AbortSignal): Promise<Census> {
   const images = new Map<Digest, ImageObjects>();
   const of = (digest: Digest): ImageObjects => {
@@ -56,10 +61,10 @@ export async function takeCensus(store: Store, signal: AbortSignal): Promise<Cen
   }
   for await (const [key, digest] of listed(store, keys.allPatches, signal)) of(digest).stray.push(key);
   for (const [digest, objects] of images) await sortPatches(store, digest, objects, signal);
-  return { names: await readNames(store, signal), images, awaited: await findAwaited(store, signal) };
+  return { names: await readNames(store, signal), images, awaited: await findAwaitedImages(store, signal) };
 }
 
-/** Keys with the digest of the first part that is one. What is named otherwise is nobody's. */
+/** Keys with the first digest in them. Keys without a digest are skipped. */
 async function* listed(
   store: Store,
   prefix: string,
@@ -73,7 +78,7 @@ async function* listed(
   }
 }
 
-/** What descriptors name is theirs; the rest is stray, damaged descriptors among it. */
+/** Moves descriptors and the patches that they name from `stray` to `pairs`. Damaged descriptors stay in `stray`. */
 async function sortPatches(
   store: Store,
   target: Digest,
@@ -109,7 +114,7 @@ async function readPair(store: Store, key: string): Promise<PatchDescriptor | un
   }
 }
 
-/** A damaged name stops it all: what it stood for must not be lost for that. */
+/** A damaged record of a name is an error: without it, the image that the name stands for could be removed. */
 async function readNames(store: Store, signal: AbortSignal): Promise<FoundName[]> {
   const names: FoundName[] = [];
   for await (const key of store.list(keys.names)) {
@@ -120,8 +125,11 @@ async function readNames(store: Store, signal: AbortSignal): Promise<FoundName[]
   return names;
 }
 
-/** Images of runs that are not over. A run reads images before it makes patches of them, and may be continued. */
-export async function findAwaited(store: Store, signal: AbortSignal): Promise<Set<Digest>> {
+/**
+ * Images that unfinished runs need. A run reads images long before it makes patches of them, and a stopped run may be
+ * continued.
+ */
+export async function findAwaitedImages(store: Store, signal: AbortSignal): Promise<Set<Digest>> {
   const awaited = new Set<Digest>();
   for await (const run of listRuns(store)) {
     signal.throwIfAborted();

@@ -9,12 +9,13 @@ import { readIndex } from '../store/targetindex.ts';
 import type { Census } from './census.ts';
 
 /**
- * What is known of layers that no image has of which anything stays, and what an earlier version knew.
+ * Keys of compression records that no remaining image needs: records of layers in no remaining image, and records of
+ * earlier versions.
  *
- * @param gone images of which nothing stays
- * @param signal ends it between two images
+ * @param gone images of which all objects are removed
+ * @param signal stops between two images
  */
-export async function findUnneeded(
+export async function findUnneededCompressions(
   store: Store,
   { images }: Census,
   gone: ReadonlySet<Digest>,
@@ -25,7 +26,7 @@ export async function findUnneeded(
     signal.throwIfAborted();
     if (gone.has(image) || objects.index.length + objects.signature.length === 0) continue;
     const layers = await layersOf(store, image);
-    // of a damaged image nothing is known, and so of all layers
+    // the layers of a damaged image are unknown, so any record may be needed
     if (!layers) return [];
     for (const layer of layers) needed.add(keys.compression(layer));
   }
@@ -34,7 +35,7 @@ export async function findUnneeded(
   return unneeded;
 }
 
-/** As the manifest has them. */
+/** Digests of the compressed layers. Undefined for an image with a damaged index or signature. */
 async function layersOf(store: Store, image: Digest): Promise<Digest[] | undefined> {
   try {
     const index = await readIndex(store, image);

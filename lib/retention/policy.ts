@@ -3,39 +3,43 @@ import { parseReleaseName } from '../image/oci/releasename.ts';
 import { compareVersions, isVersion } from '../image/oci/version.ts';
 import type { Census, FoundName, Pair } from './census.ts';
 
-/** What is kept. At least one of the first two says something. */
+/** The images to keep. At least one of `keepLast` and `inventory` is set. */
 export interface Policy {
-  /** Of each repository and platform, the so many images that it was named for last, and the so many highest versions. */
+  /** Number of latest releases, and number of highest versions, to keep per repository and platform. */
   readonly keepLast?: number;
   /** Images that sites hold. */
   readonly inventory?: ReadonlySet<Digest>;
-  /** Whether images that no name has ever stood for go, too. */
+  /** Whether to remove images that no name has ever stood for. */
   readonly dropUnnamed: boolean;
 }
 
-/** What goes, in the order in which it goes: what names something before what it names. */
+/** The objects of one image to remove, in the order of removal: references first, then the objects they refer to. */
 export interface Removal {
   readonly target: Digest;
   readonly why: string;
-  /** Whether nothing of the image stays but its signature, which patches that stay are made from. */
+  /** Whether everything goes but the signature. The signature stays while the image is the source of a kept patch. */
   readonly isWhole: boolean;
-  /** Whether that goes, too. */
+  /** Whether the signature goes, too. */
   readonly isGone: boolean;
   readonly index: readonly string[];
   readonly pairs: readonly Pair[];
-  /** Whatever nothing names: rankings, strays, signatures. */
+  /** Objects without references to them: rankings, strays, signatures. */
   readonly rest: readonly string[];
 }
 
 export interface Retention {
-  /** Targets that keep their index. */
+  /** Targets whose index stays. */
   readonly kept: readonly Digest[];
   readonly removals: readonly Removal[];
-  /** Records of what names stood for, of images of which nothing stays: they tell that an image was a release. */
+  /**
+   * Past records of names to remove. A past record tells that its image was a release, so it goes with the image's last
+   * object.
+   */
   readonly names: readonly { readonly key: string; readonly target: Digest }[];
 }
 
-export function decide(census: Census, policy: Policy): Retention {
+/** Decides which objects a policy removes. */
+export function applyPolicy(census: Census, policy: Policy): Retention {
   const { keepLast, inventory, dropUnnamed } = policy;
   const named = new Set(census.names.map(({ target }) => target.manifest));
   const last = lastReleases(census.names, keepLast);
@@ -63,7 +67,7 @@ export function decide(census: Census, policy: Policy): Retention {
     const rest = [...objects.stray, ...(isWhole ? objects.pairings : []), ...signature];
     if (!isWhole && objects.index.length > 0) kept.push(target);
     if (index.length + pairs.length + rest.length === 0) continue;
-    const why = isWhole ? 'no release that is kept' : 'from images that are not held';
+    const why = isWhole ? 'not a kept release' : 'made from images that no site holds';
     removals.push({ target, why, isWhole, isGone: goes(target), index, pairs, rest });
   }
   return {
@@ -75,7 +79,7 @@ export function decide(census: Census, policy: Policy): Retention {
   };
 }
 
-/** Without a number: what names stand for now. */
+/** The latest releases and highest versions of each repository; without a number, the images of current names. */
 function lastReleases(names: readonly FoundName[], keepLast: number | undefined): Set<Digest> {
   if (keepLast === undefined) {
     return new Set(names.filter(({ isCurrent }) => isCurrent).map(({ target }) => target.manifest));
@@ -88,7 +92,7 @@ function lastReleases(names: readonly FoundName[], keepLast: number | undefined)
   const last = new Set<Digest>();
   for (const records of byRepository.values()) {
     const byTime = records.toSorted((a, b) => b.sequence - a.sequence);
-    // older releases may have been read after newer ones
+    // an older release may have been recorded after a newer one, so versions count as well
     const byVersion = byTime
       .filter((record) => isVersion(tagOf(record)))
       .toSorted((a, b) => compareVersions(tagOf(b), tagOf(a)));
@@ -104,7 +108,7 @@ function tagOf({ name }: FoundName): string {
   return parseReleaseName(name).tag ?? '';
 }
 
-/** For people. */
+/** The image's latest name, or a shortened digest, for messages. */
 export function shortName(image: Digest, names: readonly FoundName[]): string {
   const found = names.filter(({ target }) => target.manifest === image);
   const latest = found.toSorted((a, b) => b.sequence - a.sequence)[0];

@@ -14,11 +14,12 @@ export interface RemovedObject {
 export interface Removed {
   readonly target: Digest;
   readonly why: string;
-  /** Whether nothing of the image is left. */
+  /** Whether all objects of the image have been removed. */
   readonly isGone: boolean;
   readonly objects: readonly RemovedObject[];
 }
 
+/** An image that was skipped. */
 export interface Left {
   readonly target: Digest;
   readonly why: string;
@@ -26,27 +27,27 @@ export interface Left {
 
 export interface Outcome {
   readonly removed: readonly Removed[];
-  /** Past records of names. */
+  /** Keys of removed past records of names. */
   readonly names: readonly string[];
-  /** Too young to be touched, for somebody may be at work on them; or a run has begun that needs them. */
+  /** Images skipped because an object is younger than the grace period, or because a run needs them. */
   readonly left: readonly Left[];
 }
 
 export interface RemovalOptions {
-  /** What is younger, in milliseconds, is not touched. */
+  /** Objects younger than this many milliseconds are not removed. */
   readonly grace: number;
-  /** Without it nothing is changed. */
+  /** False for a dry run, which changes nothing. */
   readonly isReal: boolean;
   readonly signal: AbortSignal;
-  /** Images that runs need by now. */
+  /** Images that unfinished runs need, looked up before each removal. */
   readonly awaited?: () => Promise<ReadonlySet<Digest>>;
   onRemoved?(removed: Removed): void;
 }
 
 /**
- * Removes what a policy gives up, image by image. The index goes first, or is written anew without a patch, then
- * descriptors, then patches: at any instant, and wherever it is stopped, whatever an index or a descriptor names is
- * there. It may be started again at any time.
+ * Removes objects image by image. The order is index (removed, or rewritten without the removed patches), descriptors,
+ * patches. So everything that an index or a descriptor refers to exists at any instant, also if the removal is killed.
+ * It can be repeated at any time.
  */
 export async function remove(
   store: Store,
@@ -63,7 +64,7 @@ export async function remove(
       continue;
     }
     if ((await options.awaited?.())?.has(removal.target)) {
-      left.push({ target: removal.target, why: 'needed by a run that has begun' });
+      left.push({ target: removal.target, why: 'needed by an unfinished run' });
       continue;
     }
     if (options.isReal) await removeOne(store, removal);
@@ -89,14 +90,14 @@ export async function remove(
   return { removed, names: old, left };
 }
 
-/** Removes objects that nothing names, but for young ones. */
-export async function removeLoose(
+/** Removes objects that nothing refers to, except those younger than the grace period. */
+export async function removeUnreferenced(
   store: Store,
-  loose: readonly string[],
+  unreferenced: readonly string[],
   { grace, isReal, signal }: RemovalOptions,
 ): Promise<RemovedObject[]> {
   const removed: RemovedObject[] = [];
-  for (const key of loose) {
+  for (const key of unreferenced) {
     signal.throwIfAborted();
     const info = await store.stat(key);
     if (!info || isYoung([info], grace)) continue;
@@ -132,14 +133,14 @@ async function removeOne(store: Store, { target, isWhole, index, pairs, rest }: 
   const dropped = new Set(pairs.flatMap(keysOf));
   if (!isWhole) await rewriteIndex(store, target, dropped);
   for (const { descriptor } of pairs) await store.remove(descriptor);
-  // a worker that read the descriptors before has written the index again: from now on none finds them
+  // a worker that read the descriptors before their removal may have written the index since; no worker can read them now
   if (isWhole) for (const key of index) await store.remove(key);
   else await rewriteIndex(store, target, dropped);
   for (const { patch } of pairs) if (patch !== undefined) await store.remove(patch);
   for (const key of rest) await store.remove(key);
 }
 
-/** Takes patches out of an index; all else in it stays as it is, also what this version does not know. */
+/** Takes patches out of an index. All other fields stay, including those unknown to this version. */
 async function rewriteIndex(store: Store, target: Digest, dropped: ReadonlySet<string>): Promise<void> {
   const key = keys.index(target);
   const bytes = await store.get(key);

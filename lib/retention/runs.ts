@@ -2,17 +2,18 @@ import { findRunState, listRuns } from '../run/runs.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 
-/** A run that nobody asks for any more: what it made stays, its records go. */
+/** A run whose records are removed. The patches it made stay. */
 export interface OldRun {
   readonly run: string;
-  /** In the order in which they go: what says that it is over goes last. */
+  /** Keys in the order of removal. The records that mark the run as over come last. */
   readonly keys: readonly string[];
 }
 
 /**
- * Runs that have been over, or of which nobody has heard, for longer than an age in milliseconds.
+ * Finds runs that ended, or showed their last activity, longer ago than an age.
  *
- * @param signal ends it between two runs
+ * @param age in milliseconds
+ * @param signal stops between two runs
  */
 export async function findOldRuns(store: Store, age: number, signal: AbortSignal): Promise<OldRun[]> {
   const old: OldRun[] = [];
@@ -22,7 +23,7 @@ export async function findOldRuns(store: Store, age: number, signal: AbortSignal
     if (state && (state.state === 'active' || Date.now() - state.since.getTime() < age)) continue;
     const found: string[] = [];
     for await (const key of store.list(keys.run(run, ''))) found.push(key);
-    // what a killed removal left, or a run that is just beginning
+    // without a state these are remains of a killed removal, or a run that is just beginning
     if (!state && (await isAnyYoung(store, found, age))) continue;
     old.push({ run, keys: found.toSorted((a, b) => rankOf(a) - rankOf(b)) });
   }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { parseDescriptor } from '../../lib/store/descriptor.ts';
 import { takeCensus } from '../../lib/retention/census.ts';
-import { decide } from '../../lib/retention/policy.ts';
+import { applyPolicy } from '../../lib/retention/policy.ts';
 import { remove } from '../../lib/retention/removal.ts';
 import { findRunState, listRuns } from '../../lib/run/runs.ts';
 import { keys } from '../../lib/store/keys.ts';
@@ -166,7 +166,7 @@ for (const [where, place] of Object.entries(PLACES)) {
           put: async (key, bytes) => once(() => store.put(key, bytes)),
           remove: async (key) => once(() => store.remove(key)),
         };
-        const retention = decide(await takeCensus(store, signal), { keepLast: 1, dropUnnamed: true });
+        const retention = applyPolicy(await takeCensus(store, signal), { keepLast: 1, dropUnnamed: true });
         try {
           await remove(stopping, retention, settings);
           isDone = isFirst;

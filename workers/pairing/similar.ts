@@ -1,7 +1,7 @@
 import { type Digest, parseDigest } from '../../lib/digest.ts';
 import type { SimilarityIndex } from '../../lib/pairing/forest.ts';
 import {
-  sketchOf,
+  imageSketchOf,
   SKETCH_SIZE,
   sketchSimilarity,
   type ImageSketch,
@@ -22,7 +22,7 @@ export async function loadSketch(store: Store, manifest: Digest): Promise<ImageS
   const key = keys.sketch(manifest);
   let sketch = await store.get(key);
   if (sketch?.length !== SKETCH_SIZE) {
-    sketch = sketchOf(await loadSignature(store, manifest));
+    sketch = imageSketchOf(await loadSignature(store, manifest));
     await store.put(key, sketch);
   }
   known.set(manifest, sketch);

@@ -6,7 +6,7 @@ import { PanamaxError } from '../../lib/errors.ts';
 import type { Platform } from '../../lib/image/oci/descriptor.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
-import { sketchOf, type ImageSketch } from '../../lib/pairing/signature/imagesketch.ts';
+import { imageSketchOf, type ImageSketch } from '../../lib/pairing/signature/imagesketch.ts';
 import type { Outcome, StageContext } from '../context.ts';
 import { JOB_MEMORY } from '../resources/memory.ts';
 import { parseSignature, type Signature } from '../../lib/pairing/signature/signature.ts';
@@ -49,7 +49,7 @@ export async function signatureStage(
     const stored = await findSound(store, manifest);
     if (stored) {
       await renew(store, keys.signature(manifest));
-      await addSketch(manifest, sketchOf(stored), context);
+      await addSketch(manifest, imageSketchOf(stored), context);
       return { status: 'skipped', manifest };
     }
     using _reserved = await context.memory.reserve(JOB_MEMORY.signature, signal);

@@ -14,23 +14,23 @@ import { createContents } from './contents.ts';
 import { createContentSketcher, type ContentSketch, type ContentSketcher } from './contentsketch.ts';
 import { DIGEST_SIZE, digestAt } from './digestset.ts';
 import { createContentDigest, createFileTable } from './filetable.ts';
-import type { LayerSketch, Signature } from './signature.ts';
+import type { LayerTable, Signature } from './signature.ts';
 import { createStreamTlsh, type StoredFile, type StreamTlsh } from './streamtlsh.ts';
 
-/** A regular file as it was read. */
+/** A regular file after its bytes have been read. */
 interface ReadFile {
-  /** SHA-256 of the file as a reader sees it, holes of sparse files as zeros. */
+  /** SHA-256 of the content; holes of sparse files count as zeros. */
   readonly digest: Uint8Array;
-  /** Where its stored bytes are in the layer stream. */
+  /** Offset of its stored bytes in the layer stream. */
   readonly offset: number;
   readonly sketch: ContentSketch;
 }
 
 /**
- * Reads an image once, layer by layer, into its signature. Uses a scratch file of the size of the layer stream,
- * which is gone afterwards.
+ * Computes the signature of an image in one pass over its layers. Writes a scratch file of the size of the layer stream
+ * and removes it at the end.
  *
- * @param room for the scratch file, in bytes
+ * @param room bound on the size of the scratch file, in bytes
  * @throws PanamaxError `bad-input`, `limit`, `io`
  */
 export async function computeSignature(
@@ -39,7 +39,7 @@ export async function computeSignature(
   limits: Limits,
   room = limits.maxImageSize,
 ): Promise<Signature> {
-  // neither may still be at work, on scratch, when this returns
+  // waits for both, also after a failure: neither may still use scratch when this returns
   const [read, pullSizes] = await Promise.allSettled([
     readImage(image, scratchPath, limits, room),
     measurePullSizes(image),
@@ -60,12 +60,13 @@ async function readImage(
     const maxImageSize = Math.min(room, limits.maxImageSize);
     await using spool = await openSpool(image, scratchPath, { ...limits, maxImageSize });
     await using tlsh = createStreamTlsh(scratchPath);
-    // a file's content is its number among all that were read
+    // in `rootfs` the content of a file is its number in `stored`
     const rootfs = createRootfs<number>(limits);
     const contents = createContents();
     const stored = createStored();
-    const layers: Omit<LayerSketch, 'tlsh'>[] = [];
+    const layers: Omit<LayerTable, 'tlsh'>[] = [];
     const tlshs: Promise<string | null>[] = [];
+    // the layers: digests, content sketches and TLSHs of their files
     for (const layer of image.layers) {
       const where = `${image.reference} layer ${layer.descriptor.digest}`;
       const start = spool.layerSizes.reduce((sum, size) => sum + size, 0);
@@ -87,6 +88,7 @@ async function readImage(
       tlshs.push(tlsh.endLayer());
       layers.push({ entries, files: { paths: paths.finish(), contents: numbers.finish() } });
     }
+    // the flattened image: its digest, its file table and the order of its files
     const known = contents.finish();
     const digest = createContentDigest();
     const files = createFileTable();
@@ -106,6 +108,7 @@ async function readImage(
       order.push(number);
       contentSize += node.size;
     }
+    // the TLSH of the whole image, over the visible files in path order
     const { layerSizes } = spool;
     const leftOut = isThere.keys().filter((number) => isThere[number] === 0);
     const inOrder = order.finish().values();
@@ -124,7 +127,7 @@ async function readImage(
   }
 }
 
-/** What is needed to read the files of a layer stream again. */
+/** Keeps the positions of files, so that they can be read from the layer stream again. */
 function createStored() {
   const offsets = numbersColumn();
   const contents = wordsColumn();
@@ -133,7 +136,7 @@ function createStored() {
     get length() {
       return offsets.length;
     },
-    /** Gives the file's number. */
+    /** @returns the file's number */
     add(file: StoredFile, content: number): number {
       const number = offsets.length;
       if (file.entry.sparse) sparse.set(number, file);
@@ -142,7 +145,7 @@ function createStored() {
       return number;
     },
     contentOf: (number: number) => contents.view()[number]!,
-    /** @param sizes of contents */
+    /** @param sizes the sizes of contents, by index */
     at(number: number, sizes: Float64Array): StoredFile {
       const size = sizes[contents.view()[number]!]!;
       const offset = offsets.view()[number]!;
@@ -153,11 +156,15 @@ function createStored() {
 
 interface ReadEntry {
   readonly entry: TarEntry;
-  /** Of a regular file. */
+  /** Only for regular files. */
   readonly file?: ReadFile;
 }
 
-/** Reads the entries of a tar that starts at `start` of the layer stream, with the digests of files. */
+/**
+ * Reads the entries of a tar, with the digests and sketches of regular files.
+ *
+ * @param start offset of the tar in the layer stream
+ */
 async function* readEntries(
   tar: AsyncIterable<Uint8Array>,
   start: number,

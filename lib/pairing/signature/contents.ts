@@ -3,27 +3,27 @@ import { bytesColumn, numbersColumn, wordsColumn } from '../../runtime/column.ts
 import type { ContentSketch } from './contentsketch.ts';
 import { createDigestSet, digestAt, digestBytes, type Digests } from './digestset.ts';
 
-/** A content: its samples are empty where it is short. */
+/** The bytes of a regular file, described once for all files that have them. Short contents have no samples. */
 export interface ContentRecord extends ContentSketch {
   readonly digest: Digest;
   readonly size: number;
 }
 
-/** Contents, each once, in columns. */
+/** A table of distinct contents, in columns. */
 export interface Contents {
   readonly digests: Digests;
   readonly sizes: Float64Array;
   readonly densities: Float64Array;
   readonly levels: Uint8Array;
-  /** Of all, one behind the other. */
+  /** The samples of all contents, concatenated. */
   readonly samples: Uint32Array;
-  /** Where those of each end in `samples`. */
+  /** The end of each content's samples in `samples`. */
   readonly sampleEnds: Uint32Array;
 }
 
 export interface ContentsBuilder {
   readonly length: number;
-  /** Gives its index; of a content that is there already that of the first one. */
+  /** @returns the content's index; a digest that was added before keeps its first index */
   add(digest: Uint8Array, size: number, sketch: ContentSketch): number;
   finish(): Contents;
 }
@@ -70,7 +70,7 @@ export function contentCount({ sizes }: Contents): number {
   return sizes.length;
 }
 
-/** Where the first sample of a content is in `samples`; its last one is before the first of the next. */
+/** The start of a content's samples in `samples`. */
 export function sampleStart({ sampleEnds }: Contents, i: number): number {
   return i === 0 ? 0 : sampleEnds[i - 1]!;
 }

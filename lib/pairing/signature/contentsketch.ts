@@ -1,32 +1,32 @@
 /**
- * What a small record can say of a file's content: how much of it another file has, and how well it compresses.
+ * A small record of a file's content. It tells how much of the content another file has, and how well it compresses.
  *
- * **Samples** are hashes of 32-byte windows, chosen by their content alone: a window is sampled where a gear hash
- * (Xia et al., "Ddelta", 2014; sampled as in Odess, Zou et al., ICDE 2021) has its 10 top bits clear. Two files that
- * share bytes share the samples in them, wherever they are: the share of common samples estimates the share of common
- * windows (FracMinHash). A file of more than 1024 samples keeps those whose hash is divisible by a power of two, its
- * **level** saying which.
+ * **Samples** are hashes of 32-byte windows. A window is sampled if the top 10 bits of its gear hash are clear (Xia et al.,
+ * "Ddelta", 2014; sampled as in Odess, Zou et al., ICDE 2021), so the choice depends on the window's bytes alone. Files
+ * that share bytes share the samples in those bytes, at any offset. The share of common samples estimates the share of
+ * common windows (FracMinHash). A sketch keeps at most 1024 samples: those whose hash is divisible by 2 to the power of
+ * the sketch's **level**.
  *
- * **Density** is an estimate of compressed size over size: literals by their entropy of order 0, repeats of four bytes
- * and more within a block at a fixed price, over one block of 4 KiB in each 32 KiB.
+ * **Density** estimates compressed size over size. It looks at one block of 4 KiB in each 32 KiB. Literals cost their
+ * entropy of order 0, and repeats of four bytes and more within the block cost a fixed number of bits.
  */
 export interface ContentSketch {
-  /** Compressed bytes per byte, 0 to 1; estimated. */
+  /** Estimated compressed bytes per byte, 0 to 1. */
   readonly density: number;
-  /** Samples are hashes divisible by 2 to the power of this. */
+  /** Each sample is divisible by 2 to the power of the level. */
   readonly level: number;
-  /** Ascending. */
+  /** In ascending order. */
   readonly samples: Uint32Array;
 }
 
 export interface ContentSketcher {
   /** Takes the next bytes. The chunk may be reused by the caller afterwards. */
   update(chunk: Uint8Array): void;
-  /** The sketch of all bytes so far; then it starts anew. */
+  /** The sketch of the bytes since the last call; resets the sketcher. */
   finish(): ContentSketch;
 }
 
-/** Bytes of a sampled window: what a gear hash of 32 bits reaches back to. */
+/** Bytes of a sampled window. A 32-bit gear hash depends on the last 32 bytes. */
 export const SAMPLE_WINDOW = 32;
 const SAMPLED_BITS = 10;
 export const MAX_SAMPLES = 1024;
@@ -34,15 +34,19 @@ export const MAX_SAMPLES = 1024;
 const BLOCK = 64 * 1024;
 const DENSITY_BLOCK = 4096;
 const DENSITY_STRIDE = 32 * 1024;
-/** Of a repeat, in bits: distance and length as deflate writes them. */
+/** Bits of a repeat: distance and length as deflate writes them. */
 const REPEAT_BITS = 19;
 
-/** Random words for each byte (splitmix32). */
+/** A random word per byte value (splitmix32). */
 const GEAR = Int32Array.from({ length: 256 }, (_, byte) => mixed(Math.imul(byte + 1, 0x9e3779b9)));
 
 const places = new Int32Array(BLOCK);
 
-/** Writes where in the block, behind its first window, sampled windows end into `places`; returns how many do. */
+/**
+ * Writes the end positions of sampled windows into `places`. The first window of the block only primes the hash.
+ *
+ * @returns the number of positions
+ */
 function findSamples(block: Uint8Array, end: number): number {
   let hash = 0;
   let count = 0;
@@ -67,7 +71,7 @@ function mixed(word: number): number {
 }
 
 export function createContentSketcher(): ContentSketcher {
-  // behind the window that a sample at the block's start reaches back to
+  // starts with the last window of the previous block, for samples that begin in it
   const block = new Uint8Array(SAMPLE_WINDOW + BLOCK);
   const samples = new Set<number>();
   let filled = SAMPLE_WINDOW;
@@ -126,11 +130,11 @@ export function createContentSketcher(): ContentSketcher {
 }
 
 const counts = new Uint32Array(256);
-/** Position of the newest occurrence of four bytes, in blocks that count up: older ones are out of date. */
+/** Position of the latest occurrence of four bytes, plus `epoch`. Positions below `epoch` belong to earlier blocks. */
 const positions = new Int32Array(4096);
 let epoch = 0;
 
-/** Estimates what deflate makes of block[start, end). */
+/** Estimated size of block[start, end) under deflate, in bytes. */
 function compressedSize(block: Uint8Array, start: number, end: number): number {
   epoch += DENSITY_BLOCK;
   if (epoch > 2 ** 30) {

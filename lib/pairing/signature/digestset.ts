@@ -1,15 +1,15 @@
 import { hexOf, type Digest } from '../../digest.ts';
 import { bytesColumn } from '../../runtime/column.ts';
 
-/** SHA-256 digests, one behind the other, 32 bytes each. */
+/** Concatenated SHA-256 digests of 32 bytes each. */
 export type Digests = Uint8Array;
 
 export const DIGEST_SIZE = 32;
 
-/** Digests in the order they were added, each once. */
+/** A set of digests, numbered in the order they were added. */
 export interface DigestSet {
   readonly size: number;
-  /** The digest of 32 bytes at `offset`: its number, and whether it is new. */
+  /** Adds the digest at `offset` of `bytes`. Returns its number, and whether it is new. */
   add(bytes: Uint8Array, offset?: number): { readonly index: number; readonly isNew: boolean };
   has(bytes: Uint8Array, offset?: number): boolean;
   finish(): Uint8Array<ArrayBuffer>;
@@ -17,15 +17,15 @@ export interface DigestSet {
 
 const FIRST_SLOTS = 1024;
 
-/** An open-addressing hash table: a digest is its own hash. */
+/** An open-addressing hash table that uses the first bytes of a digest as its hash. */
 export function createDigestSet(): DigestSet {
   const digests = bytesColumn();
   let known = digests.view();
   let size = 0;
-  // numbers of digests from 1 on, 0 for none
+  // the digest's number plus 1; 0 in empty slots
   let slots = new Uint32Array(FIRST_SLOTS);
 
-  /** Of the digest, or else of where it belongs. */
+  /** The slot of the digest, or the empty slot where it would be inserted. */
   function slotOf(bytes: Uint8Array, offset: number): number {
     let slot = wordAt(bytes, offset) & (slots.length - 1);
     for (; slots[slot] !== 0; slot = (slot + 1) & (slots.length - 1)) {

@@ -8,29 +8,29 @@ import { DIGEST_SIZE, digestAt, digestBytes, type Digests } from './digestset.ts
 export const FILE_KINDS = ['file', 'directory', 'symlink', 'char', 'block', 'fifo'] as const;
 export type FileKind = (typeof FILE_KINDS)[number];
 
-/** One path of the flattened image. */
+/** A path of the flattened image. */
 export interface FileRecord {
-  /** Relative to the root, as bytes. */
+  /** Relative to the root, as a byte string. */
   readonly path: ByteString;
   readonly kind: FileKind;
-  /** In bytes; 0 for anything but a file. */
+  /** In bytes; 0 for other kinds than `file`. */
   readonly size: number;
   /** Only for files. */
   readonly digest?: Digest;
 }
 
-/** The flattened image in bytewise order of the paths, in columns. */
+/** The paths of the flattened image in bytewise order, in columns. */
 export interface FileTable {
   readonly paths: Texts;
-  /** Indices in `FILE_KINDS`. */
+  /** Indices into `FILE_KINDS`. */
   readonly kinds: Uint8Array;
   readonly sizes: Float64Array;
-  /** Zeros for anything but a file. */
+  /** All zeros for other kinds than `file`. */
   readonly digests: Digests;
 }
 
 export interface FileTableBuilder {
-  /** @param digest only for files: 32 bytes */
+  /** @param digest the 32 bytes of the content digest, only for files */
   add(path: ByteString, kind: FileKind, size: number, digest?: Uint8Array): void;
   finish(): FileTable;
 }
@@ -75,8 +75,9 @@ export function* fileRecords({ paths, kinds, sizes, digests }: FileTable): Gener
 }
 
 /**
- * Digest of all that a container sees of the flattened image but times: a record per path, in bytewise order,
- * of its fields in the order below, each ended by a NUL (docs/formats.md). Hardlinks count as files.
+ * Computes the content digest: a digest over the flattened image without times (docs/formats.md). It covers one record
+ * per path, in bytewise order of the paths. A record has the fields below, each terminated by a NUL. Hardlinks count as
+ * files.
  */
 export function createContentDigest(): {
   add(item: RootfsItem<unknown>, digest: Digest | undefined): void;

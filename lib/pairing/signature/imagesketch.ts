@@ -3,25 +3,26 @@ import { DIGEST_SIZE } from './digestset.ts';
 import type { Signature } from './signature.ts';
 
 /**
- * What the similarity index knows of an image: 128 bins of 16 bits, 256 bytes whatever its size. Two images agree in a
- * bin with a chance that is the weighted Jaccard similarity of their contents: bytes in common over bytes of both.
+ * The record of an image in the similarity index: 128 bins of 16 bits, 256 bytes for images of any size. The probability
+ * that two images agree in a bin is the weighted Jaccard similarity of their contents: the bytes in common divided by
+ * the bytes of their union.
  *
- * A weighted MinHash by one permutation (Li, Owen, Zhang, NIPS 2012) and an exponential race. The items are the samples
- * of large contents, which changed files have in common too, and small contents whole; an item's weight is the bytes it
- * stands for. Each item falls into one bin and gets there a time drawn by its own hash, the sooner the heavier it is;
- * the first one is what the bin remembers. Bins that no item fell into take what the next one has.
+ * It is a weighted MinHash by one permutation (Li, Owen, Zhang, NIPS 2012) and an exponential race. The items are the
+ * samples of large contents, which changed files partly share, and small contents as a whole. The weight of an item is
+ * the number of bytes that it represents. Each item falls into one bin and draws an arrival time by its hash, earlier on
+ * average for heavier items. A bin stores a hash of its earliest item. An empty bin borrows from the next filled one.
  */
 export type ImageSketch = Buffer;
 
 export const SKETCH_BINS = 128;
 export const SKETCH_SIZE = 2 * SKETCH_BINS;
 
-/** Bytes that one sample stands for: see `contentsketch.ts`. */
+/** Bytes represented by one sample at level 0 (contentsketch.ts). */
 const SAMPLE_WEIGHT = 1024;
 const LEAST_SAMPLES = 4;
 
-export function sketchOf({ contents }: Pick<Signature, 'contents'>): ImageSketch {
-  const builder = createSketchBuilder();
+export function imageSketchOf({ contents }: Pick<Signature, 'contents'>): ImageSketch {
+  const builder = createImageSketchBuilder();
   const { digests, sizes, levels, samples, sampleEnds } = contents;
   const words = new DataView(digests.buffer, digests.byteOffset);
   for (const [i, size] of sizes.entries()) {
@@ -37,8 +38,11 @@ export function sketchOf({ contents }: Pick<Signature, 'contents'>): ImageSketch
   return builder.finish();
 }
 
-/** Makes a sketch of items: 32-bit words, each with a weight that is always the same for it. */
-export function createSketchBuilder(): { add(item: number, weight: number): void; finish(): ImageSketch } {
+/** Builds a sketch from items: 32-bit words, each of which has the same weight in all images. */
+export function createImageSketchBuilder(): {
+  add(item: number, weight: number): void;
+  finish(): ImageSketch;
+} {
   const first = new Float64Array(SKETCH_BINS).fill(Infinity);
   const winner = new Uint16Array(SKETCH_BINS);
   return {
@@ -56,7 +60,7 @@ export function createSketchBuilder(): { add(item: number, weight: number): void
       for (let bin = 0; bin < SKETCH_BINS; bin++) {
         let from = bin;
         for (let step = 1; first[from] === Infinity; step++) from = (bin + step) % SKETCH_BINS;
-        // what is borrowed differs from what is owned
+        // a borrowed value is offset by the distance, so that it does not equal the lender's own value
         sketch.writeUInt16BE((winner[from]! + (from - bin) * 0x9e37) & 0xffff, 2 * bin);
       }
       return sketch;
@@ -64,25 +68,25 @@ export function createSketchBuilder(): { add(item: number, weight: number): void
   };
 }
 
-/** Estimates the share of bytes that two images have in common, 0 to 1. */
+/** Estimated share of bytes that two images have in common, 0 to 1. */
 export function sketchSimilarity(a: ImageSketch, b: ImageSketch): number {
   let equal = 0;
   for (let at = 0; at < SKETCH_SIZE; at += 2) if (a[at] === b[at] && a[at + 1] === b[at + 1]) equal++;
   return equal / SKETCH_BINS;
 }
 
-/** Trees of the forest, and how many bins deep they are. */
+/** Number of trees in the forest, and the number of bins in a tree's key. */
 export const TREES = 10;
 export const TREE_DEPTH = 8;
 
-/** Where an image stands in each tree: a byte of each of some bins, another choice for each tree. */
+/** The key of an image in each tree: one byte from each of 8 bins. Each tree uses other bins. */
 export function treeKeys(sketch: ImageSketch): Buffer[] {
   return Array.from({ length: TREES }, (_, tree) =>
     Buffer.from(Array.from({ length: TREE_DEPTH }, (__, i) => sketch[2 * binOf(tree, i) + 1]!)),
   );
 }
 
-/** Trees take bins that lie far apart: neighbours may have been borrowed from each other. */
+/** Takes bins that are far apart, since neighbouring bins may hold borrowed values. */
 function binOf(tree: number, i: number): number {
   return ((tree * TREE_DEPTH + i) * 45) % SKETCH_BINS;
 }

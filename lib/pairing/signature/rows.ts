@@ -2,25 +2,28 @@ import { asArray, parseDocument } from '../../json.ts';
 import { PanamaxError } from '../../errors.ts';
 
 /**
- * Takes what becomes of each row of an array.
+ * Receives one parsed row of an array.
  *
- * @param index of the element of `layers` that has the array
+ * @param index of the outer element for arrays at `key.key`, such as the layer for `layers.files`
  */
 type TakeRow = (row: unknown, index: number) => void;
 
-/** Bytes of rows that are parsed at once, and those that a row, or what is not of one, may take at most. */
+/** Bytes of rows that are parsed at once. */
 const BATCH = 64 * 1024;
-const MOST = 64 * 1024 ** 2;
+/** Bound in bytes on one row, and on the document without its rows. */
+const MAX_BUFFERED = 64 * 1024 ** 2;
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
- * Reads a JSON document that is too large to be parsed at once, but for some arrays: their rows are given one by one, and
- * in what is returned they are empty.
+ * Reads a JSON document that is too large to be parsed at once. The rows of selected arrays are parsed in batches and
+ * passed on one by one. The returned document has these arrays empty.
  *
- * @param take by the path of an array: `key` of the document, or `key.key` for arrays of the elements of one
- * @throws PanamaxError `bad-input` for what is not UTF-8, not JSON, or has other long parts; what a taker throws
+ * @param take the receiver of rows by the path of the array: `key` for an array of the document, `key.key` for an array in
+ *   each element of an array of the document
+ * @throws PanamaxError `bad-input` for a document that is not UTF-8, not JSON, or too long outside the selected arrays;
+ *   errors of a receiver are passed on
  */
 export async function readRows(
   pieces: AsyncIterable<Buffer>,
@@ -29,14 +32,14 @@ export async function readRows(
 ): Promise<unknown> {
   const frame = createBuffered(where);
   const batch = createBuffered(where);
-  /** For each level that is open its key, or how many elements it has had. */
+  /** For each open object its current key, for each open array the index of its current element. */
   const open: (string | number)[] = [];
   let token = '';
   let inString = false;
   let isEscaped = false;
   let taker: TakeRow | undefined;
   let index = 0;
-  /** Levels open in a row. */
+  /** Number of open objects and arrays within the current row. */
   let depth = 0;
   let wasCut = false;
 
@@ -46,13 +49,12 @@ export async function readRows(
       parseDocument(Buffer.concat([Buffer.from('['), text, Buffer.from(']')]), where),
       where,
     );
-    if (rows.length === 0 && (wasCut || !isLast))
-      throw new PanamaxError('bad-input', 'row of nothing', { where });
+    if (rows.length === 0 && (wasCut || !isLast)) throw new PanamaxError('bad-input', 'empty row', { where });
     for (const row of rows) taker!(row, index);
     wasCut = !isLast;
   };
 
-  /** The path of an array that begins, where it may have rows. */
+  /** The path of the array that begins here, if it is at a level that `take` can name. */
   const pathOf = (): string | undefined => {
     const [key, element, inner] = open;
     if (open.length === 1 && typeof key === 'string') return key;
@@ -72,7 +74,7 @@ export async function readRows(
         else if (byte === BACKSLASH) isEscaped = true;
         else if (byte === QUOTE) inString = false;
         else {
-          // most of a document is strings: where they end is found at once
+          // strings are most of the document, so their ends are searched by indexOf
           if (quote < at) quote = firstOf(piece, QUOTE, at);
           if (backslash < at) backslash = firstOf(piece, BACKSLASH, at);
           const end = Math.min(quote, backslash);
@@ -119,7 +121,7 @@ export async function readRows(
   return parseDocument(frame.take(), where);
 }
 
-/** Where a byte is next, or the length where it is not. */
+/** Offset of the next such byte, or the length if there is none. */
 function firstOf(piece: Buffer, byte: number, from: number): number {
   const at = piece.indexOf(byte, from);
   return at < 0 ? piece.length : at;
@@ -136,9 +138,9 @@ function createBuffered(where: string) {
       if (part.length === 0) return;
       parts.push(part);
       size += part.length;
-      if (size > MOST)
+      if (size > MAX_BUFFERED)
         throw new PanamaxError('bad-input', 'unexpectedly long part of a document', {
-          expected: `at most ${MOST} bytes`,
+          expected: `at most ${MAX_BUFFERED} bytes`,
           where,
         });
     },

@@ -23,48 +23,48 @@ import {
 import { readRows } from './rows.ts';
 import { parseTlsh } from './tlsh.ts';
 
-/** What pairing needs to know of an image, computed once (docs/formats.md). */
+/** The data about an image that pairing needs, computed once per image (docs/formats.md). */
 export interface Signature {
   readonly image: ImageRecord;
-  /** Of all that a container sees but times: equal for images of the same content. */
+  /** Digest over the flattened image without times: equal for images of the same content. */
   readonly contentDigest: Digest;
-  /** Bytes of the regular files of the flattened image, each inode once. */
+  /** Bytes of the regular files of the flattened image; hardlinked files count once. */
   readonly contentSize: number;
-  /** TLSH of those bytes in path order; null where they are too few or too uniform for one. */
+  /** TLSH of those files in path order; null if they are too small or too uniform. */
   readonly tlsh: string | null;
   readonly files: FileTable;
-  /** One for each layer, bottom first. */
-  readonly layers: readonly LayerSketch[];
-  /** The contents of the files of all layers. */
+  /** Bottom layer first. */
+  readonly layers: readonly LayerTable[];
+  /** The distinct contents of the files of all layers. */
   readonly contents: Contents;
 }
 
-/** What a layer adds to the layer stream, whether or not a higher layer hides it. */
-export interface LayerSketch {
-  /** Of the contents of its regular files in the order of the tar; null where they are too few or too uniform. */
+/** The files of one layer's tar, including those that a higher layer hides. */
+export interface LayerTable {
+  /** TLSH of the regular files in the order of the tar; null if they are too small or too uniform. */
   readonly tlsh: string | null;
-  /** Entries of its tar. */
+  /** Number of entries in the tar. */
   readonly entries: number;
   readonly files: LayerFiles;
 }
 
-/** Regular files in the order of the tar. */
+/** The regular files of a layer in the order of the tar. */
 export interface LayerFiles {
-  /** As the tar has them, as bytes. */
+  /** Byte strings as in the tar. */
   readonly paths: Texts;
-  /** For each its index in the signature's contents. */
+  /** For each file the index of its content in the signature's `contents`. */
   readonly contents: Uint32Array;
 }
 
 const MAX_EXPANDED = 1024 ** 3;
 
-/** As it is stored: zstd with a checksum over JSON. Paths are UTF-8 where they can be, else under `path64` in base64. */
+/** The stored form: JSON, compressed by zstd with a checksum. Paths that are not UTF-8 are base64 under `path64`. */
 export async function serializeSignature(signature: Signature): Promise<Buffer> {
   const compress = createZstdCompress({ params: { [constants.ZSTD_c_checksumFlag]: 1 } });
   return pipeline(inPieces(written(signature)), compress, (stored) => buffer(stored));
 }
 
-/** Characters of the document that are handed on at once. */
+/** Least number of characters per piece handed to the compressor. */
 const PIECE = 256 * 1024;
 
 function* inPieces(texts: Iterable<string>): Generator<Buffer, void, void> {
@@ -78,7 +78,7 @@ function* inPieces(texts: Iterable<string>): Generator<Buffer, void, void> {
   yield Buffer.from(piece);
 }
 
-/** The document, row by row: at no time there is more than one of them as objects. */
+/** The document as text, row by row, so that only one row at a time exists as an object. */
 function* written(signature: Signature): Generator<string, void, void> {
   const { image, contentDigest, contentSize, files, tlsh, layers, contents } = signature;
   const head = JSON.stringify({ version: SIGNATURE_VERSION, image, contentDigest, contentSize, tlsh });
@@ -120,7 +120,7 @@ function writtenPath(path: string): { path: string } | { path64: string } {
   return Buffer.from(text).equals(bytes) ? { path: text } : { path64: bytes.toString('base64') };
 }
 
-/** Base64 of 32-bit words, the least byte first. */
+/** Base64 of little-endian 32-bit words. */
 function writtenSamples(samples: Uint32Array): string {
   const bytes = Buffer.alloc(samples.length * 4);
   samples.forEach((sample, i) => bytes.writeUInt32LE(sample, i * 4));
@@ -128,7 +128,7 @@ function writtenSamples(samples: Uint32Array): string {
 }
 
 /**
- * Reads a signature back piece by piece.
+ * Reads a stored signature. Rows are parsed in batches, so that the document never exists as a whole.
  *
  * @throws PanamaxError `bad-input` for a damaged document or one of another version
  */
@@ -144,7 +144,7 @@ export async function parseSignature(bytes: Uint8Array, where: string): Promise<
     contents(row) {
       const { digest, size, ...sketch } = parseContent(row, `${where} contents`);
       if (contents.add(digestBytes(digest), size, sketch) !== contents.length - 1)
-        throw new PanamaxError('bad-input', 'the same content twice', { found: digest, where });
+        throw new PanamaxError('bad-input', 'duplicate content', { found: digest, where });
     },
     'layers.files': (row, layer) =>
       (layers[layer] ??= createLayerFiles()).add(row, `${where} layers[${layer}]`),
@@ -175,7 +175,7 @@ async function* expanded(bytes: Uint8Array, where: string): AsyncGenerator<Buffe
   const decompress = createZstdDecompress();
   try {
     let size = 0;
-    // in small pieces: what it expands to is not made much faster than it is taken
+    // small pieces, since the decompressor expands a whole piece before the reader can take any of it
     const stored = Readable.from(sliced(bytes), { objectMode: false, highWaterMark: STORED_PIECE });
     stored.pipe(decompress);
     for await (const piece of decompress as AsyncIterable<Buffer>) {
@@ -218,7 +218,7 @@ function createLayerFiles() {
 
 function checkContent(content: number, count: number, where: string): void {
   if (content < count) return;
-  throw new PanamaxError('bad-input', 'file of no content', {
+  throw new PanamaxError('bad-input', 'index of a content out of range', {
     expected: `below ${count}`,
     found: content,
     where,
@@ -236,7 +236,7 @@ function parseFile(value: unknown, where: string): FileRecord {
   const record = asRecord(value, where);
   const kind = asString(record['kind'], `${where} kind`);
   if (!isKind(kind)) {
-    throw new PanamaxError('bad-input', 'unknown kind of file', {
+    throw new PanamaxError('bad-input', 'unknown file kind', {
       expected: FILE_KINDS.join(' '),
       found: kind,
       where,
@@ -267,7 +267,7 @@ function parseContent(value: unknown, where: string): ContentRecord {
   const bytes = Buffer.from(asString(record['samples'], `${where} samples`), 'base64');
   const isSound = typeof density === 'number' && density >= 0 && density <= 1 && level < 32;
   if (!isSound || bytes.length % 4 !== 0 || bytes.length > 4 * MAX_SAMPLES) {
-    throw new PanamaxError('bad-input', 'not the sketch of a content', {
+    throw new PanamaxError('bad-input', 'not a content sketch', {
       expected: `density 0 to 1, level below 32, at most ${MAX_SAMPLES} samples`,
       found: JSON.stringify({ density, level, bytes: bytes.length }),
       where,

@@ -5,32 +5,32 @@ import type { Platform } from '../../image/oci/descriptor.ts';
 import { openImage } from '../../image/open.ts';
 import { streamSize } from '../../image/record.ts';
 import { parseReference } from '../../image/oci/reference.ts';
-import { sketchOf } from './imagesketch.ts';
+import { imageSketchOf } from './imagesketch.ts';
 import { serveThread } from '../../runtime/threadmain.ts';
 import { computeSignature } from './compute.ts';
 import { serializeSignature } from './signature.ts';
 
-/** The body of the thread that computes one signature. */
+/** The entry of the thread that computes one signature. */
 
 export interface SignatureTask {
   readonly reference: string;
   readonly platform?: Platform;
   readonly limits: Limits;
-  /** A directory of the task's own. */
+  /** A scratch directory that no other task uses. */
   readonly scratch: string;
-  /** Where blobs from registries are kept. */
+  /** Directory that keeps blobs from registries. */
   readonly blobs?: string;
-  /** For the layer stream on scratch, in bytes. */
+  /** Bound on the layer stream on scratch, in bytes. */
   readonly room: number;
 }
 
 export interface SignatureResult {
   readonly manifest: Digest;
-  /** Of the layer stream, in bytes. */
+  /** Size of the layer stream, in bytes. */
   readonly size: number;
-  /** The signature as it is stored. */
+  /** The signature in its stored form. */
   readonly bytes: Uint8Array;
-  /** Of the similarity index. */
+  /** The image sketch for the similarity index. */
   readonly sketch: Uint8Array;
 }
 
@@ -42,6 +42,6 @@ export const handler = serveThread(async (task: SignatureTask): Promise<Signatur
     manifest: image.manifestDigest,
     size: streamSize(signature.image),
     bytes: await serializeSignature(signature),
-    sketch: sketchOf(signature),
+    sketch: imageSketchOf(signature),
   };
 });

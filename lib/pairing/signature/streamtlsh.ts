@@ -6,36 +6,36 @@ import { threadEntry } from '../../runtime/thread.ts';
 
 const tlshThread = threadEntry<typeof import('./tlshthread.ts')>(new URL('./tlshthread.ts', import.meta.url));
 
-/** A file's content in a layer stream. */
+/** The position of a file's content in a layer stream. */
 export interface StoredFile {
   readonly entry: Pick<TarEntry, 'size' | 'sparse' | 'bodySize'>;
-  /** Where its stored bytes begin. */
+  /** Offset of its stored bytes. */
   readonly offset: number;
 }
 
-/** TLSHs of the files in a layer stream, in a thread of its own, while it is still being written. */
+/** Computes TLSHs over the files of a layer stream in a separate thread, while the stream is still being written. */
 export interface StreamTlsh {
-  /** Appends bytes of a file, which have to be there by now. */
+  /** Appends a range of the current file. The bytes must have been written already. */
   add(offset: number, size: number): void;
-  /** Appends the whole content, holes as zeros. */
+  /** Appends the whole content of a file, with holes as zeros. */
   addFile(file: StoredFile): void;
   endFile(): void;
-  /** Of the files since the last layer. */
+  /** The TLSH of the files since the last layer. */
   endLayer(): Promise<string | null>;
   /**
-   * Of the files of all layers in another order.
+   * The TLSH of files of all layers in another order. Call it once, after the last layer.
    *
-   * @param leftOut those that are not in it: each file that was added is in one of the two, once
+   * @param leftOut the other files: each file that was added must be in exactly one of the two lists, once
    */
   reordered(files: Iterable<StoredFile>, leftOut: Iterable<StoredFile>): Promise<string | null>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Ranges that go to the thread at once, at most, and their bytes. */
-const MOST_RANGES = 4096;
-const MOST_BYTES = 1024 ** 2;
+/** Bounds on one message to the thread: its ranges, and the bytes in them. */
+const MAX_RANGES = 4096;
+const MAX_BYTES = 1024 ** 2;
 
-/** @param path a file that is there; may be removed when this has been disposed of */
+/** @param path an existing file, which may be removed after the disposal of the result */
 export function createStreamTlsh(path: string): StreamTlsh {
   const worker = new Worker(tlshThread.module, { workerData: path });
   const waiting: PromiseWithResolvers<string | null>[] = [];
@@ -49,9 +49,9 @@ export function createStreamTlsh(path: string): StreamTlsh {
     else fail(new PanamaxError('io', `cannot hash the layer stream: ${answer.failure}`, { where: path }));
   });
   worker.on('error', fail);
-  worker.on('exit', (code) => fail(new PanamaxError('internal', `thread ended with code ${code}`)));
+  worker.on('exit', (code) => fail(new PanamaxError('internal', `the TLSH thread exited with code ${code}`)));
 
-  const ranges = new Float64Array(2 * MOST_RANGES);
+  const ranges = new Float64Array(2 * MAX_RANGES);
   let used = 0;
   let bytes = 0;
 
@@ -65,7 +65,7 @@ export function createStreamTlsh(path: string): StreamTlsh {
     ranges[used++] = offset;
     ranges[used++] = size;
     bytes += size;
-    if (used === ranges.length || bytes >= MOST_BYTES) flush();
+    if (used === ranges.length || bytes >= MAX_BYTES) flush();
   }
 
   function add(offset: number, size: number): void {
@@ -74,7 +74,7 @@ export function createStreamTlsh(path: string): StreamTlsh {
     else {
       ranges[used - 1]! += size;
       bytes += size;
-      if (bytes >= MOST_BYTES) flush();
+      if (bytes >= MAX_BYTES) flush();
     }
   }
 
@@ -93,7 +93,7 @@ export function createStreamTlsh(path: string): StreamTlsh {
 
   function ask(request: 'layer' | 'rest'): Promise<string | null> {
     const answer = Promise.withResolvers<string | null>();
-    // told to whoever waits for it
+    // a caller may await this promise later: until then a rejection must not count as unhandled
     answer.promise.catch(() => {});
     if (failure) answer.reject(failure);
     else {

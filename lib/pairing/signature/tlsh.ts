@@ -1,32 +1,32 @@
 import { PanamaxError, printable } from '../../errors.ts';
 
 /**
- * TLSH, a locality sensitive hash: near-identical streams get digests at a small distance.
- * Oliver, Cheng, Chen: "TLSH - A Locality Sensitive Hash", CTC 2013. This is the common variant: windows of
- * 5 bytes, 128 buckets, a checksum of 1 byte.
+ * TLSH, a locality sensitive hash: near-identical streams get digests at a small distance (Oliver, Cheng, Chen: "TLSH - A
+ * Locality Sensitive Hash", CTC 2013). This is the common variant with windows of 5 bytes, 128 buckets and a checksum of
+ * 1 byte.
  *
- * Digests and distances equal those of the reference program as Debian ships it, whose version string is
- * "3.4.4 compact hash 1 byte checksum". Releases from 4.0 on put "T1" in front, and those from 3.5.0 on can hash
- * 50 to 255 bytes. Ratios of quartiles are rounded to 32-bit floats as in all releases before 4.12.1, but come
- * from exact counts and sizes: 3.4.4 wraps at 2^32, in ratios from about 1.8 GB on and in sizes from 4 GiB on.
+ * Digests and distances equal those of the reference program in Debian, "3.4.4 compact hash 1 byte checksum". Later
+ * releases differ: from 4.0 on they prefix "T1", and from 3.5.0 on they can hash 50 to 255 bytes. Ratios of quartiles are
+ * rounded to 32-bit floats as in all releases before 4.12.1. Counts and sizes are exact, while 3.4.4 wraps them at 2^32:
+ * ratios differ from about 1.8 GB on, sizes from 4 GiB on.
  */
 export interface TlshHasher {
   /** Takes the next bytes of the stream. The chunk may be reused by the caller afterwards. */
   update(chunk: Uint8Array): void;
-  /** What comes next is another file. */
+  /** Marks the end of a file in the stream. */
   endFile(): void;
-  /** Counts of the windows within files, up to the last end of one. */
+  /** Counts per bucket of the windows that lie within one file, up to the last `endFile`. */
   readonly within: Float64Array;
   /**
-   * The digest of all bytes so far, 70 upper-case hexadecimal digits; more may follow. Null where the reference
-   * gives none: under 256 bytes, or so uniform that at most half of the buckets were hit.
+   * The digest of all bytes so far, as 70 upper-case hexadecimal digits. More bytes may follow. Null in the cases where
+   * the reference has no digest: less than 256 bytes, or so uniform that at most half of the buckets were hit.
    */
   digest(): string | null;
 }
 
 const MIN_LENGTH = 256;
 const BUCKETS = 128;
-/** Bytes of a window before its newest. */
+/** Bytes of a window before its last one. */
 const HISTORY = 4;
 const BLOCK_SIZE = 64 * 1024;
 
@@ -45,7 +45,7 @@ const PEARSON = Uint8Array.from(
   ),
 );
 
-/** Pearson's hash of a salt and one byte: where the hash of that salt, the byte and two more bytes starts. */
+/** Pearson's hash of a salt and one byte, by the byte: the first step of the hash of a salt and three bytes. */
 function salted(salt: number): Uint8Array {
   return PEARSON.map((_, byte) => PEARSON[PEARSON[salt]! ^ byte]!);
 }
@@ -60,10 +60,14 @@ const SALT_7 = salted(7);
 const SALT_11 = salted(11);
 const SALT_13 = salted(13);
 
-/** Hits per bucket, counted before the last step of Pearson's hash: that is a permutation and can wait. */
+/** Hits per bucket, counted before the last step of Pearson's hash. That step is a permutation of the buckets. */
 const hits = new Uint32Array(256);
 
-/** Counts the six byte triplets of every window that ends in `block[start, end)` into `hits`; returns the next checksum. */
+/**
+ * Counts the six byte triplets of every window that ends in `block[start, end)` into `hits`.
+ *
+ * @returns the next checksum
+ */
 function countWindows(block: Uint8Array, start: number, end: number, checksum: number): number {
   let e = block[start - 4]!;
   let d = block[start - 3]!;
@@ -86,7 +90,7 @@ function countWindows(block: Uint8Array, start: number, end: number, checksum: n
   return checksum;
 }
 
-/** What `countWindows` returns, without the counting. */
+/** The checksum that `countWindows` returns, without the counting. */
 function nextChecksum(block: Uint8Array, start: number, end: number, checksum: number): number {
   let b = block[start - 1]!;
   for (let i = start; i < end; i++) {
@@ -98,21 +102,21 @@ function nextChecksum(block: Uint8Array, start: number, end: number, checksum: n
 }
 
 /**
- * A hasher with 64 KiB of buffer, for streams of any length, cut into chunks anywhere.
+ * A hasher with a buffer of 64 KiB, for streams of any length in chunks of any size.
  *
- * Where the same files are hashed in several orders, what lies within files is counted once: only windows over ends of
- * files differ, and the checksum.
+ * To hash the same files again in another order, pass the counts of the windows within files as `known`. Then only the
+ * windows that span files are counted, and the checksum is computed.
  *
- * @param known counts of the windows within all files that will come, as `within` of others had them
+ * @param known sum of the `within` counts of all files that will be added
  */
 export function createTlsh(known?: Float64Array): TlshHasher {
   const block = new Uint8Array(BLOCK_SIZE);
   const within = known?.slice() ?? new Float64Array(256);
   const across = new Float64Array(256);
   let filled = 0;
-  /** Bytes at the block's beginning that have been counted. */
+  /** Bytes at the start of the block that have been counted. */
   let counted = 0;
-  /** Bytes to come that are in windows with bytes of files before. */
+  /** Number of coming bytes whose windows reach into the file before. */
   let acrossLeft = 0;
   let length = 0;
   let checksum = 0;
@@ -178,12 +182,12 @@ function digestOf(counts: Float64Array, length: number, checksum: number): strin
     .toUpperCase();
 }
 
-/** In percent, modulo 16. */
+/** The ratio in percent, modulo 16. */
 function ratio(part: number, whole: number): number {
   return Math.trunc(Math.fround(Math.fround(part * 100) / Math.fround(whole))) % 16;
 }
 
-/** The length on a logarithmic scale: steps of 1.5, from 657 bytes of 1.3, from 3200 bytes of 1.1. */
+/** The length on a logarithmic scale. The base is 1.5, from 657 bytes on 1.3, from 3200 bytes on 1.1. */
 function sizeClass(length: number): number {
   const log = Math.fround(Math.log(Math.fround(length)));
   if (length <= 656) return Math.floor(log / 0.4054651);
@@ -191,14 +195,14 @@ function sizeClass(length: number): number {
   return Math.floor(log / 0.09531018 - 62.5472);
 }
 
-/** What a digest says. */
+/** The fields of a digest. */
 export interface Tlsh {
   readonly checksum: number;
   readonly sizeClass: number;
-  /** The first and the second quartile of the bucket counts in percent of the third, modulo 16. */
+  /** First and second quartile of the bucket counts, each in percent of the third quartile, modulo 16. */
   readonly q1Ratio: number;
   readonly q2Ratio: number;
-  /** For each bucket, last one first, the quarter that its count falls into: 0 to 3. */
+  /** The quarter that each bucket's count falls into, 0 to 3, last bucket first. */
   readonly quarters: Uint8Array;
 }
 
@@ -206,7 +210,7 @@ const DIGITS = 6 + BUCKETS / 2;
 const DIGEST = new RegExp(`^(?:T1)?([0-9a-f]{${DIGITS}})$`, 'i');
 
 /**
- * Reads a digest in upper or lower case, with or without the "T1" of current releases.
+ * Parses a digest in upper or lower case, with or without the prefix "T1" of current releases.
  *
  * @throws PanamaxError `bad-input`
  */
@@ -228,13 +232,13 @@ export function parseTlsh(text: string): Tlsh {
   };
 }
 
-/** What buckets 0 to 3 quarters apart add to a distance. */
+/** Distance of two buckets, by the number of quarters between their counts. */
 const QUARTERS_APART = [0, 1, 2, 6];
 
 /**
- * How unlike two streams are: 0 for equal digests, mostly over 100 for unrelated streams. Without `length`, streams of
- * different sizes are not held to be unlike for that (the option -xlen of the reference program).
+ * Distance of two streams: 0 for equal digests, mostly over 100 for unrelated streams.
  *
+ * @param length whether the sizes of the streams count; false is the option -xlen of the reference program
  * @throws PanamaxError `bad-input`
  */
 export function tlshDistance(a: string, b: string, { length = true }: { length?: boolean } = {}): number {
@@ -252,7 +256,7 @@ export function tlshDistance(a: string, b: string, { length = true }: { length?:
   return distance;
 }
 
-/** How far apart two values are on a circle. */
+/** Distance of two values on a circle of this circumference. */
 function apart(x: number, y: number, circle: number): number {
   const way = Math.abs(x - y);
   return Math.min(way, circle - way);

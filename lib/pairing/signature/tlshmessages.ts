@@ -1,9 +1,9 @@
-/** Pairs of offset and size, or what is to be done with what they named. */
+/** Pairs of offset and size to be hashed, or a command about the ranges so far (tlshthread.ts). */
 export type TlshRequest = Float64Array | 'layer' | 'left-out' | 'rest';
 
 export type TlshAnswer = { readonly digest: string | null } | { readonly failure: string };
 
-/** Offsets that are none: zeros, and the end of a file. */
+/** In place of an offset: a range of zeros. */
 export const HOLE = -1;
-
+/** In place of an offset: the end of a file. */
 export const END = -2;

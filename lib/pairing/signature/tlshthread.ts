@@ -4,8 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createTlsh, type TlshHasher } from './tlsh.ts';
 
 /**
- * The body of the thread that hashes ranges of a file that is still being written: layer by layer; then, once it was told
- * which files are left out, those that remain in another order, of which little has to be counted again.
+ * The entry of the thread that computes TLSHs over ranges of a file that is still being written. `layer` answers with the
+ * TLSH of the ranges since the last one, and adds up the counts of windows within files. `left-out` subtracts the counts
+ * of the ranges since then. `rest` answers with the TLSH of the remaining files in another order; it reuses the counts.
  */
 
 const ZEROS = new Uint8Array(64 * 1024);
@@ -28,7 +29,7 @@ function hashRanges(ranges: Float64Array): void {
 
 function hashPart(at: number, size: number): number {
   const read = readSync(file, buffer, 0, size, at);
-  if (read === 0) throw new Error(`it ends at ${at}`);
+  if (read === 0) throw new Error(`the file ends at ${at}`);
   tlsh.update(buffer.subarray(0, read));
   return read;
 }

@@ -325,12 +325,12 @@ describe('stored', () => {
     const twice = { ...document, contents: [...document.contents, content] };
     await assert.rejects(parseSignature(zstdCompressSync(JSON.stringify(twice)), 'here'), {
       kind: 'bad-input',
-      message: /the same content twice/,
+      message: /duplicate content/,
     });
     const tooFew = { ...document, contents: document.contents.slice(1) };
     await assert.rejects(parseSignature(zstdCompressSync(JSON.stringify(tooFew)), 'here'), {
       kind: 'bad-input',
-      message: /file of no content: expected below 1999/,
+      message: /index of a content out of range: expected below 1999/,
     });
     for (const text of [
       '{"version":2,"files":[{},]}',

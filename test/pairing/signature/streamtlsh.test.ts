@@ -75,7 +75,7 @@ test('a stream that is shorter than was said', async (t) => {
   tlsh.add(0, 10);
   await assert.rejects(tlsh.endLayer(), {
     kind: 'io',
-    message: /cannot hash the layer stream: it ends at 5/,
+    message: /cannot hash the layer stream: the file ends at 5/,
   });
   await assert.rejects(tlsh.reordered([], []), { kind: 'io' });
 });

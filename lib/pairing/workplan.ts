@@ -1,65 +1,68 @@
-/** Sites that hold the same images. */
+import { createHeap } from './heap.ts';
+
+/** A set of sites that hold the same images. */
 export interface SiteSet {
   readonly images: readonly string[];
-  /** How many sites. */
+  /** Number of sites. */
   readonly sites: number;
 }
 
 /** A patch that could be made. */
 export interface PossiblePatch {
   readonly source: string;
-  /** Where several images are one source: a site has to hold them all. */
+  /** The images of a combined source. A site has to hold all of them. */
   readonly images?: readonly string[];
   readonly target: string;
-  /** Predicted, in bytes. */
+  /** Predicted size, in bytes. */
   readonly size: number;
-  /** Predicted processor time to make it. */
+  /** Predicted processor time of encoding, in seconds. */
   readonly seconds: number;
-  /** What a pull moves at a site that has the source, in bytes. */
+  /** Bytes that a pull moves to a site that has the source. */
   readonly pull: number;
 }
 
-/** A patch that is there already: it serves, and leads on to what can be made from its target. */
+/** A patch that exists already. Sites can apply it, and then apply patches from its target. */
 export type ExistingPatch = Pick<PossiblePatch, 'source' | 'images' | 'target' | 'size'>;
 
-/** Patches one behind the other, at most, before one that is planned. */
-const MOST_BEFORE = 2;
+/** Longest chain of existing patches in front of a planned one. */
+const MAX_CHAIN = 2;
 
-/** At most so many patches, or so much processor time to make them. */
+/** Bound on the number of patches or on the processor time to make them. */
 export type Budget = { readonly pairs: number } | { readonly seconds: number };
 
 export interface PlannedPatch extends PossiblePatch {
-  /** Bytes it saves over all links, given the patches planned before it. */
+  /** Bytes saved over all links, given the patches planned before this one. */
   readonly saves: number;
-  /** Sites for which it is the smallest so far. */
+  /** Number of sites for which this patch is the smallest so far. */
   readonly sites: number;
 }
 
-export interface PatchPlan {
-  /** Most valuable first. */
+export interface WorkPlan {
+  /** In the order of their value, highest first. */
   readonly patches: readonly PlannedPatch[];
+  /** Predicted processor time of all patches. */
   readonly seconds: number;
-  /** Over all links: each site gets each target that it does not hold. */
+  /** Bytes over all links to bring each target to each site that does not hold it. */
   readonly bytes: { readonly withoutPatches: number; readonly withPatches: number };
 }
 
 interface Choice {
   readonly patch: PossiblePatch;
   readonly cost: number;
-  /** At least what it saves now: it never saves more later than earlier. */
+  /** Upper bound on the bytes saved. Savings only shrink as other patches are chosen. */
   bound: number;
 }
 
 /**
- * The patches that save most bytes within a budget. Each patch serves the sites that hold its source; each site takes the
- * smallest thing that serves it. What a patch saves only shrinks as others are chosen (the total is submodular), so
- * taking the best per cost again and again is good (Nemhauser, Wolsey, Fisher 1978: within 1 - 1/e of the best for a
- * number of patches), and only those at the top have to be looked at again (Minoux 1978, lazy evaluation). Where costs
- * differ the plan is the better of two: best per cost, and best whatever the cost (Leskovec et al., KDD 2007).
+ * Chooses the patches that save most bytes within a budget. A patch serves the sites that hold its source, or that can
+ * build its source by existing patches. Each site takes the smallest patch or pull on offer.
  *
- * A site also gets on with a patch from an image that it does not hold but can build by patches that exist.
+ * The savings of a patch only shrink as others are chosen: the total is submodular. Greedy choice is therefore within
+ * 1 - 1/e of the optimum for a number of patches (Nemhauser, Wolsey, Fisher 1978), and lazy evaluation applies: only the
+ * top of the queue is evaluated again (Minoux 1978). With a budget of time, costs differ. The plan is then the better of
+ * two greedy plans, one by savings per cost and one by savings alone (Leskovec et al., KDD 2007).
  *
- * @param pullSizes of the targets for a site that has nothing, in bytes
+ * @param pullSizes bytes of a pull to a site without any image, by target
  */
 export function planPatches(
   sets: readonly SiteSet[],
@@ -67,32 +70,36 @@ export function planPatches(
   possible: readonly PossiblePatch[],
   budget: Budget,
   existing: readonly ExistingPatch[] = [],
-): PatchPlan {
+): WorkPlan {
   const inventory = { sets, pullSizes, existing, sources: possible };
   if ('pairs' in budget)
-    return withoutIdle(possible, (some) => greedy(inventory, some, budget.pairs, () => 1));
+    return withoutIdlePatches(possible, (some) => greedy(inventory, some, budget.pairs, () => 1));
   const costOf = ({ seconds }: PossiblePatch) => Math.max(seconds, 0.1);
-  const perCost = withoutIdle(possible, (some) => greedy(inventory, some, budget.seconds, costOf));
+  const bySavingsPerCost = withoutIdlePatches(possible, (some) =>
+    greedy(inventory, some, budget.seconds, costOf),
+  );
   const affordable = possible.filter((patch) => costOf(patch) <= budget.seconds);
-  const whatever = withoutIdle(affordable, (some) => greedy(inventory, some, budget.seconds, costOf, true));
-  return isBetter(whatever, perCost) ? whatever : perCost;
+  const bySavings = withoutIdlePatches(affordable, (some) =>
+    greedy(inventory, some, budget.seconds, costOf, true),
+  );
+  return isBetter(bySavings, bySavingsPerCost) ? bySavings : bySavingsPerCost;
 }
 
-/** A plan, and what it was made of. */
-interface Draft extends PatchPlan {
+/** A plan with the patches it was made of. */
+interface GreedyPlan extends WorkPlan {
   readonly chosen: readonly PossiblePatch[];
-  /** Of the chosen those that serve no site any more, since all have something better. */
+  /** Chosen patches that serve no site in the end, since later choices are smaller for each. */
   readonly idle: ReadonlySet<PossiblePatch>;
 }
 
 /**
- * What is worth much at first may serve nobody once others are there. Without that there is room for more: planned again
- * as long as it helps; in the end what serves nobody is left out.
+ * A patch that is chosen early may serve no site after later choices. Plans again without such patches as long as the
+ * plan gets better, since their share of the budget is free then. Drops the idle patches of the best plan.
  */
-function withoutIdle(
+function withoutIdlePatches(
   possible: readonly PossiblePatch[],
-  plan: (possible: readonly PossiblePatch[]) => Draft,
-): PatchPlan {
+  plan: (possible: readonly PossiblePatch[]) => GreedyPlan,
+): WorkPlan {
   let best = plan(possible);
   let rest = possible;
   for (let last = best; last.idle.size > 0;) {
@@ -107,7 +114,7 @@ function withoutIdle(
   return { patches, seconds, bytes };
 }
 
-function isBetter(a: PatchPlan, b: PatchPlan): boolean {
+function isBetter(a: WorkPlan, b: WorkPlan): boolean {
   const less = a.bytes.withPatches - b.bytes.withPatches;
   return less < 0 || (less === 0 && a.seconds < b.seconds);
 }
@@ -116,7 +123,7 @@ interface Inventory {
   readonly sets: readonly SiteSet[];
   readonly pullSizes: ReadonlyMap<string, number>;
   readonly existing: readonly ExistingPatch[];
-  /** What sites can pull less for, whether a patch from it may be chosen or not. */
+  /** All possible patches. Their sources make pulls smaller even where the patch itself is not eligible. */
   readonly sources: readonly PossiblePatch[];
 }
 
@@ -126,9 +133,9 @@ function greedy(
   budget: number,
   costOf: (patch: PossiblePatch) => number,
   byBenefit = false,
-): Draft {
+): GreedyPlan {
   const holdersOf = findHolders(sets, existing);
-  // what each set's sites move for each target now; 0 where they hold it
+  // bytes that a site of each set moves for each target with the choices so far; 0 if it holds the target
   const moved = new Map<string, Float64Array>();
   for (const [target, pull] of pullSizes) {
     const row = new Float64Array(sets.length).fill(pull);
@@ -202,14 +209,15 @@ function greedy(
   return { patches, seconds, bytes: { withoutPatches, withPatches: total() }, chosen, idle };
 }
 
-/** A set of sites that have an image, or can build it. */
+/** A set of sites that holds an image or can build it by existing patches. */
 interface Holder {
+  /** Index of the set. */
   readonly set: number;
-  /** Bytes of the patches that build it; 0 where it is held. */
+  /** Bytes of the patches that build the image; 0 if the sites hold it. */
   readonly before: number;
 }
 
-/** Tells which sets have the source of a patch. */
+/** Makes the function that lists the sets which have the source of a patch. */
 function findHolders(
   sets: readonly SiteSet[],
   existing: readonly ExistingPatch[],
@@ -228,7 +236,7 @@ function findHolders(
     if (others.length === 0) return all;
     return all.filter(({ set }) => images.every((image) => held[set]!.has(image)));
   };
-  for (let round = 0; round < MOST_BEFORE; round++) {
+  for (let round = 0; round < MAX_CHAIN; round++) {
     const found = existing.map((patch) => ({ patch, from: holdersOf(patch) }));
     for (const { patch, from } of found) {
       for (const { set, before } of from) add(patch.target, set, before + patch.size);
@@ -236,37 +244,4 @@ function findHolders(
   }
   const lists = new Map([...holders].map(([image]) => [image, holdersOf({ source: image })]));
   return (patch) => (patch.images ? holdersOf(patch) : (lists.get(patch.source) ?? []));
-}
-
-/** A binary heap: what comes before all others is popped first. */
-function createHeap<Item>(isBefore: (a: Item, b: Item) => boolean): {
-  push(item: Item): void;
-  pop(): Item | undefined;
-} {
-  const items: Item[] = [];
-  const swap = (i: number, j: number) => ([items[i], items[j]] = [items[j]!, items[i]!]);
-  return {
-    push(item) {
-      let at = items.push(item) - 1;
-      for (; at > 0; at = (at - 1) >> 1) {
-        const parent = (at - 1) >> 1;
-        if (!isBefore(items[at]!, items[parent]!)) break;
-        swap(at, parent);
-      }
-    },
-    pop() {
-      if (items.length === 0) return undefined;
-      swap(0, items.length - 1);
-      const top = items.pop();
-      for (let at = 0; ;) {
-        let first = at;
-        for (const child of [2 * at + 1, 2 * at + 2]) {
-          if (child < items.length && isBefore(items[child]!, items[first]!)) first = child;
-        }
-        if (first === at) return top;
-        swap(at, first);
-        at = first;
-      }
-    },
-  };
 }

@@ -1,20 +1,20 @@
 import { numbersColumn, wordsColumn } from '../runtime/column.ts';
 
-/** Files by their names, numbered as they come, from 0 on. */
-export interface Names {
+/** Finds files by name and size. Files are numbered from 0 in the order they are added. */
+export interface NameIndex {
   add(name: string, size: number): void;
-  /** Of the files of a name the one nearest in size; of several the first. All are there by then. */
+  /** The file with this name that is nearest in size; of equally near files the first. Call it after the last `add`. */
   closest(name: string, size: number): number | undefined;
 }
 
 const NONE = 0xffffffff;
 
-export function createNames(): Names {
+export function createNameIndex(): NameIndex {
   const newestOf = new Map<string, number>();
-  /** For each file the one of its name that was added before. */
-  const before = wordsColumn();
+  /** For each file the previous file with the same name, or `NONE`. */
+  const previous = wordsColumn();
   const sizes = numbersColumn();
-  /** Of names that were asked for: their files by size, then as they came. */
+  /** Files by size, then by number. Filled at the first query for a name. */
   const sorted = new Map<string, Uint32Array>();
 
   function filesOf(name: string): Uint32Array | undefined {
@@ -23,7 +23,7 @@ export function createNames(): Names {
     const newest = newestOf.get(name);
     if (newest === undefined) return undefined;
     const files = wordsColumn();
-    for (let file = newest; file !== NONE; file = before.view()[file]!) files.push(file);
+    for (let file = newest; file !== NONE; file = previous.view()[file]!) files.push(file);
     const all = sizes.view();
     const list = files.finish().sort((a, b) => all[a]! - all[b]! || a - b);
     sorted.set(name, list);
@@ -32,7 +32,7 @@ export function createNames(): Names {
 
   return {
     add(name, size) {
-      before.push(newestOf.get(name) ?? NONE);
+      previous.push(newestOf.get(name) ?? NONE);
       newestOf.set(name, sizes.length);
       sizes.push(size);
     },
@@ -40,8 +40,8 @@ export function createNames(): Names {
       const files = filesOf(name);
       if (!files) return undefined;
       const all = sizes.view();
-      /** The first of those that are at least so large. */
-      const from = (least: number) => {
+      /** Position of the first file of at least this size. */
+      const firstFrom = (least: number) => {
         let [low, high] = [0, files.length];
         while (low < high) {
           const middle = (low + high) >> 1;
@@ -50,10 +50,10 @@ export function createNames(): Names {
         }
         return low;
       };
-      const at = from(size);
+      const at = firstFrom(size);
       const above = files[at];
       if (at === 0) return above;
-      const below = files[from(all[files[at - 1]!]!)]!;
+      const below = files[firstFrom(all[files[at - 1]!]!)]!;
       if (above === undefined) return below;
       const difference = size - all[below]! - (all[above]! - size);
       return difference < 0 || (difference === 0 && below < above) ? below : above;

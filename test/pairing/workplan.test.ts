@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeInventory, type MadeInventory } from '../../bench/plan.ts';
-import { planPatches, type Budget, type PossiblePatch } from '../../lib/pairing/plan.ts';
+import { planPatches, type Budget, type PossiblePatch } from '../../lib/pairing/workplan.ts';
 import { createRandom } from '../support/random.ts';
 
 function numbers(seed: number): (limit: number) => number {
