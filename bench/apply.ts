@@ -8,13 +8,13 @@ import { openRebuildSource } from '../lib/delta/formats/ocidelta/source.ts';
 import { openPatch } from '../lib/delta/patch.ts';
 import { applyXdelta } from '../lib/delta/formats/xdelta/read.ts';
 import { writeAll } from '../lib/runtime/file.ts';
-import { keepSmall } from '../lib/runtime/footprint.ts';
+import { limitMemory } from '../lib/runtime/footprint.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { listRootfsFiles } from '../lib/image/rootfsfiles.ts';
 import { verifyStream } from '../lib/image/write/rebuilt.ts';
 import { readUnpacked } from './unpacked.ts';
 
-keepSmall();
+limitMemory();
 const [sourcePath, patchPath, output] = process.argv.slice(2);
 
 const limits = DEFAULT_LIMITS;

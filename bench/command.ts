@@ -1,9 +1,9 @@
-import { stirThreads } from '../lib/runtime/footprint.ts';
+import { keepThreadPoolAwake } from '../lib/runtime/footprint.ts';
 import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
 
 /** Runs a benchmark on the command line's arguments; what it throws becomes a message and an exit code. */
 export async function runCommand(main: (argv: readonly string[]) => Promise<void>): Promise<void> {
-  stirThreads();
+  keepThreadPoolAwake();
   try {
     await main(process.argv.slice(2));
   } catch (error) {

@@ -1,75 +1,62 @@
 #!/usr/bin/env node
-import { stirThreads } from '../lib/runtime/footprint.ts';
 import { EXIT_CODES, printable, toPanamaxError } from '../lib/errors.ts';
-import { setRegistryOptions } from './options/registry.ts';
+import { keepThreadPoolAwake } from '../lib/runtime/footprint.ts';
 import { formatHelp, parseArguments, type Command } from './command.ts';
-import { applyCommand } from './commands/apply.ts';
-import { backfillCommand } from './commands/backfill.ts';
-import { calibrateCommand } from './commands/calibrate.ts';
-import { diffCommand } from './commands/diff.ts';
-import { enqueueCommand } from './commands/enqueue.ts';
-import { gcCommand } from './commands/gc.ts';
-import { indexCommand } from './commands/index.ts';
-import { inspectCommand } from './commands/inspect.ts';
-import { publishCommand } from './commands/publish.ts';
-import { planCommand } from './commands/plan.ts';
-import { keygenCommand } from './commands/keygen.ts';
-import { pullCommand } from './commands/pull.ts';
-import { rankCommand } from './commands/rank.ts';
-import { similarCommand } from './commands/similar.ts';
-import { statusCommand } from './commands/status.ts';
-import { tagCommand } from './commands/tag.ts';
-import { workerCommand } from './commands/worker.ts';
+import { setRegistryOptions } from './options/registry.ts';
 
-const COMMANDS: Readonly<Record<string, Command>> = {
-  backfill: backfillCommand,
-  enqueue: enqueueCommand,
-  worker: workerCommand,
-  status: statusCommand,
-  diff: diffCommand,
-  publish: publishCommand,
-  apply: applyCommand,
-  pull: pullCommand,
-  tag: tagCommand,
-  keygen: keygenCommand,
-  rank: rankCommand,
-  similar: similarCommand,
-  index: indexCommand,
-  plan: planCommand,
-  calibrate: calibrateCommand,
-  gc: gcCommand,
-  inspect: inspectCommand,
+/** Commands in the order of the help. Each is loaded when it is needed: all of them take as long as most commands. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  backfill: async () => (await import('./commands/backfill.ts')).backfillCommand,
+  enqueue: async () => (await import('./commands/enqueue.ts')).enqueueCommand,
+  worker: async () => (await import('./commands/worker.ts')).workerCommand,
+  status: async () => (await import('./commands/status.ts')).statusCommand,
+  diff: async () => (await import('./commands/diff.ts')).diffCommand,
+  publish: async () => (await import('./commands/publish.ts')).publishCommand,
+  apply: async () => (await import('./commands/apply.ts')).applyCommand,
+  pull: async () => (await import('./commands/pull.ts')).pullCommand,
+  tag: async () => (await import('./commands/tag.ts')).tagCommand,
+  keygen: async () => (await import('./commands/keygen.ts')).keygenCommand,
+  rank: async () => (await import('./commands/rank.ts')).rankCommand,
+  similar: async () => (await import('./commands/similar.ts')).similarCommand,
+  index: async () => (await import('./commands/index.ts')).indexCommand,
+  plan: async () => (await import('./commands/plan.ts')).planCommand,
+  calibrate: async () => (await import('./commands/calibrate.ts')).calibrateCommand,
+  gc: async () => (await import('./commands/gc.ts')).gcCommand,
+  inspect: async () => (await import('./commands/inspect.ts')).inspectCommand,
 };
 
-const HELP = `panamax ships container images as small patches instead of full pulls.
+async function help(): Promise<string> {
+  const lines = Object.entries(COMMANDS).map(
+    async ([name, load]) => `  ${name.padEnd(10)} ${(await load()).summary}`,
+  );
+  return `panamax ships container images as small patches instead of full pulls.
 
 Usage: panamax COMMAND [options]
 
-${Object.entries(COMMANDS)
-  .map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`)
-  .join('\n')}
+${(await Promise.all(lines)).join('\n')}
 
 IMAGE is docker://HOST/REPO[:TAG][@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG],
 docker-daemon:NAME, containers-storage:NAME, containerd:NAME or a path.
 Exit codes: ${Object.entries(EXIT_CODES)
-  .map(([kind, code]) => `${code} ${kind}`)
-  .join(', ')}; 0 all well.
+    .map(([kind, code]) => `${code} ${kind}`)
+    .join(', ')}; 0 success.
 `;
+}
 
-async function main([name, ...argv]: readonly string[]): Promise<void> {
+async function run([name, ...argv]: readonly string[]): Promise<void> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(HELP);
+    process.stdout.write(await help());
     process.exitCode = name === undefined ? EXIT_CODES.usage : 0;
     return;
   }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!command) {
-    process.stderr.write(`panamax: unknown command ${printable(name)}\n\n${HELP}`);
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!load) {
+    process.stderr.write(`panamax: unknown command ${printable(name)}\n\n${await help()}`);
     process.exitCode = EXIT_CODES.usage;
     return;
   }
   const stop = new AbortController();
-  // the first signal lets what was begun be put away, the second ends the process
+  // the first signal aborts the command, which then cleans up; the second ends the process
   for (const event of ['SIGINT', 'SIGTERM'] as const) {
     process.once(event, () => {
       stop.abort();
@@ -77,6 +64,7 @@ async function main([name, ...argv]: readonly string[]): Promise<void> {
     });
   }
   try {
+    const command = await load();
     const args = parseArguments(argv, command.options);
     if (args.flag('help')) process.stdout.write(formatHelp(name, command));
     else {
@@ -91,12 +79,19 @@ async function main([name, ...argv]: readonly string[]): Promise<void> {
   }
 }
 
-stirThreads();
-await main(process.argv.slice(2));
-// What was begun has been put away by now. Left to itself the process would wait for handles that libraries forget, and
-// Node 24 has been seen to spin for ever while it cleans up its own: a worker that has drained has to end. What was
-// written is on its way before that, also where it goes through a pipe.
-for (const stream of [process.stdout, process.stderr]) {
-  await new Promise((resolve) => stream.write('', resolve));
+/**
+ * Runs a command, then ends the process. Left to itself the process would wait for handles that libraries forget, and
+ * Node 24 has been seen to spin forever in its own clean-up.
+ */
+async function main(argv: readonly string[]): Promise<void> {
+  keepThreadPoolAwake();
+  await run(argv);
+  // output to a pipe is asynchronous: exit only when it has been written
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise((resolve) => stream.write('', resolve));
+  }
+  process.exit();
 }
-process.exit();
+
+// no top-level await: a single-file build is a CommonJS script
+void main(process.argv.slice(2));

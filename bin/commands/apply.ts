@@ -1,7 +1,7 @@
 import { parseDestination } from '../../lib/image/write/destination.ts';
 import { stat } from 'node:fs/promises';
 import { PanamaxError } from '../../lib/errors.ts';
-import { keepSmall } from '../../lib/runtime/footprint.ts';
+import { limitMemory } from '../../lib/runtime/footprint.ts';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { descriptorBeside, verifyPatchFile } from '../../lib/store/signed.ts';
 import { formatReference } from '../../lib/image/oci/reference.ts';
@@ -41,7 +41,7 @@ export const applyCommand: Command = {
     ...COMMON,
   },
   async run(args, signal) {
-    keepSmall();
+    limitMemory();
     operandCount(args, 1, 1, USAGE);
     const [patch] = args.operands;
     const sources = args.list('source');

@@ -3,7 +3,7 @@ import { openEngine, parseEngineTransport } from '../../lib/image/engine/open.ts
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { PanamaxError } from '../../lib/errors.ts';
-import { keepSmall } from '../../lib/runtime/footprint.ts';
+import { limitMemory } from '../../lib/runtime/footprint.ts';
 import { formatReleaseName, parseReleaseName } from '../../lib/image/oci/releasename.ts';
 import { type Engine } from '../../lib/image/engine/engine.ts';
 import { pull, type Plan, type PullOutcome } from '../../lib/site/pull.ts';
@@ -58,7 +58,7 @@ export const pullCommand: Command = {
     ...COMMON,
   },
   async run(args, signal) {
-    keepSmall();
+    limitMemory();
     operandCount(args, 1, 1, USAGE);
     const store = args.text('store');
     const name = parseReleaseName(args.operands[0]!);

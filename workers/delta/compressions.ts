@@ -2,7 +2,7 @@ import type { KnownCompressions } from '../../lib/image/compression/known.ts';
 import type { UnpackedImage } from '../../lib/delta/format.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { setTimeout as delay } from 'node:timers/promises';
-import { unlessAborted } from '../../lib/runtime/abort.ts';
+import { raceAbort } from '../../lib/runtime/abort.ts';
 import { withCompressions, type ImageRecord } from '../../lib/image/record.ts';
 import { loadCompressions, storeCompressions } from '../../lib/store/compressions.ts';
 import { findThread } from '../../lib/image/compression/threads.ts';
@@ -70,7 +70,7 @@ export async function findRecord(
     const other = finding.get(manifest);
     if (other) {
       // what has stopped another job does not stop this one
-      await unlessAborted(Promise.allSettled([other]), signal);
+      await raceAbort(Promise.allSettled([other]), signal);
       continue;
     }
     const mine = alone(`compressions.${manifest}`, async () => {

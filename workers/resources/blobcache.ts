@@ -1,7 +1,7 @@
 import type { Digest } from '../../lib/digest.ts';
 import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unlessAborted } from '../../lib/runtime/abort.ts';
+import { raceAbort } from '../../lib/runtime/abort.ts';
 import { keptName } from '../../lib/image/blobs.ts';
 import type { Platform } from '../../lib/image/oci/descriptor.ts';
 import { openImage, type ImageOptions, type Layer } from '../../lib/image/open.ts';
@@ -56,7 +56,7 @@ export function createBlobCache(directory: string, maxSize: number): BlobCache {
   async function fetchOnce(name: string, { blob }: Pick<Layer, 'blob'>, signal: AbortSignal): Promise<void> {
     for (let known = coming.get(name); known; known = coming.get(name)) {
       // what has stopped another job does not stop this one
-      if (await unlessAborted(hasWorked(known), signal)) return;
+      if (await raceAbort(hasWorked(known), signal)) return;
     }
     const fetch = async () => {
       if (await isThere(join(directory, name))) return;

@@ -1,7 +1,7 @@
 import type { LayerStream } from '../../lib/image/layerstream.ts';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unlessAborted } from '../../lib/runtime/abort.ts';
+import { raceAbort } from '../../lib/runtime/abort.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { isThere } from '../../lib/runtime/scratch.ts';
 import { createBlobCache, type BlobCache } from './blobcache.ts';
@@ -267,10 +267,7 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
         free(ownSize);
       });
       try {
-        const streams = await unlessAborted(
-          Promise.all(images.map(({ key }) => taken.get(key)!.stream)),
-          signal,
-        );
+        const streams = await raceAbort(Promise.all(images.map(({ key }) => taken.get(key)!.stream)), signal);
         await refuseLost(taken);
         return { streams, [Symbol.dispose]: release };
       } catch (error) {
