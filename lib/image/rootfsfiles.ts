@@ -1,5 +1,5 @@
 import { layerRanges, type LayerStream } from './layerstream.ts';
-import { createColumn, extend, type Column } from '../column.ts';
+import { createSharedColumn, growSharedColumn, type SharedColumn } from '../runtime/column.ts';
 import type { Limits } from '../limits.ts';
 import { scanTarFile } from './tar/file.ts';
 import { metadataBudget } from './tar/reader.ts';
@@ -67,32 +67,32 @@ export async function listRootfsFiles(
 
 /** A list of files that grows. */
 interface Table {
-  readonly size: Float64Array<Column>;
-  readonly offset: Float64Array<Column>;
-  readonly isSparse: Uint8Array<Column>;
-  readonly pathEnd: Float64Array<Column>;
-  readonly paths: Uint8Array<Column>;
+  readonly size: Float64Array<SharedColumn>;
+  readonly offset: Float64Array<SharedColumn>;
+  readonly isSparse: Uint8Array<SharedColumn>;
+  readonly pathEnd: Float64Array<SharedColumn>;
+  readonly paths: Uint8Array<SharedColumn>;
 }
 
 function createTable(limits: Limits): Table {
-  const numbers = () => new Float64Array(createColumn(8 * limits.maxEntries));
+  const numbers = () => new Float64Array(createSharedColumn(8 * limits.maxEntries));
   return {
     size: numbers(),
     offset: numbers(),
-    isSparse: new Uint8Array(createColumn(limits.maxEntries)),
+    isSparse: new Uint8Array(createSharedColumn(limits.maxEntries)),
     pathEnd: numbers(),
-    paths: new Uint8Array(createColumn(metadataBudget(limits))),
+    paths: new Uint8Array(createSharedColumn(metadataBudget(limits))),
   };
 }
 
 function makeRoom({ size, offset, isSparse, pathEnd, paths }: Table, count: number, pathBytes: number): void {
-  for (const { buffer } of [size, offset, pathEnd]) extend(buffer, 8 * count);
-  extend(isSparse.buffer, count);
-  extend(paths.buffer, pathBytes);
+  for (const { buffer } of [size, offset, pathEnd]) growSharedColumn(buffer, 8 * count);
+  growSharedColumn(isSparse.buffer, count);
+  growSharedColumn(paths.buffer, pathBytes);
 }
 
 function ofTable(table: Table, count: number, pathBytes: number): RootfsFiles {
-  const cut = ({ buffer }: Float64Array<Column>) => new Float64Array(buffer, 0, count);
+  const cut = ({ buffer }: Float64Array<SharedColumn>) => new Float64Array(buffer, 0, count);
   return {
     count,
     size: cut(table.size),

@@ -1,23 +1,27 @@
 import { PanamaxError } from '../errors.ts';
 
-/** Numbers of one kind that grow: what an image of a million files needs so many of that objects would be too large. */
+/**
+ * Growable arrays, for tables of a million rows that would be too large as objects. A `Column` grows by copying. A
+ * `SharedColumn` grows in place, leaves no copies behind, and can be read by other threads.
+ */
+
 export interface Column<Values extends NumberArray> {
   readonly length: number;
   push(value: number): void;
   append(values: ArrayLike<number>): void;
-  /** All so far, and what is behind them; good until the next one is added. */
+  /** The values so far, then unused elements. Valid until the next value is added. */
   view(): Values;
-  /** All, in memory of their own. */
+  /** The values, in an array of exactly their length. */
   finish(): Values;
 }
 
 type NumberArray = Uint8Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
 
-const FIRST = 1024;
+/** In elements. */
+const INITIAL_CAPACITY = 1024;
 
-/** @param make the constructor's: `(length) => new Uint32Array(length)` */
-export function createColumn<Values extends NumberArray>(make: (length: number) => Values): Column<Values> {
-  let values = make(FIRST);
+function createColumn<Values extends NumberArray>(make: (length: number) => Values): Column<Values> {
+  let values = make(INITIAL_CAPACITY);
   let length = 0;
 
   function reserve(count: number): void {
@@ -57,10 +61,10 @@ export const wordsColumn = (): Column<Uint32Array<ArrayBuffer>> =>
 export const numbersColumn = (): Column<Float64Array<ArrayBuffer>> =>
   createColumn((length) => new Float64Array(length));
 
-/** Byte strings one behind the other. */
+/** Strings of bytes, concatenated. */
 export interface Texts {
   readonly bytes: Uint8Array;
-  /** Where each ends in `bytes`. */
+  /** The end of each string in `bytes`. */
   readonly ends: Uint32Array;
 }
 
@@ -69,7 +73,7 @@ export interface TextColumn {
   finish(): Texts;
 }
 
-const MOST_TEXT = 2 ** 32 - 1;
+const MAX_TEXT_BYTES = 2 ** 32 - 1;
 
 /** @throws PanamaxError `limit` over 4 GiB */
 export function textColumn(): TextColumn {
@@ -78,9 +82,9 @@ export function textColumn(): TextColumn {
   return {
     push(text) {
       bytes.append(Buffer.from(text, 'latin1'));
-      if (bytes.length > MOST_TEXT)
+      if (bytes.length > MAX_TEXT_BYTES)
         throw new PanamaxError('limit', 'paths are too long together', {
-          expected: `at most ${MOST_TEXT} bytes`,
+          expected: `at most ${MAX_TEXT_BYTES} bytes`,
         });
       ends.push(bytes.length);
     },
@@ -88,7 +92,25 @@ export function textColumn(): TextColumn {
   };
 }
 
+/** String `i`, one UTF-16 unit for each byte. */
 export function textAt({ bytes, ends }: Texts, i: number): string {
   const start = i === 0 ? 0 : ends[i - 1]!;
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, ends[i]! - start).toString('latin1');
+}
+
+/** The memory below a typed array: arrays of the whole buffer follow its length. */
+export type SharedColumn = SharedArrayBuffer;
+
+/** Bytes by which a shared column grows at least. */
+const GROWTH_STEP = 1024 ** 2;
+
+/** @param maxSize in bytes: so many addresses are reserved, memory is taken when it is written */
+export function createSharedColumn(maxSize: number): SharedColumn {
+  return new SharedArrayBuffer(0, { maxByteLength: maxSize });
+}
+
+/** Grows a shared column to at least `size` bytes. */
+export function growSharedColumn(column: SharedColumn, size: number): void {
+  if (size <= column.byteLength) return;
+  column.grow(Math.min(column.maxByteLength, Math.max(size, column.byteLength + GROWTH_STEP)));
 }

@@ -1,7 +1,7 @@
 import { createHash, hash, type Hash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { shortened } from '../../runtime/blocking.ts';
-import { createColumn, extend, type Column } from '../../column.ts';
+import { createSharedColumn, growSharedColumn, type SharedColumn } from '../../runtime/column.ts';
 import { PanamaxError } from '../../errors.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
 import type { ByteString } from '../../image/tar/entry.ts';
@@ -108,18 +108,18 @@ function familyName(path: string): string {
 
 /** A listing that grows. */
 interface Table {
-  readonly start: Float64Array<Column>;
-  readonly body: Float64Array<Column>;
-  readonly headDigest: Int32Array<Column>;
-  readonly bodyDigest: Int32Array<Column>;
-  readonly pathDigest: Int32Array<Column>;
-  readonly nameDigest: Int32Array<Column>;
+  readonly start: Float64Array<SharedColumn>;
+  readonly body: Float64Array<SharedColumn>;
+  readonly headDigest: Int32Array<SharedColumn>;
+  readonly bodyDigest: Int32Array<SharedColumn>;
+  readonly pathDigest: Int32Array<SharedColumn>;
+  readonly nameDigest: Int32Array<SharedColumn>;
 }
 
 /** @param max pieces it may come to */
 function createTable(max: number): Table {
-  const offsets = () => new Float64Array(createColumn(8 * (max + 1)));
-  const digests = () => new Int32Array(createColumn(4 * DIGEST_WORDS * max));
+  const offsets = () => new Float64Array(createSharedColumn(8 * (max + 1)));
+  const digests = () => new Int32Array(createSharedColumn(4 * DIGEST_WORDS * max));
   return {
     start: offsets(),
     body: offsets(),
@@ -131,13 +131,13 @@ function createTable(max: number): Table {
 }
 
 function makeRoom(table: Table, count: number): void {
-  extend(table.start.buffer, 8 * (count + 1));
-  extend(table.body.buffer, 8 * count);
-  for (const name of DIGESTS) extend(table[name].buffer, 4 * DIGEST_WORDS * count);
+  growSharedColumn(table.start.buffer, 8 * (count + 1));
+  growSharedColumn(table.body.buffer, 8 * count);
+  for (const name of DIGESTS) growSharedColumn(table[name].buffer, 4 * DIGEST_WORDS * count);
 }
 
 function ofTable({ start, body, ...digests }: Table, count: number): DigestedListing {
-  const cut = ({ buffer }: Int32Array<Column>) => new Int32Array(buffer, 0, DIGEST_WORDS * count);
+  const cut = ({ buffer }: Int32Array<SharedColumn>) => new Int32Array(buffer, 0, DIGEST_WORDS * count);
   makeRoom({ start, body, ...digests }, count);
   return {
     count,
