@@ -1,5 +1,5 @@
-import { PanamaxError } from './errors.ts';
 import { createHash } from 'node:crypto';
+import { PanamaxError } from './errors.ts';
 import { describe } from './json.ts';
 
 /** `sha256:` and 64 lower-case hex digits (OCI image-spec, descriptor.md; the only algorithm taken). */

@@ -1,5 +1,5 @@
-import type { Limits } from './limits.ts';
 import { PanamaxError, printable } from './errors.ts';
+import type { Limits } from './limits.ts';
 
 /** @throws PanamaxError `limit`, for a document that is not to be read */
 export function checkDocumentSize(size: number, { maxDocumentSize }: Limits, where: string): void {

@@ -1,5 +1,5 @@
-import type { Compressor } from './coder.ts';
 import { createBitWriter } from './bits.ts';
+import type { Compressor } from './coder.ts';
 import { createCorrected, type CorrectedRecipe } from './corrected/corrected.ts';
 import { ENCODERS } from './encoders.ts';
 import { createGzipTrailer } from './gzip.ts';

@@ -2,10 +2,10 @@ import type { BitWriter } from './bits.ts';
 import type { Deflater } from './deflater.ts';
 import { createGoFast } from './go/fast.ts';
 import { createGoLazy } from './go/lazy.ts';
-import { createKlauspostZstd, type KlauspostZstdVersion } from './zstd/klauspost.ts';
 import { createPgzip } from './go/pgzip.ts';
 import { createPigz } from './zlib/pigz.ts';
 import { createZlib } from './zlib/zlib.ts';
+import { createKlauspostZstd, type KlauspostZstdVersion } from './zstd/klauspost.ts';
 
 /** What an encoder makes depends on these, and nothing else. */
 export interface EncoderParams {

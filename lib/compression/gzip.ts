@@ -1,5 +1,5 @@
-import type { Trailer } from './coder.ts';
 import { crc32 } from 'node:zlib';
+import type { Trailer } from './coder.ts';
 
 const FLAG_HEADER_CRC = 2;
 const FLAG_EXTRA = 4;

@@ -1,9 +1,9 @@
-import { asRecord, asSize, asString } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
+import { asRecord, asSize, asString } from '../json.ts';
 import { correctionSize, MOST_CORRECTED, type CorrectedRecipe } from './corrected/corrected.ts';
+import type { Search } from './corrected/predictor.ts';
 import { ENCODERS, isEncoderName, MIN_BLOCK_SIZE, type EncoderName } from './encoders.ts';
 import { gzipHeaderSize } from './gzip.ts';
-import type { Search } from './corrected/predictor.ts';
 import { zstdContentSize, zstdHeaderSize } from './zstd/frame.ts';
 import { LIBZSTD_LEVELS, type LibzstdRecipe } from './zstd/libzstd.ts';
 

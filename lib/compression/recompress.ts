@@ -1,5 +1,5 @@
-import type { Digest } from '../digest.ts';
 import { createHash } from 'node:crypto';
+import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
 import { createCompressor } from './compressor.ts';
 import type { Compression } from './recipe.ts';

@@ -1,8 +1,8 @@
-import { checkDocumentSize } from '../json.ts';
 import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { PanamaxError } from '../errors.ts';
+import { checkDocumentSize } from '../json.ts';
 import type { Limits } from '../limits.ts';
 import { scanTarFile } from './tar/file.ts';
 

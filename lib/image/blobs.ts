@@ -1,12 +1,12 @@
-import { hexOf, type Digest } from '../digest.ts';
-import { checkDocumentSize } from '../json.ts';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hexOf, type Digest } from '../digest.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
-import { replaceFile, writeChunks } from '../runtime/file.ts';
+import { checkDocumentSize } from '../json.ts';
 import type { Limits } from '../limits.ts';
+import { replaceFile, writeChunks } from '../runtime/file.ts';
 import type { Archive } from './archive.ts';
 import { type Descriptor } from './oci/descriptor.ts';
 

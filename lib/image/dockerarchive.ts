@@ -1,6 +1,6 @@
 import { digestOf, parseDigest, type Digest } from '../digest.ts';
-import { asArray, asRecord, asString, parseDocument } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
+import { asArray, asRecord, asString, parseDocument } from '../json.ts';
 import type { Limits } from '../limits.ts';
 import type { Archive } from './archive.ts';
 import { missing, type BlobSource } from './blobs.ts';

@@ -1,10 +1,10 @@
-import type { TarRange } from './tar/file.ts';
-import type { Digest } from '../digest.ts';
 import { open, type FileHandle } from 'node:fs/promises';
+import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
-import { writeAll } from '../runtime/file.ts';
 import type { Limits } from '../limits.ts';
+import { writeAll } from '../runtime/file.ts';
 import type { Image, Layer } from './open.ts';
+import type { TarRange } from './tar/file.ts';
 
 const TOO_LARGE = 'image is over maxImageSize';
 

@@ -1,15 +1,11 @@
-import { openEngine } from './engine/open.ts';
-import { digestOf, hexOf, isDigest, type Digest } from '../digest.ts';
-import { asRecord, checkDocumentSize, parseDocument } from '../json.ts';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isEngineTransport, type EngineTransport } from './oci/transport.ts';
+import { digestOf, hexOf, isDigest, type Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
-import { replaceFile } from '../runtime/file.ts';
+import { asRecord, checkDocumentSize, parseDocument } from '../json.ts';
 import type { Limits } from '../limits.ts';
+import { replaceFile } from '../runtime/file.ts';
 import { openArchive, type Archive } from './archive.ts';
-import { parseRegistryName } from './oci/registryname.ts';
-import { openRepository, type FoundManifest, type Repository } from './registry/registry.ts';
 import {
   archiveBlobs,
   directoryBlobs,
@@ -20,8 +16,9 @@ import {
   type BlobSource,
 } from './blobs.ts';
 import { decompressed } from './decompress.ts';
-import { type Descriptor, type Platform } from './oci/descriptor.ts';
 import { chooseDockerImage, dockerManifest } from './dockerarchive.ts';
+import { openEngine } from './engine/open.ts';
+import { type Descriptor, type Platform } from './oci/descriptor.ts';
 import {
   isIndex,
   MEDIA_TYPES,
@@ -32,6 +29,9 @@ import {
 } from './oci/manifest.ts';
 import { checkPlatform, choosePlatform, machinePlatform } from './oci/platform.ts';
 import { formatReference, type Reference } from './oci/reference.ts';
+import { parseRegistryName } from './oci/registryname.ts';
+import { isEngineTransport, type EngineTransport } from './oci/transport.ts';
+import { openRepository, type FoundManifest, type Repository } from './registry/registry.ts';
 
 /** An immutable view of one image for one platform. */
 export interface Image {

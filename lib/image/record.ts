@@ -1,12 +1,12 @@
+import { parseCompression, type Compression } from '../compression/recipe.ts';
 import { digestOf, parseDigest, type Digest } from '../digest.ts';
+import { PanamaxError } from '../errors.ts';
 import { asArray, asRecord, asSize, asString } from '../json.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import { type Platform } from './oci/descriptor.ts';
-import type { Image } from './open.ts';
 import { parseConfig, parseManifest } from './oci/manifest.ts';
 import { formatPlatform } from './oci/platform.ts';
-import { DEFAULT_LIMITS } from '../limits.ts';
-import { PanamaxError } from '../errors.ts';
-import { parseCompression, type Compression } from '../compression/recipe.ts';
+import type { Image } from './open.ts';
 
 /**
  * What panamax keeps of an image: all that is needed to rebuild it from its layer stream. Part of signatures

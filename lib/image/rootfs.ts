@@ -1,8 +1,8 @@
 import { PanamaxError, type ErrorFacts } from '../errors.ts';
 import type { Limits } from '../limits.ts';
+import { cleanPath, createResolver, type Link, type Route } from './path.ts';
 import type { ByteString, EntryType, TarEntry } from './tar/entry.ts';
 import { metadataBudget, metadataSize } from './tar/reader.ts';
-import { cleanPath, createResolver, type Link, type Route } from './path.ts';
 
 /** An inode of the flattened image. Paths that share one node are hardlinks of each other. */
 export interface RootfsNode<Content> extends Pick<

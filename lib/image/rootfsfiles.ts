@@ -1,9 +1,9 @@
-import { layerRanges, type LayerStream } from './layerstream.ts';
-import { createSharedColumn, growSharedColumn, type SharedColumn } from '../runtime/column.ts';
 import type { Limits } from '../limits.ts';
+import { createSharedColumn, growSharedColumn, type SharedColumn } from '../runtime/column.ts';
+import { layerRanges, type LayerStream } from './layerstream.ts';
+import { createRootfs } from './rootfs.ts';
 import { scanTarFile } from './tar/file.ts';
 import { metadataBudget } from './tar/reader.ts';
-import { createRootfs } from './rootfs.ts';
 
 /**
  * The regular files of a flattened image in bytewise order of their paths, and where their stored bytes are in its layer

@@ -1,8 +1,8 @@
 import type { Digest } from '../digest.ts';
-import { DEFAULT_LIMITS } from '../limits.ts';
 import { PanamaxError } from '../errors.ts';
-import type { Image, Layer } from './open.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import { parseManifest } from './oci/manifest.ts';
+import type { Image, Layer } from './open.ts';
 import type { ImageRecord } from './record.ts';
 
 /** A layer, to be asked for its blob as often as need be. */

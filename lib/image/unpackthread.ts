@@ -1,13 +1,13 @@
-import type { Digest } from '../digest.ts';
 import { mkdir, rm } from 'node:fs/promises';
-import { isEngineTransport } from './oci/transport.ts';
+import type { Digest } from '../digest.ts';
 import type { Limits } from '../limits.ts';
-import { checkManifest } from './stored.ts';
 import { serveThread } from '../runtime/threadmain.ts';
-import type { Platform } from './oci/descriptor.ts';
-import { openImage, type Image, type ImageOptions } from './open.ts';
 import { openSpool, type LayerStream } from './layerstream.ts';
+import type { Platform } from './oci/descriptor.ts';
 import { parseReference } from './oci/reference.ts';
+import { isEngineTransport } from './oci/transport.ts';
+import { openImage, type Image, type ImageOptions } from './open.ts';
+import { checkManifest } from './stored.ts';
 
 /** The body of the thread that unpacks an image, or several as one source. */
 

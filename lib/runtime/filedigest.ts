@@ -1,6 +1,6 @@
-import type { Digest } from '../digest.ts';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import type { Digest } from '../digest.ts';
 
 export async function digestOfFile(path: string): Promise<Digest> {
   const hash = createHash('sha256');

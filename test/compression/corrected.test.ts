@@ -5,12 +5,12 @@ import { openSync, readSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { constants, deflateRawSync, gunzipSync, gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
+import { createCompressor } from '../../lib/compression/compressor.ts';
 import {
   createChoiceReader,
   createChoiceWriter,
   type Choices,
 } from '../../lib/compression/corrected/choices.ts';
-import { createCompressor } from '../../lib/compression/compressor.ts';
 import {
   correct,
   correctionSize,

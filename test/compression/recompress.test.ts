@@ -1,5 +1,3 @@
-import type { Digest } from '../../lib/digest.ts';
-
 /** Encoders of our own make what real ones make, bit for bit. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -10,12 +8,13 @@ import { promisify } from 'node:util';
 import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { candidates } from '../../lib/compression/encoders.ts';
-import { findCompression } from '../../lib/image/compression/detect.ts';
 import { gzipHeaderSize } from '../../lib/compression/gzip.ts';
 import { headerSize, parseCompression, type EncoderRecipe } from '../../lib/compression/recipe.ts';
 import { provenBlob, recompressed } from '../../lib/compression/recompress.ts';
 import { LIBZSTD_LEVELS } from '../../lib/compression/zstd/libzstd.ts';
 import { createXxhash } from '../../lib/compression/zstd/xxhash.ts';
+import type { Digest } from '../../lib/digest.ts';
+import { findCompression } from '../../lib/image/compression/detect.ts';
 import { buildGoEncoders, piped, PROGRAMS, type RealEncoder } from '../support/encoders.ts';
 import { digestOf } from '../support/layout.ts';
 import { missing } from '../support/programs.ts';

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { buffer } from 'node:stream/consumers';
+import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { DEFAULT_LIMITS } from '../../lib/limits.ts';
-import { openImage, type Image, type ImageOptions } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
+import { openImage, type Image, type ImageOptions } from '../../lib/image/open.ts';
+import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { configOf, containerdSave, craneSave, dockerSave } from '../support/dockerarchive.ts';
 import { digestOf, indexEntry, writeIndex, writeLayout } from '../support/layout.ts';

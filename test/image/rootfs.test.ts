@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { DEFAULT_LIMITS, type Limits } from '../../lib/limits.ts';
 import { createRootfs, type RootfsItem } from '../../lib/image/rootfs.ts';
+import { DEFAULT_LIMITS, type Limits } from '../../lib/limits.ts';
 import { missing, notRoot } from '../support/programs.ts';
 import { refusal, scan } from '../support/scan.ts';
 import { writeTar, type TarFixture } from '../support/tar.ts';

@@ -1,5 +1,3 @@
-import type { Choices } from './choices.ts';
-import type { BlockCodes, RunItem } from './inflate.ts';
 import {
   countCodes,
   END_OF_BLOCK,
@@ -11,6 +9,8 @@ import {
   RUN_ORDER,
 } from '../symbols.ts';
 import { buildTree, type ZlibTree } from '../zlib/tree.ts';
+import type { Choices } from './choices.ts';
+import type { BlockCodes, RunItem } from './inflate.ts';
 
 /**
  * The codes of a block as choices, most of them what zlib would make for the block's tokens.

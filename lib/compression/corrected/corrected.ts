@@ -1,6 +1,6 @@
-import type { Compressor } from '../coder.ts';
 import { PanamaxError } from '../../errors.ts';
 import { createBitWriter } from '../bits.ts';
+import type { Compressor } from '../coder.ts';
 import { createChoiceReader, createChoiceWriter } from './choices.ts';
 import { createCorrection } from './correction.ts';
 import { createBlockReader, NotDeflate } from './inflate.ts';

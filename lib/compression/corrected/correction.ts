@@ -1,10 +1,10 @@
 import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from '../bits.ts';
+import { createGzipTrailer, gzipHeaderSize } from '../gzip.ts';
+import { END_OF_BLOCK, MAX_STORED, RUN_EXTRA_BITS, RUN_ORDER } from '../symbols.ts';
 import type { Choices } from './choices.ts';
 import { createCodesModel } from './codes.ts';
-import { createGzipTrailer, gzipHeaderSize } from '../gzip.ts';
 import { canonicalCodes, MAX_TOKENS, NotDeflate, type BlockCodes, type BlockReader } from './inflate.ts';
 import { createPredictor, LOOKAHEAD, type Predictor, type Search } from './predictor.ts';
-import { END_OF_BLOCK, MAX_STORED, RUN_EXTRA_BITS, RUN_ORDER } from '../symbols.ts';
 import { createTokenModel } from './tokens.ts';
 
 /**

@@ -1,6 +1,6 @@
+import { matchToken, MATCH, OFFSET_MASK, tokenLength } from '../symbols.ts';
 import type { Choices } from './choices.ts';
 import type { Predictor } from './predictor.ts';
-import { matchToken, MATCH, OFFSET_MASK, tokenLength } from '../symbols.ts';
 
 /**
  * The tokens of DEFLATE as choices, most of them the expected ones: whether the match that is seen is taken or a better one

@@ -1,7 +1,7 @@
 import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from '../bits.ts';
+import { countCodes, extraBits, END_OF_BLOCK, LITERAL_COUNT, MAX_STORED, OFFSET_COUNT } from '../symbols.ts';
 import { createDynamicHeader } from './header.ts';
 import { bitLength, generateCodes } from './huffman.ts';
-import { countCodes, extraBits, END_OF_BLOCK, LITERAL_COUNT, MAX_STORED, OFFSET_COUNT } from '../symbols.ts';
 
 /** Writes blocks of tokens as Go's compress/flate does (huffman_bit_writer.go). `input` is what the tokens stand for. */
 export interface GoBlockWriter {

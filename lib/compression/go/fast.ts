@@ -1,7 +1,7 @@
 import type { BitWriter } from '../bits.ts';
 import type { Deflater } from '../deflater.ts';
-import { createGoBlockWriter } from './block.ts';
 import { MAX_MATCH, MAX_STORED, matchToken, WINDOW_SIZE } from '../symbols.ts';
+import { createGoBlockWriter } from './block.ts';
 
 /** Level 1 of Go's compress/flate (deflatefast.go): one candidate for each hash, blocks of 65535 bytes. */
 

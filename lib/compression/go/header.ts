@@ -1,6 +1,6 @@
 import type { BitWriter } from '../bits.ts';
-import { bitLength, generateCodes } from './huffman.ts';
 import { RUN_COUNT, RUN_EXTRA_BITS, RUN_ORDER } from '../symbols.ts';
+import { bitLength, generateCodes } from './huffman.ts';
 
 /** The header of a block with codes of its own (RFC 1951, section 3.2.7), with run lengths as Go's encoders choose them. */
 export interface DynamicHeader {

@@ -1,8 +1,8 @@
 import type { BitWriter } from '../bits.ts';
 import type { Deflater } from '../deflater.ts';
-import { createKlauspostBlockWriter } from './klauspostblock.ts';
 import { MAX_MATCH, MAX_STORED, matchToken, WINDOW_SIZE } from '../symbols.ts';
 import { commonLength, TEXT_MARGIN } from '../words.ts';
+import { createKlauspostBlockWriter } from './klauspostblock.ts';
 
 /**
  * Level 5, the default, of klauspost/compress (flate/level5.go), whose output is the same for all versions

@@ -1,6 +1,4 @@
 import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from '../bits.ts';
-import { createDynamicHeader } from './header.ts';
-import { bitLength, generateCodes } from './huffman.ts';
 import {
   countCodes,
   extraBits,
@@ -10,6 +8,8 @@ import {
   OFFSET_COUNT,
   OFFSET_EXTRA,
 } from '../symbols.ts';
+import { createDynamicHeader } from './header.ts';
+import { bitLength, generateCodes } from './huffman.ts';
 
 /**
  * Writes blocks as klauspost/compress does (flate/huffman_bit_writer.go): a block may go on with the codes of the

@@ -1,8 +1,8 @@
 import type { BitWriter } from '../bits.ts';
 import type { Deflater } from '../deflater.ts';
-import { createGoBlockWriter } from './block.ts';
 import { MAX_MATCH, matchToken, WINDOW_SIZE } from '../symbols.ts';
 import { commonLength, TEXT_MARGIN } from '../words.ts';
+import { createGoBlockWriter } from './block.ts';
 
 /** Levels 2 to 9 of Go's compress/flate (deflate.go): hash chains over a window that is moved by halves. */
 

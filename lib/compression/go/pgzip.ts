@@ -1,7 +1,7 @@
 import type { BitWriter } from '../bits.ts';
 import type { Deflater } from '../deflater.ts';
-import { createKlauspost, type KlauspostVersion } from './klauspost.ts';
 import { remember } from '../zlib/pigz.ts';
+import { createKlauspost, type KlauspostVersion } from './klauspost.ts';
 
 /** What klauspost/pgzip makes, as in buildah, podman and skopeo: blocks with the end of the one before as dictionary. */
 

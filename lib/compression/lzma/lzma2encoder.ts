@@ -1,8 +1,8 @@
 import { TEXT_MARGIN } from '../words.ts';
 import { SymbolCoder } from './coder.ts';
+import { LazyParser } from './lazyparser.ts';
 import { MatchFinder, MIN_HASHED } from './matchfinder.ts';
 import { encodeProperties, type Properties } from './model.ts';
-import { LazyParser } from './lazyparser.ts';
 import { OptimalParser } from './optimalparser.ts';
 import { RangeEncoder } from './rangeencoder.ts';
 import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';

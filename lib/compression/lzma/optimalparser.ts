@@ -20,8 +20,8 @@ import {
   MAX_MATCH,
   MIN_MATCH,
 } from './model.ts';
-import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
 import { LENGTHS, price0, price1, Prices, SHORT_DISTANCES, slotOf } from './prices.ts';
+import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
 
 /** Positions that are looked at together. */
 const SPAN = 1024;

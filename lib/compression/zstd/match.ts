@@ -1,6 +1,6 @@
 import { commonLength, TEXT_MARGIN } from '../words.ts';
-import { highProduct } from './xxhash.ts';
 import { BLOCK_SIZE, MAX_SEQUENCES, type BlockContent } from './sequences.ts';
+import { highProduct } from './xxhash.ts';
 
 /**
  * Matches as klauspost/compress finds them at its default level (zstd/enc_dfast.go): a table of the last positions by

@@ -1,8 +1,4 @@
-import type { Digest } from '../../digest.ts';
 import { createHash } from 'node:crypto';
-import { compressionOf } from '../decompress.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import type { Layer } from '../open.ts';
 import { createCompressor } from '../../compression/compressor.ts';
 import {
   correct,
@@ -19,6 +15,10 @@ import {
   libzstdRecipes,
   type LibzstdRecipe,
 } from '../../compression/zstd/libzstd.ts';
+import type { Digest } from '../../digest.ts';
+import { compressionOf } from '../decompress.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Layer } from '../open.ts';
 
 /** Of a layer's tar, to tell encoders apart by. */
 const SAMPLE_SIZE = 1024 ** 2;

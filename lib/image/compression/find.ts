@@ -1,11 +1,11 @@
-import type { KnownCompressions } from './known.ts';
-import type { LayerStream } from '../layerstream.ts';
-import type { Digest } from '../../digest.ts';
 import { createReadStream } from 'node:fs';
-import type { StoredLayer } from '../stored.ts';
 import { correctionSize, MOST_CORRECTED } from '../../compression/corrected/corrected.ts';
-import { findCompression, findCorrection, isCorrectable, readHead } from './detect.ts';
 import type { Compression } from '../../compression/recipe.ts';
+import type { Digest } from '../../digest.ts';
+import type { LayerStream } from '../layerstream.ts';
+import type { StoredLayer } from '../stored.ts';
+import { findCompression, findCorrection, isCorrectable, readHead } from './detect.ts';
+import type { KnownCompressions } from './known.ts';
 
 const READ_SIZE = 256 * 1024;
 

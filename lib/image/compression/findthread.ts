@@ -1,13 +1,13 @@
-import type { KnownCompressions } from './known.ts';
-import type { LayerStream } from '../layerstream.ts';
 import type { Limits } from '../../limits.ts';
+import { serveThread } from '../../runtime/threadmain.ts';
+import type { LayerStream } from '../layerstream.ts';
 import type { Platform } from '../oci/descriptor.ts';
+import { parseReference } from '../oci/reference.ts';
 import { openImage } from '../open.ts';
 import type { ImageRecord } from '../record.ts';
-import { parseReference } from '../oci/reference.ts';
 import { storedLayers } from '../stored.ts';
-import { serveThread } from '../../runtime/threadmain.ts';
 import { findCompressions } from './find.ts';
+import type { KnownCompressions } from './known.ts';
 
 /** The body of the thread that finds how the layers of one image were compressed. */
 

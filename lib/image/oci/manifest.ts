@@ -1,6 +1,6 @@
 import { parseDigest, type Digest } from '../../digest.ts';
-import { asArray, asRecord, asString, parseDocument } from '../../json.ts';
 import { PanamaxError } from '../../errors.ts';
+import { asArray, asRecord, asString, parseDocument } from '../../json.ts';
 import type { Limits } from '../../limits.ts';
 import { parseDescriptor, type Descriptor, type Platform } from './descriptor.ts';
 

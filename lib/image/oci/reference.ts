@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ENGINE_TRANSPORTS, isEngineTransport } from './transport.ts';
 import { PanamaxError } from '../../errors.ts';
+import { ENGINE_TRANSPORTS, isEngineTransport } from './transport.ts';
 
 /** Where an image is, in skopeo's terms (containers-transports(5)). */
 export interface Reference {

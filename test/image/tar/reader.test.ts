@@ -17,10 +17,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
 import type { TarEntry } from '../../../lib/image/tar/entry.ts';
 import { scanTarFile } from '../../../lib/image/tar/file.ts';
 import { scanTar } from '../../../lib/image/tar/scan.ts';
+import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
 import { missing } from '../../support/programs.ts';
 import { refusal, scan, scanOne } from '../../support/scan.ts';
 import {
