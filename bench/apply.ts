@@ -5,8 +5,10 @@
 import { open } from 'node:fs/promises';
 import { rebuildLayers } from '../lib/delta/formats/ocidelta/rebuild.ts';
 import { openRebuildSource } from '../lib/delta/formats/ocidelta/source.ts';
-import { openPatch } from '../lib/delta/patch.ts';
-import { applyXdelta } from '../lib/delta/formats/xdelta/read.ts';
+import { formatOfFile } from '../lib/delta/patch.ts';
+import { readOciDelta } from '../lib/delta/formats/ocidelta/read.ts';
+import { ociDelta } from '../lib/delta/formats/ocidelta/format.ts';
+import { applyXdelta, readXdelta } from '../lib/delta/formats/xdelta/read.ts';
 import { writeAll } from '../lib/runtime/file.ts';
 import { limitMemory } from '../lib/runtime/footprint.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
@@ -18,15 +20,16 @@ limitMemory();
 const [sourcePath, patchPath, output] = process.argv.slice(2);
 
 const limits = DEFAULT_LIMITS;
-const patch = await openPatch(patchPath!, limits);
 await using file = await open(output!, 'w');
-if (patch.format === 'xdelta') {
-  await verifyStream(patch.recipe.target, written(applyXdelta(patchPath!, sourcePath!, patch.recipe)));
+if ((await formatOfFile(patchPath!)) !== ociDelta) {
+  const recipe = await readXdelta(patchPath!);
+  await verifyStream(recipe.target, written(applyXdelta(patchPath!, sourcePath!, recipe)));
 } else {
   const { stream, record } = (await readUnpacked(sourcePath!)).unpacked;
+  const delta = await readOciDelta(patchPath!, limits);
   const files = await listRootfsFiles(stream, limits);
   await using source = await openRebuildSource(stream, record.layers, files);
-  for await (const { tar } of rebuildLayers(patch.delta, source, { maxSize: limits.maxImageSize })) {
+  for await (const { tar } of rebuildLayers(delta, source, { maxSize: limits.maxImageSize })) {
     for await (const _ of written(tar));
   }
 }

@@ -1,5 +1,5 @@
 import type { DeltaTask } from '../lib/delta/task.ts';
-import type { PatchFormat } from '../lib/delta/format.ts';
+import type { FormatName } from '../lib/delta/format.ts';
 
 /**
  * encode.ts SOURCE TARGET PATCH FORMAT EFFORT: makes a patch of two layer streams on disk, each with its image's record
@@ -19,7 +19,7 @@ try {
   const task: DeltaTask = {
     source: await readUnpacked(source!),
     target: await readUnpacked(target!),
-    formats: [format as PatchFormat],
+    formats: [format as FormatName],
     effort: effort as Effort,
     limits: DEFAULT_LIMITS,
     scratch,

@@ -1,5 +1,6 @@
 import type { Comparison } from '../lib/pairing/compare.ts';
-import { predict, type Costs, type PatchSizes } from '../lib/pairing/prediction.ts';
+import type { Costs } from '../lib/delta/costs.ts';
+import { predict, type PatchSizes } from '../lib/pairing/prediction.ts';
 import { accuracyOf, type Accuracy, type KnownPair } from './regret.ts';
 
 /** A pair whose patch has been made, and what prediction goes by. */

@@ -1,4 +1,4 @@
-import type { PatchFormat } from '../lib/delta/format.ts';
+import type { FormatName } from '../lib/delta/format.ts';
 import { panamaxTool } from './panamax.ts';
 import { BASELINE } from './peers.ts';
 import { allSeries, geometricMean, sizeRatio, totalRatio, type Point, type Results } from './results.ts';
@@ -21,7 +21,7 @@ const REBUILD = /-rebuild$/;
 /** The figures that panamax is to reach at its default effort: each is to be at most its limit. */
 export function judgeGoals(results: Results): Goal[] {
   const series = allSeries(results, BASELINE).filter(({ effort }) => effort === 'default');
-  const pointsOf = (format: PatchFormat) =>
+  const pointsOf = (format: FormatName) =>
     series.find(({ tool }) => tool === panamaxTool(format))?.points ?? [];
   const xdelta = pointsOf('xdelta');
   const ociDelta = pointsOf('oci-delta');

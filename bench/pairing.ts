@@ -1,4 +1,4 @@
-import type { PatchFormat } from '../lib/delta/format.ts';
+import type { FormatName } from '../lib/delta/format.ts';
 
 /** The benchmark of pairing: what the ranking chose beside what would have been best. `--help` says how. */
 import { readdir } from 'node:fs/promises';
@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { PanamaxError, toPanamaxError } from '../lib/errors.ts';
 import { sizeAtDefault } from '../lib/pairing/calibration.ts';
-import { COSTS } from '../lib/pairing/prediction.ts';
+import { formatNamed } from '../lib/delta/formats.ts';
+import { predictionOf } from '../lib/pairing/prediction.ts';
 import { compareImages, evidenceOf, type Candidate } from '../lib/pairing/ranking.ts';
 import { createScratch } from '../lib/runtime/scratch.ts';
 import type { Signature } from '../lib/pairing/signature/signature.ts';
@@ -70,7 +71,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const [directory] = positionals;
   if (values.help) return void process.stdout.write(HELP);
   if (directory === undefined) throw new PanamaxError('usage', 'no corpus directory', { expected: HELP });
-  const format = values.format as PatchFormat;
+  const format: FormatName = values.format;
   await using scratch = await createScratch(values.scratch);
   const signatures = await signCorpus(directory, scratch.path);
   const truth = await openTruth(values.truth, scratch.path);
@@ -82,7 +83,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const pairs = nearestFirst(signatures, format);
   const corpus = await openCorpus(directory, pairs, scratch.path);
   for (const { source, target, candidate } of pairs) {
-    const { size: predicted, seconds: predictedSeconds } = candidate.predictions[format];
+    const { size: predicted, seconds: predictedSeconds } = predictionOf(candidate.predictions, format);
     let found = await findTruth(truth, signatures.get(source)!, signatures.get(target)!, format);
     if (!found && performance.now() < deadline) {
       const images = { source: await corpus.image(source), target: await corpus.image(target) };
@@ -183,12 +184,12 @@ function listPairs(known: readonly KnownPair[]): void {
   }
 }
 
-function fit(known: readonly KnownPair[], signatures: ReadonlyMap<string, Signature>, format: PatchFormat) {
+function fit(known: readonly KnownPair[], signatures: ReadonlyMap<string, Signature>, format: FormatName) {
   const pairs = known.map((pair): FitPair => {
     const { compared, sizes } = evidenceOf(signatures.get(pair.target)!, [signatures.get(pair.source)!]);
     return { ...pair, comparison: compared, sizes };
   });
-  const costs = fitCosts(pairs, COSTS[format]);
+  const costs = fitCosts(pairs, formatNamed(format).costs);
   print(
     '',
     JSON.stringify(costs, (_, value: unknown) => (typeof value === 'number' ? rounded(value) : value), 2),
@@ -209,13 +210,15 @@ function rounded(value: number): number {
   return Number(value.toPrecision(3));
 }
 
-function nearestFirst(signatures: ReadonlyMap<string, Signature>, format: PatchFormat): PredictedPair[] {
+function nearestFirst(signatures: ReadonlyMap<string, Signature>, format: FormatName): PredictedPair[] {
+  const predictedSize = ({ candidate }: Pick<PredictedPair, 'candidate'>) =>
+    predictionOf(candidate.predictions, format).size;
   return [...signatures]
     .flatMap(([target, wanted]) =>
       [...signatures]
         .filter(([source]) => source !== target)
         .map(([source, had]) => ({ source, target, candidate: compareImages(wanted, had) }))
-        .toSorted((a, b) => a.candidate.predictions[format].size - b.candidate.predictions[format].size)
+        .toSorted((a, b) => predictedSize(a) - predictedSize(b))
         .map((pair, rank) => ({ ...pair, rank })),
     )
     .toSorted((a, b) => a.rank - b.rank);
@@ -225,7 +228,7 @@ async function findTruth(
   truth: Truth,
   { image: source }: Signature,
   { image: target }: Signature,
-  format: PatchFormat,
+  format: FormatName,
 ): Promise<TrueSize | undefined> {
   return (
     (await truth.find({ source, target, format, effort: 'default' })) ??

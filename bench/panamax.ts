@@ -1,4 +1,4 @@
-import type { PatchFormat } from '../lib/delta/format.ts';
+import type { FormatName } from '../lib/delta/format.ts';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Effort } from '../lib/delta/align/alignment.ts';
@@ -8,15 +8,15 @@ import { xdelta3Decode } from './peers.ts';
 const ENCODE = program('encode');
 const APPLY = program('apply');
 
-export const FORMATS: readonly PatchFormat[] = ['xdelta', 'oci-delta'];
+export const FORMATS: readonly FormatName[] = ['xdelta', 'oci-delta'];
 export const EFFORTS: readonly Effort[] = ['fast', 'default', 'best'];
 
-export function panamaxTool(format: PatchFormat): string {
+export function panamaxTool(format: FormatName): string {
   return `panamax-${format}`;
 }
 
 /** This checkout, in a process of its own for every patch. */
-export function panamax(format: PatchFormat, effort: Effort): Contestant {
+export function panamax(format: FormatName, effort: Effort): Contestant {
   return {
     tool: panamaxTool(format),
     effort,

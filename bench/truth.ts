@@ -1,4 +1,4 @@
-import type { PatchFormat } from '../lib/delta/format.ts';
+import type { FormatName } from '../lib/delta/format.ts';
 
 /** What patches really weigh: pairs of the corpus encoded, results kept by content so that a run can go on later. */
 import { createHash } from 'node:crypto';
@@ -13,7 +13,7 @@ import type { ImagePair } from './corpus.ts';
 
 /** The size of one real patch, which gave the target when it was applied, and what it took. */
 export interface TrueSize {
-  readonly format: PatchFormat;
+  readonly format: FormatName;
   readonly effort: Effort;
   readonly bytes: number;
   /** Processor time of matching, coding and applying. */
@@ -23,7 +23,7 @@ export interface TrueSize {
 export interface Question {
   readonly source: Pick<ImageRecord, 'layers'>;
   readonly target: Pick<ImageRecord, 'layers'>;
-  readonly format: PatchFormat;
+  readonly format: FormatName;
   readonly effort: Effort;
 }
 
@@ -31,7 +31,7 @@ export interface Question {
 export interface Truth {
   find(question: Question): Promise<TrueSize | undefined>;
   /** Makes and applies a patch of a pair unless that has been done. @throws PanamaxError as `createPatch` does */
-  encode(images: ImagePair, format: PatchFormat, effort: Effort): Promise<TrueSize>;
+  encode(images: ImagePair, format: FormatName, effort: Effort): Promise<TrueSize>;
 }
 
 export async function openTruth(directory: string, scratch: string): Promise<Truth> {
@@ -56,8 +56,8 @@ export async function openTruth(directory: string, scratch: string): Promise<Tru
       const work = await mkdtemp(join(scratch, 'patch-'));
       try {
         const started = process.cpuUsage();
-        const task = { source, target, format, effort, path: join(work, 'patch'), scratch: work };
-        const { size } = await createPatch({ ...task, limits: DEFAULT_LIMITS });
+        const task = { source, target, effort, path: join(work, 'patch'), scratch: work };
+        const { size } = await createPatch(format, { ...task, limits: DEFAULT_LIMITS });
         const { user, system } = process.cpuUsage(started);
         const found: TrueSize = { format, effort, bytes: size, cpuSeconds: (user + system) / 1e6 };
         await replaceFile(pathOf(question), (part) => writeFile(part, JSON.stringify(found)));

@@ -17,7 +17,7 @@ import { createScratch } from '../../lib/runtime/scratch.ts';
 import { deltaThread } from '../../lib/delta/threads.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
-import { DELTA_OPTIONS, parseEffort, parseFormats } from '../options/delta.ts';
+import { DELTA_OPTIONS, FORMAT_OPTION, parseEffort, parseFormats } from '../options/delta.ts';
 import { formatShare, formatSize } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, readSigning, scratchParent } from '../options/session.ts';
@@ -30,7 +30,7 @@ export const diffCommand: Command = {
   options: {
     output: { type: 'string', short: 'o', value: 'FILE', help: 'the patch' },
     ...DELTA_OPTIONS,
-    format: { type: 'string', value: 'FORMAT', help: 'xdelta or oci-delta', default: 'xdelta' },
+    ...FORMAT_OPTION,
     sign: {
       type: 'string',
       value: 'KEY',
@@ -45,7 +45,9 @@ export const diffCommand: Command = {
     if (output === undefined) throw new PanamaxError('usage', 'no output', { expected: USAGE });
     const formats = parseFormats(args);
     if (formats.length > 1)
-      throw new PanamaxError('usage', 'one file holds one format', { found: '--format both' });
+      throw new PanamaxError('usage', 'one file holds one format', {
+        found: `--format ${args.text('format')!}`,
+      });
     const { sign } = await readSigning(args);
     const [old, target] = args.operands;
     await using scratch = await createScratch(scratchParent(args));

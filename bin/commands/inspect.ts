@@ -1,7 +1,6 @@
-import type { PatchSides } from '../../lib/delta/format.ts';
+import type { Patch, PatchLayer } from '../../lib/delta/format.ts';
 import { stat } from 'node:fs/promises';
-import { readOciDelta } from '../../lib/delta/formats/ocidelta/read.ts';
-import { formatOf, openPatch } from '../../lib/delta/patch.ts';
+import { formatOfFile, openPatch } from '../../lib/delta/patch.ts';
 import type { Limits } from '../../lib/limits.ts';
 import { canBeExact } from '../../lib/image/write/form.ts';
 import { openImage } from '../../lib/image/open.ts';
@@ -30,14 +29,16 @@ export const inspectCommand: Command = {
   },
 };
 
-/** A file with a manifest.json or an index of images is an image; an oci-delta is an archive with neither. */
+/** Where a file's first bytes fit an archive of an image, too, it is a patch if it reads as one. */
 async function isPatch(operand: string, limits: Limits): Promise<boolean> {
   const info = await stat(operand).catch(() => undefined);
   if (!info?.isFile()) return false;
-  const format = await formatOf(operand);
-  if (format !== 'oci-delta') return format === 'xdelta';
-  const isDelta = async () => Boolean(await readOciDelta(operand, limits));
-  return isDelta().catch(() => false);
+  const format = await formatOfFile(operand);
+  if (!format?.traits.resemblesImage) return format !== undefined;
+  return format.read(operand, limits).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function inspectPatch(args: Arguments, path: string): Promise<void> {
@@ -62,19 +63,19 @@ async function inspectPatch(args: Arguments, path: string): Promise<void> {
   );
 }
 
-function named({ config, manifest }: PatchSides['source']): string {
+function named({ config, manifest }: Patch['source']): string {
   return `image ${config}, manifest ${manifest ?? 'not said'}`;
 }
 
-function documentsOf(target: PatchSides['target']): object {
+function documentsOf(target: Patch['target']): object {
   const { manifest, config, platform } = target;
   const manifestDocument = String(target.manifestDocument);
   return { manifest, manifestDocument, config, configDocument: String(target.configDocument), platform };
 }
 
-function describeLayer(layer: PatchSides['layers'][number]): string {
-  if (!('size' in layer)) return layer.kind;
-  const { size, compression, digest, diffID } = layer;
+function describeLayer(layer: PatchLayer): string {
+  const { size, compression, digest, diffID, kind } = layer;
+  if (size === undefined) return kind ?? 'of unknown size';
   // engines export images without the layers that registries have
   const unknown = digest === diffID ? 'uncompressed where it was read' : 'compressed in an unknown way';
   return `${formatSize(size)} ${compression ? describeCompression(compression) : unknown}`;

@@ -1,4 +1,4 @@
-import type { PatchFormat } from '../../lib/delta/format.ts';
+import { findFormat, formatNames } from '../../lib/delta/formats.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { readFile } from 'node:fs/promises';
 import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
@@ -9,6 +9,7 @@ import {
   type ExistingPatch,
   type PossiblePatch,
 } from '../../lib/pairing/workplan.ts';
+import { predictionOf } from '../../lib/pairing/prediction.ts';
 import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
 import type { StageContext } from '../../workers/context.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';
@@ -19,11 +20,11 @@ import { pairingStage } from '../../workers/pairing/stage.ts';
 import { loadSignature, signatureStage } from '../../workers/signature/stage.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
+import { FORMAT_OPTION } from '../options/delta.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
 
 const USAGE = 'TARGET... --inventory FILE [options]';
-const FORMATS: readonly PatchFormat[] = ['xdelta', 'oci-delta'];
 /** Sets, those of most sites, of which several images together are tried as one source. */
 const MOST_COMBINED_SETS = 50;
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
@@ -40,7 +41,7 @@ export const planCommand: Command = {
       help: 'at most N patches, or so much processor time: 90s, 30m, 2h',
       default: '100',
     },
-    format: { type: 'string', value: 'FORMAT', help: FORMATS.join(' or '), default: 'xdelta' },
+    ...FORMAT_OPTION,
     ...STORE_OPTION,
     ...REGISTRY_OPTIONS,
     ...COMMON,
@@ -56,10 +57,10 @@ async function plan(args: Arguments, context: StageContext): Promise<void> {
   const path = args.text('inventory');
   if (path === undefined) throw new PanamaxError('usage', 'no inventory', { expected: USAGE });
   const budget = parseBudget(args.text('budget')!);
-  const format = FORMATS.find((one) => one === args.text('format'));
-  if (!format) {
+  const format = findFormat(args.text('format'))?.name;
+  if (format === undefined) {
     throw new PanamaxError('usage', '--format', {
-      expected: FORMATS.join(', '),
+      expected: formatNames().join(', '),
       found: args.text('format')!,
     });
   }
@@ -103,7 +104,7 @@ async function plan(args: Arguments, context: StageContext): Promise<void> {
     }
     for (const candidate of [...candidates, ...combined]) {
       const { source, images, pullSize: pull, predictions } = candidate;
-      const { size, seconds } = predictions[format];
+      const { size, seconds } = predictionOf(predictions, format);
       possible.set(`${target} ${source}`, {
         source,
         ...(images && { images }),

@@ -1,5 +1,7 @@
+import { DEFAULT_FORMAT, formatNames } from '../../lib/delta/formats.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import type { StageContext } from '../../workers/context.ts';
+import { predictionOf } from '../../lib/pairing/prediction.ts';
 import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
 import { cheaperChains, type Chain } from '../../workers/pairing/chain.ts';
 import { pairingStage } from '../../workers/pairing/stage.ts';
@@ -10,7 +12,7 @@ import { TOGETHER_OPTION } from '../options/delta.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
 
-const FORMATS = ['xdelta', 'oci-delta'] as const;
+const FORMATS = formatNames();
 
 const USAGE = 'TARGET --sources IMAGE... [options]';
 
@@ -81,7 +83,15 @@ function answersOf(
   return answers;
 }
 
-const HEADER = ['SOURCE', 'IDENTICAL', 'CHANGED', 'NEW', 'XDELTA', 'OCI-DELTA', 'PULL', 'TLSH'];
+const HEADER = [
+  'SOURCE',
+  'IDENTICAL',
+  'CHANGED',
+  'NEW',
+  ...FORMATS.map((name) => name.toUpperCase()),
+  'PULL',
+  'TLSH',
+];
 
 function rowOf(reference: string, candidate: Candidate): string[] {
   const { identicalBytes, changedBytes, newBytes, predictions, pullSize, tlshDistance } = candidate;
@@ -89,7 +99,7 @@ function rowOf(reference: string, candidate: Candidate): string[] {
     identicalBytes,
     changedBytes,
     newBytes,
-    ...FORMATS.map((f) => predictions[f].size),
+    ...FORMATS.map((f) => predictionOf(predictions, f).size),
     pullSize,
   ];
   return [reference, ...sizes.map(formatSize), tlshDistance === null ? '-' : String(tlshDistance)];
@@ -103,17 +113,17 @@ function chained(
 ): string {
   const names = through.map(nameOf);
   const making = seconds > 0 ? `${seconds.toFixed(1)} s for a patch to ${names[0]!}` : 'nothing to make';
-  const { xdelta } = predictions;
+  const own = predictionOf(predictions, DEFAULT_FORMAT.name);
   return (
     `${reference}: cheaper through ${names.join(' and ')}, from where patches exist: ${formatSize(size)} in all, ` +
-    `${making}; a patch of its own: ${formatSize(xdelta.size)}, ${xdelta.seconds.toFixed(1)} s`
+    `${making}; a patch of its own: ${formatSize(own.size)}, ${own.seconds.toFixed(1)} s`
   );
 }
 
 /** Where the bytes of each predicted patch come from. */
 function explanation({ predictions, sharedLayerBytes, pullSize }: Candidate): string {
   const rows = FORMATS.map((format) => {
-    const { size, reasons, seconds } = predictions[format];
+    const { size, reasons, seconds } = predictionOf(predictions, format);
     const parts = [reasons.fixed, reasons.changed, reasons.new, size].map(formatSize);
     return [`  ${format}`, ...parts, `${seconds.toFixed(1)} s`];
   });

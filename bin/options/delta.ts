@@ -1,11 +1,22 @@
-import type { PatchFormat } from '../../lib/delta/format.ts';
+import type { FormatName } from '../../lib/delta/format.ts';
+import { DEFAULT_FORMAT, findFormat, formatNames } from '../../lib/delta/formats.ts';
 import { EFFORTS, type Effort } from '../../lib/delta/align/alignment.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import type { Arguments, Options } from '../command.ts';
 
+const FORMATS = formatNames();
+/** Stands for every format. */
+const EVERY = FORMATS.length === 2 ? 'both' : 'all';
+const SOME_FORMATS = `${FORMATS.join(', ')} or ${EVERY}`;
+
+/** For commands that take one format. */
+export const FORMAT_OPTION: Options = {
+  format: { type: 'string', value: 'FORMAT', help: FORMATS.join(' or '), default: DEFAULT_FORMAT.name },
+};
+
 /** How patches are made. */
 export const DELTA_OPTIONS: Options = {
-  format: { type: 'string', value: 'FORMAT', help: 'xdelta, oci-delta or both', default: 'xdelta' },
+  format: { type: 'string', value: 'FORMAT', help: SOME_FORMATS, default: DEFAULT_FORMAT.name },
   effort: { type: 'string', value: 'LEVEL', help: 'fast, default or best', default: 'default' },
 };
 
@@ -19,11 +30,12 @@ export const TOGETHER_OPTION: Options = {
 };
 
 /** @throws PanamaxError `usage` */
-export function parseFormats(args: Arguments): PatchFormat[] {
+export function parseFormats(args: Arguments): FormatName[] {
   const text = args.text('format');
-  if (text === 'both') return ['xdelta', 'oci-delta'];
-  if (text === 'xdelta' || text === 'oci-delta') return [text];
-  throw new PanamaxError('usage', '--format', { expected: 'xdelta, oci-delta or both', found: text ?? '' });
+  if (text === EVERY) return FORMATS;
+  const format = findFormat(text);
+  if (format) return [format.name];
+  throw new PanamaxError('usage', '--format', { expected: SOME_FORMATS, found: text ?? '' });
 }
 
 /** @throws PanamaxError `usage` */

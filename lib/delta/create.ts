@@ -1,13 +1,11 @@
-import type { PatchTask, PatchFile } from './format.ts';
 import { stat } from 'node:fs/promises';
 import { digestOfFile } from '../runtime/filedigest.ts';
+import type { FormatName, PatchTask } from './format.ts';
+import { formatNamed } from './formats.ts';
+import type { PatchFile } from './task.ts';
 
-/** Patches made and verified. Who applies patches loads nothing of this, and what it needs. */
-
-/** Writes a patch and applies it: what comes out has the target's diffIDs, or this throws. */
-export async function createPatch(task: PatchTask): Promise<PatchFile> {
-  // what makes the other format is not loaded
-  if (task.format === 'xdelta') await (await import('./formats/xdelta/create.ts')).createXdelta(task);
-  else await (await import('./formats/ocidelta/create.ts')).createOciDelta(task);
+/** Writes a patch and applies it. @throws PanamaxError `bad-patch` where the result differs from the target */
+export async function createPatch(format: FormatName, task: PatchTask): Promise<PatchFile> {
+  await formatNamed(format).create(task);
   return { size: (await stat(task.path)).size, digest: await digestOfFile(task.path) };
 }

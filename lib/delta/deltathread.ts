@@ -15,7 +15,7 @@ export const handler = serveThread(async (task: DeltaTask): Promise<DeltaResult>
   for (const format of task.formats) {
     const started = performance.now();
     const path = join(scratch, `patch.${format}`);
-    const patch = await createPatch({ source, target, format, path, scratch, effort, limits });
+    const patch = await createPatch(format, { source, target, path, scratch, effort, limits });
     patches.push({ ...patch, format, path, encodeSeconds: (performance.now() - started) / 1000 });
   }
   return { source: source.record, target: target.record, patches };

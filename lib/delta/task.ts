@@ -1,26 +1,32 @@
+import type { Digest } from '../digest.ts';
 import type { LayerStream } from '../image/layerstream.ts';
-import type { Effort } from './align/alignment.ts';
-import type { ImageRecord } from '../image/record.ts';
 import type { Platform } from '../image/oci/descriptor.ts';
+import type { ImageRecord } from '../image/record.ts';
 import type { Limits } from '../limits.ts';
-import type { PatchFormat, PatchFile } from './format.ts';
+import type { Effort } from './align/alignment.ts';
+import type { FormatName } from './format.ts';
+
+/** Input and output of the thread that makes the patches of a pair (`thread.ts`). */
 
 export interface DeltaTask {
   readonly source: DeltaSide;
   readonly target: DeltaSide;
-  readonly formats: readonly PatchFormat[];
+  readonly formats: readonly FormatName[];
   readonly effort: Effort;
   readonly limits: Limits;
-  /** An empty directory of the task's own; the patches will be in it. */
+  /** An empty directory for this task alone. The patches are written here. */
   readonly scratch: string;
 }
 
 export interface DeltaSide {
   readonly reference: string;
   readonly platform?: Platform;
-  /** Where blobs from registries are kept. */
+  /** Directory that keeps blobs from registries. */
   readonly blobs?: string;
-  /** The image as it is known, unpacked; without, the thread reads and unpacks it, and finds how a target was compressed. */
+  /**
+   * The image, already unpacked. Without it the thread reads and unpacks the image, and finds the compressions of a
+   * target's layers.
+   */
   readonly unpacked?: { readonly record: ImageRecord; readonly stream: LayerStream };
 }
 
@@ -28,14 +34,19 @@ export interface DeltaResult {
   readonly source: ImageRecord;
   /** With the compressions of its layers. */
   readonly target: ImageRecord;
-  /** One for each format asked for. */
+  /** One for each format of the task, in its order. */
   readonly patches: readonly CreatedPatch[];
 }
 
+export interface PatchFile {
+  /** In bytes. */
+  readonly size: number;
+  readonly digest: Digest;
+}
+
 export interface CreatedPatch extends PatchFile {
-  readonly format: PatchFormat;
-  /** The file. */
+  readonly format: FormatName;
   readonly path: string;
-  /** What matching, coding and verifying took. */
+  /** Wall time of matching, coding and verifying. */
   readonly encodeSeconds: number;
 }

@@ -1,5 +1,6 @@
-import type { PatchFormat } from '../delta/format.ts';
-import { asRecord, parseDocument } from '../json.ts';
+import type { FormatName } from '../delta/format.ts';
+import { formatNamed, formatNames } from '../delta/formats.ts';
+import { asRecord, parseVersioned } from '../json.ts';
 import type { Effort } from '../delta/align/alignment.ts';
 import { PanamaxError } from '../errors.ts';
 import { UNCALIBRATED, type Calibration, type Calibrations, type Prediction } from './prediction.ts';
@@ -11,15 +12,9 @@ export interface Encoded {
   readonly actual: number;
 }
 
-/** Bytes of a patch over those of one with effort `default`, where much is new (docs/delta.md). */
-const OF_EFFORT: Readonly<Record<PatchFormat, Readonly<Record<Effort, number>>>> = {
-  xdelta: { fast: 1.03, default: 1, best: 0.95 },
-  'oci-delta': { fast: 1.11, default: 1, best: 0.98 },
-};
-
-/** What a patch would weigh with effort `default`, which predictions are of; in bytes. */
-export function sizeAtDefault(size: number, format: PatchFormat, effort: Effort): number {
-  return Math.round(size / OF_EFFORT[format][effort]);
+/** Size that a patch would have with effort `default`, which predictions assume; in bytes. */
+export function sizeAtDefault(size: number, format: FormatName, effort: Effort): number {
+  return Math.round(size / formatNamed(format).sizeByEffort[effort]);
 }
 
 /** Factors stay within this of 1, either way. */
@@ -62,15 +57,20 @@ export function serializeCalibrations(formats: Calibrations): Buffer {
 
 /** @throws PanamaxError `bad-input` */
 export function parseCalibrations(bytes: Uint8Array, where: string): Calibrations {
-  const record = asRecord(parseDocument(bytes, where), where);
-  const formats = asRecord(record['formats'], where);
-  const parsed: Partial<Record<PatchFormat, Calibration>> = {};
-  for (const format of ['xdelta', 'oci-delta'] as const) {
+  const record = parseVersioned(bytes, CALIBRATION_VERSION, 'unknown version of calibrations', where);
+  return parseFactors(record['formats'], where);
+}
+
+/** @throws PanamaxError `bad-input` */
+export function parseFactors(value: unknown, where: string): Calibrations {
+  const formats = asRecord(value, where);
+  const parsed: Partial<Record<FormatName, Calibration>> = {};
+  for (const format of formatNames()) {
     if (formats[format] === undefined) continue;
     const { changed, new: fresh } = asRecord(formats[format], `${where} ${format}`);
-    if (record['version'] !== CALIBRATION_VERSION || !isFactor(changed) || !isFactor(fresh)) {
+    if (!isFactor(changed) || !isFactor(fresh)) {
       throw new PanamaxError('bad-input', 'not a calibration', {
-        expected: `version ${CALIBRATION_VERSION}, factors from ${1 / MOST} to ${MOST}`,
+        expected: `factors from ${1 / MOST} to ${MOST}`,
         found: JSON.stringify(formats[format]),
         where,
       });

@@ -1,5 +1,6 @@
 import { isChanged, type Comparison } from './compare.ts';
-import { fileCost, UNCALIBRATED, type Calibration, type Costs } from './prediction.ts';
+import type { Costs } from '../delta/costs.ts';
+import { fileCost, UNCALIBRATED, type Calibration } from './prediction.ts';
 
 /** Predicted bytes in a patch from one source, by the content's index in the target's signature. */
 export type ContentCosts = Float32Array;

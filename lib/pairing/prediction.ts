@@ -1,4 +1,6 @@
-import type { PatchFormat } from '../delta/format.ts';
+import type { Costs } from '../delta/costs.ts';
+import type { FormatName } from '../delta/format.ts';
+import { PanamaxError } from '../errors.ts';
 import { isChanged, type Comparison, type ComparedFile } from './compare.ts';
 
 /** What a patch is expected to weigh and to take. */
@@ -11,58 +13,15 @@ export interface Prediction {
   readonly seconds: number;
 }
 
-/**
- * What things cost in a patch of one format, in bytes. A changed file of `size` bytes, `compressed` by gzip, of which a
- * share is common with the source, is taken to be changed in single places at random: a window of 32 bytes survives
- * with a chance that falls exponentially with their density, so that -log(share) is proportional to their number.
- * What they cost together can't be more than the file compressed: hence
- *
- *     compressed * coded * (1 - exp(-q / coded)),  q = slope * (-log share) ^ power * (size / compressed) ^ spread
- */
-export interface Costs {
-  /** Per patch, the recipe aside. */
-  readonly patch: number;
-  /** Per tar header. */
-  readonly header: number;
-  /** Per changed or new file. */
-  readonly file: number;
-  /** Per compressed byte of a small file that has a counterpart. */
-  readonly small: number;
-  /** Per compressed byte of what is new. */
-  readonly coded: number;
-  readonly slope: number;
-  readonly power: number;
-  readonly spread: number;
-  /** Processor seconds per MiB of the target, of changed files, of what is coded. */
-  readonly secondsPerMiB: { readonly target: number; readonly changed: number; readonly coded: number };
-}
+/** Of one source, by format. */
+export type Predictions = Readonly<Record<FormatName, Prediction>>;
 
-/** Fitted to pairs of the dev corpus (docs/pairing.md); all for effort `default`. */
-export const COSTS: Readonly<Record<PatchFormat, Costs>> = {
-  xdelta: {
-    patch: 318,
-    header: 0.549,
-    file: 83.6,
-    small: 0.00884,
-    coded: 0.811,
-    slope: 0.124,
-    power: 1.98,
-    spread: 1.6,
-    secondsPerMiB: { target: 0.0115, changed: 0.0735, coded: 0.431 },
-  },
-  // every changed tar header is data here
-  'oci-delta': {
-    patch: 2170,
-    header: 22.9,
-    file: 86,
-    small: 0.0151,
-    coded: 0.788,
-    slope: 0.107,
-    power: 2.55,
-    spread: 1.54,
-    secondsPerMiB: { target: 0.0088, changed: 0.0852, coded: 0.171 },
-  },
-};
+/** @throws PanamaxError `internal` for a format without a prediction */
+export function predictionOf(predictions: Predictions, format: FormatName): Prediction {
+  const prediction = predictions[format];
+  if (prediction) return prediction;
+  throw new PanamaxError('internal', 'no prediction of a format', { expected: format });
+}
 
 /** How far the patches of a store are from the costs above: factors for changed and new files. */
 export interface Calibration {
@@ -71,7 +30,7 @@ export interface Calibration {
 }
 
 /** Formats without one go by the costs as they are. */
-export type Calibrations = Readonly<Partial<Record<PatchFormat, Calibration>>>;
+export type Calibrations = Readonly<Partial<Record<FormatName, Calibration>>>;
 
 export const UNCALIBRATED: Calibration = { changed: 1, new: 1 };
 

@@ -1,4 +1,5 @@
-import type { PatchFormat } from '../delta/format.ts';
+import type { FormatName } from '../delta/format.ts';
+import { DEFAULT_FORMAT, formatNamed, formatNames, patchFormats } from '../delta/formats.ts';
 import { digestOf, parseDigest, type Digest } from '../digest.ts';
 import { asArray, asRecord, asSize, parseVersioned } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
@@ -6,8 +7,16 @@ import { combineRecords } from '../image/combined.ts';
 import { pullSize, streamSize, withCompressions } from '../image/record.ts';
 import type { Compression } from '../compression/recipe.ts';
 import { serializeRecipe, sourceRecord } from '../delta/recipe.ts';
+import { parseFactors } from './calibration.ts';
 import { compareLayers, indexSource, layersOf, layersOfAll, type Comparison } from './compare.ts';
-import { COSTS, predict, type Calibrations, type PatchSizes, type Prediction } from './prediction.ts';
+import {
+  predict,
+  predictionOf,
+  type Calibrations,
+  type PatchSizes,
+  type Prediction,
+  type Predictions,
+} from './prediction.ts';
 import type { Signature } from './signature/signature.ts';
 import { tlshDistance } from './signature/tlsh.ts';
 
@@ -26,9 +35,9 @@ export interface Candidate {
   readonly newBytes: number;
   /** Layers that both share, in uncompressed bytes. */
   readonly sharedLayerBytes: number;
-  /** Of an `xdelta` patch: what candidates are ranked by. */
+  /** Of a patch in the default format: candidates are ranked by it. */
   readonly predictedPatchSize: number;
-  readonly predictions: Readonly<Record<PatchFormat, Prediction>>;
+  readonly predictions: Predictions;
   /** What a pull would move at a site that has the source. */
   readonly pullSize: number;
 }
@@ -88,10 +97,9 @@ export function candidateOf(
   calibrations: Calibrations,
 ): Candidate {
   const image = combineRecords(sources.map((one) => one.image));
-  const predictions = {
-    xdelta: predict(compared, sizes, COSTS.xdelta, calibrations.xdelta),
-    'oci-delta': predict(compared, sizes, COSTS['oci-delta'], calibrations['oci-delta']),
-  };
+  const predictions = Object.fromEntries(
+    patchFormats().map(({ name, costs }) => [name, predict(compared, sizes, costs, calibrations[name])]),
+  );
   const { identicalBytes, changedBytes, newBytes, sharedLayerBytes } = compared;
   const [{ tlsh }, ...others] = sources as readonly [Signature, ...Signature[]];
   return {
@@ -102,7 +110,7 @@ export function candidateOf(
     changedBytes,
     newBytes,
     sharedLayerBytes,
-    predictedPatchSize: predictions.xdelta.size,
+    predictedPatchSize: predictionOf(predictions, DEFAULT_FORMAT.name).size,
     predictions,
     pullSize: pullSize(target.image, image),
   };
@@ -111,11 +119,10 @@ export function candidateOf(
 /** Whether a patch from this source, in one of some formats, is expected to weigh less than a pull by more than noise. */
 export function isWorthIt(
   { predictions, pullSize, images }: Candidate,
-  formats: readonly PatchFormat[] = ['xdelta', 'oci-delta'],
+  formats: readonly FormatName[] = formatNames(),
 ): boolean {
-  // an oci-delta names one image as its source
-  const possible = images ? formats.filter((format) => format === 'xdelta') : formats;
-  return possible.some((format) => predictions[format].size < pullSize * WORTH);
+  const possible = formats.filter((format) => !images || formatNamed(format).traits.combinesSources);
+  return possible.some((format) => predictionOf(predictions, format).size < pullSize * WORTH);
 }
 
 /** Smallest predicted patch first; ties by TLSH distance, then by digest, so that every run agrees. */
@@ -158,7 +165,7 @@ export function parseRanking(bytes: Uint8Array, where: string): Ranking {
   const record = parseVersioned(bytes, RANKING_VERSION, 'unknown ranking version', where);
   return {
     target: parseDigest(record['target'], `${where} target`),
-    calibrations: asRecord(record['calibrations'], `${where} calibrations`),
+    calibrations: parseFactors(record['calibrations'], `${where} calibrations`),
     candidates: asArray(record['candidates'], `${where} candidates`).map((value, i) => {
       const at = `${where} candidates[${i}]`;
       const candidate = asRecord(value, at);
@@ -183,7 +190,7 @@ export function parseRanking(bytes: Uint8Array, where: string): Ranking {
 
 function parsePredictions(value: unknown, where: string): Candidate['predictions'] {
   const record = asRecord(value, where);
-  const parse = (format: PatchFormat): Prediction => {
+  const parse = (format: FormatName): Prediction => {
     const at = `${where} ${format}`;
     const prediction = asRecord(record[format], at);
     const reasons = asRecord(prediction['reasons'], `${at} reasons`);
@@ -201,5 +208,5 @@ function parsePredictions(value: unknown, where: string): Candidate['predictions
       seconds,
     };
   };
-  return { xdelta: parse('xdelta'), 'oci-delta': parse('oci-delta') };
+  return Object.fromEntries(formatNames().map((format) => [format, parse(format)]));
 }

@@ -1,4 +1,5 @@
-import type { PatchFormat } from '../delta/format.ts';
+import type { FormatName } from '../delta/format.ts';
+import { findFormat } from '../delta/formats.ts';
 import { digestOf, hexOf, type Digest } from '../digest.ts';
 import { asArray, asRecord, asSize, asString, parseDocument } from '../json.ts';
 import { randomBytes } from 'node:crypto';
@@ -18,7 +19,7 @@ export interface RunPlan {
   readonly platform?: Platform;
   /** How many of the best sources get a patch, for each target and set. */
   readonly top: number;
-  readonly formats: readonly PatchFormat[];
+  readonly formats: readonly FormatName[];
   readonly effort: Effort;
   /** Whether sources get a patch, too, that are not expected to be worth it. */
   readonly force?: true;
@@ -40,7 +41,6 @@ export interface ResidentSet {
 
 const RUN_VERSION = 1;
 const RUN_ID = /^[A-Za-z0-9][\w.-]{0,63}$/;
-const FORMATS: readonly string[] = ['xdelta', 'oci-delta'] satisfies PatchFormat[];
 
 /** A new run's name: when it was begun, and something that no other has. */
 export function newRunId(started: Date): string {
@@ -99,7 +99,7 @@ export function parsePlan(bytes: Uint8Array, where: string): RunPlan {
   const record = asRecord(parseDocument(bytes, where), where);
   const formats = texts(record['formats'], `${where} formats`);
   const effort = EFFORTS.find((known) => known === record['effort']);
-  if (record['version'] !== RUN_VERSION || !effort || !formats.every((format) => FORMATS.includes(format))) {
+  if (record['version'] !== RUN_VERSION || !effort || !formats.every(findFormat)) {
     throw new PanamaxError('bad-input', 'unknown kind of run', {
       expected: `version ${RUN_VERSION}, efforts and formats that are known`,
       found: JSON.stringify({ version: record['version'], effort: record['effort'], formats }),
@@ -122,7 +122,7 @@ export function parsePlan(bytes: Uint8Array, where: string): RunPlan {
       ? {}
       : { platform: parsePlatformOption(asString(record['platform'], `${where} platform`)) }),
     top: asSize(record['top'], `${where} top`),
-    formats: formats as PatchFormat[],
+    formats,
     effort,
     ...(record['force'] === true ? { force: true } : {}),
     ...(record['publish'] === true ? { publish: true } : {}),

@@ -1,4 +1,5 @@
-import type { PatchFormat } from '../delta/format.ts';
+import type { FormatName } from '../delta/format.ts';
+import { findFormat, formatNames } from '../delta/formats.ts';
 import { digestOf, parseDigest, type Digest } from '../digest.ts';
 import { asArray, asRecord, asSize, parseDocument } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
@@ -8,7 +9,7 @@ import { EFFORTS, type Effort } from '../delta/align/alignment.ts';
 
 /** What the store says of one pair: a patch, or that a pull is as good (docs/formats.md). */
 export interface PatchDescriptor {
-  readonly format: PatchFormat;
+  readonly format: FormatName;
   /** How much work went into it. */
   readonly effort: Effort;
   readonly source: SourceName;
@@ -100,19 +101,19 @@ export function serializeDescriptor(descriptor: PatchDescriptor): Buffer {
 /** @throws PanamaxError `bad-input` */
 export function parseDescriptor(bytes: Uint8Array, where: string): PatchDescriptor {
   const record = asRecord(parseDocument(bytes, where), where);
-  const { version, format, effort } = record;
-  const isKnown = version === DESCRIPTOR_VERSION && (format === 'xdelta' || format === 'oci-delta');
-  if (!isKnown || !EFFORTS.includes(effort as Effort)) {
+  const { version, effort } = record;
+  const format = findFormat(record['format']);
+  if (version !== DESCRIPTOR_VERSION || !format || !EFFORTS.includes(effort as Effort)) {
     throw new PanamaxError('bad-input', 'unknown kind of descriptor', {
-      expected: `version ${DESCRIPTOR_VERSION}, format xdelta or oci-delta, effort ${EFFORTS.join(' or ')}`,
-      found: JSON.stringify({ version, format, effort }),
+      expected: `version ${DESCRIPTOR_VERSION}, format ${formatNames().join(' or ')}, effort ${EFFORTS.join(' or ')}`,
+      found: JSON.stringify({ version, format: record['format'], effort }),
       where,
     });
   }
   const sizes = asRecord(record['sizes'], `${where} sizes`);
   const signature = parseSignature(record['signature'], where);
   return {
-    format,
+    format: format.name,
     effort: effort as Effort,
     source: parseSourceName(record['source'], `${where} source`),
     target: parseImageName(record['target'], `${where} target`),

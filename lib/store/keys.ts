@@ -1,4 +1,5 @@
-import { type PatchFormat, PATCH_SUFFIX } from '../delta/format.ts';
+import type { FormatName } from '../delta/format.ts';
+import { formatNamed } from '../delta/formats.ts';
 import { hexOf, type Digest } from '../digest.ts';
 
 /** Where each artefact lives in the store (docs/formats.md). */
@@ -20,10 +21,10 @@ export const keys = {
   allPatches: 'patches/',
   calibration: 'calibration.json',
   patches: (target: Digest) => `patches/${named(target)}/`,
-  descriptor: (target: Digest, source: Digest, format: PatchFormat) =>
+  descriptor: (target: Digest, source: Digest, format: FormatName) =>
     `patches/${named(target)}/${named(source)}.${format}.json`,
-  patch: (target: Digest, source: Digest, format: PatchFormat) =>
-    `patches/${named(target)}/${named(source)}.${PATCH_SUFFIX[format]}`,
+  patch: (target: Digest, source: Digest, format: FormatName) =>
+    `patches/${named(target)}/${named(source)}.${formatNamed(format).suffix}`,
   names: 'names/',
   /** Of what a name stands for; one a platform. `repository` and `tag` as of `releasename.ts`. */
   name: (repository: string, tag: string, platform: string) =>

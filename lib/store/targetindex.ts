@@ -1,4 +1,5 @@
-import type { PatchFormat } from '../delta/format.ts';
+import type { FormatName } from '../delta/format.ts';
+import { findFormat } from '../delta/formats.ts';
 import { digestOf, parseDigest, type Digest } from '../digest.ts';
 import { asArray, asRecord, asSize, asString, parseVersioned } from '../json.ts';
 import {
@@ -41,7 +42,7 @@ export interface IndexHead {
 }
 
 export interface PatchOffer {
-  readonly format: PatchFormat;
+  readonly format: FormatName;
   readonly source: SourceName;
   readonly key: string;
   readonly size: number;
@@ -113,14 +114,14 @@ function parseIndex(bytes: Uint8Array, target: Digest, where: string): TargetInd
 }
 
 function parseOffer(record: Record<string, unknown>, where: string): PatchOffer[] {
-  const { format } = record;
-  if (format !== 'xdelta' && format !== 'oci-delta') return [];
+  const known = findFormat(record['format']);
+  if (!known) return [];
   const key = asString(record['key'], `${where} key`);
   if (!isKey(key)) throw new PanamaxError('bad-input', 'not a store key', { found: key, where });
   const signature = parseSignature(record['signature'], where);
   return [
     {
-      format,
+      format: known.name,
       source: parseSourceName(record['source'], `${where} source`),
       key,
       size: asSize(record['size'], `${where} size`),

@@ -35,14 +35,16 @@ for (const format of ['xdelta', 'oci-delta'] as const) {
     const target = await unpack(join(directory, 'target'), [BASE, NEW_APP]);
     const scratch = join(directory, 'scratch');
     mkdirSync(scratch);
-    const task = { source, target, format, scratch, effort: 'default' as const, limits };
-    await createPatch({ ...task, path: join(directory, 'sound') });
+    const task = { source, target, scratch, effort: 'default' as const, limits };
+    await createPatch(format, { ...task, path: join(directory, 'sound') });
 
     const bytes = readFileSync(target.stream.path);
     // of an oci-delta a layer that both images have is no part
     const at = format === 'xdelta' ? 150_000 : BASE.length + 20_000;
     bytes[at]! ^= 1;
     writeFileSync(target.stream.path, bytes);
-    await assert.rejects(createPatch({ ...task, path: join(directory, 'damaged') }), { kind: 'bad-patch' });
+    await assert.rejects(createPatch(format, { ...task, path: join(directory, 'damaged') }), {
+      kind: 'bad-patch',
+    });
   });
 }

@@ -117,7 +117,7 @@ describe('a comparison', () => {
     assert.deepEqual([different.changedBytes, different.newBytes], [0, 100_000]);
     assert.deepEqual([alike.changedBytes, alike.newBytes], [50_000, 50_000]);
     for (const format of ['xdelta', 'oci-delta'] as const) {
-      const costs = [alike, different].map(({ predictions }) => predictions[format].size);
+      const costs = [alike, different].map(({ predictions }) => predictions[format]!.size);
       assert.ok(costs[0]! < 0.6 * costs[1]!, costs.join());
     }
   });

@@ -1,6 +1,6 @@
 import { parseDestination } from '../../lib/image/write/destination.ts';
 import { deltaThread } from '../../lib/delta/threads.ts';
-import type { PatchFormat } from '../../lib/delta/format.ts';
+import type { FormatName } from '../../lib/delta/format.ts';
 
 /** Makes patches in a thread, as the command does, and applies them. */
 import { mkdtemp, rename, rm } from 'node:fs/promises';
@@ -16,7 +16,7 @@ export async function makePatch(
   source: string,
   target: string,
   path: string,
-  format: PatchFormat = 'xdelta',
+  format: FormatName = 'xdelta',
 ): Promise<void> {
   const scratch = await mkdtemp(`${path}-scratch-`);
   try {

@@ -1,5 +1,6 @@
 import type { DeltaTask } from '../../lib/delta/task.ts';
-import type { PatchFormat } from '../../lib/delta/format.ts';
+import type { FormatName } from '../../lib/delta/format.ts';
+import { formatNamed } from '../../lib/delta/formats.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
@@ -40,7 +41,7 @@ export interface DeltaInput {
   /** One image, or several as one source. */
   readonly sources: readonly DeltaImage[];
   readonly target: DeltaImage;
-  readonly formats: readonly PatchFormat[];
+  readonly formats: readonly FormatName[];
   readonly effort: Effort;
   readonly predictedPatchSize: number;
 }
@@ -64,9 +65,10 @@ export async function deltaStage(input: DeltaInput, context: StageContext): Prom
   const { store } = context;
   const target = (await loadSignature(store, input.target.manifest)).image;
   const known: PatchOutcome[] = [];
-  const missing: PatchFormat[] = [];
-  // an oci-delta names one image as its source
-  const formats = input.formats.filter((format) => format === 'xdelta' || input.sources.length === 1);
+  const missing: FormatName[] = [];
+  const formats = input.formats.filter(
+    (format) => input.sources.length === 1 || formatNamed(format).traits.combinesSources,
+  );
   for (const format of formats) {
     const descriptor = await findPublished(input, format, store);
     if (descriptor) known.push({ descriptor: await signPublished(descriptor, context) });
@@ -80,7 +82,7 @@ export async function deltaStage(input: DeltaInput, context: StageContext): Prom
 async function makePatches(
   input: DeltaInput,
   target: ImageRecord,
-  formats: readonly PatchFormat[],
+  formats: readonly FormatName[],
   context: StageContext,
 ): Promise<PatchOutcome[]> {
   const { store, limits, signal, log, layers } = context;
@@ -173,9 +175,10 @@ function cachedImage(
   };
 }
 
-/** What patches take on scratch at worst. An oci-delta is there twice: its parts, and the whole. */
-function patchRoom(target: ImageRecord, formats: readonly PatchFormat[]): number {
-  return streamSize(target) * formats.reduce((sum, format) => sum + (format === 'oci-delta' ? 2 : 1), 0);
+/** Scratch space that making patches takes at most, in bytes. */
+function patchRoom(target: ImageRecord, formats: readonly FormatName[]): number {
+  const factors = formats.map((format) => formatNamed(format).traits.createScratch);
+  return streamSize(target) * factors.reduce((sum, factor) => sum + factor, 0);
 }
 
 /** What engines export while their images are unpacked. */
@@ -205,7 +208,7 @@ async function signPublished(
 /** The descriptor of a pair that is done: of this pair, made with no less effort, its patch there and sound. */
 async function findPublished(
   { sources, target, effort }: DeltaInput,
-  format: PatchFormat,
+  format: FormatName,
   store: Store,
 ): Promise<PatchDescriptor | undefined> {
   const source = combineDigests(sources.map(({ manifest }) => manifest));

@@ -1,4 +1,5 @@
-import type { PatchFormat } from '../../lib/delta/format.ts';
+import type { FormatName } from '../../lib/delta/format.ts';
+import { formatNames } from '../../lib/delta/formats.ts';
 import { parseDescriptor } from '../../lib/store/descriptor.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import {
@@ -8,7 +9,7 @@ import {
   sizeAtDefault,
   type Encoded,
 } from '../../lib/pairing/calibration.ts';
-import type { Calibration, Calibrations } from '../../lib/pairing/prediction.ts';
+import { predictionOf, type Calibration, type Calibrations } from '../../lib/pairing/prediction.ts';
 import { compareImages } from '../../lib/pairing/ranking.ts';
 import type { Signature } from '../../lib/pairing/signature/signature.ts';
 import { keys } from '../../lib/store/keys.ts';
@@ -17,11 +18,10 @@ import { loadSignature } from '../signature/stage.ts';
 
 /** Patches of a format that are compared with what is predicted of them, at most. */
 const MOST_PAIRS = 300;
-const FORMATS: readonly PatchFormat[] = ['xdelta', 'oci-delta'];
 
 /** What predictions of a format were adjusted by. */
 export interface Calibrated {
-  readonly format: PatchFormat;
+  readonly format: FormatName;
   readonly calibration: Calibration;
   /** Patches that it was found from. */
   readonly pairs: number;
@@ -34,21 +34,21 @@ export interface Calibrated {
  * the list, which is in the order of the targets' digests, so that no target stands for all.
  */
 export async function calibrate(store: Store, signal: AbortSignal): Promise<Calibrated[]> {
-  const known: Record<PatchFormat, string[]> = { xdelta: [], 'oci-delta': [] };
+  const known = new Map(formatNames().map((format): [FormatName, string[]] => [format, []]));
   for await (const key of store.list(keys.allPatches)) {
-    const format = FORMATS.find((one) => key.endsWith(`.${one}.json`));
-    if (format) known[format].push(key);
+    const format = formatNames().find((one) => key.endsWith(`.${one}.json`));
+    if (format) known.get(format)!.push(key);
   }
   const calibrated: Calibrated[] = [];
-  for (const format of FORMATS) {
+  for (const [format, patches] of known) {
     const encoded: Encoded[] = [];
-    for (const key of spread(known[format], MOST_PAIRS)) {
+    for (const key of spread(patches, MOST_PAIRS)) {
       signal.throwIfAborted();
       const found = await readPair(store, key);
       if (found) encoded.push(found);
     }
     const calibration = calibrationOf(encoded);
-    calibrated.push({ format, calibration, pairs: encoded.length, known: known[format].length });
+    calibrated.push({ format, calibration, pairs: encoded.length, known: patches.length });
   }
   const calibrations = Object.fromEntries(calibrated.map(({ format, calibration }) => [format, calibration]));
   await store.put(keys.calibration, serializeCalibrations(calibrations));
@@ -85,7 +85,7 @@ async function readPair(store: Store, key: string): Promise<Encoded | undefined>
       sources.push(await loadSignature(store, manifest));
     }
     const candidate = compareImages(await loadSignature(store, target.manifest), sources);
-    const { reasons } = candidate.predictions[format];
+    const { reasons } = predictionOf(candidate.predictions, format);
     return { reasons, actual: sizeAtDefault(sizes.actual, format, effort) };
   } catch (error) {
     if (error instanceof PanamaxError && (error.kind === 'bad-input' || error.kind === 'not-found'))

@@ -1,7 +1,8 @@
+import { DEFAULT_FORMAT, formatNamed } from '../../lib/delta/formats.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { compareImages, type Candidate } from '../../lib/pairing/ranking.ts';
-import type { Calibrations } from '../../lib/pairing/prediction.ts';
+import { predictionOf, type Calibrations } from '../../lib/pairing/prediction.ts';
 import { MOST_ASKED, MOST_LINKS } from '../../lib/site/choice/chain.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';
@@ -37,7 +38,7 @@ export async function cheaperChains(
   for (const { source, images, predictions } of candidates) {
     if (images || ways.size === 0) continue;
     const own = ways.get(source);
-    const direct = own?.through.length === 0 ? own : predictions.xdelta;
+    const direct = own?.through.length === 0 ? own : predictionOf(predictions, DEFAULT_FORMAT.name);
     const isCheaper = (chain: Chain) =>
       chain.size < direct.size ||
       (chain.seconds < direct.seconds * SAVED && chain.size <= direct.size * WORTH);
@@ -61,8 +62,9 @@ async function waysTo(store: Store, target: Digest): Promise<ReadonlyMap<Digest,
     asked.add(image);
     const through = image === target ? [] : [image, ...way.through];
     for (const { format, source, size } of (await readIndex(store, image))?.patches ?? []) {
-      // what a patch builds is a layer stream, which only an xdelta can be applied to
-      if (format !== 'xdelta' || source.images || source.manifest === target) continue;
+      // a patch builds a layer stream
+      if (!formatNamed(format).traits.appliesToStream || source.images || source.manifest === target)
+        continue;
       const found = { through, size: size + way.size, seconds: 0 };
       if (found.size < (ways.get(source.manifest)?.size ?? Infinity)) ways.set(source.manifest, found);
     }
@@ -89,8 +91,9 @@ async function madeThrough(
   const [image, { through, size }] = next;
   try {
     const [wanted, had] = [await loadSignature(store, image), await loadSignature(store, source)];
-    const { xdelta } = compareImages(wanted, had, calibrations).predictions;
-    return { through: [image, ...through], size: size + xdelta.size, seconds: xdelta.seconds };
+    const { predictions } = compareImages(wanted, had, calibrations);
+    const made = predictionOf(predictions, DEFAULT_FORMAT.name);
+    return { through: [image, ...through], size: size + made.size, seconds: made.seconds };
   } catch (error) {
     // removed since, or damaged
     if (error instanceof PanamaxError && (error.kind === 'not-found' || error.kind === 'bad-input'))

@@ -1,3 +1,4 @@
+import { formatNamed } from '../../lib/delta/formats.ts';
 import { isWorthIt, type Candidate, type Ranking } from '../../lib/pairing/ranking.ts';
 import type { RunPlan } from '../../lib/run/plan.ts';
 import { indexHead, writeIndex } from '../../lib/store/targetindex.ts';
@@ -18,10 +19,11 @@ export async function choosePairs(
   { top, formats, force }: Pick<RunPlan, 'top' | 'formats' | 'force'>,
   store: Store,
 ): Promise<Choice> {
-  const fits = candidates.filter(({ images }) => !images || formats.includes('xdelta'));
+  const combines = formats.map((format) => formatNamed(format).traits.combinesSources);
+  const fits = candidates.filter(({ images }) => !images || combines.includes(true));
   let best = fits.slice(0, top);
-  // an oci-delta names one image as its source
-  if (formats.includes('oci-delta')) {
+  // formats that combine no sources get the best single images as well
+  if (combines.includes(false)) {
     const alone = fits.filter(({ images }) => !images).slice(0, top);
     best = [...new Set([...best, ...alone])];
   }

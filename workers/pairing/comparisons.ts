@@ -1,6 +1,7 @@
+import { DEFAULT_FORMAT } from '../../lib/delta/formats.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { contentCosts, type ContentCosts } from '../../lib/pairing/cover.ts';
-import { COSTS, type Calibrations } from '../../lib/pairing/prediction.ts';
+import type { Calibrations } from '../../lib/pairing/prediction.ts';
 import { candidateOf, evidenceOf, type Candidate } from '../../lib/pairing/ranking.ts';
 import { contentCount } from '../../lib/pairing/signature/contents.ts';
 import type { Signature } from '../../lib/pairing/signature/signature.ts';
@@ -17,7 +18,7 @@ export interface Comparisons {
 
 export interface Compared {
   readonly candidate: Candidate;
-  /** Of an `xdelta` patch. */
+  /** Of a patch in the default format. */
   readonly costs: ContentCosts;
 }
 
@@ -57,8 +58,8 @@ export function createComparisons(store: Store, target: Digest, calibrations: Ca
         costs: contentCosts(
           contentCount(wanted.contents),
           evidence.compared,
-          COSTS.xdelta,
-          calibrations.xdelta,
+          DEFAULT_FORMAT.costs,
+          calibrations[DEFAULT_FORMAT.name],
         ),
       };
       made.set(name, compared);

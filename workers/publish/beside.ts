@@ -1,4 +1,4 @@
-import type { PatchFormat } from '../../lib/delta/format.ts';
+import type { FormatName } from '../../lib/delta/format.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
@@ -35,7 +35,7 @@ export interface Beside {
 }
 
 export interface PublishedPatch {
-  readonly format: PatchFormat;
+  readonly format: FormatName;
   readonly source: Digest;
   readonly size: number;
   /** Of the artifact's manifest in the registry. */

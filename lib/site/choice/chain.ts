@@ -1,3 +1,4 @@
+import { formatNamed } from '../../delta/formats.ts';
 import type { ImageName } from '../../store/descriptor.ts';
 import type { Answer, Offer } from '../offers/origin.ts';
 import type { Resident } from './resident.ts';
@@ -66,10 +67,10 @@ interface Way {
   readonly size: number;
 }
 
-/** Patches that could be applied to what another patch builds: that is a layer stream, so only an `xdelta` can. */
+/** Patches that could be applied to what another patch builds, which is a layer stream. */
 function waysTo({ target, offers = [] }: Answer, { links, size }: Way) {
   return offers.flatMap((offer) =>
-    offer.format === 'xdelta' && offer.askSource
+    formatNamed(offer.format).traits.appliesToStream && offer.askSource
       ? [{ links: [{ offer, target }, ...links], size: size + offer.size, ask: offer.askSource }]
       : [],
   );

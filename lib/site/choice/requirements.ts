@@ -1,5 +1,6 @@
 import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { formatNamed } from '../../delta/formats.ts';
 import { PanamaxError } from '../../errors.ts';
 import type { ImageName } from '../../store/descriptor.ts';
 import type { Link } from './chain.ts';
@@ -14,19 +15,17 @@ export interface Need {
   readonly memory: number;
 }
 
-/** Of a process that applies a patch, whatever the images' size; measured, with room to spare. */
-const MEMORY = 512 * 1024 ** 2;
 /** Tar headers and documents, for each image. */
 const OVERHEAD = 16 * 1024 ** 2;
 
 function needOf({ format, source, size }: Offer, target: ImageName, isExported: boolean): Need {
   const exported = isExported ? source.size + OVERHEAD : 0;
-  // an oci-delta does not say how large its layers are: they are built once before the image is written
-  const rebuilt = format === 'oci-delta' ? target.size : 0;
+  const { traits, applyMemory } = formatNamed(format);
+  const rebuilt = traits.rebuildsOnScratch ? target.size : 0;
   return {
     scratch: exported + source.size + rebuilt + target.size + OVERHEAD,
     state: size,
-    memory: MEMORY,
+    memory: applyMemory,
   };
 }
 
@@ -36,7 +35,7 @@ export function needOfChain(links: readonly Link[], isExported: boolean): Need {
   return {
     scratch: Math.max(...needs.map(({ scratch }) => scratch)),
     state: needs.reduce((sum, { state }) => sum + state, 0),
-    memory: MEMORY,
+    memory: Math.max(...needs.map(({ memory }) => memory)),
   };
 }
 

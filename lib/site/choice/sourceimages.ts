@@ -1,22 +1,24 @@
 import type { Digest } from '../../digest.ts';
+import { formatNamed } from '../../delta/formats.ts';
 import { layersDigest } from '../../store/descriptor.ts';
 import type { Offer } from '../offers/origin.ts';
 import type { Resident } from './resident.ts';
 
 /**
- * The images of a site that a patch can be applied to: its source; else, of an `xdelta` patch, as few as have all layers
- * of the source between them, which need know nothing of each other. Undefined where there are none.
+ * The images of a site that a patch can be applied to: its source; else, where the format combines sources, as few
+ * images as have all layers of the source between them. Undefined where there are none.
  */
 export function findServers(
   { format, source }: Pick<Offer, 'format' | 'source'>,
   residents: readonly Resident[],
 ): Resident[] | undefined {
+  const { combinesSources } = formatNamed(format).traits;
   const itself = residents.find(
     ({ config, diffIDs }) =>
-      config === source.config || (format === 'xdelta' && layersDigest(diffIDs) === source.layers),
+      config === source.config || (combinesSources && layersDigest(diffIDs) === source.layers),
   );
   if (itself) return [itself];
-  if (format !== 'xdelta' || !source.diffIDs) return undefined;
+  if (!combinesSources || !source.diffIDs) return undefined;
   const missing = new Set<Digest>(source.diffIDs);
   const servers: Resident[] = [];
   while (missing.size > 0) {

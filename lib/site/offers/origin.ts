@@ -1,11 +1,11 @@
-import type { PatchFormat } from '../../delta/format.ts';
+import type { FormatName } from '../../delta/format.ts';
 import type { Digest } from '../../digest.ts';
 import type { ImageName } from '../../store/descriptor.ts';
 import type { Verify } from '../../store/key.ts';
 
 /** A patch that a site may take, wherever it is. */
 export interface Offer {
-  readonly format: PatchFormat;
+  readonly format: FormatName;
   readonly source: {
     readonly config: Digest;
     /** `layersDigest`; undefined where nobody says. */

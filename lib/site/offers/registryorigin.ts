@@ -2,6 +2,7 @@ import type { Digest } from '../../digest.ts';
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { layersDigest, verifyPatch, type ImageName } from '../../store/descriptor.ts';
+import { formatNamed } from '../../delta/formats.ts';
 import { PanamaxError } from '../../errors.ts';
 import { digestOfFile } from '../../runtime/filedigest.ts';
 import { openRepositoryImage, type Image } from '../../image/open.ts';
@@ -11,7 +12,7 @@ import { readNames } from '../../store/beside/names.ts';
 import {
   isUnusable,
   readPatches,
-  writeDeltaArchive,
+  writePatchArchive,
   type RegistryPatch,
   type SourceHint,
 } from '../../store/beside/patches.ts';
@@ -148,19 +149,20 @@ function offerOf(patch: RegistryPatch, target: ImageName, pullSize: number, repo
     open: async (key, offset) => repository.openBlob(key as Digest, offset),
   };
   const [blob] = layers;
+  const isBlob = formatNamed(format).registry.kind === 'blob';
   return {
     format,
     source: pair?.source ?? { config: source.config, size: target.size },
     size,
-    digest: format === 'xdelta' ? blob!.digest : artifact.digest,
+    digest: isBlob ? blob!.digest : artifact.digest,
     pullSize: pair?.sizes.pull ?? pullSize,
     verify(verify: Verify) {
       const where = `${repository.where} ${artifact.digest}`;
       if (pair) verifyPatch(pair, verify, where);
-      else throw new PanamaxError('untrusted', 'an oci-delta that nobody has signed', { where });
+      else throw new PanamaxError('untrusted', `unsigned ${format} patch`, { where });
     },
     async fetch(path, partials, signal) {
-      if (format === 'xdelta') return download(reader, { ...blob!, key: blob!.digest }, path, signal);
+      if (isBlob) return download(reader, { ...blob!, key: blob!.digest }, path, signal);
       await fetchDelta(patch, repository, reader, path, partials, signal);
       const found = await digestOfFile(path);
       if (!pair || found === pair.patch.digest) return;
@@ -189,7 +191,7 @@ async function fetchDelta(
     }
     await rm(path, { force: true });
     const open = ({ digest }: { readonly digest: Digest }) => createReadStream(parts.get(digest)!.path);
-    await writeDeltaArchive(repository, patch, path, open);
+    await writePatchArchive(repository, patch, path, open);
     for (const part of parts.values()) await part.remove();
   } catch (error) {
     for (const part of parts.values()) await part.release();

@@ -1,44 +1,35 @@
-import type { PatchFormat } from '../../delta/format.ts';
-import { digestOf, hexOf, isDigest, type Digest } from '../../digest.ts';
+import type { ArtifactForm, FormatName, PatchFormat } from '../../delta/format.ts';
+import { formatNamed, patchFormats } from '../../delta/formats.ts';
+import { hexOf, isDigest, type Digest } from '../../digest.ts';
 import { asArray, asRecord, parseDocument } from '../../json.ts';
-import { createWriteStream } from 'node:fs';
-import { finished, pipeline } from 'node:stream/promises';
-import { pack } from 'tar-stream';
 import { parseDescriptor as parsePair, type PatchDescriptor } from '../descriptor.ts';
-import {
-  ARTIFACT_TYPE as OCI_DELTA,
-  EMPTY_DOCUMENT,
-  serializeDeltaIndex,
-} from '../../delta/formats/ocidelta/document.ts';
 import { PanamaxError } from '../../errors.ts';
 import { readDocument } from '../../image/blobs.ts';
 import { parseDescriptor, type Descriptor } from '../../image/oci/descriptor.ts';
-import { LAYOUT_MARKER } from '../../image/write/layout.ts';
 import type { Referrer } from '../../image/registry/referrers.ts';
 import type { Repository } from '../../image/registry/registry.ts';
 
 /** Patches beside their target in a registry (docs/formats.md). */
 
-export const XDELTA_ARTIFACT = 'application/vnd.panamax.patch.v1';
-export const XDELTA_LAYER = 'application/vnd.panamax.patch.v1.xdelta';
-/** What the store has as the pair's descriptor: the config of an xdelta, or of an artifact beside an oci-delta. */
+/** Type of an artifact whose one layer is the patch; the layer's media type tells the format. */
+export const PATCH_ARTIFACT = 'application/vnd.panamax.patch.v1';
+/** Media type of the pair's descriptor as the store has it: the config of a patch's artifact, or of one beside it. */
 export const DESCRIPTOR_CONFIG = 'application/vnd.panamax.descriptor.v1+json';
-/** Says of an oci-delta, which stays as it is, what its descriptor says. */
+/** Type of the artifact that has the descriptor of a patch whose format is an artifact of its own. */
 export const DESCRIPTOR_ARTIFACT = 'application/vnd.panamax.descriptor.v1';
 export const PREFIX = 'vnd.panamax.patch';
-const DELTA_PREFIX = 'io.github.containers.delta';
 const MAX_LAYERS = 2000;
 
 /** A patch that stands in a registry. */
 export interface RegistryPatch {
-  readonly format: PatchFormat;
+  readonly format: FormatName;
   readonly source: { readonly manifest?: Digest; readonly config: Digest };
   /** What fetching it moves, in bytes. */
   readonly size: number;
   /** The artifact's manifest. */
   readonly artifact: Descriptor;
   readonly layers: readonly Descriptor[];
-  /** Of the pair, as the store has it; undefined for an oci-delta of others. */
+  /** Of the pair, as the store has it; undefined for an artifact that another program has pushed. */
   readonly pair?: PatchDescriptor & { readonly patch: NonNullable<PatchDescriptor['patch']> };
 }
 
@@ -62,15 +53,16 @@ export async function readPatches(
 ): Promise<RegistryPatch[]> {
   const patches: RegistryPatch[] = [];
   const ofKind = (kind: string) => referrers.filter(({ artifactType }) => artifactType === kind);
-  for (const referrer of [...ofKind(XDELTA_ARTIFACT), ...ofKind(OCI_DELTA)]) {
+  const kinds = [PATCH_ARTIFACT, ...artifactForms().map(({ artifactType }) => artifactType)];
+  for (const referrer of kinds.flatMap(ofKind)) {
     try {
       if (!isWanted(hintOf(referrer))) continue;
       const patch = await readArtifact(repository, referrer, target);
-      const own = referrer.artifactType === XDELTA_ARTIFACT ? [referrer] : ofKind(DESCRIPTOR_ARTIFACT);
+      const own = isArtifact(patch) ? ofKind(DESCRIPTOR_ARTIFACT) : [referrer];
       const pairs = await readPairsOf(repository, patch, own, target);
       // one with each signature
       for (const pair of pairs) patches.push({ ...patch, pair });
-      if (pairs.length === 0 && patch.format === 'oci-delta') patches.push(patch);
+      if (pairs.length === 0 && isArtifact(patch)) patches.push(patch);
     } catch (error) {
       if (!isUnusable(error)) throw error;
     }
@@ -82,8 +74,32 @@ export function isUnusable(error: unknown): boolean {
   return error instanceof PanamaxError && /^(bad-input|bad-patch|not-found|limit)$/.test(error.kind);
 }
 
+function artifactForms(): ArtifactForm[] {
+  return patchFormats().flatMap(({ registry }) => (registry.kind === 'artifact' ? [registry] : []));
+}
+
+function isArtifact({ format }: Pick<RegistryPatch, 'format'>): boolean {
+  return formatNamed(format).registry.kind === 'artifact';
+}
+
+/** Of the annotations that name the source. */
+function prefixOf(artifactType: string | undefined): string {
+  const own = artifactForms().find((form) => form.artifactType === artifactType);
+  return own?.annotationPrefix ?? PREFIX;
+}
+
+/** Undefined for an artifact that is no patch of a known format. */
+function formatOf(artifactType: string | undefined, layers: readonly Descriptor[]): PatchFormat | undefined {
+  const [layer, ...others] = layers;
+  return patchFormats().find(({ registry }) =>
+    registry.kind === 'artifact'
+      ? registry.artifactType === artifactType
+      : artifactType === PATCH_ARTIFACT && others.length === 0 && registry.mediaType === layer?.mediaType,
+  );
+}
+
 function hintOf({ artifactType, annotations }: Referrer): SourceHint {
-  const prefix = artifactType === OCI_DELTA ? DELTA_PREFIX : PREFIX;
+  const prefix = prefixOf(artifactType);
   const config = annotations?.[`${prefix}.source-config`];
   const layers = annotations?.[`${prefix}.source-layers`];
   return { ...(isDigest(config) && { config }), ...(isDigest(layers) && { layers }) };
@@ -115,15 +131,15 @@ async function readArtifact(
 ): Promise<RegistryPatch> {
   const { bytes, record, where, annotations } = await readReferrer(repository, referrer, target);
   const layers = asArray(record['layers'], where).map((layer) => parseDescriptor(layer, `${where} layers`));
-  const isDelta = referrer.artifactType === OCI_DELTA;
-  const prefix = isDelta ? DELTA_PREFIX : PREFIX;
+  const format = formatOf(referrer.artifactType, layers);
+  const prefix = prefixOf(referrer.artifactType);
   const manifest = annotations[`${prefix}.source`];
   const config = annotations[`${prefix}.source-config`];
-  if (!isDigest(config) || layers.length > MAX_LAYERS || (!isDelta && layers.length !== 1)) {
+  if (!format || !isDigest(config) || layers.length > MAX_LAYERS) {
     throw new PanamaxError('bad-input', 'not a patch', { where });
   }
   return {
-    format: isDelta ? 'oci-delta' : 'xdelta',
+    format: format.name,
     source: { config, ...(isDigest(manifest) && { manifest }) },
     size: layers.reduce((sum, { size }) => sum + size, 0),
     artifact: { mediaType: referrer.mediaType, digest: referrer.digest, size: bytes.length },
@@ -139,19 +155,20 @@ async function readPairsOf(
   target: Digest,
 ): Promise<NonNullable<RegistryPatch['pair']>[]> {
   const pairs: NonNullable<RegistryPatch['pair']>[] = [];
+  const isOwnArtifact = isArtifact({ format });
   for (const candidate of artifacts) {
     const told = candidate.annotations?.[`${PREFIX}.artifact`];
-    if (format === 'oci-delta' && told !== undefined && told !== artifact.digest) continue;
+    if (isOwnArtifact && told !== undefined && told !== artifact.digest) continue;
     try {
       const { record, where, annotations } = await readReferrer(repository, candidate, target);
-      if (format === 'oci-delta' && annotations[`${PREFIX}.artifact`] !== artifact.digest) continue;
+      if (isOwnArtifact && annotations[`${PREFIX}.artifact`] !== artifact.digest) continue;
       const config = parseDescriptor(record['config'], `${where} config`);
       const pair = parsePair(await readConfig(repository, config), where);
       const { patch } = pair;
       const isSame =
         pair.format === format &&
         pair.source.config === source.config &&
-        (format === 'oci-delta' || (patch?.digest === layers[0]!.digest && patch.size === layers[0]!.size));
+        (isOwnArtifact || (patch?.digest === layers[0]!.digest && patch.size === layers[0]!.size));
       if (patch && isSame && pair.target.manifest === target) pairs.push({ ...pair, patch });
     } catch (error) {
       if (!isUnusable(error)) throw error;
@@ -163,40 +180,19 @@ async function readPairsOf(
 export const blobName = (digest: Digest) => `blobs/sha256/${hexOf(digest)}`;
 
 /**
- * Writes the archive that an oci-delta was pushed from, bit for bit, to a new file.
+ * Writes the archive that an artifact was pushed from, bit for bit, to a new file.
  *
- * @param open the bytes of a layer, that were fetched and verified before
+ * @param open the bytes of a layer, fetched and verified before
  */
-export async function writeDeltaArchive(
+export async function writePatchArchive(
   repository: Repository,
-  { artifact, layers }: RegistryPatch,
+  { format, artifact, layers }: RegistryPatch,
   path: string,
   open: (layer: Descriptor) => AsyncIterable<Uint8Array>,
 ): Promise<void> {
+  const form = formatNamed(format).registry;
+  if (form.kind !== 'artifact') throw new PanamaxError('internal', 'not an artifact', { found: format });
   const { bytes } = await repository.getManifest(artifact.digest);
-  const fixed = { mtime: new Date(0), uid: 0, gid: 0 };
-  const tar = pack();
-  const fill = async () => {
-    const add = (name: string, content: Buffer) => tar.entry({ ...fixed, name, mode: 0o644 }, content);
-    add('oci-layout', LAYOUT_MARKER);
-    for (const name of ['blobs/', 'blobs/sha256/'])
-      tar.entry({ ...fixed, name, type: 'directory', mode: 0o755 });
-    for (const layer of new Map(layers.map((layer) => [layer.digest, layer])).values()) {
-      const entry = tar.entry({ ...fixed, name: blobName(layer.digest), mode: 0o644, size: layer.size });
-      const done = finished(entry);
-      await Promise.all([pipeline(open(layer), entry), done]);
-    }
-    add(blobName(digestOf(EMPTY_DOCUMENT)), EMPTY_DOCUMENT);
-    add(blobName(artifact.digest), bytes);
-    add('index.json', serializeDeltaIndex(bytes));
-    tar.finalize();
-  };
-  const written = pipeline(tar, createWriteStream(path, { flags: 'wx' }));
-  try {
-    await Promise.all([fill(), written]);
-  } catch (error) {
-    tar.destroy();
-    await written.catch(() => {});
-    throw error;
-  }
+  const contents = layers.map((layer) => ({ ...layer, open: () => open(layer) }));
+  await form.writeArchive(path, bytes, contents);
 }

@@ -1,24 +1,15 @@
 import { digestOf, type Digest } from '../../digest.ts';
 import { asArray, asRecord, parseDocument } from '../../json.ts';
 import type { PatchDescriptor } from '../descriptor.ts';
-import {
-  ARTIFACT_TYPE as OCI_DELTA,
-  EMPTY_DOCUMENT,
-  EMPTY_TYPE,
-} from '../../delta/formats/ocidelta/document.ts';
+import type { ArtifactForm, BlobForm } from '../../delta/format.ts';
+import { formatNamed } from '../../delta/formats.ts';
 import { PanamaxError } from '../../errors.ts';
 import type { Limits } from '../../limits.ts';
 import { openArchive } from '../../image/archive.ts';
 import { parseDescriptor, type Descriptor } from '../../image/oci/descriptor.ts';
+import { EMPTY_DOCUMENT, EMPTY_TYPE } from '../../image/oci/empty.ts';
 import { MEDIA_TYPES } from '../../image/oci/manifest.ts';
-import {
-  blobName,
-  DESCRIPTOR_ARTIFACT,
-  DESCRIPTOR_CONFIG,
-  PREFIX,
-  XDELTA_ARTIFACT,
-  XDELTA_LAYER,
-} from './patches.ts';
+import { blobName, DESCRIPTOR_ARTIFACT, DESCRIPTOR_CONFIG, PATCH_ARTIFACT, PREFIX } from './patches.ts';
 import { pushBlob } from '../../image/registry/push.ts';
 import { pushReferrer } from '../../image/registry/referrers.ts';
 import type { Repository } from '../../image/registry/registry.ts';
@@ -38,20 +29,22 @@ export async function publishPatch(
   patch: NewPatch,
   limits: Limits,
 ): Promise<Digest> {
-  return patch.pair.format === 'xdelta'
-    ? publishXdelta(repository, subject, patch)
-    : publishDelta(repository, subject, patch, limits);
+  const form = formatNamed(patch.pair.format).registry;
+  return form.kind === 'blob'
+    ? publishBlob(repository, subject, patch, form)
+    : publishArtifact(repository, subject, patch, form, limits);
 }
 
-async function publishXdelta(
+async function publishBlob(
   repository: Repository,
   subject: Descriptor,
   { pair, document, path }: NewPatch,
+  { mediaType }: BlobForm,
 ): Promise<Digest> {
-  const layer = { mediaType: XDELTA_LAYER, digest: pair.patch!.digest, size: pair.patch!.size };
+  const layer = { mediaType, digest: pair.patch!.digest, size: pair.patch!.size };
   await pushBlob(repository, layer, { path });
   return pushDocument(repository, subject, {
-    artifactType: XDELTA_ARTIFACT,
+    artifactType: PATCH_ARTIFACT,
     configType: DESCRIPTOR_CONFIG,
     document,
     layers: [layer],
@@ -104,11 +97,12 @@ export async function pushDocument(
 
 const EMPTY = { mediaType: EMPTY_TYPE, digest: digestOf(EMPTY_DOCUMENT), size: EMPTY_DOCUMENT.length };
 
-/** As it is: the oci-delta program finds it by its own kind and subject. */
-async function publishDelta(
+/** Pushes the artifact as it is: other programs find it by its artifact type and subject. */
+async function publishArtifact(
   repository: Repository,
   subject: Descriptor,
   { pair, document, path }: NewPatch,
+  { artifactType }: ArtifactForm,
   limits: Limits,
 ): Promise<Digest> {
   const archive = await openArchive(path, limits);
@@ -133,7 +127,7 @@ async function publishDelta(
   }
   await pushBlob(repository, EMPTY, EMPTY_DOCUMENT);
   const annotations = asRecord(record['annotations'] ?? {}, path) as Record<string, string>;
-  const artifact = await pushArtifact(repository, subject.digest, OCI_DELTA, manifest, annotations);
+  const artifact = await pushArtifact(repository, subject.digest, artifactType, manifest, annotations);
   // its signature, and what it does not say itself
   await pushDocument(repository, subject, {
     artifactType: DESCRIPTOR_ARTIFACT,

@@ -15,7 +15,7 @@ import { openImage } from '../../../lib/image/open.ts';
 import { parseReference } from '../../../lib/image/oci/reference.ts';
 import { parseRegistryName } from '../../../lib/image/oci/registryname.ts';
 import { readNames } from '../../../lib/store/beside/names.ts';
-import { readPatches, writeDeltaArchive } from '../../../lib/store/beside/patches.ts';
+import { readPatches, writePatchArchive } from '../../../lib/store/beside/patches.ts';
 import { listReferrers } from '../../../lib/image/registry/referrers.ts';
 import { openRepository } from '../../../lib/image/registry/registry.ts';
 import { registrySettings } from '../../../lib/image/registry/settings.ts';
@@ -78,7 +78,7 @@ test('patches beside their target', { skip: missing('docker-registry', 'skopeo')
     assert.equal(patch.source.manifest, layouts[0]!.manifestDigest);
     const path = file(`fetched.${patch.format}`);
     if (patch.format === 'xdelta') await writeChunks(path, repository.openBlob(patch.layers[0]!.digest));
-    else await writeDeltaArchive(repository, patch, path, ({ digest }) => repository.openBlob(digest));
+    else await writePatchArchive(repository, patch, path, ({ digest }) => repository.openBlob(digest));
     const suffix = patch.format === 'xdelta' ? 'xdelta' : 'oci-delta.tar';
     const key = `patches/${target!.replace(':', '-')}/${layouts[0]!.manifestDigest.replace(':', '-')}.${suffix}`;
     assert.ok((await readFile(path)).equals(await readFile(join(file('store'), key))), patch.format);

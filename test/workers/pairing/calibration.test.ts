@@ -65,7 +65,7 @@ async function openStore(
     signatures.push(signature);
   }
   const [source, target] = signatures as [Signature, Signature];
-  const predicted = compareImages(target, source).predictions.xdelta;
+  const predicted = compareImages(target, source).predictions.xdelta!;
   for (const [i, { factor, effort }] of patches.entries()) {
     const descriptor = {
       format: 'xdelta' as const,

@@ -16,7 +16,7 @@ import { makeReleases, runBackfill } from '../../support/backfill.ts';
 
 /** As if the patch had been predicted to weigh and to take this. */
 function predicted(candidate: Candidate, size: number, seconds: number): Candidate {
-  const xdelta = { ...candidate.predictions.xdelta, size, seconds };
+  const xdelta = { ...candidate.predictions.xdelta!, size, seconds };
   return { ...candidate, predictedPatchSize: size, predictions: { ...candidate.predictions, xdelta } };
 }
 
@@ -53,7 +53,7 @@ test('a chain through patches that exist is told where it is cheaper', async (t)
   // back to a1 no patch exists: one from a4 to a1 would have to go first
   assert.equal(await chainFor(a4, a1, all, 5), undefined);
   await store.remove(keys.index(a2));
-  const { size, seconds } = (await candidate(a1, a3)).predictions.xdelta;
+  const { size, seconds } = (await candidate(a1, a3)).predictions.xdelta!;
   const begun = { through: [a3], size: size + steps[2], seconds };
   assert.deepEqual(await chainFor(a1, a4, size + steps[2], seconds + 1), begun);
   await store.remove(keys.signature(a3));

@@ -1,22 +1,25 @@
-import { openRebuildSource } from './source.ts';
-import { rebuildLayers } from './rebuild.ts';
-import type { OciDelta } from './read.ts';
-import { listRootfsFiles } from '../../../image/rootfsfiles.ts';
-import { imageRecord, platformOf, type ImageRecord } from '../../../image/record.ts';
-import { unpackImage } from '../../../image/layerstream.ts';
-import { writeAll } from '../../../runtime/file.ts';
-import { PanamaxError } from '../../../errors.ts';
-import { join } from 'node:path';
+import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import type { ApplyTask, ApplyContext } from '../../format.ts';
+import { join } from 'node:path';
+import { PanamaxError } from '../../../errors.ts';
+import { unpackImage } from '../../../image/layerstream.ts';
+import { imageRecord, platformOf } from '../../../image/record.ts';
+import { listRootfsFiles } from '../../../image/rootfsfiles.ts';
+import { writeAll } from '../../../runtime/file.ts';
+import type { ApplyContext, RebuiltImage, SourceTask } from '../../format.ts';
 import { openSource, wrongSource } from '../../source.ts';
+import type { OciDelta } from './read.ts';
+import { rebuildLayers } from './rebuild.ts';
+import { openRebuildSource } from './source.ts';
 
-/** An oci-delta does not say how large its layers are, so they are rebuilt before an image is written of them. */
-export async function rebuildOnScratch(
+const READ_SIZE = 128 * 1024;
+
+/** Rebuilds all layers on scratch first: an oci-delta does not tell their sizes, which the image needs ahead. */
+export async function rebuildOciDelta(
   delta: OciDelta,
-  task: ApplyTask,
+  task: SourceTask,
   { limits, scratch, signal }: ApplyContext,
-): Promise<{ path: string; record: ImageRecord }> {
+): Promise<RebuiltImage> {
   const [reference] = task.sources;
   if (reference === undefined || task.sources.length > 1 || reference.startsWith('stream:')) {
     throw new PanamaxError('usage', 'an oci-delta needs the source as an image', {
@@ -49,5 +52,6 @@ export async function rebuildOnScratch(
     configBytes: configDocument,
   };
   const compressions = delta.layers.map(({ compression }) => compression);
-  return { path, record: imageRecord(documents, sizes, undefined, compressions) };
+  const record = imageRecord(documents, sizes, undefined, compressions);
+  return { record, stream: createReadStream(path, { highWaterMark: READ_SIZE }) };
 }

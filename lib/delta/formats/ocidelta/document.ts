@@ -2,18 +2,16 @@ import { digestOf, parseDigest, type Digest } from '../../../digest.ts';
 import { asArray, asRecord, asString, parseDocument } from '../../../json.ts';
 import { PanamaxError } from '../../../errors.ts';
 import { parseDescriptor, type Descriptor } from '../../../image/oci/descriptor.ts';
+import { EMPTY_DOCUMENT, EMPTY_TYPE } from '../../../image/oci/empty.ts';
 import { MEDIA_TYPES } from '../../../image/oci/manifest.ts';
+import { ANNOTATION_PREFIX, ARTIFACT_TYPE } from './artifact.ts';
 import { parseCompression, type Compression } from '../../../compression/recipe.ts';
 
 /** The manifest of an oci-delta artifact (github.com/containers/oci-delta, README.md, "Delta file format"). */
 
-export const ARTIFACT_TYPE = 'application/vnd.io.github.containers.oci-delta.v1';
 export const TAR_DIFF = 'application/vnd.tar-diff';
-export const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
-/** The config of an artifact. */
-export const EMPTY_DOCUMENT: Buffer = Buffer.from('{}');
 
-const DELTA = 'io.github.containers.delta';
+const DELTA = ANNOTATION_PREFIX;
 const CONTENT = `${DELTA}.content`;
 const TO = `${DELTA}.to`;
 /** Ours: how the target's layers were compressed (docs/formats.md). */

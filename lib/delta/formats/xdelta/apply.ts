@@ -1,17 +1,29 @@
-import type { Recipe } from '../../recipe.ts';
-import { platformOf } from '../../../image/record.ts';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { unpackImage } from '../../../image/layerstream.ts';
 import type { Image, Layer } from '../../../image/open.ts';
-import { PanamaxError } from '../../../errors.ts';
-import { join } from 'node:path';
-import { stat } from 'node:fs/promises';
-import { createReadStream } from 'node:fs';
-import { createHash } from 'node:crypto';
-import type { ApplyTask, ApplyContext } from '../../format.ts';
-import { openSource, wrongSource } from '../../source.ts';
+import { platformOf, streamSize } from '../../../image/record.ts';
+import type { ApplyContext, RebuiltImage, SourceTask } from '../../format.ts';
+import type { Recipe } from '../../recipe.ts';
+import { checkSize, openSource, streamOf, wrongSource } from '../../source.ts';
+import { applyXdelta } from './read.ts';
 
-/** The layer stream of the source, which has to have the very layers that the patch was made from. */
-export async function xdeltaSource(recipe: Recipe, task: ApplyTask, context: ApplyContext): Promise<string> {
+/** Checks the source and yields the target's layer stream. */
+export async function rebuildXdelta(
+  path: string,
+  recipe: Recipe,
+  task: SourceTask,
+  context: ApplyContext,
+): Promise<RebuiltImage> {
+  checkSize(streamSize(recipe.target), context.limits, path);
+  const source = await sourceStream(recipe, task, context);
+  return { record: recipe.target, stream: applyXdelta(path, source, recipe, context.signal) };
+}
+
+/** Path of the source's layer stream, which has the very layers that the patch was made from. */
+async function sourceStream(recipe: Recipe, task: SourceTask, context: ApplyContext): Promise<string> {
   const stream = streamOf(task);
   if (stream !== undefined) {
     await checkStream(recipe, stream, context.signal);
@@ -27,14 +39,8 @@ export async function xdeltaSource(recipe: Recipe, task: ApplyTask, context: App
   return path;
 }
 
-export function streamOf({ sources }: ApplyTask): string | undefined {
-  const stream = sources.find((source) => source.startsWith('stream:'));
-  if (stream === undefined || sources.length === 1) return stream?.slice('stream:'.length);
-  throw new PanamaxError('usage', 'a layer stream goes with no other source', { found: sources.join(', ') });
-}
-
-/** The layers that a patch was made from, whichever of the images has them. */
-export function findLayers(source: Recipe['source'], images: readonly Image[]): Layer[] {
+/** The layers that a patch was made from, each from the first image that has it. */
+function findLayers(source: Recipe['source'], images: readonly Image[]): Layer[] {
   const byDiffID = new Map(images.flatMap(({ layers }) => layers.map((layer) => [layer.diffID, layer])));
   return source.layers.map(({ diffID }, at) => {
     const layer = byDiffID.get(diffID);
@@ -46,8 +52,8 @@ export function findLayers(source: Recipe['source'], images: readonly Image[]): 
   });
 }
 
-/** A bare layer stream has no manifest: its layers are hashed where the patch's source has them. */
-export async function checkStream({ source }: Recipe, path: string, signal: AbortSignal): Promise<void> {
+/** A bare layer stream has no manifest: each layer is hashed where the patch's source has it. */
+async function checkStream({ source }: Recipe, path: string, signal: AbortSignal): Promise<void> {
   const expected = source.layers.reduce((sum, layer) => sum + layer.size, 0);
   const { size } = await stat(path);
   if (size !== expected) throw wrongSource(source.config, `${expected} bytes`, `${size} bytes`, path);
