@@ -7,13 +7,13 @@ import { redisForest } from '../lib/queue/similarity.ts';
 import { openLeases } from '../lib/queue/lease.ts';
 import { RUN_QUEUE } from '../lib/queue/names.ts';
 import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
-import { createSlots } from '../lib/queue/slots.ts';
 import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
 import type { Log } from './context.ts';
 import { createLayerCache, type CacheStats } from './resources/layercache.ts';
 import type { Listen } from '../lib/web/server.ts';
 import { createMemory, defaultMemorySize } from './resources/memory.ts';
 import type { Stage } from '../lib/run/stage.ts';
+import { createSemaphore } from '../lib/runtime/semaphore.ts';
 import { defaultScratchSize } from '../lib/runtime/scratch.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import type { Sign } from '../lib/store/key.ts';
@@ -80,7 +80,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   };
   const start = { locks, onError: warn };
   // one queue needs none
-  const shared = options.stages.length > 1 ? { slots: createSlots(concurrency) } : {};
+  const shared = options.stages.length > 1 ? { slots: createSemaphore(concurrency) } : {};
   const leader = startQueueWorker(RUN_QUEUE, connection, runDispatcher(context), {
     ...start,
     concurrency: RUNS_AT_A_TIME,

@@ -1,7 +1,7 @@
 import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from 'bullmq';
 import type { Connection } from './connection.ts';
+import type { Semaphore } from '../runtime/semaphore.ts';
 import { RUN_QUEUE, type QueueName } from './names.ts';
-import type { Slots } from './slots.ts';
 
 /** What came of one attempt at a job. */
 export type Verdict =
@@ -59,7 +59,7 @@ export function startQueueWorker(
     readonly concurrency: number;
     readonly locks: LockSettings;
     /** Shared with other queues; a job that gets none in some seconds goes back into its queue. */
-    readonly slots?: Slots;
+    readonly slots?: Semaphore;
     readonly onError: (error: Error) => void;
   },
 ): QueueWorker {
@@ -70,13 +70,9 @@ export function startQueueWorker(
 
   async function attempt(job: Job, token: string | undefined, lost: AbortSignal): Promise<void> {
     // what waits for a slot of this process may be another's sooner
-    const hasSlot = slots ? await slots.take(SLOT_PATIENCE, stopping.signal) : true;
-    try {
-      if (!hasSlot || stopping.signal.aborted) return await handBack(job, token);
-      await attemptNow(job, token, lost);
-    } finally {
-      if (hasSlot) slots?.free();
-    }
+    using slot = slots && (await takeSlot(slots, stopping.signal));
+    if ((slots && !slot) || stopping.signal.aborted) return await handBack(job, token);
+    await attemptNow(job, token, lost);
   }
 
   async function attemptNow(job: Job, token: string | undefined, lost: AbortSignal): Promise<void> {
@@ -136,6 +132,12 @@ export function startQueueWorker(
       await within(worker.close(active.size > 0), LAST_WORDS);
     },
   };
+}
+
+/** Undefined if no slot becomes free in time, or the worker stops. */
+async function takeSlot(slots: Semaphore, stop: AbortSignal): Promise<Disposable | undefined> {
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(SLOT_PATIENCE)]);
+  return slots.reserve(1, signal).catch(() => undefined);
 }
 
 async function handBack(job: Job, token: string | undefined): Promise<never> {

@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { raceAbort } from '../../lib/runtime/abort.ts';
 import { PanamaxError } from '../../lib/errors.ts';
+import { createSemaphore } from '../../lib/runtime/semaphore.ts';
 import { isThere } from '../../lib/runtime/scratch.ts';
 import { createBlobCache, type BlobCache } from './blobcache.ts';
 
@@ -76,12 +77,6 @@ interface Entry {
   isReady: boolean;
 }
 
-interface Waiter {
-  readonly request: LeaseRequest;
-  admit(taken: ReadonlyMap<string, Entry>): void;
-  fail(reason: unknown): void;
-}
-
 /** Of `maxSize`, beside it, for what is compressed. */
 const BLOBS_SHARE = 1 / 8;
 
@@ -93,7 +88,7 @@ const BLOBS_SHARE = 1 / 8;
 export function createLayerCache(directory: string, maxSize: number, isDisk = false): LayerCache {
   /** Least recently used first. */
   const entries = new Map<string, Entry>();
-  const waiters: Waiter[] = [];
+  const semaphore = createSemaphore(maxSize);
   const removals = new Set<Promise<void>>();
   const stats: CacheStats = { hits: 0, misses: 0, evictions: 0, bytesRead: 0, bytes: 0, peakBytes: 0 };
   /** Bytes of files that are being removed. */
@@ -101,20 +96,22 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
   let names = 0;
   let isClosed = false;
 
-  /** First come, first served: who needs much is not passed over for ever. */
-  function admitWaiters(): void {
-    for (let first = waiters[0]; first; first = waiters[0]) {
-      const { images, ownSize } = first.request;
-      const missing = uniqueOf(images).filter(({ key }) => !entries.has(key));
-      const excess = stats.bytes + totalOf(missing) + ownSize - maxSize;
-      if (excess > 0) {
-        evict(excess - freeing, new Set(images.map(({ key }) => key)));
-        return;
-      }
-      waiters.shift();
-      reserve(ownSize);
-      first.admit(new Map(uniqueOf(images).map((image) => [image.key, take(image)])));
-    }
+  /** Waits for room on scratch, then takes the images. FIFO, so large requests are not starved. */
+  async function admission({ images, ownSize, signal }: LeaseRequest): Promise<ReadonlyMap<string, Entry>> {
+    const unique = uniqueOf(images);
+    const needed = new Set(unique.map(({ key }) => key));
+    let taken: ReadonlyMap<string, Entry> = new Map();
+    await semaphore.acquire({
+      signal,
+      weight: () => totalOf(unique.filter(({ key }) => !entries.has(key))) + ownSize,
+      onShort: (lacking) => evict(lacking - freeing, needed),
+      onAdmit() {
+        stats.bytes = semaphore.used;
+        stats.peakBytes = Math.max(stats.peakBytes, stats.bytes);
+        taken = new Map(unique.map((image) => [image.key, take(image)]));
+      },
+    });
+    return taken;
   }
 
   function evict(excess: number, needed: ReadonlySet<string>): void {
@@ -143,14 +140,9 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
     free(size);
   }
 
-  function reserve(size: number): void {
-    stats.bytes += size;
-    stats.peakBytes = Math.max(stats.peakBytes, stats.bytes);
-  }
-
   function free(size: number): void {
-    stats.bytes -= size;
-    admitWaiters();
+    semaphore.release(size);
+    stats.bytes = semaphore.used;
   }
 
   function take(image: CachedImage): Entry {
@@ -166,7 +158,6 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
 
   function begin(image: CachedImage): Entry {
     const { key, size } = image;
-    reserve(size);
     const path = join(directory, String(names++));
     const stop = new AbortController();
     const unpack = async () => {
@@ -210,26 +201,6 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
       if (await isThere(entry.path)) continue;
       if (entries.get(key) === entry) drop(key, entry);
       throw new PanamaxError('io', 'layers on scratch are gone', { where: entry.path });
-    }
-  }
-
-  async function admission(request: LeaseRequest): Promise<ReadonlyMap<string, Entry>> {
-    const { promise, resolve, reject } = Promise.withResolvers<ReadonlyMap<string, Entry>>();
-    const waiter: Waiter = { request, admit: resolve, fail: reject };
-    const leave = () => {
-      const at = waiters.indexOf(waiter);
-      if (at < 0) return;
-      waiters.splice(at, 1);
-      waiter.fail(request.signal.reason);
-      admitWaiters();
-    };
-    request.signal.addEventListener('abort', leave, { once: true });
-    waiters.push(waiter);
-    admitWaiters();
-    try {
-      return await promise;
-    } finally {
-      request.signal.removeEventListener('abort', leave);
     }
   }
 
@@ -277,7 +248,7 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
     },
     async [Symbol.asyncDispose]() {
       isClosed = true;
-      for (const waiter of waiters.splice(0)) waiter.fail(closed());
+      semaphore.close(closed());
       for (const [key, entry] of entries) drop(key, entry);
       await Promise.all(removals);
       await rm(directory, { recursive: true, force: true });

@@ -6,7 +6,6 @@ import { test } from 'node:test';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
 import { rootfsThread } from '../../../lib/image/threads.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
-import { createSlots } from '../../../lib/queue/slots.ts';
 import { createMemory, deltaMemory, PROCESS_MEMORY } from '../../../workers/resources/memory.ts';
 import { runThread } from '../../../lib/runtime/thread.ts';
 import { enqueue } from '../../../producers/enqueue.ts';
@@ -72,24 +71,6 @@ test('a listing that waits for its reads is watched, too', async (t) => {
     kind: 'limit',
     message: /at most 16 MiB of heap/,
   });
-});
-
-test('slots: first come, first served; who has waited long enough leaves', async () => {
-  const slots = createSlots(1);
-  assert.ok(await slots.take(0, signal));
-  assert.ok(!(await slots.take(1, signal)));
-  const leaving = new AbortController();
-  const gone = slots.take(1e6, leaving.signal);
-  const [b, c] = [slots.take(1e6, signal), slots.take(1e6, signal)];
-  leaving.abort();
-  assert.ok(!(await gone));
-  slots.free();
-  assert.ok(await b);
-  assert.ok(!(await slots.take(1, signal)));
-  slots.free();
-  assert.ok(await c);
-  slots.free();
-  assert.ok(await slots.take(0, signal));
 });
 
 test('a worker has so many jobs at a time, whatever their stages', { skip }, async (t) => {
