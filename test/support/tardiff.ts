@@ -8,7 +8,7 @@ import { decodeTarDiff, type OpenSource } from '../../lib/delta/formats/ocidelta
 import { encodeTarDiff } from '../../lib/delta/formats/ocidelta/tardiff/encode.ts';
 import { openInStream } from '../../lib/delta/formats/ocidelta/tardiff/sourceaccess.ts';
 import { indexSourceFiles, type SourceFiles } from '../../lib/delta/formats/ocidelta/tardiff/sourcefiles.ts';
-import { memoryAccess, type RandomAccess } from '../../lib/delta/formats/xdelta/vcdiff/randomaccess.ts';
+import { memoryAccess, type RandomAccess } from '../../lib/delta/randomaccess.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { listRootfsFiles } from '../../lib/image/rootfsfiles.ts';
 

@@ -4,7 +4,7 @@ import { PanamaxError } from '../../../errors.ts';
 import { decompressed } from '../../../image/decompress.ts';
 import { checkDigest } from '../../../image/write/rebuilt.ts';
 import { decodeTarDiff, type OpenSource } from './tardiff/decode.ts';
-import type { RandomAccess } from '../xdelta/vcdiff/randomaccess.ts';
+import type { RandomAccess } from '../../randomaccess.ts';
 import { asBadPatch, type DeltaLayer, type OciDelta } from './read.ts';
 
 export interface RebuildSource {

@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
 import { openInStream } from './tardiff/sourceaccess.ts';
 import { indexSourceFiles } from './tardiff/sourcefiles.ts';
-import { fileAccess } from '../xdelta/vcdiff/randomaccess.ts';
+import { fileAccess } from '../../randomaccess.ts';
 import type { RebuildSource } from './rebuild.ts';
 
 /**

@@ -12,7 +12,7 @@ import { decodeTarDiff } from './tardiff/decode.ts';
 import { MAGIC } from './tardiff/format.ts';
 import { openInStream } from './tardiff/sourceaccess.ts';
 import { indexSourceFiles } from './tardiff/sourcefiles.ts';
-import { blockingAccess } from '../xdelta/vcdiff/randomaccess.ts';
+import { blockingAccess } from '../../randomaccess.ts';
 import { readOciDelta } from './read.ts';
 import { rebuildLayers } from './rebuild.ts';
 

@@ -5,9 +5,9 @@ import { verifyStream } from '../../../image/write/rebuilt.ts';
 import { streamSize } from '../../../image/record.ts';
 import { matchInThread } from '../../align/align.ts';
 import { serializeRecipe, sourceRecord, type Recipe } from '../../recipe.ts';
-import { decodeVcdiff } from './vcdiff/decode.ts';
-import { encodeVcdiff } from './vcdiff/encode.ts';
-import { blockingAccess } from './vcdiff/randomaccess.ts';
+import { decodeVcdiff } from './vcdiff/decode/decode.ts';
+import { encodeVcdiff } from './vcdiff/encode/encode.ts';
+import { blockingAccess } from '../../randomaccess.ts';
 import { readXdelta } from './read.ts';
 
 /**

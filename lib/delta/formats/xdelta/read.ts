@@ -3,9 +3,9 @@ import { open } from 'node:fs/promises';
 import { PanamaxError } from '../../../errors.ts';
 import { streamSize } from '../../../image/record.ts';
 import { parseRecipe, type Recipe } from '../../recipe.ts';
-import { decodeVcdiff } from './vcdiff/decode.ts';
+import { decodeVcdiff } from './vcdiff/decode/decode.ts';
 import { readVcdiffHeader } from './vcdiff/header.ts';
-import { fileAccess } from './vcdiff/randomaccess.ts';
+import { fileAccess } from '../../randomaccess.ts';
 
 /** The `xdelta` format: VCDIFF from layer stream to layer stream, the recipe in its application header. */
 

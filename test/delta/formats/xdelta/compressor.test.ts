@@ -5,9 +5,9 @@ import { EFFORTS } from '../../../../lib/delta/align/alignment.ts';
 import {
   createCompressorPool,
   singleCompressor,
-} from '../../../../lib/delta/formats/xdelta/vcdiff/compressorpool.ts';
-import { openSecondary } from '../../../../lib/delta/formats/xdelta/vcdiff/secondary.ts';
-import type { Sections } from '../../../../lib/delta/formats/xdelta/vcdiff/sections.ts';
+} from '../../../../lib/delta/formats/xdelta/vcdiff/encode/compressorpool.ts';
+import { openSecondary } from '../../../../lib/delta/formats/xdelta/vcdiff/decode/secondary.ts';
+import type { Sections } from '../../../../lib/delta/formats/xdelta/vcdiff/encode/sections.ts';
 import { SECTIONS } from '../../../../lib/delta/formats/xdelta/vcdiff/window.ts';
 import { createRandom } from '../../../support/random.ts';
 

@@ -3,8 +3,8 @@ import { constants, createZstdDecompress } from 'node:zlib';
 import { PanamaxError, toPanamaxError } from '../../../../errors.ts';
 import { splitFrames } from '../../../../image/zstdframes.ts';
 import type { ByteString } from '../../../../image/tar/entry.ts';
-import { PatchReader } from '../../xdelta/vcdiff/patchreader.ts';
-import type { RandomAccess } from '../../xdelta/vcdiff/randomaccess.ts';
+import { PatchReader } from '../../../patchreader.ts';
+import type { RandomAccess } from '../../../randomaccess.ts';
 import {
   ADD_DATA,
   COPY,

@@ -3,7 +3,7 @@ import type { Effort } from '../../../align/alignment.ts';
 import { createCompressor } from './compression.ts';
 import { MAGIC } from './format.ts';
 import { cutParts } from './parts.ts';
-import { planOperations, type PlanOptions } from './plan.ts';
+import { planOperations, type PlanOptions } from './operations.ts';
 
 export interface EncodeOptions extends PlanOptions {
   readonly effort: Effort;

@@ -1,5 +1,5 @@
 import type { Alignments } from '../../../align/alignment.ts';
-import { firstEndingAfter } from './plan.ts';
+import { firstEndingAfter } from './operations.ts';
 
 /**
  * Bytes for zstd that make a part. Parts are compressed each as a frame of its own, so that a large layer keeps

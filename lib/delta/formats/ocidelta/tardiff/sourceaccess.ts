@@ -1,4 +1,4 @@
-import { pagedAccess, type RandomAccess } from '../../xdelta/vcdiff/randomaccess.ts';
+import { pagedAccess, type RandomAccess } from '../../../randomaccess.ts';
 import type { OpenSource } from './decode.ts';
 import type { SourceFiles } from './sourcefiles.ts';
 

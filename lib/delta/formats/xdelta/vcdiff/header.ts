@@ -1,6 +1,6 @@
 import { PanamaxError } from '../../../../errors.ts';
 import { integerSize, readInteger, writeInteger } from './integer.ts';
-import { PatchReader } from './patchreader.ts';
+import { PatchReader } from '../../../patchreader.ts';
 
 /** "VCD" with the top bits set, version 0 (RFC 3284, section 4.1). */
 const MAGIC = [0xd6, 0xc3, 0xc4, 0x00];

@@ -1,4 +1,5 @@
 import { PanamaxError } from '../../../../errors.ts';
+import type { ByteSource } from '../../../patchreader.ts';
 
 /**
  * Integers of RFC 3284, section 2: base 128, most significant digit first, bit 7 set on all bytes but the last.
@@ -21,11 +22,6 @@ export function writeInteger(out: Uint8Array, at: number, value: number): number
     rest = Math.floor(rest / 128);
   }
   return end;
-}
-
-/** Bytes to read one after the other. */
-export interface ByteSource {
-  byte(): number;
 }
 
 /** Reads one integer; throws `bad-patch` for one beyond 2^53 - 1. */

@@ -1,4 +1,4 @@
-import type { RandomAccess } from './randomaccess.ts';
+import type { RandomAccess } from '../../../randomaccess.ts';
 
 const ROOM = 2 ** 15;
 /** Copies of at least this size are read straight to where they belong. */

@@ -1,5 +1,6 @@
+import type { ByteSource } from '../../../patchreader.ts';
 import { PanamaxError } from '../../../../errors.ts';
-import { type ByteSource, integerSize, readInteger, writeInteger } from './integer.ts';
+import { integerSize, readInteger, writeInteger } from './integer.ts';
 
 const VCD_SOURCE = 1;
 const VCD_TARGET = 2;

@@ -1,9 +1,13 @@
-import { PanamaxError } from '../../../../errors.ts';
-import type { ByteSource } from './integer.ts';
+import { PanamaxError } from '../errors.ts';
 
 const NONE: Uint8Array = new Uint8Array(0);
 
-/** Reads a patch that arrives in pieces. What `fill` has made available is then read without waiting. */
+/** Bytes that are read one at a time. */
+export interface ByteSource {
+  byte(): number;
+}
+
+/** Reads a patch that arrives in pieces. Bytes that `fill` has waited for are then read without waiting. */
 export class PatchReader implements ByteSource {
   readonly #pieces: AsyncIterator<Uint8Array>;
   #piece: Uint8Array = NONE;

@@ -1,9 +1,9 @@
-import { PanamaxError } from '../../../../errors.ts';
-import { XzDecoder } from '../../../../compression/lzma/xzdecoder.ts';
-import type { Secondary } from './header.ts';
-import { readInteger } from './integer.ts';
+import { PanamaxError } from '../../../../../errors.ts';
+import { XzDecoder } from '../../../../../compression/lzma/xzdecoder.ts';
+import type { Secondary } from '../header.ts';
+import { readInteger } from '../integer.ts';
 import { Section } from './section.ts';
-import { SECTIONS, type SectionName } from './window.ts';
+import { SECTIONS, type SectionName } from '../window.ts';
 
 export const MAX_DICTIONARY = 64 * 1024 ** 2;
 

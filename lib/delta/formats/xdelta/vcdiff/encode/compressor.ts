@@ -1,8 +1,8 @@
-import type { Effort } from '../../../align/alignment.ts';
-import { Lzma2Encoder, type EncoderSettings } from '../../../../compression/lzma/lzma2encoder.ts';
-import { xzPrologue } from '../../../../compression/lzma/xz.ts';
-import { integerSize, writeInteger } from './integer.ts';
-import type { SectionName } from './window.ts';
+import type { Effort } from '../../../../align/alignment.ts';
+import { Lzma2Encoder, type EncoderSettings } from '../../../../../compression/lzma/lzma2encoder.ts';
+import { xzPrologue } from '../../../../../compression/lzma/xz.ts';
+import { integerSize, writeInteger } from '../integer.ts';
+import type { SectionName } from '../window.ts';
 
 /** How hard to look: where there is much, a quarter of the time is worth five percent more bytes. */
 export interface Thoroughness {

@@ -1,8 +1,8 @@
-import { openThread, threadEntry } from '../../../../runtime/thread.ts';
+import { openThread, threadEntry } from '../../../../../runtime/thread.ts';
 import { createCompressor, type Thoroughness } from './compressor.ts';
 import type { SectionColumns } from './compressorthread.ts';
 import { type Sections, sizeOf } from './sections.ts';
-import { SECTIONS, type SectionName } from './window.ts';
+import { SECTIONS, type SectionName } from '../window.ts';
 
 const compressorThread = threadEntry<typeof import('./compressorthread.ts')>(
   new URL('./compressorthread.ts', import.meta.url),

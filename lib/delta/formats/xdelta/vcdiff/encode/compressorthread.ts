@@ -1,6 +1,6 @@
-import { serveThread } from '../../../../runtime/threadmain.ts';
+import { serveThread } from '../../../../../runtime/threadmain.ts';
 import { createCompressor, type Compressor, type Thoroughness } from './compressor.ts';
-import { SECTIONS, type SectionName } from './window.ts';
+import { SECTIONS, type SectionName } from '../window.ts';
 
 /** The body of a thread that compresses some of a patch's sections and is shown the others. */
 

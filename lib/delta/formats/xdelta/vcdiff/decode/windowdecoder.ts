@@ -1,15 +1,15 @@
-import { PanamaxError } from '../../../../errors.ts';
+import { PanamaxError } from '../../../../../errors.ts';
 import { AddressCache } from './addresscache.ts';
-import { adler32 } from './adler32.ts';
-import { ADD, CODE_TABLE, COPY, NOOP, RUN } from './codetable.ts';
-import { readInteger } from './integer.ts';
-import type { PatchReader } from './patchreader.ts';
-import type { RandomAccess } from './randomaccess.ts';
+import { adler32 } from '../adler32.ts';
+import { ADD, CODE_TABLE, COPY, NOOP, RUN } from '../codetable.ts';
+import { readInteger } from '../integer.ts';
+import type { PatchReader } from '../../../../patchreader.ts';
+import type { RandomAccess } from '../../../../randomaccess.ts';
 import type { SecondaryDecoder } from './secondary.ts';
 import { Section } from './section.ts';
-import { SourceCopies } from './sourcecopies.ts';
+import { SourceCopies } from '../sourcecopies.ts';
 import { TargetCopies } from './targetcopies.ts';
-import { MAX_ADDRESS, type SectionName, type WindowHeader } from './window.ts';
+import { MAX_ADDRESS, type SectionName, type WindowHeader } from '../window.ts';
 
 /** Instructions and addresses may each be this many times as long as the largest window; honest ones are shorter. */
 const SECTION_FACTOR = 2;

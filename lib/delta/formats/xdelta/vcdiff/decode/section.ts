@@ -1,5 +1,5 @@
-import { PanamaxError } from '../../../../errors.ts';
-import type { ByteSource } from './integer.ts';
+import type { ByteSource } from '../../../../patchreader.ts';
+import { PanamaxError } from '../../../../../errors.ts';
 
 /** What undoes a section's secondary compression, a stretch at a time. */
 export interface Decompressor {

@@ -1,9 +1,9 @@
-import { PanamaxError } from '../../../../errors.ts';
-import { MAX_APP_HEADER, readHeader } from './header.ts';
-import { PatchReader } from './patchreader.ts';
-import type { RandomAccess } from './randomaccess.ts';
+import { PanamaxError } from '../../../../../errors.ts';
+import { MAX_APP_HEADER, readHeader } from '../header.ts';
+import { PatchReader } from '../../../../patchreader.ts';
+import type { RandomAccess } from '../../../../randomaccess.ts';
 import { MAX_DICTIONARY, openSecondary } from './secondary.ts';
-import { MAX_WINDOW, MAX_WINDOW_HEADER, readWindowHeader } from './window.ts';
+import { MAX_WINDOW, MAX_WINDOW_HEADER, readWindowHeader } from '../window.ts';
 import { WindowDecoder } from './windowdecoder.ts';
 
 export interface DecodeOptions {

@@ -1,6 +1,7 @@
-import { PanamaxError } from '../../../../errors.ts';
-import { MODE_HERE, MODE_SELF, NEAR_SLOTS, SAME_SLOTS } from './codetable.ts';
-import { type ByteSource, readInteger } from './integer.ts';
+import type { ByteSource } from '../../../../patchreader.ts';
+import { PanamaxError } from '../../../../../errors.ts';
+import { MODE_HERE, MODE_SELF, NEAR_SLOTS, SAME_SLOTS } from '../codetable.ts';
+import { readInteger } from '../integer.ts';
 
 const SAME_SIZE = 256 * SAME_SLOTS;
 

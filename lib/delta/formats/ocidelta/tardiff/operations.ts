@@ -1,5 +1,5 @@
 import type { Alignments } from '../../../align/alignment.ts';
-import { pagedAccess, type RandomAccess } from '../../xdelta/vcdiff/randomaccess.ts';
+import { pagedAccess, type RandomAccess } from '../../../randomaccess.ts';
 import { DifferenceWriter } from './differencewriter.ts';
 import { DATA, OPEN, SEEK } from './format.ts';
 import { OpWriter } from './opwriter.ts';

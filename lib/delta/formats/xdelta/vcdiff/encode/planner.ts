@@ -1,7 +1,7 @@
 import type { Cut, CutAlignment } from './cut.ts';
 import { Instructions } from './instructions.ts';
-import type { RandomAccess } from './randomaccess.ts';
-import { SourceCopies } from './sourcecopies.ts';
+import type { RandomAccess } from '../../../../randomaccess.ts';
+import { SourceCopies } from '../sourcecopies.ts';
 
 /** Estimates in bits of what a choice costs once LZMA has been over the sections. */
 const BITS_PER_ADDED_BYTE = 4;

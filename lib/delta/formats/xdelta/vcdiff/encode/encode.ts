@@ -1,12 +1,12 @@
-import type { Alignments, Effort } from '../../../align/alignment.ts';
-import { adler32 } from './adler32.ts';
+import type { Alignments, Effort } from '../../../../align/alignment.ts';
+import { adler32 } from '../adler32.ts';
 import { createCompressorPool, singleCompressor, type CompressorPool } from './compressorpool.ts';
 import { cutWindows, type Cut } from './cut.ts';
-import { writeHeader } from './header.ts';
-import { Planner } from './plan.ts';
-import type { RandomAccess } from './randomaccess.ts';
+import { writeHeader } from '../header.ts';
+import { Planner } from './planner.ts';
+import type { RandomAccess } from '../../../../randomaccess.ts';
 import { sizeOf, writeSections, type Sections } from './sections.ts';
-import { MAX_WINDOW, writeWindowHeader } from './window.ts';
+import { MAX_WINDOW, writeWindowHeader } from '../window.ts';
 
 export interface EncodeOptions {
   readonly source: RandomAccess;

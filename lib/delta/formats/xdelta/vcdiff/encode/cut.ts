@@ -1,5 +1,5 @@
-import type { Alignments } from '../../../align/alignment.ts';
-import { MAX_ADDRESS, MAX_WINDOW } from './window.ts';
+import type { Alignments } from '../../../../align/alignment.ts';
+import { MAX_ADDRESS, MAX_WINDOW } from '../window.ts';
 
 /** A target window with the alignments in it, cut to fit. */
 export interface Cut {

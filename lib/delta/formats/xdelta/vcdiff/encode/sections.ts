@@ -1,7 +1,7 @@
-import { addOpcode, CODE_TABLE, copyOpcode, MODE_HERE } from './codetable.ts';
+import { addOpcode, CODE_TABLE, copyOpcode, MODE_HERE } from '../codetable.ts';
 import type { Cut } from './cut.ts';
 import type { Instructions } from './instructions.ts';
-import { writeInteger } from './integer.ts';
+import { writeInteger } from '../integer.ts';
 
 /** The three sections of a window, before secondary compression. */
 export interface Sections {

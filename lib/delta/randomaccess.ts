@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { readExactly, shortened } from '../../../../runtime/blocking.ts';
+import { readExactly, shortened } from '../runtime/blocking.ts';
 
 /** A file, or what stands in for one, that is read at any offset. */
 export interface RandomAccess {
