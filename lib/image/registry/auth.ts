@@ -1,18 +1,20 @@
-import { asRecord, parseDocument } from '../../json.ts';
 import { PanamaxError } from '../../errors.ts';
+import { asRecord, parseDocument } from '../../json.ts';
+import type { Send } from '../../runtime/http/client.ts';
 import type { Challenge } from './challenge.ts';
 import type { Credentials } from './credentials.ts';
 import { refusalOf } from './error.ts';
-import type { Send } from '../../runtime/http/transport.ts';
 
-const MAX_ANSWER_SIZE = 256 * 1024;
+const MAX_RESPONSE_SIZE = 256 * 1024;
 
 /**
- * Gets what a challenge asks for: the value of an Authorization header. A token comes from the challenge's realm,
- * which gets the credentials (distribution's token and OAuth 2 authentication).
+ * Answers a challenge. A bearer token comes from the challenge's realm, which receives the credentials (distribution,
+ * "Token Authentication" and "OAuth2 Token Authentication").
  *
- * @param scope what is wanted, where the challenge does not say it
- * @param checkUrl refuses plain HTTP where it is not allowed
+ * @param scope the requested access, used when the challenge does not name one
+ * @param checkUrl throws for plain HTTP to a host that is not named as insecure
+ * @returns the value of an Authorization header; undefined for a basic challenge without a password
+ * @throws StatusError when the token server refuses; PanamaxError `io`, `bad-input`, `limit`
  */
 export async function authorize(
   challenge: Challenge,
@@ -29,6 +31,8 @@ export async function authorize(
     throw new PanamaxError('io', 'the registry names no place to get a token', { found: realm ?? 'none' });
   }
   checkUrl(url);
+
+  // a refresh token goes into the form of a POST, a password into the headers of a GET
   const scopes = asked.split(' ').filter(Boolean);
   const isRefresh = credentials?.kind === 'token';
   const form = new URLSearchParams(isRefresh ? { grant_type: 'refresh_token', client_id: 'panamax' } : {});
@@ -56,20 +60,25 @@ export async function authorize(
     signal,
   );
   if (response.statusCode !== 200) throw await refusalOf(response);
+
   const where = `${url.origin}${url.pathname}`;
   const pieces: Buffer[] = [];
   let size = 0;
-  for await (const piece of response) {
-    pieces.push(piece as Buffer);
-    size += (piece as Buffer).length;
-    if (size > MAX_ANSWER_SIZE)
-      throw new PanamaxError('limit', 'answer with a token is too large', { where });
+  for await (const piece of response as AsyncIterable<Buffer>) {
+    pieces.push(piece);
+    size += piece.length;
+    if (size > MAX_RESPONSE_SIZE) {
+      throw new PanamaxError('limit', 'token response is too large', {
+        expected: `at most ${MAX_RESPONSE_SIZE} bytes`,
+        where,
+      });
+    }
   }
   const { token, access_token: accessToken } = asRecord(parseDocument(Buffer.concat(pieces), where), where);
   const found = token ?? accessToken;
-  // nothing that could end a header
+  // visible ASCII only: a line feed would start another header
   if (typeof found === 'string' && /^[\x21-\x7e]+$/.test(found)) return `Bearer ${found}`;
-  throw new PanamaxError('io', 'answer without a token', { where });
+  throw new PanamaxError('io', 'token response without a token', { where });
 }
 
 function basic(username: string, password: string): string {

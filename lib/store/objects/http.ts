@@ -1,107 +1,120 @@
+import type { IncomingMessage } from 'node:http';
+import { pipeline, type Duplex } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { PanamaxError } from '../../errors.ts';
+import { createClient, discard, sendAndFollow } from '../../runtime/http/client.ts';
+import {
+  createRetry,
+  DEFAULT_ATTEMPTS,
+  isTransientFailure,
+  retryAfterOf,
+  retrying,
+  StatusError,
+  TransferError,
+  type RetryPolicy,
+} from '../../runtime/http/retry.ts';
 import { protocolProblem } from '../../runtime/http/tls.ts';
-import { createRetry, retrying, type RetryPolicy } from '../../runtime/http/retry.ts';
 import { checkKey, MAX_DOCUMENT_SIZE, tooLarge, type StoreReader } from './store.ts';
 
 export interface HttpOptions {
   readonly attempts?: number;
-  /** Before the second attempt; doubled each time. In milliseconds. */
+  /** Before the second attempt, doubled for each further one. In milliseconds. */
   readonly delay?: number;
   /** Without a byte, in milliseconds. */
   readonly idle?: number;
-  /** Ends requests under way. */
+  /** Ends requests in progress. */
   readonly signal?: AbortSignal;
 }
 
-/** Answers that say: later. */
-const TRY_LATER = new Set([408, 425, 429, 500, 502, 503, 504]);
-
-interface Answer {
+interface Download {
   readonly bytes: AsyncIterable<Uint8Array>;
-  /** Of the object as a whole, where the server says. */
+  /** Size of the whole object in bytes; undefined when the server does not tell it. */
   readonly size: number | undefined;
   close(): void;
 }
 
 /**
- * A store as any web server or CDN serves its files, to read: `http[s]://[USER:PASSWORD@]HOST/PATH[?QUERY]`; the
- * query goes with every request. What breaks off goes on where it was, by Range where the server knows it. Nothing
- * is trusted to be what was put there: who reads compares digests.
+ * Opens a store that a web server or CDN serves as files, for reading:
+ * `http[s]://[USER:PASSWORD@]HOST/PATH[?QUERY]`. The query is added to every request. A broken download is resumed,
+ * by Range if the server supports it. The bytes are not trusted: callers compare digests.
  *
  * @throws PanamaxError `usage`
  */
 export function openHttpStore(location: string, options: HttpOptions = {}): StoreReader {
-  const { attempts = 6, delay = 250, idle = 60_000, signal } = options;
+  const { idle, signal, ...attempts } = options;
   const base = URL.parse(location);
-  if (!base)
+  if (!base) {
     throw new PanamaxError('usage', 'not a store', { expected: 'http[s]://HOST/PATH', found: location });
-  const headers = authorization(base);
+  }
+  const credentials = authorization(base);
   base.username = base.password = base.hash = '';
   if (!base.pathname.endsWith('/')) base.pathname += '/';
-  const where = `${base.origin}${base.pathname}`;
-  const policy: RetryPolicy = { attempts, delay, isTransient, ...(signal && { signal }) };
+  const { origin } = base;
+  const where = `${origin}${base.pathname}`;
+  const send = createClient(idle === undefined ? {} : { timeouts: { idle } });
+  const policy: RetryPolicy = {
+    ...DEFAULT_ATTEMPTS,
+    ...attempts,
+    isTransient: isTransientFailure,
+    ...(signal && { signal }),
+  };
 
-  /** @returns undefined where there is no such object */
-  async function request(key: string, offset: number): Promise<Answer | undefined> {
+  /** @returns undefined for a missing object */
+  async function request(key: string, offset: number): Promise<Download | undefined> {
     const url = new URL(base!);
     url.pathname += key;
-    const stop = new AbortController();
-    const timer = setTimeout(() => stop.abort(new Error(`no data for ${idle / 1000} s`)), idle);
-    const close = () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
+    const range: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
+    // credentials stay with the host they were given for
+    const headersFor = (hop: URL) => ({ ...range, ...(hop.origin === origin ? credentials : {}) });
+    const response = await sendAndFollow(send, { method: 'GET', url }, headersFor, signal);
+    if (response.statusCode === 404 || response.statusCode === 410) {
+      discard(response);
+      return undefined;
+    }
     try {
-      const response = await fetch(url, {
-        headers: {
-          // what is stored is what is wanted, not what would be shown
-          'accept-encoding': 'identity',
-          ...headers,
-          ...(offset > 0 && { range: `bytes=${offset}-` }),
-        },
-        signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
-      });
-      if (response.status === 404 || response.status === 410) {
-        close();
-        return undefined;
-      }
-      return { ...answerTo(response, offset, timer), close };
+      return { ...readResponse(response, offset), close: () => void response.destroy() };
     } catch (error) {
-      close();
+      discard(response);
       throw error;
     }
   }
 
-  async function* readOn(key: string, offset: number, first: Answer): AsyncGenerator<Uint8Array, void, void> {
+  async function* readOn(
+    key: string,
+    start: number,
+    first: Download,
+  ): AsyncGenerator<Uint8Array, void, void> {
     const retry = createRetry(policy);
-    let answer: Answer | undefined = first;
-    let at = offset;
+    let download: Download | undefined = first;
+    let offset = start;
     try {
       for (;;) {
         try {
-          answer ??= await request(key, at);
-          if (!answer) throw new PanamaxError('not-found', 'object is gone', { where: `${where}${key}` });
-          for await (const piece of answer.bytes) {
-            at += piece.length;
+          download ??= await request(key, offset);
+          if (!download) throw new PanamaxError('not-found', 'object is gone', { where: `${where}${key}` });
+          for await (const piece of download.bytes) {
+            offset += piece.length;
             retry.progress();
             yield piece;
           }
-          if (first.size !== undefined && at < first.size) throw new Error(`ended after ${at} bytes`);
+          if (first.size !== undefined && offset < first.size) {
+            throw new TransferError(`ended after ${offset} bytes`);
+          }
           return;
         } catch (error) {
-          answer?.close();
-          answer = undefined;
+          download?.close();
+          download = undefined;
           await retry.after(error);
         }
       }
     } catch (error) {
       throw httpError(error, `${where}${key}`, signal);
     } finally {
-      answer?.close();
+      download?.close();
     }
   }
 
-  async function begin(key: string, offset = 0): Promise<Answer | undefined> {
+  async function begin(key: string, offset = 0): Promise<Download | undefined> {
     checkKey(key);
     try {
       return await retrying(policy, () => request(key, offset));
@@ -113,11 +126,11 @@ export function openHttpStore(location: string, options: HttpOptions = {}): Stor
   return {
     where,
     async get(key) {
-      const answer = await begin(key);
-      if (!answer) return undefined;
+      const download = await begin(key);
+      if (!download) return undefined;
       const pieces: Uint8Array[] = [];
       let size = 0;
-      for await (const piece of readOn(key, 0, answer)) {
+      for await (const piece of readOn(key, 0, download)) {
         size += piece.length;
         if (size > MAX_DOCUMENT_SIZE) throw tooLarge(size, `${where}${key}`);
         pieces.push(piece);
@@ -125,68 +138,72 @@ export function openHttpStore(location: string, options: HttpOptions = {}): Stor
       return Buffer.concat(pieces);
     },
     async open(key, offset = 0) {
-      const answer = await begin(key, offset);
-      if (!answer) throw new PanamaxError('not-found', 'no such object', { where: `${where}${key}` });
-      return readOn(key, offset, answer);
+      const download = await begin(key, offset);
+      if (!download) throw new PanamaxError('not-found', 'no such object', { where: `${where}${key}` });
+      return readOn(key, offset, download);
     },
   };
 }
 
-/** @throws StatusError for what is no part of an object */
-function answerTo(response: Response, offset: number, timer: NodeJS.Timeout): Omit<Answer, 'close'> {
-  const { status, body } = response;
-  const length = lengthOf(response);
-  if (status !== 200 && status !== 206) throw new StatusError(status, response.statusText);
-  const skip = status === 200 ? offset : 0;
-  const from = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
+/**
+ * Reads an object from an offset out of a response, which may start earlier.
+ *
+ * @throws StatusError for a response that is no part of an object
+ */
+function readResponse(response: IncomingMessage, offset: number): Omit<Download, 'close'> {
+  const { statusCode: status = 0, headers } = response;
+  if (status !== 200 && status !== 206) {
+    const message = `answer ${status} ${response.statusMessage ?? ''}`.trim();
+    throw new StatusError(status, message, retryAfterOf(response));
+  }
+  const from = /^bytes (\d+)-/.exec(headers['content-range'] ?? '')?.[1];
   if (status === 206 && Number(from) !== offset) throw new StatusError(status, 'not the range asked for');
-  async function* bytes(): AsyncGenerator<Uint8Array, void, void> {
-    let at = 0;
-    try {
-      for await (const piece of body ?? []) {
-        timer.refresh();
-        const rest = piece.subarray(Math.min(piece.length, Math.max(0, skip - at)));
-        at += piece.length;
-        if (rest.length > 0) yield rest;
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-  return { bytes: bytes(), size: length === undefined ? undefined : length + (offset - skip) };
+  const start = status === 206 ? offset : 0;
+  const decoder = decoderOf(response);
+  const length = headers['content-length'];
+  // the length of an encoded body is not the object's
+  const isKnown = length !== undefined && /^\d+$/.test(length) && !decoder;
+  // an error of the response reaches the reader through the decoder
+  const content = decoder ? pipeline(response, decoder, () => {}) : response;
+  return { bytes: skipBytes(content, offset - start), size: isKnown ? start + Number(length) : undefined };
 }
 
-class StatusError extends Error {
-  readonly status: number;
-  constructor(status: number, text: string) {
-    super(`answer ${status} ${text}`.trim());
-    this.status = status;
-  }
+/** Some servers encode a body although the request refuses it. @throws StatusError for an unknown encoding */
+function decoderOf({ statusCode = 0, headers }: IncomingMessage): Duplex | undefined {
+  const encoding = headers['content-encoding']?.toLowerCase() ?? 'identity';
+  if (encoding === 'identity') return undefined;
+  const create = statusCode === 200 ? DECODERS.get(encoding) : undefined;
+  if (create) return create();
+  throw new StatusError(statusCode, `body in the encoding ${encoding}`);
 }
 
-function isTransient(error: unknown): boolean {
-  if (error instanceof StatusError) return TRY_LATER.has(error.status);
-  return !(error instanceof PanamaxError) && protocolProblem(error) === undefined;
+const DECODERS: ReadonlyMap<string, () => Duplex> = new Map<string, () => Duplex>([
+  ['gzip', createGunzip],
+  ['x-gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+  ['zstd', createZstdDecompress],
+]);
+
+async function* skipBytes(content: AsyncIterable<Uint8Array>, count: number): AsyncGenerator<Uint8Array> {
+  let skipped = 0;
+  for await (const piece of content) {
+    const rest = piece.subarray(Math.min(piece.length, count - skipped));
+    skipped += piece.length - rest.length;
+    if (rest.length > 0) yield rest;
+  }
 }
 
 function httpError(error: unknown, where: string, signal: AbortSignal | undefined): PanamaxError {
   if (error instanceof PanamaxError) return error;
-  if (signal?.aborted)
+  if (signal?.aborted) {
     return new PanamaxError('interrupted', 'stopped before it was done', { where }, { cause: error });
+  }
   const problem = protocolProblem(error);
   if (problem) return new PanamaxError('io', problem, { where, isFinal: true }, { cause: error });
-  // fetch says no more than that it failed
-  const { message, cause } = error as Error;
-  const reason = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : message;
-  return new PanamaxError('io', reason || message, { where }, { cause: error });
-}
-
-/** Of the body, in bytes. */
-function lengthOf({ headers }: Response): number | undefined {
-  const text = headers.get('content-length');
-  // a body that is encoded for the way has another length in the end
-  if (text === null || !/^\d+$/.test(text) || headers.has('content-encoding')) return undefined;
-  return Number(text);
+  // an error about several addresses of a host has a code but no message
+  const { message, code } = error as NodeJS.ErrnoException;
+  return new PanamaxError('io', message || (code ?? 'download failed'), { where }, { cause: error });
 }
 
 function authorization({ username, password }: URL): Record<string, string> {

@@ -1,32 +1,35 @@
 import { setMaxListeners } from 'node:events';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import http from 'node:http';
+import https, { type RequestOptions } from 'node:https';
 import { Client } from 'minio';
+import { startRequest, type Timeouts } from '../../runtime/http/client.ts';
+import { isTransientStatus, retryAfterOf, StatusError, type RetryPolicy } from '../../runtime/http/retry.ts';
 import type { S3Access } from './credentials.ts';
-import type { RetryPolicy } from '../../runtime/http/retry.ts';
 import { hasCode, isTransient } from './s3errors.ts';
-import { createTransport, type Timeouts } from '../s3transport.ts';
 
-/** Uploads that were begun so long ago were left by a process that is gone. In milliseconds. */
+/** The process of an unfinished upload of this age is taken to be dead. In milliseconds. */
 const STALE_UPLOAD = 24 * 3600 * 1000;
 
-/** A bucket, and how patient to be with it. */
+/** A bucket with the policy for failed requests to it. */
 export interface Bucket {
   readonly client: Client;
   readonly name: string;
-  /** In messages. */
+  /** Bucket and host, for messages. */
   readonly where: string;
   readonly policy: RetryPolicy;
 }
 
 export interface Patience extends Timeouts {
   readonly attempts: number;
-  /** Before the second attempt; doubled each time. In milliseconds. */
+  /** Before the second attempt, doubled for each further one. In milliseconds. */
   readonly delay: number;
 }
 
 export function bucketOf(access: S3Access, name: string, patience: Patience, signal?: AbortSignal): Bucket {
   const { endpoint, region, accessKey, secretKey } = access;
   const useSSL = endpoint.protocol === 'https:';
-  // each request under way listens
+  // every request in progress adds a listener
   if (signal) setMaxListeners(0, signal);
   const client = new Client({
     endPoint: endpoint.hostname,
@@ -47,22 +50,44 @@ export function bucketOf(access: S3Access, name: string, patience: Patience, sig
   return { client, name, where: `s3://${name} at ${endpoint.host}`, policy };
 }
 
+/**
+ * Adapts `startRequest` to the minio client, which has no time-outs and no abort, and takes the error page of a proxy
+ * for a response of the store.
+ */
+function createTransport(isSecure: boolean, timeouts: Timeouts, signal?: AbortSignal) {
+  const create = (options: RequestOptions) => (isSecure ? https : http).request(options);
+
+  function request(options: RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest {
+    const sent = startRequest(create, options, timeouts, signal);
+    sent.on('response', (response) => {
+      const { statusCode = 0, statusMessage = '' } = response;
+      if (!isTransientStatus(statusCode)) onResponse(response);
+      else
+        sent.destroy(
+          new StatusError(statusCode, `answer ${statusCode} ${statusMessage}`, retryAfterOf(response)),
+        );
+    });
+    return sent;
+  }
+  return { request: request as typeof http.request };
+}
+
 export async function hasBucket({ client, name }: Bucket): Promise<boolean> {
   return client.bucketExists(name);
 }
 
-/** Makes the bucket where it is missing, as the directory of a store is. */
+/** Creates the bucket if it is missing, as a directory store creates its directory. */
 export async function makeBucket({ client, name }: Bucket, region: string): Promise<void> {
   if (await client.bucketExists(name)) return;
   try {
     await client.makeBucket(name, region);
   } catch (error) {
-    // another was faster
+    // another process has created it in the meantime
     if (!hasCode(error, 'BucketAlreadyOwnedByYou')) throw error;
   }
 }
 
-/** Ends what uploads were never finished. Their parts cannot be seen, but take room. */
+/** Aborts stale multipart uploads: their parts are not listed but take up storage. */
 export async function sweepUploads({ client, name }: Bucket, prefix: string): Promise<void> {
   for await (const upload of client.listIncompleteUploads(name, prefix, true)) {
     const { key, uploadId, initiated } = upload as { key: string; uploadId: string; initiated: Date };

@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import { PanamaxError } from '../../errors.ts';
-import { createRetry, retrying } from '../../runtime/http/retry.ts';
+import { createRetry, retrying, TransferError } from '../../runtime/http/retry.ts';
 import type { Bucket } from './s3bucket.ts';
 
 export interface Download {
   readonly size: number;
-  /** Yields all of them or throws: a transfer that breaks off goes on where it was. */
+  /** The object from the offset to its end. A broken transfer is resumed. */
   readonly bytes: AsyncIterable<Uint8Array>;
-  /** For who does not read to the end. */
+  /** Closes the connection. Needed only when `bytes` is not read. */
   close(): void;
 }
 
-/** Begins to read an object, from an offset that is within it. @throws what the client throws */
+/** Starts to read an object at an offset within it. @throws S3Error, PanamaxError `io`, or a network error */
 export async function download(
   { client, name, where, policy }: Bucket,
   key: string,
@@ -44,7 +44,7 @@ export async function download(
             retry.progress();
             yield piece as Buffer;
           }
-          if (offset < size) throw new Error(`object ended after ${offset} of ${size} bytes`);
+          if (offset < size) throw new TransferError(`object ended after ${offset} of ${size} bytes`);
         } catch (error) {
           response?.destroy();
           response = undefined;

@@ -1,8 +1,9 @@
 import { S3Error } from 'minio';
 import { PanamaxError, toPanamaxError } from '../../errors.ts';
+import { isTransientFailure } from '../../runtime/http/retry.ts';
 import { protocolProblem } from '../../runtime/http/tls.ts';
 
-/** Refusals that come of a transfer gone wrong. */
+/** Error codes of S3 for a request that was damaged on its way. */
 const TRANSFER_CODES = new Set([
   'BadDigest',
   'IncompleteBody',
@@ -18,15 +19,15 @@ export function isMissing(error: unknown): boolean {
   return hasCode(error, 'NotFound', 'NoSuchKey');
 }
 
-/** What a server has refused it will refuse again; what went wrong on the way or in it may go well. */
+/** Refusals of S3 are final, except those about a damaged request. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof S3Error) return TRANSFER_CODES.has(error.code ?? '');
-  return !(error instanceof PanamaxError) && protocolProblem(error) === undefined;
+  return isTransientFailure(error);
 }
 
 /**
- * The `io` error for what a server or the way to it did. Of a refusal it keeps the code and the text: other fields
- * hold what was signed.
+ * Converts an error of the client or the network to a PanamaxError. Of a refusal it keeps only code and message: the
+ * other fields contain the signed request.
  */
 export function storeError(error: unknown, where: string): PanamaxError {
   if (isMissing(error)) return new PanamaxError('not-found', 'no such object', { where });
@@ -38,7 +39,7 @@ export function storeError(error: unknown, where: string): PanamaxError {
   if (problem) return new PanamaxError('io', problem, { where, isFinal: true }, { cause: error });
   const known = toPanamaxError(error, where);
   if (known.kind !== 'internal') return known;
-  // several addresses tried make an error without a message
+  // an error about several addresses of a host has a code but no message
   const { message, code } = error as NodeJS.ErrnoException;
   return new PanamaxError('io', message || (code ?? 'store failed'), { where }, { cause: error });
 }
