@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { PanamaxError } from './errors.ts';
 import { describe } from './json.ts';
 
-/** `sha256:` and 64 lower-case hex digits (OCI image-spec, descriptor.md; the only algorithm taken). */
+/** `sha256:` and 64 lower-case hex digits (OCI image-spec, descriptor.md). Other algorithms are refused. */
 export type Digest = `sha256:${string}`;
 
 export const DIGEST = /^sha256:[0-9a-f]{64}$/;
@@ -21,11 +21,12 @@ export function parseDigest(value: unknown, where: string): Digest {
   });
 }
 
-/** The digest without its algorithm: names files and keys. */
+/** The hex digits of a digest, for names of files and keys. */
 export function hexOf(digest: Digest): string {
   return digest.slice('sha256:'.length);
 }
 
+/** The sha256 of bytes, or of a string as UTF-8. */
 export function digestOf(bytes: Uint8Array | string): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }

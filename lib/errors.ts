@@ -1,48 +1,48 @@
 /**
- * What can go wrong, by kind. Each kind has one process exit code, so that a script or a site agent can
- * tell a damaged patch from a full disk without reading text.
+ * The kinds of errors, and the exit code of each, so that a script or a site agent can tell a damaged patch from a full
+ * disk without parsing text.
  */
 export const EXIT_CODES = {
   /** A defect of panamax itself. */
   internal: 1,
-  /** The command line or an option makes no sense. */
+  /** The command line or an option is invalid. */
   usage: 2,
-  /** An image, tar, manifest or compressed stream from outside is damaged or not what it says it is. */
+  /** An image, tar, manifest or compressed stream is damaged, or differs from what refers to it. */
   'bad-input': 3,
-  /** The source given is not the source the patch was made from. */
+  /** The source given is not the one that the patch was made from. */
   'wrong-source': 4,
-  /** The patch is damaged, or what it builds is not its target. */
+  /** The patch is damaged, or does not build its target. */
   'bad-patch': 5,
-  /** The input goes past a configured limit. */
+  /** The input exceeds a configured limit. */
   limit: 6,
-  /** Something that was named is not there. */
+  /** A named file, image or object does not exist. */
   'not-found': 7,
   /** The file system, the store or the network failed. */
   io: 8,
-  /** Some items of a batch failed; the others are done. */
+  /** Some items of a batch failed, the others are done. */
   partial: 9,
-  /** Not signed by a key that is trusted, or older than what was accepted before. */
+  /** Not signed by a trusted key, or older than the last document that was accepted. */
   untrusted: 10,
-  /** There is no patch that this site could use, and a pull is not allowed. */
+  /** This site can use none of the patches, and a pull is not allowed. */
   'no-patch': 11,
-  /** Stopped by a signal; a second start continues. */
+  /** Stopped by a signal. Starting again continues. */
   interrupted: 130,
 } as const;
 
 export type ErrorKind = keyof typeof EXIT_CODES;
 
 export interface ErrorFacts {
-  /** What was expected there: a digest, a size, a media type, a limit. */
+  /** The expected value: a digest, a size, a media type, a limit. */
   readonly expected?: string | number;
-  /** What was found instead. */
+  /** The value found instead. */
   readonly found?: string | number;
-  /** Where: a file, a blob digest, an entry's path, a byte offset. */
+  /** The place: a file, a blob digest, an entry's path, a byte offset. */
   readonly where?: string;
-  /** Whether nothing that is done again will help, though it is of a kind that often goes well later. */
+  /** Set if a retry cannot help, although errors of this kind are often temporary. */
   readonly isFinal?: true;
 }
 
-/** The one error type that crosses module borders. Its message names what was expected, found and where. */
+/** The error type of this project. Its message names the expected value, the found value and the place. */
 export class PanamaxError extends Error {
   override readonly name = 'PanamaxError';
   readonly kind: ErrorKind;
@@ -61,12 +61,12 @@ export class PanamaxError extends Error {
 }
 
 const MAX_SHOWN = 300;
-/** Before a digest there is no host. */
+/** `user:pass@` is redacted where a host follows, not before a digest. */
 const USER_INFO = /(^|\/\/)[^/@:[\s]+:[^/@\s]+@(?!sha256:)/g;
 
 /**
- * Names come from outside: control characters never reach a terminal, and nothing fills a log. Nor does a password, where
- * somebody put one before a host (RFC 3986, userinfo).
+ * Makes untrusted text safe to print: escapes control characters, redacts passwords in URLs (RFC 3986, userinfo) and
+ * shortens it to 300 characters.
  */
 export function printable(text: string): string {
   const safe = text
@@ -94,7 +94,7 @@ const IO_CODES = new Set([
   'EBUSY',
 ]);
 
-/** Turns whatever was thrown into a `PanamaxError`; system errors keep their code in the message. */
+/** Converts any thrown value to a `PanamaxError`. System errors keep their code in the message. */
 export function toPanamaxError(error: unknown, where?: string): PanamaxError {
   if (error instanceof PanamaxError) return error;
   const facts: ErrorFacts = where === undefined ? {} : { where };

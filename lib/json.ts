@@ -1,7 +1,7 @@
 import { PanamaxError, printable } from './errors.ts';
 import type { Limits } from './limits.ts';
 
-/** @throws PanamaxError `limit`, for a document that is not to be read */
+/** @throws PanamaxError `limit` if a document exceeds `maxDocumentSize` */
 export function checkDocumentSize(size: number, { maxDocumentSize }: Limits, where: string): void {
   if (size <= maxDocumentSize) return;
   throw new PanamaxError('limit', 'document is over maxDocumentSize', {
@@ -11,10 +11,7 @@ export function checkDocumentSize(size: number, { maxDocumentSize }: Limits, whe
   });
 }
 
-/**
- * Parses a JSON document from outside.
- * @throws PanamaxError `bad-input` for what is not UTF-8 or not JSON
- */
+/** @throws PanamaxError `bad-input` if the bytes are not JSON in UTF-8 */
 export function parseDocument(bytes: Uint8Array, where: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -26,9 +23,9 @@ export function parseDocument(bytes: Uint8Array, where: string): unknown {
 }
 
 /**
- * A document of ours that says its version.
+ * Parses a document of this project, which has a `version`.
  *
- * @param unknown what is said of another version
+ * @param unknown the error message for any other version
  * @throws PanamaxError `bad-input`
  */
 export function parseVersioned(
@@ -40,7 +37,7 @@ export function parseVersioned(
   return checkedVersion(parseDocument(bytes, where), version, unknown, where);
 }
 
-/** `parseVersioned` of a document that has been parsed. */
+/** Like `parseVersioned`, for a parsed document. */
 export function checkedVersion(
   document: unknown,
   version: number,
@@ -73,7 +70,7 @@ export function asString(value: unknown, where: string): string {
   throw unexpected('a string', value, where);
 }
 
-/** A whole number of bytes or things, from 0 to 2^53 - 1. */
+/** An integer from 0 to 2^53 - 1. */
 export function asSize(value: unknown, where: string): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw unexpected('a whole number from 0', value, where);
@@ -83,6 +80,7 @@ export function unexpected(expected: string, value: unknown, where: string): Pan
   return new PanamaxError('bad-input', 'unexpected value', { expected, found: describe(value), where });
 }
 
+/** A value as JSON, shortened to 100 characters for a message. */
 export function describe(value: unknown): string {
   return (JSON.stringify(value) ?? String(value)).slice(0, 100);
 }

@@ -1,17 +1,14 @@
-/**
- * The bounds that hold for any input. Input beyond a bound is refused with a `limit` error that names it.
- * Sizes are in bytes.
- */
+/** Limits for all input. Larger input is refused with a `limit` error that names the limit. Sizes are in bytes. */
 export interface Limits {
   /** One manifest, index or config document. */
   readonly maxDocumentSize: number;
-  /** All uncompressed layers of one image together; also what a sparse file may expand to. */
+  /** The sum of one image's uncompressed layers, and the size of one sparse file when expanded. */
   readonly maxImageSize: number;
   /** Layers of one image. */
   readonly maxLayers: number;
   /** Tar entries of one image. */
   readonly maxEntries: number;
-  /** PAX and GNU long-name records of one tar entry. */
+  /** The sum of PAX and GNU long-name records of one tar entry. */
   readonly maxHeaderSize: number;
   /** One path or link target. */
   readonly maxPathLength: number;

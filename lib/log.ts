@@ -3,7 +3,7 @@ import { PanamaxError } from './errors.ts';
 
 const LEVELS = [...Object.keys(levels.values), 'silent'];
 
-/** Structured lines on standard error; standard output belongs to results. @throws PanamaxError `usage` */
+/** Logs JSON lines to standard error, because standard output is for results. @throws PanamaxError `usage` */
 export function createLog(level: string): Logger {
   if (!LEVELS.includes(level)) {
     throw new PanamaxError('usage', '--log-level', { expected: LEVELS.join(' or '), found: level });

@@ -1,4 +1,4 @@
-/** What a promise gives, unless the signal's abort comes first: then its reason is thrown. */
+/** Settles like `promise`, but rejects with the signal's reason as soon as the signal aborts. */
 export async function raceAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const stop = () => reject(signal.reason as Error);

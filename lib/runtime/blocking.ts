@@ -1,9 +1,9 @@
 import { readSync } from 'node:fs';
 import { PanamaxError } from '../errors.ts';
 
-/** Reads of threads that may wait. */
+/** Synchronous reads, for threads that need not serve an event loop. */
 
-/** Fills `into` from an offset of a file on; returns how many bytes there are, fewer where the file ends. */
+/** Reads from an offset until `into` is full or the file ends. @returns the number of bytes read */
 export function readUpTo(fd: number, into: Uint8Array, offset: number): number {
   let size = 0;
   while (size < into.length) {
@@ -14,13 +14,13 @@ export function readUpTo(fd: number, into: Uint8Array, offset: number): number {
   return size;
 }
 
-/** @throws PanamaxError `io` where the file ends before that */
+/** Like `readUpTo`, for a file that is known to be long enough. @throws PanamaxError `io` if it ends earlier */
 export function readExactly(fd: number, into: Uint8Array, offset: number): void {
   const size = readUpTo(fd, into, offset);
   if (size < into.length) throw shortened(offset + into.length, offset + size);
 }
 
-/** @param expected bytes of a file, at least */
+/** @param expected the least size of the file, in bytes */
 export function shortened(expected: number, found: number): PanamaxError {
   return new PanamaxError('io', 'a file became shorter while it was read', { expected, found });
 }

@@ -5,8 +5,10 @@ import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 
 /**
- * Writes a file under a name of its own beside `path`, flushes it to disk and renames it: under `path` there is
- * either what was there before or all of the new. After an error nothing is left.
+ * Replaces a file atomically: writes a temporary file beside `path`, flushes it to disk, then renames it. At any time
+ * `path` has either its old content or all of the new. After an error no temporary file is left.
+ *
+ * @param fill writes the temporary file, whose path it is given
  */
 export async function replaceFile(path: string, fill: (part: string) => Promise<void>): Promise<void> {
   const part = `${path}.${randomBytes(6).toString('hex')}.part`;
@@ -20,15 +22,12 @@ export async function replaceFile(path: string, fill: (part: string) => Promise<
   }
 }
 
-/**
- * Writes pieces to a new file, each before the next is asked for: they may be views of a buffer that is used
- * again.
- */
+/** Writes chunks to a new file. Each is written before the next is requested, so they may be views of one buffer. */
 export async function writeChunks(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const _ of writing(path, chunks));
 }
 
-/** Yields what it is given once that is in a new file. */
+/** Like `writeChunks`, and yields each chunk after it has been written. */
 export async function* writing(
   path: string,
   chunks: AsyncIterable<Uint8Array>,
@@ -46,25 +45,25 @@ export async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<voi
   }
 }
 
-/** Makes what a file or directory holds survive a loss of power. */
+/** Flushes a file or directory to disk, so that it survives a loss of power. */
 export async function flush(path: string): Promise<void> {
   await using handle = await open(path, 'r');
   await handle.sync();
 }
 
-/** A new name that tells which process on which machine it belongs to. */
+/** A unique file name that holds the machine, the process ID and the process's start time. */
 export function ownName(): string {
   return `${hostname()}.${process.pid}-${startOf(process.pid) ?? 0}.${randomBytes(6).toString('hex')}`;
 }
 
-/** Removes what processes of this machine that are no longer alive left under names of `ownName`. */
+/** Removes files that were named by `ownName` in processes of this machine that have ended. */
 export async function sweepDead(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     if (isOfDead(name)) await rm(join(directory, name), { recursive: true, force: true });
   }
 }
 
-/** Whether a name of `ownName` belongs to a process of this machine that is no longer alive. */
+/** Whether a name was made by `ownName` in a process of this machine that has ended. */
 export function isOfDead(name: string): boolean {
   const prefix = `${hostname()}.`;
   if (!name.startsWith(prefix)) return false;
@@ -72,7 +71,7 @@ export function isOfDead(name: string): boolean {
   return !isRunning(Number(pid), Number(start));
 }
 
-/** A number may have gone to another process since: in a container that restarts, to the same as before. */
+/** Compares start times, too: process IDs are reused, in a restarted container even by the same program. */
 function isRunning(pid: number, start: number): boolean {
   try {
     process.kill(pid, 0);
@@ -82,7 +81,7 @@ function isRunning(pid: number, start: number): boolean {
   return (startOf(pid) ?? start) === start;
 }
 
-/** When a process started, in clock ticks since boot (proc(5), stat, field 22); undefined where there is no /proc. */
+/** The start of a process in clock ticks since boot (proc(5), stat, field 22); undefined without /proc. */
 function startOf(pid: number): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');

@@ -1,8 +1,8 @@
 /**
- * Runs tasks, at most `concurrency` at a time, in order of their start. A task that throws does not stop the
- * others; an abort starts no more of them.
+ * Runs a task for each item, at most `concurrency` at a time, and starts them in order. A task that throws does not stop
+ * the others. After an abort no more tasks start.
  *
- * @returns one settled result per task; those not started are rejected with the signal's reason
+ * @returns one settled result per item; tasks that were not started are rejected with the signal's reason
  */
 export async function runPool<Item, Result>(
   items: readonly Item[],

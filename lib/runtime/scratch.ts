@@ -9,8 +9,8 @@ export interface Scratch {
 }
 
 /**
- * Makes a directory of this process's own below `parent`, removed when it goes out of scope. What processes that
- * were killed left there is swept first.
+ * Creates a directory for this process below `parent`. Disposing removes it. Directories of processes that were killed
+ * are removed first.
  */
 export async function createScratch(parent: string): Promise<Scratch> {
   await mkdir(parent, { recursive: true, mode: 0o700 });
@@ -23,21 +23,24 @@ export async function createScratch(parent: string): Promise<Scratch> {
   };
 }
 
-/** How much may be kept below a directory by default, in bytes: most of what is free now. */
+/** Default limit for files below a directory, in bytes: 80 % of the free space. */
 export async function defaultScratchSize(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory);
   return Math.floor(bavail * bsize * 0.8);
 }
 
 /**
- * What an error is called once it is known which files on scratch it needed: that one of them has been removed
- * meanwhile says nothing of what was asked for, and may go well another time. `io`, then.
+ * Converts an error to kind `io` if one of the scratch files that it needed has been removed meanwhile: then `not-found`
+ * would blame the input, and a retry may succeed.
+ *
+ * @param needed paths of the scratch files
+ * @returns the given error if all files exist
  */
 export async function scratchError(error: unknown, needed: readonly string[]): Promise<unknown> {
   const known = toPanamaxError(error);
   if (known.kind !== 'not-found' && known.kind !== 'internal') return error;
   for (const path of needed) {
-    // threads tell of a missing file by its message alone
+    // errors that come out of threads have no code
     const isNamed = known.message.startsWith('ENOENT') && known.message.includes(path);
     if (!isNamed && (await isThere(path))) continue;
     return new PanamaxError('io', 'a file on scratch is gone', { where: path }, { cause: error });

@@ -1,7 +1,7 @@
 import { resourceLimits, Worker } from 'node:worker_threads';
 import { PanamaxError, type ErrorFacts, type ErrorKind } from '../errors.ts';
 
-/** An error on its way out of a thread: structured clone keeps no class. */
+/** A `PanamaxError` as a message, because structured clone drops its class. */
 interface Failure {
   readonly kind: ErrorKind;
   readonly message: string;
@@ -10,17 +10,21 @@ interface Failure {
 
 export type ThreadMessage<Result> = { readonly result: Result } | { readonly failure: Failure };
 
+/**
+ * Typed threads with a heap limit. Pools as piscina cannot turn a heap that outgrows its limit into an error before V8
+ * aborts the process.
+ */
+
 /** tsc rewrites the extensions of imports, but not those of URLs. */
 const IS_BUILT = import.meta.url.endsWith('.js');
 
-/** In MiB. Left alone, a thread's garbage of a hundred MiB waits to be collected. */
+/** In MiB. By default a thread collects garbage only after about a hundred MiB. */
 const MAX_YOUNG_GENERATION = 24;
 
 /**
- * In MiB: what V8 lets a thread have beyond its bound. At V8's own limit a thread mostly ends with an error, but the
- * whole process is aborted where one step needs more than what it adds then to end in. So a thread ends before
- * (`threadmain.ts`), as soon as what it keeps is over the bound; that it is V8's limit which ends it is left to work
- * that does not let the event loop turn.
+ * In MiB: V8's heap limit for a thread exceeds the limit of this module by so much. At V8's limit most threads end with an
+ * error, but V8 aborts the whole process if one allocation is larger than the reserve it grants then. So `threadmain.ts`
+ * ends a thread as soon as its live heap exceeds our limit. V8's limit only ends work that blocks the event loop.
  */
 export const LEEWAY = 32;
 
@@ -52,9 +56,9 @@ export function threadEntry<Module extends ThreadModule>(
   return { module: IS_BUILT ? new URL(source.href.replace(/\.ts$/, '.js')) : source };
 }
 
-/** A module made with `serveThread`, in a thread of its own. To be disposed of; that ends it at once. */
+/** A running thread. Disposing ends it at once. */
 export interface Thread<Input, Result> extends AsyncDisposable {
-  /** @throws PanamaxError `limit` where the thread takes more memory than it may; and what the module throws */
+  /** @throws PanamaxError `limit` if the thread exceeds its heap limit; and any error of the handler */
   call(input: Input): Promise<Result>;
 }
 
@@ -64,10 +68,9 @@ interface Waiting<Result> {
 }
 
 /**
- * Runs a module on one input in a thread of its own, so that the event loop stays free. An abort ends the thread at
- * once; its scratch files are the caller's to remove.
+ * Runs a thread for one input. An abort ends the thread at once; the caller removes its scratch files.
  *
- * @param heap bound of its JavaScript heap, in bytes; by default that of the thread that starts it
+ * @param heap limit of the thread's JavaScript heap, in bytes; by default that of the calling thread
  * @throws PanamaxError as `Thread.call` does
  */
 export async function runThread<Input, Result>(
@@ -80,7 +83,7 @@ export async function runThread<Input, Result>(
   return await thread.call(input);
 }
 
-/** Starts a thread that takes one input after the other. The parameters are those of `runThread`. */
+/** Starts a thread that handles any number of inputs, in order. The parameters are those of `runThread`. */
 export function openThread<Input, Result>(
   { module }: ThreadEntry<Input, Result>,
   signal?: AbortSignal,
@@ -104,7 +107,7 @@ export function openThread<Input, Result>(
   };
   worker.on('message', (message: ThreadMessage<Result>) => {
     if ('result' in message) waiting.shift()?.resolve(message.result);
-    else fail(revived(message.failure));
+    else fail(restoreError(message.failure));
   });
   worker.once('error', (error: NodeJS.ErrnoException) => {
     fail(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? outOfMemory(maxOldGenerationSizeMb) : error);
@@ -132,13 +135,12 @@ export function openThread<Input, Result>(
 export function outOfMemory(maxOldGenerationSizeMb: number | undefined): PanamaxError {
   const expected =
     maxOldGenerationSizeMb === undefined
-      ? 'what Node allows'
+      ? "at most Node's limit"
       : `at most ${maxOldGenerationSizeMb - LEEWAY} MiB of heap`;
   return new PanamaxError('limit', 'a job needs too much memory', { expected });
 }
 
-/** The error that has come out of a thread. */
-function revived({ kind, message, facts }: Failure): PanamaxError {
+function restoreError({ kind, message, facts }: Failure): PanamaxError {
   const error = new PanamaxError(kind, message);
   Object.defineProperty(error, 'facts', { value: facts });
   return error;

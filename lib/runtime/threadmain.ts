@@ -38,13 +38,13 @@ export function serveThread<Input, Result>(
   return handle;
 }
 
-/** Fails once what is left by a full collection is over the thread's bound: who started the thread then ends it. */
+/** Reports an error if the heap exceeds its limit after a full collection. The caller then ends the thread. */
 function watchHeap(fail: (error: unknown) => void): void {
   const { maxOldGenerationSizeMb } = resourceLimits;
   if (maxOldGenerationSizeMb === undefined) return;
-  const most = (maxOldGenerationSizeMb - LEEWAY) * 1024 ** 2;
+  const maxHeap = (maxOldGenerationSizeMb - LEEWAY) * 1024 ** 2;
   const observer = new PerformanceObserver((list) => {
-    if (list.getEntries().some(isFullCollection) && getHeapStatistics().used_heap_size > most)
+    if (list.getEntries().some(isFullCollection) && getHeapStatistics().used_heap_size > maxHeap)
       fail(outOfMemory(maxOldGenerationSizeMb));
   });
   observer.observe({ entryTypes: ['gc'] });
@@ -54,14 +54,14 @@ function isFullCollection(entry: PerformanceEntry & { readonly detail?: unknown 
   return (entry.detail as NodeGCPerformanceDetail).kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }
 
-/** The memory of a table's columns: it goes along uncopied, for the thread has no more use for it. */
+/** The buffers of a result's typed arrays: they are transferred, not copied, because the thread needs them no more. */
 function columnsOf(result: unknown): ArrayBuffer[] {
   return Object.values(result ?? {}).flatMap((column: unknown) =>
     ArrayBuffer.isView(column) ? ownedMemory(column) : [],
   );
 }
 
-/** None where it is part of a larger one. */
+/** The array's buffer, or none if the array is a part of it. */
 function ownedMemory({ buffer, byteLength }: ArrayBufferView): ArrayBuffer[] {
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
 }
