@@ -6,11 +6,11 @@ import { checkDocumentSize } from '../json.ts';
 import type { Limits } from '../limits.ts';
 import { scanTarFile } from './tar/file.ts';
 
-/** A tar on disk whose entries are read by name, at random. */
+/** Random access by name to the files of a tar on disk. */
 export interface Archive {
   readonly path: string;
   has(name: string): boolean;
-  /** Bytes of a regular file, links followed. @throws PanamaxError `not-found` */
+  /** Size of a regular file in bytes; links are followed. @throws PanamaxError `not-found` */
   size(name: string): number;
   open(name: string): AsyncIterable<Uint8Array>;
   /** @throws PanamaxError `not-found`; `limit` over `maxDocumentSize` */
@@ -24,7 +24,7 @@ interface Stored {
 
 const MAX_LINK_HOPS = 16;
 const READ_SIZE = 256 * 1024;
-/** Gzip, zstd, xz: an archive has to be a plain tar, for its layers are read at random. */
+/** Magic bytes of gzip, zstd and xz. Random access needs a plain tar. */
 const COMPRESSED = /^(1f8b|28b52ffd|fd377a58)/;
 
 /** Reads the headers of the tar once. @throws PanamaxError as `scanTarFile` does */
@@ -36,7 +36,7 @@ export async function openArchive(path: string, limits: Limits): Promise<Archive
   for await (const entry of scanTarFile({ path, start: 0, end }, { limits, where: path })) {
     const name = posix.normalize(entry.path);
     if (entry.type === 'file') files.set(name, { offset: entry.bodyOffset, size: entry.bodySize });
-    // docker save writes a layer that occurs twice as a symlink, relative to the link's directory
+    // docker save writes the second copy of a layer as a symlink relative to the link's directory
     else if (entry.type === 'symlink') links.set(name, posix.join(posix.dirname(name), entry.linkPath));
     else if (entry.type === 'hardlink') links.set(name, posix.normalize(entry.linkPath));
   }
@@ -50,7 +50,7 @@ export async function openArchive(path: string, limits: Limits): Promise<Archive
       if (next === undefined) return undefined;
       at = next;
     }
-    throw new PanamaxError('bad-input', 'links go in a circle', { found: name, where: path });
+    throw new PanamaxError('bad-input', 'links form a loop', { found: name, where: path });
   }
 
   function get(name: string): Stored {

@@ -10,11 +10,11 @@ import { replaceFile, writeChunks } from '../runtime/file.ts';
 import type { Archive } from './archive.ts';
 import { type Descriptor } from './oci/descriptor.ts';
 
-/** Where the bytes of blobs come from: a layout directory, an archive, a registry. */
+/** A source of blobs: a layout directory, an archive, a registry. */
 export interface BlobSource {
   /** Names the source in errors. */
   readonly where: string;
-  /** Raw bytes of a blob, not yet verified. @throws PanamaxError `not-found` */
+  /** The blob's bytes, unverified. @throws PanamaxError `not-found` */
   open(digest: Digest): Promise<AsyncIterable<Uint8Array> | Iterable<Uint8Array>>;
 }
 
@@ -45,7 +45,7 @@ export function archiveBlobs(archive: Archive): BlobSource {
   };
 }
 
-/** Blobs that are fetched once, into a directory, and read from there. */
+/** Caches the blobs of a source in a directory: each is fetched once, verified and read from there. */
 export function keptBlobs(source: BlobSource, directory: string): BlobSource {
   return {
     where: source.where,
@@ -53,7 +53,7 @@ export function keptBlobs(source: BlobSource, directory: string): BlobSource {
       const path = join(directory, keptName(digest));
       for (;;) {
         const kept = await openKept(path);
-        // open, it stays readable where somebody makes room
+        // an open file stays readable if another process evicts it from the cache
         if (kept) return kept.createReadStream({ highWaterMark: READ_SIZE });
         const bytes = verified(await source.open(digest), { digest }, `${source.where} ${digest}`);
         await mkdir(directory, { recursive: true });
@@ -72,7 +72,7 @@ async function openKept(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** Of a blob that is kept. */
+/** File name of a cached blob. */
 export function keptName(digest: Digest): string {
   return `blob-${hexOf(digest)}`;
 }
@@ -82,10 +82,10 @@ export function missing(digest: Digest, where: string): PanamaxError {
 }
 
 /**
- * Passes a blob on while it is hashed, and fails before its last piece is handed over when digest or size are
- * not the descriptor's: who reads to the end has the blob whole.
+ * Yields a blob's chunks and hashes them. The last chunk is held back until size and digest have been compared, so the
+ * blob is verified once the stream has been read to its end.
  *
- * @throws PanamaxError `bad-input`
+ * @throws PanamaxError `bad-input` if size or digest differ
  */
 export async function* verified(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
@@ -131,7 +131,7 @@ function wrongSize(
   });
 }
 
-/** Reads a document blob whole. @throws PanamaxError `limit` when it is over `maxDocumentSize` */
+/** Reads a JSON blob into memory and verifies it. @throws PanamaxError `limit` over `maxDocumentSize`, `bad-input` */
 export async function readDocument(
   source: BlobSource,
   descriptor: Pick<Descriptor, 'digest' | 'size'>,

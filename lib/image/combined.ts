@@ -2,8 +2,8 @@ import { digestOf, type Digest } from '../digest.ts';
 import type { ImageRecord, LayerRecord } from './record.ts';
 
 /**
- * Several images as one source: their layers, one image behind the other in the order given, each layer only once. One
- * image is what it is.
+ * Combines images to one source: the layers of all images in the order given, without repeated ones. A single image is
+ * returned as it is.
  */
 export function combineRecords(images: readonly ImageRecord[]): ImageRecord {
   const [first] = images;
@@ -22,7 +22,7 @@ export function combineRecords(images: readonly ImageRecord[]): ImageRecord {
   };
 }
 
-/** Names several images as one (docs/formats.md). */
+/** The digest that names a combination of images (docs/formats.md). */
 export function combineDigests(digests: readonly Digest[]): Digest {
   return digests.length === 1 ? digests[0]! : digestOf(digests.join('\n'));
 }

@@ -6,8 +6,8 @@ import { splitFrames } from './zstdframes.ts';
 const CHUNK_SIZE = 131072;
 
 /**
- * Decompresses a layer: plain tar, gzip (RFC 1952) or zstd (RFC 8878), of any number of members or frames, told
- * apart by their first bytes as container engines do, because media types are often wrong in archives.
+ * Decompresses a layer: plain tar, gzip (RFC 1952) or zstd (RFC 8878) with any number of members or frames. Detects the
+ * compression by the first bytes, as container engines do, because media types in archives are often wrong.
  *
  * @throws PanamaxError `bad-input` for a damaged or truncated stream
  */
@@ -53,11 +53,11 @@ export async function* decompressed(
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
-/** Tells by the first four bytes of a stream. */
+/** Detects the compression by the first four bytes of a stream. */
 export function compressionOf(head: Uint8Array): Compression {
   const hex = Buffer.from(head.subarray(0, 4)).toString('hex');
   if (hex.startsWith('1f8b')) return 'gzip';
-  // a zstd frame, or a skippable one in front of it
+  // the magic of a zstd frame, or of a skippable frame before it
   return hex === '28b52ffd' || /^5.2a4d18$/.test(hex) ? 'zstd' : 'none';
 }
 

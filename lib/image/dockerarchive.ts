@@ -16,9 +16,9 @@ export interface DockerImage {
 }
 
 /**
- * Picks the image of a manifest.json: the only one, the one tagged as the reference says, or the Nth for `@N`.
+ * Chooses an image of a manifest.json: the only one, the one with the reference's tag, or the Nth for `@N`.
  *
- * @throws PanamaxError `bad-input`, `not-found`, or `usage` where several images leave a choice
+ * @throws PanamaxError `bad-input`; `not-found`; `usage` if the reference does not name one of several images
  */
 export function chooseDockerImage(document: unknown, reference: Reference): DockerImage {
   const where = `${reference.path} manifest.json`;
@@ -49,7 +49,7 @@ export function chooseDockerImage(document: unknown, reference: Reference): Dock
   return first;
 }
 
-/** docker.io/library/nginx:latest, nginx:latest and nginx are one. */
+/** docker.io/library/nginx:latest, nginx:latest and nginx are the same. */
 function sameTag(a: string, b: string): boolean {
   return familiar(a) === familiar(b);
 }
@@ -60,9 +60,9 @@ function familiar(tag: string): string {
 }
 
 /**
- * Makes the manifest that a classic archive lacks, byte for byte as skopeo does, so that both name the image
- * alike: schema 2, layers uncompressed under their diffIDs. Layers that the archive holds compressed (crane and
- * Bazel write such) are decompressed on the way, once more here for their size.
+ * Makes a manifest for a classic archive, which has none: schema 2, with uncompressed layers named by their diffIDs.
+ * Its bytes are those of skopeo, so that both name the image by the same digest. Compressed layers (of crane and
+ * Bazel) are decompressed when they are opened, and once here for their size.
  */
 export async function dockerManifest(
   archive: Archive,

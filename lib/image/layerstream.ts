@@ -8,24 +8,23 @@ import type { TarRange } from './tar/file.ts';
 
 const TOO_LARGE = 'image is over maxImageSize';
 
-/** Whether this is what is said of a layer stream that is longer than it may be. */
+/** Whether an error of `openSpool` says that the layer stream is over `maxImageSize`. */
 export function isTooLarge(error: unknown): boolean {
   return error instanceof PanamaxError && error.kind === 'limit' && error.message.startsWith(TOO_LARGE);
 }
 
-/** A layer stream on its way to a file. */
+/** Writes an image's layer stream to a file. */
 export interface Spool {
   readonly file: FileHandle;
-  /** Of the layers that have passed, in bytes. */
+  /** Sizes of the layers written so far, in bytes. */
   readonly layerSizes: number[];
-  /** Writes a layer's tar behind what is there and passes it on; who reads to the end has it verified. */
+  /** Appends a layer's tar and yields its chunks. The tar is verified once the stream has been read to its end. */
   add(layer: Layer): AsyncGenerator<Uint8Array, void, void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * Opens a new file for an image's layer stream: its uncompressed layers, bottom first, each verified against its
- * diffID. The caller removes the file, also after an error.
+ * Creates a file for an image's layer stream. The caller removes the file, also after an error.
  *
  * @throws PanamaxError `bad-input`, `limit` over `maxImageSize`, `io`
  */
@@ -61,7 +60,8 @@ export async function openSpool(
 }
 
 /**
- * Writes the layer stream of an image, or of some layers of several, to a new file.
+ * Writes the layer stream of an image, or of layers of several images, to a new file. Each layer is verified against
+ * its diffID.
  *
  * @throws PanamaxError as `openSpool` and its `add` do
  */
@@ -82,13 +82,13 @@ export async function unpackImage(
 export interface LayerStream {
   /** A regular file. */
   readonly path: string;
-  /** Bytes of each layer's tar, in order. Their sum is the file's size. */
+  /** Sizes of the layers' tars in bytes, bottom first. Their sum is the file's size. */
   readonly layerSizes: readonly number[];
-  /** Of the layers in order, where they are known. */
+  /** The layers' diffIDs if known, bottom first. */
   readonly diffIDs?: readonly Digest[];
 }
 
-/** Where each layer's tar is in the stream. */
+/** The range of each layer's tar in the stream. */
 export function layerRanges({ path, layerSizes }: LayerStream): TarRange[] {
   let end = 0;
   return layerSizes.map((size) => {

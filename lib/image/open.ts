@@ -35,9 +35,9 @@ import { openRepository, type FoundManifest, type Repository } from './registry/
 
 /** An immutable view of one image for one platform. */
 export interface Image {
-  /** As skopeo writes it. */
+  /** In skopeo's syntax. */
   readonly reference: string;
-  /** Names the image. For a classic docker archive: of the manifest that skopeo makes for it. */
+  /** Names the image. A classic docker archive has the manifest that skopeo makes for it. */
   readonly manifestDigest: Digest;
   readonly manifestBytes: Buffer;
   readonly manifest: Manifest;
@@ -52,19 +52,19 @@ export interface Image {
 export interface Layer {
   readonly descriptor: Descriptor;
   readonly diffID: Digest;
-  /** The bytes as stored, verified against the descriptor by who reads to the end. */
+  /** The bytes as stored. They are verified against the descriptor once the stream has been read to its end. */
   blob(): AsyncIterable<Uint8Array>;
-  /** The uncompressed tar, verified against the diffID by who reads to the end. */
+  /** The uncompressed tar. It is verified against the diffID once the stream has been read to its end. */
   tar(): AsyncIterable<Uint8Array>;
 }
 
 export interface ImageOptions {
   readonly limits: Limits;
-  /** Which image of an index; default the machine's. */
+  /** The platform to choose from an index. Default: this machine's. */
   readonly platform?: Platform;
-  /** A directory for what engines export and registries send; who owns it removes it. */
+  /** A directory for exports of engines and blobs of registries. The caller removes it. */
   readonly scratch?: string;
-  /** A directory where what registries send is kept, and taken from where it is there; by default `scratch`. */
+  /** A cache directory for blobs of registries. Default: `scratch`. */
   readonly blobs?: string;
   readonly signal?: AbortSignal;
 }
@@ -73,9 +73,9 @@ const MAX_INDEX_DEPTH = 4;
 const REF_NAMES = ['org.opencontainers.image.ref.name', 'io.containerd.image.name'];
 
 /**
- * Opens the image that a reference names. Nothing but documents is read yet.
+ * Opens an image and reads its manifest and config. Layers are read when they are asked for.
  *
- * @throws PanamaxError `not-found` for a missing file, tag, platform or blob, `bad-input` for what is no image
+ * @throws PanamaxError `not-found` for a missing file, tag, platform or blob; `bad-input` for anything but an image
  */
 export async function openImage(reference: Reference, options: ImageOptions): Promise<Image> {
   const { transport } = reference;
@@ -137,7 +137,7 @@ export async function openRepositoryImage(
   return imageOf(blobs, chosen.digest, bytes, reference, options);
 }
 
-/** A manifest or an index that was kept; what it is, it mostly says itself. */
+/** Reads a manifest or an index from the cache. OCI documents may lack a media type: then it is guessed. */
 async function readKept(
   directory: string | undefined,
   digest: Digest,
@@ -155,7 +155,7 @@ async function readKept(
   return { mediaType: typeof mediaType === 'string' ? mediaType : guess, digest, bytes };
 }
 
-/** An engine's images are exported whole, once for all that share a scratch directory. */
+/** Exports the image once for all calls with the same scratch directory. */
 async function openFromEngine(
   transport: EngineTransport,
   reference: Reference,
@@ -264,7 +264,7 @@ async function openDockerArchive(
   const entry = chooseDockerImage(document, reference);
   const configBytes = await archive.readDocument(entry.config);
   const configDigest = digestOf(configBytes);
-  // newer engines embed an OCI layout: then the manifest is the image's own
+  // newer engines embed an OCI layout, which has the image's real manifest
   if (archive.has('index.json')) {
     const blobs = archiveBlobs(archive);
     const index = parseIndex(await archive.readDocument('index.json'), `${archive.path} index.json`);

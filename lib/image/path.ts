@@ -2,33 +2,33 @@ import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { ByteString } from './tar/entry.ts';
 
-/** A name in a directory. */
+/** An entry of a directory: a name's node. */
 export interface Link<Node> {
   node: Node;
-  /** Of a directory. */
+  /** Only for directories. */
   readonly children?: Map<ByteString, Link<Node>>;
-  /** The last layer with an entry for this name or for something below it. */
+  /** The last layer with an entry for this name or below it. */
   layer: number;
-  /** The last layer that hid what lower ones had left in this directory. */
+  /** The last layer that made this directory opaque. */
   opaqueLayer?: number;
 }
 
-/** The way from the root to a path, symlinks resolved; links are undefined from where nothing is there. */
+/** The components of a path with symlinks resolved, and their links; undefined for those that do not exist. */
 export interface Route<Node> {
   readonly names: readonly ByteString[];
   readonly links: readonly (Link<Node> | undefined)[];
 }
 
-/** As many as Linux follows in one path (path_resolution(7)). */
+/** The limit of Linux (path_resolution(7)). */
 const MAX_SYMLINKS = 40;
-/** A million paths through forty long symlinks each would take an hour to resolve. */
+/** Without a limit, a million paths through forty long symlinks each would take an hour to resolve. */
 const MAX_STEPS_PER_ENTRY = 100;
 
 /**
- * The components of a path below the root, '.' and '..' worked out by the letters as engines do before they
- * look at any symlink; none for the root itself.
+ * Splits a path below the root into components. Like engines, it resolves '.' and '..' lexically, before any symlink.
+ * The root itself has no components.
  *
- * @throws PanamaxError `bad-input` where a relative path leads out of the root
+ * @throws PanamaxError `bad-input` if a relative path leads out of the root
  */
 export function cleanPath(path: ByteString, where: string): ByteString[] {
   const components: ByteString[] = [];
@@ -43,8 +43,8 @@ export function cleanPath(path: ByteString, where: string): ByteString[] {
 }
 
 /**
- * Makes a function that follows paths as a process inside the root would: symlinks are resolved, absolute ones
- * start at the root, '..' stops there. What is missing is taken for a directory to come.
+ * Creates a function that resolves paths like a process inside the root: absolute symlinks start at the root, and
+ * '..' of the root is the root. Missing components are treated as directories.
  */
 export function createResolver<Node extends { readonly linkPath: ByteString }>(
   root: Link<Node>,

@@ -3,8 +3,8 @@ import { createGzip } from 'node:zlib';
 import type { Image, Layer } from './open.ts';
 
 /**
- * Tells what a pull moves for each layer of an image, in bytes: its size in the manifest where it is compressed
- * there; else what gzip at its default level, which engines use on push, makes of it.
+ * The bytes that a pull transfers for each layer: its size in the manifest, or, if it is stored uncompressed, its
+ * size by gzip at the default level, which engines use on push.
  */
 export async function measurePullSizes(image: Image): Promise<number[]> {
   const sizes: number[] = [];

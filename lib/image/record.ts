@@ -9,17 +9,17 @@ import { formatPlatform } from './oci/platform.ts';
 import type { Image } from './open.ts';
 
 /**
- * What panamax keeps of an image: all that is needed to rebuild it from its layer stream. Part of signatures
- * and patch descriptors (docs/formats.md).
+ * Describes an image, with all that is needed to rebuild it from its layer stream. Part of signatures and patch
+ * descriptors (docs/formats.md).
  */
 export interface ImageRecord {
-  /** Digest of `document`: names the image. */
+  /** Digest of `manifestDocument`. Names the image. */
   readonly manifest: Digest;
-  /** The manifest, byte for byte. */
+  /** The manifest's exact text. */
   readonly manifestDocument: string;
-  /** Digest of the config: the image ID. */
+  /** Digest of `configDocument`: the image ID. */
   readonly config: Digest;
-  /** The config, byte for byte. */
+  /** The config's exact text. */
   readonly configDocument: string;
   /** `os/architecture[/variant]` */
   readonly platform: string;
@@ -31,19 +31,19 @@ export interface LayerRecord {
   readonly diffID: Digest;
   /** Uncompressed, in bytes. */
   readonly size: number;
-  /** Of the layer as the manifest names it. */
+  /** The layer's digest in the manifest. */
   readonly digest: Digest;
   readonly mediaType: string;
-  /** What a pull moves for this layer, in bytes: its size in the manifest, or by gzip where it is plain there. */
+  /** Bytes that a pull transfers: the layer's size in the manifest, or its size by gzip if it is uncompressed there. */
   readonly pullSize: number;
-  /** What makes the bytes that the manifest names of the tar again; undefined where nothing known does. */
+  /** Recipe that compresses the tar to the manifest's bytes; undefined if none is known. */
   readonly compression?: Compression;
 }
 
 /**
- * @param sizes of the layers uncompressed, in bytes
- * @param pullSizes by default those of the manifest
- * @param compressions of the layers, where they were looked for
+ * @param sizes of the uncompressed layers, in bytes
+ * @param pullSizes default: the sizes in the manifest
+ * @param compressions of the layers, if they have been searched
  */
 export function imageRecord(
   image: Pick<Image, 'manifestDigest' | 'manifestBytes' | 'configDigest' | 'configBytes'>,
@@ -71,7 +71,7 @@ export function imageRecord(
   };
 }
 
-/** The record with other compressions: of each layer what makes it again, undefined where nothing known does. */
+/** A copy of the record with other compressions; undefined for layers without a known recipe. */
 export function withCompressions(
   record: ImageRecord,
   compressions: readonly (Compression | undefined)[],
@@ -83,7 +83,7 @@ export function withCompressions(
   return { ...record, layers };
 }
 
-/** @throws PanamaxError `bad-input`, also where a document is not what its digest says */
+/** @throws PanamaxError `bad-input`, also if a document does not have its digest */
 export function parseImageRecord(value: unknown, where: string): ImageRecord {
   const record = asRecord(value, where);
   const document = (digestKey: string, textKey: string): [Digest, string] => {
@@ -118,8 +118,8 @@ export function parseImageRecord(value: unknown, where: string): ImageRecord {
       ...(compression && { compression }),
     };
   });
-  // the documents are the image: what is said of it beside them has to agree with them
-  const agree = (what: string, expected: readonly string[], found: readonly string[]) => {
+  // the documents define the image: the other fields must agree with them
+  const requireEqual = (what: string, expected: readonly string[], found: readonly string[]) => {
     if (expected.join() === found.join()) return;
     throw new PanamaxError('bad-input', `${what} of the record and of its documents differ`, {
       expected: expected.join(' ') || 'none',
@@ -127,14 +127,14 @@ export function parseImageRecord(value: unknown, where: string): ImageRecord {
       where,
     });
   };
-  agree('config', [parsedManifest.config.digest], [config]);
-  agree('platform', [formatPlatform(platform)], [asString(record['platform'], `${where} platform`)]);
-  agree(
+  requireEqual('config', [parsedManifest.config.digest], [config]);
+  requireEqual('platform', [formatPlatform(platform)], [asString(record['platform'], `${where} platform`)]);
+  requireEqual(
     'diffIDs',
     diffIDs,
     layers.map((layer) => layer.diffID),
   );
-  agree(
+  requireEqual(
     'layers',
     parsedManifest.layers.map((layer) => layer.digest),
     layers.map((layer) => layer.digest),
@@ -142,12 +142,12 @@ export function parseImageRecord(value: unknown, where: string): ImageRecord {
   return { manifest, manifestDocument, config, configDocument, platform: formatPlatform(platform), layers };
 }
 
-/** Bytes of an image's layer stream. */
+/** Size of an image's layer stream in bytes. */
 export function streamSize({ layers }: Pick<ImageRecord, 'layers'>): number {
   return layers.reduce((sum, layer) => sum + layer.size, 0);
 }
 
-/** Bytes that a plain pull moves where the layers of `resident` are there already (layers dedupe by diffID). */
+/** Bytes that a pull transfers if the layers of `resident` are present (layers are deduplicated by diffID). */
 export function pullSize(target: ImageRecord, resident?: ImageRecord): number {
   const have = new Set(resident?.layers.map((layer) => layer.diffID));
   let sum = 0;
@@ -158,7 +158,7 @@ export function pullSize(target: ImageRecord, resident?: ImageRecord): number {
   return sum;
 }
 
-/** Undefined where the image's config says no architecture. */
+/** @returns undefined if the image's config has no architecture */
 export function platformOf({ platform }: Pick<ImageRecord, 'platform'>): Platform | undefined {
   const [os, architecture, variant] = platform.split('/');
   if (!os || !architecture) return undefined;

@@ -10,24 +10,24 @@ export interface RootfsNode<Content> extends Pick<
   'size' | 'linkPath' | 'mode' | 'uid' | 'gid' | 'mtime' | 'devMajor' | 'devMinor' | 'xattrs'
 > {
   readonly type: Exclude<EntryType, 'hardlink'>;
-  /** Of a regular file: what the caller gave with its entry. */
+  /** For regular files: the value that was given to `add`. */
   readonly content: Content | undefined;
 }
 
 export interface RootfsItem<Content> {
-  /** Relative to the root, clean; '' for the root itself. */
+  /** Relative to the root and normalized; '' for the root itself. */
   readonly path: ByteString;
   readonly node: RootfsNode<Content>;
 }
 
 export interface Rootfs<Content> {
-  /** Starts the next layer, the lowest first. `where` names it in errors. */
+  /** Starts the next layer, bottom first. `where` names it in errors. */
   beginLayer(where: string): void;
-  /** Applies an entry of the layer. `content` is what the node of a regular file shall carry. */
+  /** Applies an entry of the layer. `content` is kept in the node of a regular file. */
   add(entry: TarEntry, content?: Content): void;
-  /** What is there after the layers so far, in bytewise order of the paths. */
+  /** All paths after the layers so far, in bytewise order. */
   nodes(): RootfsItem<Content>[];
-  /** Of these the regular files, one after the other. */
+  /** The regular files among them, in the same order. */
   files(): Iterable<RootfsItem<Content>>;
 }
 
@@ -35,20 +35,19 @@ type Children<Node> = Map<ByteString, Link<Node>>;
 
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
-/** AUFS kept files of its own under such names: neither whiteouts nor content. */
+/** Prefix of AUFS's own files, which are neither whiteouts nor content. */
 const AUFS = '.wh..wh.';
-/** Where AUFS kept the files that have hardlinks. */
+/** Directory in which AUFS kept files with several hardlinks. */
 const AUFS_LINKS = '.wh..wh.plnk';
 
 /**
- * Flattens the layers of an image into the root filesystem that a container engine makes of them (OCI image
- * specification, layer.md, "Applying Changesets"). Entries are applied one by one, as `umoci unpack` does:
- * symlinked parents are followed within the root, parents that are missing or no directories are made, a
- * whiteout hides only what lower layers left, and a hardlink takes its target as it is at that moment,
- * metadata included.
+ * Flattens the layers of an image to the root filesystem that a container engine would make (OCI image specification,
+ * layer.md, "Applying Changesets"). Entries are applied in order, like `umoci unpack` does: symlinks in parents are
+ * followed within the root; parents that are missing or not directories become directories; a whiteout only hides
+ * paths of lower layers; a hardlink shares its target's node at that moment, metadata included.
  *
- * @throws PanamaxError `bad-input` for what engines refuse: paths out of the root, hardlinks to nothing or to
- *   a directory, loops of symlinks, whiteouts of '.' and '..', a root that is not a directory; `limit`
+ * @throws PanamaxError `bad-input` for entries that engines refuse: paths out of the root, hardlinks to missing paths
+ *   or directories, loops of symlinks, whiteouts of '.' and '..', a root that is not a directory; `limit`
  */
 export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   type Node = RootfsNode<Content>;
@@ -98,7 +97,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
       old.layer = layer;
       return;
     }
-    // The old name goes first: a hardlink can't point to what it replaces.
+    // the old name is removed first, so a hardlink cannot refer to the file it replaces
     children.delete(name);
     const node = entry.type === 'hardlink' ? hardlinked(entry, where) : nodeOf(entry, content);
     if (node.type === 'symlink' && !node.linkPath) refuse('symlink to nothing', { where });
@@ -114,7 +113,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
     return link.node;
   }
 
-  /** A whiteout: takes away what lower layers left, wherever in its own layer it stands. */
+  /** Applies a whiteout: removes paths of lower layers, also if it comes after new entries of its own layer. */
   function hide(directory: Link<Node> | undefined, whiteout: ByteString, where: string): void {
     if (whiteout === OPAQUE) {
       if (directory) hideBelow(directory);
@@ -130,7 +129,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   function hideBelow(link: Link<Node>): void {
     const touched = [link];
     for (const directory of touched) {
-      // Once is enough: whatever comes later in this layer stays.
+      // paths that were added since are of this layer and stay
       if (!directory.children || directory.opaqueLayer === layer) continue;
       directory.opaqueLayer = layer;
       for (const [name, child] of directory.children) {
@@ -140,7 +139,10 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
     }
   }
 
-  /** Makes what is missing on a route, marks all of it as of this layer, and gives what is in its end. */
+  /**
+   * Creates the missing directories of a route, marks all of them as of this layer, and returns the last one's
+   * children.
+   */
   function makeDirectories(route: Route<Node>, where: string): Children<Node> {
     let children = rootChildren;
     for (const [i, name] of route.names.entries()) {
@@ -166,7 +168,10 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
     if (++names > limits.maxEntries) refuseLimit('image is over maxEntries', limits.maxEntries, where);
   }
 
-  /** Directories are sorted each by itself: below one, paths go on with a slash. */
+  /**
+   * Sorts each directory on its own, to hold fewer paths at once. A directory sorts as `name/`, which gives the
+   * bytewise order of full paths.
+   */
   function* files(): Generator<RootfsItem<Content>, void, void> {
     rootChildren.delete(AUFS_LINKS);
     let pathBytes = 0;
@@ -218,7 +223,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   };
 }
 
-/** Last first; those of directories end in a slash. */
+/** Names in descending order; those of directories end in a slash. */
 function namesOf<Node>(children: Children<Node>): ByteString[] {
   return Array.from(children, ([name, link]) => (link.children ? `${name}/` : name))
     .sort()
@@ -231,7 +236,7 @@ function nodeOf<Content>(entry: TarEntry, content?: Content): RootfsNode<Content
   return { type, size, linkPath, mode, uid, gid, mtime, devMajor, devMinor, xattrs, content };
 }
 
-/** A directory without an entry of its own. */
+/** A directory that has no entry in the tar. */
 function impliedDirectory(): RootfsNode<never> {
   return {
     type: 'directory',

@@ -6,17 +6,17 @@ import { scanTarFile } from './tar/file.ts';
 import { metadataBudget } from './tar/reader.ts';
 
 /**
- * The regular files of a flattened image in bytewise order of their paths, and where their stored bytes are in its layer
- * stream. In columns, which threads share: 25 bytes for each file, and its path.
+ * The regular files of a flattened image in bytewise order of their paths, and their offsets in its layer stream.
+ * Stored as columns that threads share: each file takes its path and 25 bytes.
  */
 export interface RootfsFiles {
   readonly count: number;
-  /** In bytes, as a reader of the file sees it. */
+  /** Expanded size in bytes, holes of sparse files included. */
   readonly size: Float64Array;
   readonly offset: Float64Array;
-  /** 1 for a sparse file: its stored bytes are not all that a reader sees. */
+  /** 1 for a sparse file, whose stored bytes lack its holes. */
   readonly isSparse: Uint8Array;
-  /** Where the path of file i ends in `paths`; it starts where the one before ends. */
+  /** End of each path in `paths`; it starts at the end of the path before. */
   readonly pathEnd: Float64Array;
   readonly paths: Uint8Array;
 }
@@ -25,7 +25,7 @@ export interface RootfsFiles {
  * Lists the regular files of an image's flattened root filesystem, from the headers of its layer stream. Hardlinks
  * are listed under each of their paths.
  *
- * @param scan `scanTarFileBlocking` where a thread may wait for its reads, which takes half the time
+ * @param scan `scanTarFileBlocking` in threads without other work, where it takes half the time
  * @throws PanamaxError `bad-input`, `limit`
  */
 export async function listRootfsFiles(
@@ -33,7 +33,7 @@ export async function listRootfsFiles(
   limits: Limits,
   scan = scanTarFile,
 ): Promise<RootfsFiles> {
-  /** Of all files of all layers; a node has its index here. */
+  // of all files in all layers; nodes hold an index into these
   const sizes: number[] = [];
   const offsets: number[] = [];
   const sparse = new Set<number>();
@@ -54,7 +54,7 @@ export async function listRootfsFiles(
   let end = 0;
   for (const { path, node } of rootfs.files()) {
     const index = node.content!;
-    makeRoom(table, count + 1, end + path.length);
+    growTable(table, count + 1, end + path.length);
     table.size[count] = sizes[index]!;
     table.offset[count] = offsets[index]!;
     table.isSparse[count] = sparse.has(index) ? 1 : 0;
@@ -62,10 +62,10 @@ export async function listRootfsFiles(
     end += path.length;
     table.pathEnd[count++] = end;
   }
-  return ofTable(table, count, end);
+  return trimTable(table, count, end);
 }
 
-/** A list of files that grows. */
+/** `RootfsFiles` while it grows. */
 interface Table {
   readonly size: Float64Array<SharedColumn>;
   readonly offset: Float64Array<SharedColumn>;
@@ -85,13 +85,17 @@ function createTable(limits: Limits): Table {
   };
 }
 
-function makeRoom({ size, offset, isSparse, pathEnd, paths }: Table, count: number, pathBytes: number): void {
+function growTable(
+  { size, offset, isSparse, pathEnd, paths }: Table,
+  count: number,
+  pathBytes: number,
+): void {
   for (const { buffer } of [size, offset, pathEnd]) growSharedColumn(buffer, 8 * count);
   growSharedColumn(isSparse.buffer, count);
   growSharedColumn(paths.buffer, pathBytes);
 }
 
-function ofTable(table: Table, count: number, pathBytes: number): RootfsFiles {
+function trimTable(table: Table, count: number, pathBytes: number): RootfsFiles {
   const cut = ({ buffer }: Float64Array<SharedColumn>) => new Float64Array(buffer, 0, count);
   return {
     count,

@@ -4,7 +4,7 @@ import type { LayerStream } from './layerstream.ts';
 import { listRootfsFiles } from './rootfsfiles.ts';
 import { scanTarFileBlocking } from './tar/file.ts';
 
-/** The body of the thread that lists the files of an image: the tree that takes goes when it ends. */
+/** Lists the files of an image in a thread, because the tree that it builds takes much memory. */
 
 export interface RootfsTask {
   readonly stream: LayerStream;

@@ -5,10 +5,10 @@ import { parseManifest } from './oci/manifest.ts';
 import type { Image, Layer } from './open.ts';
 import type { ImageRecord } from './record.ts';
 
-/** A layer, to be asked for its blob as often as need be. */
+/** A layer whose blob can be read any number of times. */
 export type StoredLayer = Pick<Layer, 'blob' | 'descriptor' | 'diffID'>;
 
-/** The layers of an image that is known by its record, bottom first: it is read when one is asked for its blob. */
+/** The layers of a recorded image, bottom first. The image is opened when a blob is read first. */
 export function storedLayers(record: ImageRecord, read: () => Promise<Image>): StoredLayer[] {
   const { manifest, manifestDocument } = record;
   const { layers } = parseManifest(Buffer.from(manifestDocument), DEFAULT_LIMITS, manifest);
@@ -23,7 +23,7 @@ export function storedLayers(record: ImageRecord, read: () => Promise<Image>): S
   }));
 }
 
-/** Tags move. @throws PanamaxError `bad-input` where this is not the image that was looked at before */
+/** Checks that a tag has not moved since the image was first read. @throws PanamaxError `bad-input` */
 export function checkManifest(image: Image, expected: Digest): Image {
   const { manifestDigest: found, reference: where } = image;
   if (found === expected) return image;

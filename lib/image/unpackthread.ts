@@ -9,13 +9,13 @@ import { isEngineTransport } from './oci/transport.ts';
 import { openImage, type Image, type ImageOptions } from './open.ts';
 import { checkManifest } from './stored.ts';
 
-/** The body of the thread that unpacks an image, or several as one source. */
+/** Unpacks an image, or several images as one source, in a thread. */
 
 export interface UnpackTask {
   readonly images: readonly UnpackedPart[];
-  /** A file that is not there yet. */
+  /** The file to create. */
   readonly path: string;
-  /** Where blobs from registries are kept. */
+  /** Cache directory for blobs of registries. */
   readonly blobs?: string;
   readonly limits: Limits;
 }
@@ -23,7 +23,7 @@ export interface UnpackTask {
 export interface UnpackedPart {
   readonly reference: string;
   readonly platform?: Platform;
-  /** Of the image that has to be there. */
+  /** The expected manifest digest. */
   readonly manifest: Digest;
 }
 
@@ -39,7 +39,7 @@ export const handler = serveThread(
         { limits, ...(blobs !== undefined && { blobs }) },
         async ({ layers }) => {
           for (const layer of layers) {
-            // of an image alone also what it has twice
+            // a single image keeps its repeated layers, a combination does not (combineRecords)
             if (images.length > 1 && seen.has(layer.diffID)) continue;
             seen.add(layer.diffID);
             for await (const _ of spool.add(layer));
@@ -51,7 +51,7 @@ export const handler = serveThread(
   },
 );
 
-/** @param scratch a directory that is not there, for an engine's export */
+/** @param scratch a directory to create for an engine's export */
 async function withImage(
   part: UnpackedPart,
   scratch: string,

@@ -1,17 +1,16 @@
 import { PanamaxError } from '../errors.ts';
 
-/** Little-endian (RFC 8878, sections 3.1.1 and 3.1.2). */
+/** Magic numbers, little-endian (RFC 8878, sections 3.1.1 and 3.1.2). */
 const FRAME_MAGIC = 0xfd2fb528;
 const SKIPPABLE_MAGIC = 0x184d2a50;
 const RLE_BLOCK = 1;
 const RESERVED_BLOCK = 3;
 
 /**
- * Cuts a zstd stream where a frame begins. Node's decompressor stops behind the end of a frame within a chunk, and
- * takes a further frame only as a new chunk. Layers of many frames come from podman (zstd:chunked) and from
- * parallel compressors.
+ * Splits the chunks of a zstd stream at the start of each frame, because Node's decompressor ignores the rest of a
+ * chunk after the end of a frame. Podman (zstd:chunked) and parallel compressors write layers of many frames.
  *
- * @throws PanamaxError `bad-input` for a stream that ends within a frame, or has anything but frames
+ * @throws PanamaxError `bad-input` for a stream that ends within a frame, or has bytes between frames
  */
 export async function* splitFrames(
   chunks: AsyncIterable<Uint8Array>,
@@ -42,7 +41,7 @@ export async function* splitFrames(
   if (!isFrameStart || left < size) throw damaged('ends within a frame', where);
 }
 
-/** What comes next in a stream of frames: bytes to be read, or passed over. */
+/** The next bytes of a stream: to be read or to be skipped. */
 interface Part {
   readonly size: number;
   readonly isRead: boolean;
@@ -52,7 +51,7 @@ interface Part {
 const read = (size: number): Part => ({ size, isRead: true, isFrameStart: false });
 const skip = (size: number): Part => ({ size, isRead: false, isFrameStart: false });
 
-/** Asks for one part after the other; `next` gets the bytes of those that are read. */
+/** Yields the parts of a stream in order. `next` takes the bytes of a part that is read. */
 function* walkFrames(where: string): Generator<Part, never, Buffer> {
   for (;;) {
     const magic = (yield { size: 4, isRead: true, isFrameStart: true }).readUInt32LE();

@@ -30,9 +30,9 @@ export function limitMemory(): void {
 export const WAKE_EVERY = 5000;
 
 /**
- * Queues a file system call now and then. glibc before 2.41 can lose the signal that wakes a thread (sourceware bug 25847):
- * then a read waits in the queue of libuv's pool until another call is queued. This was seen once in hours of work. Does
- * not keep the process alive.
+ * Queues a file system call now and then. glibc before 2.41 can lose the signal that wakes a thread (sourceware bug
+ * 25847): then a read waits in the queue of libuv's pool until another call is queued. This was seen once in hours of
+ * work. Does not keep the process alive.
  */
 export function keepThreadPoolAwake(): void {
   setInterval(() => stat('/', () => {}), WAKE_EVERY).unref();

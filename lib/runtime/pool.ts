@@ -1,6 +1,6 @@
 /**
- * Runs a task for each item, at most `concurrency` at a time, and starts them in order. A task that throws does not stop
- * the others. After an abort no more tasks start.
+ * Runs a task for each item, at most `concurrency` at a time, and starts them in order. A task that throws does not
+ * stop the others. After an abort no more tasks start.
  *
  * @returns one settled result per item; tasks that were not started are rejected with the signal's reason
  */

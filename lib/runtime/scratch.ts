@@ -30,8 +30,8 @@ export async function defaultScratchSize(directory: string): Promise<number> {
 }
 
 /**
- * Converts an error to kind `io` if one of the scratch files that it needed has been removed meanwhile: then `not-found`
- * would blame the input, and a retry may succeed.
+ * Converts an error to kind `io` if one of the scratch files that it needed has been removed meanwhile: then
+ * `not-found` would blame the input, and a retry may succeed.
  *
  * @param needed paths of the scratch files
  * @returns the given error if all files exist

@@ -22,9 +22,10 @@ const IS_BUILT = import.meta.url.endsWith('.js');
 const MAX_YOUNG_GENERATION = 24;
 
 /**
- * In MiB: V8's heap limit for a thread exceeds the limit of this module by so much. At V8's limit most threads end with an
- * error, but V8 aborts the whole process if one allocation is larger than the reserve it grants then. So `threadmain.ts`
- * ends a thread as soon as its live heap exceeds our limit. V8's limit only ends work that blocks the event loop.
+ * In MiB: V8's heap limit for a thread exceeds the limit of this module by so much. At V8's limit most threads end
+ * with an error, but V8 aborts the whole process if one allocation is larger than the reserve it grants then. So
+ * `threadmain.ts` ends a thread as soon as its live heap exceeds our limit. V8's limit only ends work that blocks the
+ * event loop.
  */
 export const LEEWAY = 32;
 
@@ -43,10 +44,10 @@ type InputOf<Module extends ThreadModule> = Parameters<Module['handler']>[0];
 type ResultOf<Module extends ThreadModule> = Awaited<ReturnType<Module['handler']>>;
 
 /**
- * Names the module of a thread. The one form in use is
- * `threadEntry<typeof import('./xthread.ts')>(new URL('./xthread.ts', import.meta.url))`, in the module's folder: so the
- * compiler checks its path and types, and a bundler that writes all modules of threads into one folder need not change it.
- * For that their names are unique (`test/runtime/threads.test.ts`).
+ * Names the module of a thread. The one form in use is `threadEntry<typeof import('./xthread.ts')>(new
+ * URL('./xthread.ts', import.meta.url))`, in the module's folder: so the compiler checks its path and types, and a
+ * bundler that writes all modules of threads into one folder need not change it. For that their names are unique
+ * (`test/runtime/threads.test.ts`).
  *
  * @param source URL of the TypeScript source; in a build its JavaScript is taken
  */

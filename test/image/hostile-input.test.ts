@@ -213,9 +213,9 @@ const MISNAMED: readonly BadImage[] = [
     make: archive(writeTar([{ path: 'manifest.json', content: '[{"Config":"c.json","Layers":[]}]' }])),
   },
   {
-    what: 'a docker archive whose links go in a circle',
+    what: 'a docker archive whose links form a loop',
     kind: 'bad-input',
-    message: /links go in a circle: found manifest\.json/,
+    message: /links form a loop: found manifest\.json/,
     make: archive(
       writeTar([
         { path: 'manifest.json', type: 'symlink', linkPath: 'a' },

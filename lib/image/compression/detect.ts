@@ -20,19 +20,19 @@ import { compressionOf } from '../decompress.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Layer } from '../open.ts';
 
-/** Of a layer's tar, to tell encoders apart by. */
+/** Bytes of a layer's tar that are compressed to compare encoders. */
 const SAMPLE_SIZE = 1024 ** 2;
-/** Of the compressed layer, to compare with; more than the sample can take. */
+/** Bytes of the compressed layer to compare with; more than a compressed sample can have. */
 const HEAD_SIZE = 4 * 1024 ** 2;
 const STEP = 64 * 1024;
-/** Whole layers that are compressed in vain, at most. */
+/** Attempts to compress a whole layer. */
 const MAX_ATTEMPTS = 4;
 
-/** A layer, as far as it tells how it was compressed. */
+/** A layer whose encoder is searched. */
 export interface CompressedLayer {
   readonly descriptor: Descriptor;
   readonly diffID: Digest;
-  /** The beginning of its blob, from `readHead`. */
+  /** The first bytes of its blob, from `readHead`. */
   readonly head: Uint8Array;
 }
 
@@ -41,11 +41,11 @@ export async function readHead(layer: Pick<Layer, 'blob'>): Promise<Uint8Array> 
 }
 
 /**
- * Finds how a layer was compressed. The encoders that make the beginning of it compress all of it, until one's
- * output has the layer's digest.
+ * Finds the recipe that compressed a layer. Each known encoder compresses a sample; those whose output matches the
+ * blob's first bytes compress the whole layer, until one's output has the layer's digest.
  *
- * @param tar the layer uncompressed, as often as it is asked for
- * @returns undefined where none of the encoders known makes this layer
+ * @param tar the uncompressed layer; called several times
+ * @returns undefined if no known encoder makes this layer
  */
 export async function findCompression(
   { descriptor, diffID, head }: CompressedLayer,
@@ -72,7 +72,7 @@ export async function findCompression(
   return undefined;
 }
 
-/** @param size of the layer's tar, at least */
+/** @param size lower bound of the tar's size, in bytes */
 function recipesWith(
   header: string,
   format: 'gzip' | 'zstd',
@@ -82,17 +82,16 @@ function recipesWith(
   return format === 'zstd' ? [...recipes, ...libzstdRecipes(header, size)] : recipes;
 }
 
-/** May a layer that no encoder makes be corrected? */
+/** Whether `findCorrection` can be tried for a layer. */
 export function isCorrectable({ descriptor, diffID, head }: CompressedLayer): boolean {
   return descriptor.digest !== diffID && compressionOf(head) === 'gzip';
 }
 
 /**
- * Finds what a layer that no encoder makes differs in from what one would make that works alike.
+ * Finds the differences of a layer from the output of the most similar encoder, for layers that no known encoder makes.
  *
- * @param blob the layer
- * @param tar the layer uncompressed, as often as it is asked for
- * @returns undefined where the differences are not small
+ * @param tar the uncompressed layer; called several times
+ * @returns undefined if the differences are not small
  */
 export async function findCorrection(
   { descriptor, head }: CompressedLayer,
@@ -146,7 +145,7 @@ async function makesWhole(
   return done === size && `sha256:${hash.digest('hex')}` === digest;
 }
 
-/** Has `head` these bytes at `start`, as far as it goes? */
+/** Whether `head` has these bytes at `start`, as far as it goes. */
 function isPart(head: Uint8Array, start: number, bytes: Uint8Array): boolean {
   const expected = head.subarray(start, start + bytes.length);
   return Buffer.compare(bytes.subarray(0, expected.length), expected) === 0;
@@ -156,12 +155,12 @@ async function* inSteps(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, voi
   for (let at = 0; at < bytes.length; at += STEP) yield bytes.subarray(at, at + STEP);
 }
 
-/** At most so many bytes of a stream, which is not read further. */
+/** Up to `size` bytes of a stream, which is not read further. */
 async function firstBytes(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let left = size;
   for await (const chunk of chunks) {
-    // the buffer may be used again
+    // copied, because the stream may reuse its buffer
     pieces.push(Buffer.from(chunk.subarray(0, left)));
     left -= chunk.length;
     if (left <= 0) break;

@@ -10,10 +10,10 @@ import type { KnownCompressions } from './known.ts';
 const READ_SIZE = 256 * 1024;
 
 /**
- * Finds how each layer of an image was compressed; undefined where it can't be made again. Takes several times as long as
- * to read the image: for a thread of its own.
+ * Finds the recipe that compressed each layer of an image; undefined for layers that cannot be made again. Takes
+ * several times as long as reading the image, so it runs in a thread.
  *
- * @param known of layers that were looked into before
+ * @param known results of earlier searches
  */
 export async function findCompressions(
   layers: readonly StoredLayer[],
@@ -28,7 +28,7 @@ export async function findCompressions(
     if (!found.has(digest)) found.set(digest, (await findOne(layer, path, start, size)) ?? null);
     start += size;
   }
-  return bounded(layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined));
+  return limitCorrections(layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined));
 }
 
 async function findOne(
@@ -46,8 +46,8 @@ async function findOne(
   return found || !isCorrectable(layer) ? found : findCorrection(layer, blob, tar);
 }
 
-/** An image of which the corrections together are not small has none. */
-function bounded(compressions: (Compression | undefined)[]): (Compression | undefined)[] {
+/** Drops all corrections of an image if they are too large together. */
+function limitCorrections(compressions: (Compression | undefined)[]): (Compression | undefined)[] {
   const sizes = compressions.map((found) => (found?.encoder === 'corrected' ? correctionSize(found) : 0));
   const isSmall = sizes.reduce((sum, size) => sum + size, 0) <= MOST_CORRECTED;
   return compressions.map((found, i) => (isSmall || sizes[i] === 0 ? found : undefined));

@@ -9,20 +9,20 @@ import { storedLayers } from '../stored.ts';
 import { findCompressions } from './find.ts';
 import type { KnownCompressions } from './known.ts';
 
-/** The body of the thread that finds how the layers of one image were compressed. */
+/** Finds the compressions of an image's layers in a thread. */
 
 export interface FinderTask {
   readonly reference: string;
   readonly platform?: Platform;
   readonly limits: Limits;
-  /** A directory of the task's own. */
+  /** A directory for this task only. */
   readonly scratch: string;
-  /** Where blobs from registries are kept. */
+  /** Cache directory for blobs of registries. */
   readonly blobs: string;
-  /** The image that the reference names, unpacked. */
+  /** The image's record, and its layer stream. */
   readonly record: ImageRecord;
   readonly stream: LayerStream;
-  /** Of its layers those that were looked into before. */
+  /** Results of earlier searches. */
   readonly known: KnownCompressions;
 }
 

@@ -2,7 +2,7 @@ import type { Compression } from '../../compression/recipe.ts';
 import type { Digest } from '../../digest.ts';
 
 /**
- * How layers were compressed, by their digests, so that a layer of many images is looked into once; null where no
- * encoder known makes it.
+ * Compressions by layer digest, so that a layer that many images share is searched once; null if no known encoder makes
+ * the layer.
  */
 export type KnownCompressions = ReadonlyMap<Digest, Compression | null>;

@@ -1,7 +1,7 @@
 import { type Digest, parseDigest } from '../../digest.ts';
 import { asRecord, asString, asSize } from '../../json.ts';
 
-/** Points at a blob (OCI image-spec, descriptor.md). `size` is in bytes. */
+/** Refers to a blob (OCI image-spec, descriptor.md). `size` is in bytes. */
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;

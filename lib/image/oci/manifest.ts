@@ -22,26 +22,26 @@ const CONFIG_TYPES: readonly string[] = [MEDIA_TYPES.ociConfig, MEDIA_TYPES.dock
 const INDEX_TYPES: readonly string[] = [MEDIA_TYPES.ociIndex, MEDIA_TYPES.dockerIndex];
 const MANIFEST_TYPES: readonly string[] = [MEDIA_TYPES.ociManifest, MEDIA_TYPES.dockerManifest];
 
-/** OCI layers, also non-distributable ones, and Docker's, as plain tar, gzip or zstd. */
+/** Layers of OCI (also non-distributable) and Docker, as plain tar, gzip or zstd. */
 const LAYER_TYPE =
   /^application\/vnd\.(oci\.image\.layer\.(nondistributable\.)?v1\.tar(\+gzip|\+zstd)?|docker\.image\.rootfs\.(foreign\.)?diff\.tar(\.gzip|\.zstd)?)$/;
 
-/** An image manifest (OCI image-spec manifest.md, or Docker's schema 2), checked. */
+/** An image manifest (OCI image-spec, manifest.md, or Docker's schema 2). */
 export interface Manifest {
   readonly mediaType: string;
   readonly config: Descriptor;
   readonly layers: readonly Descriptor[];
 }
 
-/** What is used of an image's config (OCI image-spec config.md). */
+/** The fields of an image's config that are used (OCI image-spec, config.md). */
 export interface Config {
   readonly platform: Platform;
   readonly diffIDs: readonly Digest[];
 }
 
 /**
- * @throws PanamaxError `bad-input` for anything but an image manifest with layers of known media types,
- *   `limit` for too many layers
+ * @throws PanamaxError `bad-input` for anything but an image manifest with layers of known media types; `limit` for too
+ *   many layers
  */
 export function parseManifest(bytes: Uint8Array, limits: Limits, where: string): Manifest {
   const record = asRecord(parseDocument(bytes, where), where);
@@ -116,7 +116,7 @@ export function isIndex(descriptor: Descriptor): boolean {
   return INDEX_TYPES.includes(descriptor.mediaType);
 }
 
-/** The manifests that an image index (image-index.md) or a Docker manifest list names. */
+/** The manifests of an image index (OCI image-spec, image-index.md) or a Docker manifest list. */
 export function parseIndex(bytes: Uint8Array, where: string): readonly Descriptor[] {
   const record = asRecord(parseDocument(bytes, where), where);
   return asArray(record['manifests'], `${where} manifests`).map((value, i) =>

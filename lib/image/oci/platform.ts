@@ -2,15 +2,15 @@ import { arch } from 'node:process';
 import { PanamaxError } from '../../errors.ts';
 import type { Descriptor, Platform } from './descriptor.ts';
 
-/** Node's names of architectures where they are not Go's (GOARCH), which images use. */
+/** Node's names of architectures that differ from Go's (GOARCH), which images use. */
 const GO_ARCH: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386', ppc64: 'ppc64le' };
 
-/** Images for containers are Linux images, whatever system panamax runs on. */
+/** The platform of this machine's containers: always Linux, also if panamax runs on another system. */
 export function machinePlatform(): Platform {
   return { os: 'linux', architecture: GO_ARCH[arch] ?? arch };
 }
 
-/** `os/architecture[/variant]`, as docker's `--platform`. @throws PanamaxError `usage` */
+/** Parses `os/architecture[/variant]`, as docker's `--platform`. @throws PanamaxError `usage` */
 export function parsePlatformOption(text: string): Platform {
   const [os, architecture, variant, ...rest] = text.split('/');
   if (!os || !architecture || rest.length > 0 || variant === '') {
@@ -23,7 +23,7 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
   return [os, architecture, variant].filter(Boolean).join('/');
 }
 
-/** What an image without an index is for has to be what was asked for. @throws PanamaxError `not-found` */
+/** Checks the platform of an image that has no index. @throws PanamaxError `not-found` */
 export function checkPlatform(platform: Platform, wanted: Platform, where: string): void {
   if (platform.os === wanted.os && platform.architecture === wanted.architecture) return;
   throw new PanamaxError('not-found', 'no image for this platform', {
@@ -34,8 +34,8 @@ export function checkPlatform(platform: Platform, wanted: Platform, where: strin
 }
 
 /**
- * The manifest of an index that fits a platform. An index with one manifest needs no choice, as long as it
- * says no other platform. Attestations (platform unknown/unknown) are no images.
+ * Chooses the manifest for a platform from an index. The only manifest is chosen if it has no platform. Attestations
+ * have platform unknown/unknown and are ignored.
  *
  * @throws PanamaxError `not-found`
  */

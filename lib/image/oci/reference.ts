@@ -3,34 +3,34 @@ import { join } from 'node:path';
 import { PanamaxError } from '../../errors.ts';
 import { ENGINE_TRANSPORTS, isEngineTransport } from './transport.ts';
 
-/** Where an image is, in skopeo's terms (containers-transports(5)). */
+/** The location of an image, in skopeo's terms (containers-transports(5)). */
 export interface Reference {
   readonly transport: Transport;
-  /** Of a directory or a file; in a registry and an engine the image's name. */
+  /** The path of a directory or a file, or the image's name in a registry or an engine. */
   readonly path: string;
   /**
-   * Of an image in a directory or a file: a tag, a `name:tag`, or `@N` for the Nth image of a docker archive; undefined
-   * where there is but one.
+   * The image in a directory or a file: a tag, a `name:tag`, or `@N` for the Nth image of a docker archive. Undefined
+   * for the only image.
    */
   readonly name?: string;
 }
 
-/** Of files and directories. */
+/** Transports of files and directories. */
 export const FILE_TRANSPORTS = ['oci', 'oci-archive', 'docker-archive'] as const;
 export type FileTransport = (typeof FILE_TRANSPORTS)[number];
 
 export const TRANSPORTS = [...FILE_TRANSPORTS, 'docker', ...ENGINE_TRANSPORTS] as const;
 export type Transport = (typeof TRANSPORTS)[number];
 
-/** For messages. */
+/** A list for messages. */
 export const TRANSPORT_NAMES = TRANSPORTS.map((t) => (t === 'docker' ? 'docker://' : `${t}:`)).join(' ');
 
 /**
- * Reads `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker://NAME`, an engine's
- * `docker-daemon:NAME`, `containers-storage:NAME` or `containerd:NAME`, or a plain path, which is looked at: a directory
- * is an OCI layout, a file an archive of either kind.
+ * Parses `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker://NAME`, an engine's
+ * `docker-daemon:NAME`, `containers-storage:NAME` or `containerd:NAME`, or a plain path. A plain path of a directory
+ * is an OCI layout, that of a file an archive of either kind.
  *
- * @throws PanamaxError `usage` for an unknown transport, `not-found` for a plain path that is not there
+ * @throws PanamaxError `usage` for an unknown transport; `not-found` for a plain path that does not exist
  */
 export async function parseReference(text: string): Promise<Reference> {
   const explicit = splitTransport(text);

@@ -2,17 +2,17 @@ import type { Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { parseReleaseName } from './releasename.ts';
 
-/** A repository of a registry, or one thing in it (distribution-spec). */
+/** A repository of a registry, or a manifest in it (OCI distribution-spec). */
 export interface RegistryName {
-  /** HOST[:PORT], as names have it. */
+  /** HOST[:PORT] */
   readonly registry: string;
   readonly repository: string;
   readonly tag?: string;
-  /** Decides where there is a tag, too. */
+  /** Takes precedence over the tag. */
   readonly digest?: Digest;
 }
 
-/** Reads what follows `docker://`. @throws PanamaxError `usage` */
+/** Parses a name as after `docker://`. @throws PanamaxError `usage` */
 export function parseRegistryName(text: string): RegistryName {
   if (/[*?[]/.test(text)) {
     throw new PanamaxError('usage', 'a pattern names many images; one is asked for', {
@@ -24,12 +24,12 @@ export function parseRegistryName(text: string): RegistryName {
   return { registry: path.slice(0, slash), repository: path.slice(slash + 1), ...rest };
 }
 
-/** For messages and as `docker://` references have it. */
+/** The name as after `docker://`. */
 export function formatRegistryName({ registry, repository, tag, digest }: RegistryName): string {
   return `${registry}/${repository}${tag === undefined ? '' : `:${tag}`}${digest ? `@${digest}` : ''}`;
 }
 
-/** The reference of an image in a registry by its digest; undefined for images elsewhere. */
+/** A registry reference with a digest in place of its tag; undefined for other transports. */
 export function pinnedReference(reference: string, digest: Digest): string | undefined {
   if (!reference.startsWith(TRANSPORT)) return undefined;
   const { registry, repository } = parseRegistryName(reference.slice(TRANSPORT.length));

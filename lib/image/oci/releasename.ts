@@ -2,11 +2,11 @@ import { isDigest, type Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { splitTransport } from './reference.ts';
 
-/** An image as engines and people name it, in full: `nginx` is docker.io/library/nginx:latest. */
+/** The full name of an image: `nginx` is docker.io/library/nginx:latest. */
 export interface ReleaseName {
   /** HOST[:PORT]/PATH */
   readonly repository: string;
-  /** Undefined where there is a digest and nothing else. */
+  /** Undefined for a name with only a digest. */
   readonly tag?: string;
   readonly digest?: Digest;
 }
@@ -17,7 +17,7 @@ const TAG = /^\w[\w.-]{0,127}$/;
 const MAX_LENGTH = 255;
 
 /**
- * Reads `[HOST[:PORT]/]PATH[:TAG][@DIGEST]` as docker does (distribution's reference grammar).
+ * Parses `[HOST[:PORT]/]PATH[:TAG][@DIGEST]` like docker (reference grammar of distribution).
  *
  * @throws PanamaxError `usage`
  */
@@ -42,7 +42,7 @@ export function parseReleaseName(text: string): ReleaseName {
   return { repository, ...(tag !== undefined && { tag }), digest };
 }
 
-/** The first part is a host where it looks like one. */
+/** The first component is a host if it has a dot or a port, or is `localhost`. */
 function fullRepository(path: string): string {
   const slash = path.indexOf('/');
   const first = path.slice(0, Math.max(slash, 0));
@@ -54,10 +54,10 @@ export function formatReleaseName({ repository, tag, digest }: ReleaseName): str
   return `${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
-/** Transports whose references hold the name that an image has at sites. */
+/** Transports whose references contain the image's name at sites. */
 const NAMING = /^(?:docker:\/\/|docker-daemon:|containers-storage:|containerd:)(.+)$/;
 
-/** The name of the image that a reference names, where it says one with a tag. */
+/** The image name in a reference; undefined if it has no tag. */
 export function releaseNameOf(reference: string): ReleaseName | undefined {
   const text = NAMING.exec(reference)?.[1] ?? archiveName(reference);
   if (text === undefined) return undefined;
@@ -69,7 +69,7 @@ export function releaseNameOf(reference: string): ReleaseName | undefined {
   }
 }
 
-/** A layout has mere tags. */
+/** Only docker archives hold full names; OCI layouts have tags. */
 function archiveName(reference: string): string | undefined {
   if (!reference.startsWith('docker-archive:')) return undefined;
   return splitTransport(reference)?.name;

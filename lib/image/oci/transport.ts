@@ -1,4 +1,4 @@
-/** As skopeo calls them (containers-transports(5)), and containerd. */
+/** Transports of engines: skopeo's (containers-transports(5)) and containerd. */
 export const ENGINE_TRANSPORTS = ['docker-daemon', 'containers-storage', 'containerd'] as const;
 export type EngineTransport = (typeof ENGINE_TRANSPORTS)[number];
 

@@ -1,9 +1,12 @@
-/** A tag that says more than a number: `1.2`, `v1.10.3-rc.1`. */
+/** Whether a tag is a version with at least two numbers: `1.2`, `v1.10.3-rc.1`. */
 export function isVersion(tag: string): boolean {
   return /^v?\d+(\.\d+)+([-+._].*)?$/.test(tag);
 }
 
-/** Numbers by their value, pre-releases before their version: 1.9, 1.10-rc.1, 1.10. */
+/**
+ * Compares tags, which need not be semantic versions: numbers by value, pre-releases before their release (1.9,
+ * 1.10-rc.1, 1.10).
+ */
 export function compareVersions(a: string, b: string): number {
   const x = partsOf(a);
   const y = partsOf(b);

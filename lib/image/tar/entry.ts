@@ -1,32 +1,32 @@
 /**
- * The entries of a tar (POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU), as the reader reports them.
+ * Entries of a tar (POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU).
  *
- * Names are bytes. They are kept as "byte strings": JavaScript strings with one char (0-255) per byte
- * (latin1), so that names that are no UTF-8 survive, compare bytewise and work as map keys.
+ * Names are byte strings: JavaScript strings with one character (0-255) per byte (latin1). So names that are not
+ * UTF-8 are preserved, compare bytewise and work as map keys.
  */
 export type ByteString = string;
 
 export type EntryType = 'file' | 'hardlink' | 'symlink' | 'directory' | 'char' | 'block' | 'fifo';
 
-/** A run of stored bytes of a sparse file: they belong at `offset` of the expanded file. */
+/** A run of stored bytes of a sparse file, and its offset in the expanded file. */
 export interface SparseRun {
   readonly offset: number;
   readonly size: number;
 }
 
 export interface TarEntry {
-  /** Offset in the tar of the first block of this entry, pax and GNU extension headers included. */
+  /** Offset in the tar of the entry's first block, pax and GNU extension headers included. */
   readonly offset: number;
-  /** Offset in the tar of the stored content. For a sparse pax 1.0 file: behind its embedded map. */
+  /** Offset in the tar of the stored content, for a sparse pax 1.0 file after its embedded map. */
   readonly bodyOffset: number;
-  /** Stored content in bytes, without padding. */
+  /** Size of the stored content in bytes, without padding. */
   readonly bodySize: number;
-  /** Offset in the tar behind the content's padding: where the next entry starts. */
+  /** Offset in the tar of the next entry, after the content's padding. */
   readonly end: number;
-  /** As written in the tar: not normalised, may be relative, absolute or escaping. */
+  /** As written in the tar: not normalized, may be relative or absolute, or lead out of the root. */
   readonly path: ByteString;
   readonly type: EntryType;
-  /** Size of the file as a reader of the file system sees it: `bodySize` but for sparse files. */
+  /** Size of the expanded file. Differs from `bodySize` only for sparse files. */
   readonly size: number;
   /** Target of a hardlink or symlink, else ''. */
   readonly linkPath: ByteString;
@@ -34,7 +34,7 @@ export interface TarEntry {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Seconds since the epoch, with a fraction where pax gives one. */
+  /** Seconds since the epoch; pax may give a fraction. */
   readonly mtime: number;
   readonly devMajor: number;
   readonly devMinor: number;
@@ -45,8 +45,8 @@ export interface TarEntry {
 }
 
 /**
- * What a scan yields, in tar order: an entry, then its stored content in pieces (none for an empty body).
- * `data` is valid only until the next event is asked for.
+ * The events of a scan in the order of the tar: an entry, then the chunks of its stored content (none if empty).
+ * `data` is valid until the next event is requested.
  */
 export type TarEvent =
   | { readonly kind: 'entry'; readonly entry: TarEntry }

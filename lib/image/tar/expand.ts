@@ -3,10 +3,10 @@ import type { TarEntry } from './entry.ts';
 const ZEROS = Buffer.alloc(64 * 1024);
 
 /**
- * Turns a file's stored content into what a reader of the file sees: holes of a sparse file become zeros.
+ * Expands a file's stored content: holes of a sparse file become zeros.
  *
- * @returns `push` for each stored piece in order, `end` after the last; both call `write` with pieces that are
- *   valid only during the call
+ * @param write takes the expanded content; its argument is valid only during the call
+ * @returns `push`, to be called with each stored chunk in order, and `end`, to be called after the last
  */
 export function createExpander(
   entry: Pick<TarEntry, 'size' | 'sparse'>,

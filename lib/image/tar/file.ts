@@ -6,34 +6,33 @@ import { readUpTo } from '../../runtime/blocking.ts';
 import type { TarEntry } from './entry.ts';
 import { createEntryReader, refuseTruncated, type ScanOptions, type TarInput } from './reader.ts';
 
-/** Enough for the header blocks of some small files; bodies of larger ones are jumped over. */
+/** Bytes per read: enough for the headers of some small files. Bodies of larger files are skipped. */
 const WINDOW_SIZE = 32 * 1024;
 
-/** Headers after which a thread that waits for its reads lets its event loop turn: else its heap is not watched. */
-const TAKEN_AT_ONCE = 4096;
+/** Reads after which a blocking input yields to the event loop, which watches the thread's heap. */
+const READS_PER_TURN = 4096;
 
-/** A range of a file that holds one tar: one layer of a layer stream. */
+/** The range of one tar in a file, such as a layer in a layer stream. */
 export interface TarRange {
   readonly path: string;
   readonly start: number;
-  /** Offset behind the tar's last byte. */
+  /** Offset after the tar's last byte. */
   readonly end: number;
 }
 
-/** A tar in a file, of which bodies can be jumped over. */
+/** A tar in a file, which can skip bodies. */
 export interface FileInput extends TarInput {
   moveTo(position: number): void;
 }
 
-/** One that makes its thread wait: without promises a small file takes half the time. */
+/** Reads synchronously. Without promises a small file takes half the time. */
 export interface BlockingInput extends FileInput {
-  /** The bytes from `start` to `end` in pieces, each valid until the next; fewer where the file ends. */
+  /** The bytes from `start` to `end` or to the end of the file, in chunks that are valid until the next one. */
   bytes(start: number, end: number): Generator<Buffer, void, void>;
 }
 
 /**
- * Reads the headers of a tar on disk and skips the bodies. The entries' offsets are those of the file, not of
- * the range.
+ * Reads the headers of a tar on disk and skips the bodies. Offsets of entries refer to the file, not to the range.
  *
  * @throws PanamaxError as `scanTar` does
  */
@@ -49,7 +48,7 @@ export async function* scanTarFile(
   }
 }
 
-/** Does the same in a thread that may wait for its reads. */
+/** Like `scanTarFile`, for threads without other work: reads block. */
 export async function* scanTarFileBlocking(
   range: TarRange,
   options: ScanOptions,
@@ -115,7 +114,7 @@ function fileInput(file: FileHandle, range: TarRange): FileInput {
   };
 }
 
-/** @param windowSize what is read at once, in bytes */
+/** @param windowSize bytes per read */
 export function blockingInput(fd: number, range: TarRange, windowSize: number): BlockingInput {
   let position = range.start;
   let window = Buffer.allocUnsafeSlow(windowSize);
@@ -140,7 +139,7 @@ export function blockingInput(fd: number, range: TarRange, windowSize: number): 
   let taken = 0;
   return {
     position: () => position,
-    take: (size) => (++taken % TAKEN_AT_ONCE === 0 ? setImmediate().then(() => take(size)) : take(size)),
+    take: (size) => (++taken % READS_PER_TURN === 0 ? setImmediate().then(() => take(size)) : take(size)),
     moveTo(target) {
       position = target;
     },

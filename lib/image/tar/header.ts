@@ -2,20 +2,20 @@ import type { Buffer } from 'node:buffer';
 import { PanamaxError, type ErrorFacts } from '../../errors.ts';
 import type { ByteString } from './entry.ts';
 
-/** Tars are made of blocks of this many bytes. */
+/** Size of a tar's blocks in bytes. */
 export const BLOCK_SIZE = 512;
 
-/** Where the reader stands, for errors. */
+/** The reader's position, for errors. */
 export interface Place {
-  /** The tar. */
+  /** Names the tar. */
   readonly where: string;
-  /** Offset in the tar where the entry starts. */
+  /** Offset of the entry in the tar. */
   readonly offset: number;
-  /** The entry's path, as far as it is known. */
+  /** The entry's path; '' until it is known. */
   path: ByteString;
 }
 
-/** One header block, not yet changed by extension headers. */
+/** One header block, before extension headers are applied. */
 export interface Header {
   readonly path: ByteString;
   readonly linkPath: ByteString;
@@ -35,9 +35,9 @@ const MAX_ID = 2 ** 32 - 1;
 const DEVICE_FLAGS = '34';
 
 /**
- * Reads a header block of any of the formats Go's archive/tar knows: v7, POSIX.1-1988 ustar, star, GNU.
+ * Parses a header block in the formats of Go's archive/tar: v7, POSIX.1-1988 ustar, star, GNU.
  *
- * @throws PanamaxError `bad-input` when the checksum or a number in it is wrong
+ * @throws PanamaxError `bad-input` for a wrong checksum or number
  */
 export function parseHeader(block: Buffer, place: Place): Header {
   checkSum(block, place);
@@ -67,8 +67,8 @@ export function parseHeader(block: Buffer, place: Place): Header {
 }
 
 /**
- * A number field: octal digits between spaces and NULs, or GNU's base-256, a big-endian two's complement
- * marked by the first bit. An empty field is 0.
+ * Parses a number field: octal digits surrounded by spaces and NULs, or GNU's base-256, which sets the first bit and is
+ * big-endian two's complement. An empty field is 0.
  */
 export function parseNumber(block: Buffer, at: number, width: number, field: string, place: Place): number {
   const end = at + width;
@@ -94,7 +94,7 @@ function parseBase256(block: Buffer, at: number, end: number, field: string, pla
   return negative ? -value - 1 : value;
 }
 
-/** A uid, gid or device number as the kernel has it: 32 bits without a sign. */
+/** Checks a uid, gid or device number, which has 32 bits without a sign. */
 export function checkedId(id: number, field: string, place: Place): number {
   if (id < 0 || id > MAX_ID) refuse(place, `tar header has an impossible ${field}`, { found: id });
   return id;
@@ -118,7 +118,7 @@ function prefixOf(block: Buffer, format: Header['format']): ByteString {
     const isStar = block.toString('latin1', 508, 512) === 'tar\0';
     return text(block, 345, isStar ? 131 : 155);
   }
-  // GNU has atime and ctime here. But Go before 1.8, and so engines of that time, wrote prefixes under GNU magic.
+  // GNU stores atime and ctime here, but Go before 1.8 (and engines of that time) wrote prefixes with GNU's magic
   return isNumeric(block, 345, 357) && isNumeric(block, 357, 369) ? '' : text(block, 345, 155);
 }
 
@@ -128,7 +128,7 @@ function isNumeric(block: Buffer, at: number, end: number): boolean {
   return at === end;
 }
 
-/** The sum of the block's bytes, the checksum field counted as spaces; some old tars summed signed bytes. */
+/** Checks the sum of the block's bytes, with spaces for the checksum field. Some old tars summed signed bytes. */
 function checkSum(block: Buffer, place: Place): void {
   const found = parseNumber(block, 148, 8, 'checksum', place);
   const spaces = 8 * 0x20;
@@ -146,7 +146,7 @@ function sumBytes(block: Buffer, start: number, end: number): number {
   return sum;
 }
 
-/** Whether a block has nothing in it: two of them end a tar. */
+/** Whether a block is all zeros. Two of them end a tar. */
 export function isZeroBlock(block: Buffer): boolean {
   return block[0] === 0 && block.every((byte) => byte === 0);
 }
@@ -155,7 +155,7 @@ function isBlank(byte: number): boolean {
   return byte === 0x20 || byte === 0;
 }
 
-/** Bytes up to the end of the last block that `size` bytes fill or begin. */
+/** A size rounded up to whole blocks. */
 export function paddedSize(size: number): number {
   return Math.ceil(size / BLOCK_SIZE) * BLOCK_SIZE;
 }

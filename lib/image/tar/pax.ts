@@ -4,9 +4,9 @@ import { refuse, type Place } from './header.ts';
 
 /** The records of one pax extended header (POSIX.1-2001, "pax Extended Header"). */
 export interface PaxRecords {
-  /** Keyword to value; of a repeated keyword the last. Records with an empty value undo earlier ones. */
+  /** Values by keyword. The last record of a keyword counts; an empty value removes earlier records. */
   readonly values: ReadonlyMap<string, ByteString>;
-  /** GNU sparse 0.0 repeats GNU.sparse.offset and GNU.sparse.numbytes: their values in turn. */
+  /** The alternating values of GNU.sparse.offset and GNU.sparse.numbytes, which GNU sparse 0.0 repeats. */
   readonly sparseNumbers: readonly string[];
 }
 
@@ -14,7 +14,7 @@ const XATTR = 'SCHILY.xattr.';
 const MAX_LENGTH_DIGITS = 10;
 const NO_XATTRS: ReadonlyMap<string, ByteString> = new Map();
 
-/** Reads records of the form "LENGTH KEYWORD=VALUE\n", where LENGTH counts the whole record. */
+/** Parses records "LENGTH KEYWORD=VALUE\n"; LENGTH is that of the whole record. */
 export function parsePax(body: Buffer, place: Place): PaxRecords {
   const values = new Map<string, ByteString>();
   const sparseNumbers: string[] = [];
@@ -44,21 +44,21 @@ export function parsePax(body: Buffer, place: Place): PaxRecords {
   return { values, sparseNumbers };
 }
 
-/** A decimal number that is not negative and below 2^53. */
+/** Parses a decimal number from 0 to 2^53 - 1. */
 export function parseDecimal(digits: string, field: string, place: Place): number {
   const value = /^[0-9]+$/.test(digits) ? Number(digits) : NaN;
   if (!Number.isSafeInteger(value)) refuse(place, `malformed ${field}`, { found: digits });
   return value;
 }
 
-/** Seconds with an optional fraction, before or after the epoch. */
+/** Parses seconds since the epoch, with an optional sign and fraction. */
 export function parseTime(digits: string, place: Place): number {
   const value = /^-?[0-9]+(\.[0-9]*)?$/.test(digits) ? Number(digits) : NaN;
   if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) refuse(place, 'malformed mtime', { found: digits });
   return value;
 }
 
-/** The extended attributes among the records. LIBARCHIVE.xattr.* is left out, as container engines do. */
+/** The extended attributes of the records. Like container engines, it ignores LIBARCHIVE.xattr.*. */
 export function xattrsOf(records: PaxRecords): ReadonlyMap<string, ByteString> {
   let xattrs: Map<string, ByteString> | undefined;
   for (const [keyword, value] of records.values) {

@@ -22,11 +22,16 @@ import {
   type SparseSource,
 } from './sparse.ts';
 
-/** Where a tar's bytes come from, read forwards. */
+/**
+ * A tar reader beside tar-stream, which this project uses for writing: container images need offsets of entries, sparse
+ * files, paths as bytes, limits for hostile input, and the leniency of Go's archive/tar.
+ */
+
+/** The bytes of a tar, read forwards. */
 export interface TarInput {
   /** Offset of the next byte. */
   position(): number;
-  /** The next `size` bytes in one piece, valid until the next call; fewer where the input ends. */
+  /** The next `size` bytes, or fewer at the end of the input. Valid until the next call. */
   take(size: number): Buffer | Promise<Buffer>;
 }
 
@@ -36,7 +41,7 @@ export interface ScanOptions {
   readonly where: string;
 }
 
-/** What the extension headers in front of an entry say of it. */
+/** The extension headers before an entry. */
 interface Extensions {
   pax: PaxRecords;
   longPath?: ByteString;
@@ -57,15 +62,17 @@ const TYPES: ReadonlyMap<string, EntryType> = new Map([
 ]);
 
 const EXTENSION_FLAGS = 'xgLK';
-/** Bytes. Real images have some 80; a few kilobytes of zeros can hold gigabytes of long names. */
+/**
+ * In bytes per entry. Real images have some 80, but a few compressed kilobytes can expand to gigabytes of long names.
+ */
 const MAX_MEAN_METADATA = 256;
 const NO_PAX: PaxRecords = { values: new Map(), sparseNumbers: [] };
 
 /**
- * Reads the entries of a tar one by one; between two calls the caller moves the input to the entry's `end`.
- * It sees a tar as Go's archive/tar does, and so as container engines do: pax records rule over the header,
- * GNU long names over both, global pax headers are checked but not applied, only files have content, and the
- * tar ends at two zero blocks or with the input.
+ * Creates a function that reads the next entry of a tar. Between two calls the caller moves the input to the entry's
+ * `end`. Follows Go's archive/tar, and so container engines: pax records override the header, GNU long names override
+ * both, global pax headers are checked but not applied, only files have content, and the tar ends at two zero blocks
+ * or at the end of the input.
  */
 export function createEntryReader(
   input: TarInput,
@@ -108,19 +115,21 @@ export function createEntryReader(
   };
 }
 
-/** Bytes of names, xattrs and sparse maps that all entries of an image together may bring into memory. */
+/**
+ * Limit in bytes for the names, xattrs and sparse maps of all entries of an image together, which are kept in memory.
+ */
 export function metadataBudget(limits: Limits): number {
   return limits.maxEntries * MAX_MEAN_METADATA;
 }
 
-/** What an entry takes of that budget. */
+/** The part of `metadataBudget` that an entry takes, in bytes. */
 export function metadataSize({ path, linkPath, xattrs, sparse = [] }: TarEntry): number {
   let size = path.length + linkPath.length + 16 * sparse.length;
   for (const [name, value] of xattrs) size += name.length + value.length;
   return size;
 }
 
-/** A lone zero block is the end only where the input ends, too. */
+/** Two zero blocks end a tar. A single one ends it only at the end of the input. */
 async function isEnd(block: Buffer, input: TarInput, place: Place): Promise<boolean> {
   if (block.length === 0) return true;
   if (block.length < BLOCK_SIZE) refuseTruncated(place, BLOCK_SIZE, block.length);
@@ -139,7 +148,7 @@ function applyExtension(extensions: Extensions, flag: string, body: Buffer, plac
   else parsePax(body, place);
 }
 
-/** GNU ends the name by a NUL. */
+/** GNU terminates the name by a NUL. */
 function longName(body: Buffer): ByteString {
   let end = body.length;
   while (end > 0 && body[end - 1] === 0) end--;
@@ -155,7 +164,7 @@ async function readEntry(
   place: Place,
 ): Promise<TarEntry> {
   const { pax, longPath, longLinkPath } = extensions;
-  // An empty value withdraws a record: the header's own field counts.
+  // an empty value removes a record, and the header's field counts
   const value = (keyword: string) => pax.values.get(keyword) || undefined;
   const number = (keyword: 'uid' | 'gid' | 'size') => {
     const digits = value(keyword);
@@ -200,7 +209,7 @@ async function readEntry(
 function typeOf(flag: string, path: ByteString, place: Place): EntryType {
   const type = TYPES.get(flag);
   if (!type) refuse(place, 'tar entry is of an unknown type', { found: flag });
-  // Before POSIX.1-1988 a slash at the end was the mark of a directory.
+  // before POSIX.1-1988 a trailing slash marked a directory
   return flag === '\0' && path.endsWith('/') ? 'directory' : type;
 }
 
@@ -233,7 +242,7 @@ async function takeAll(input: TarInput, size: number, place: Place): Promise<Buf
   return bytes;
 }
 
-/** Throws the error for an input that ends before the entry does. */
+/** Throws the error for an input that ends within an entry. */
 export function refuseTruncated(place: Place, expected: number, found: number): never {
   refuse(place, 'tar is truncated', { expected: `${expected} bytes`, found });
 }

@@ -3,15 +3,14 @@ import type { TarEvent } from './entry.ts';
 import { refuseLimit } from './header.ts';
 import { createEntryReader, refuseTruncated, type ScanOptions, type TarInput } from './reader.ts';
 
-/** The bytes of a tar in pieces of any size. */
+/** The bytes of a tar in chunks of any size. */
 export type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /**
- * Reads a tar: each entry, then its stored content in pieces, which are views of the chunks given. Reads the
- * chunks to their end, also what stands behind the end of the tar, which is ignored as container engines do.
+ * Reads a tar: each entry, then its stored content as views of the given chunks. Reads the chunks to their end and,
+ * like container engines, ignores bytes after the end of the tar.
  *
- * @throws PanamaxError `bad-input` for a damaged or truncated tar, `limit` for one beyond `limits`; errors of
- *   `chunks` pass through
+ * @throws PanamaxError `bad-input` for a damaged or truncated tar, `limit`; and errors of `chunks`
  */
 export async function* scanTar(chunks: Chunks, options: ScanOptions): AsyncGenerator<TarEvent, void, void> {
   const { where } = options;
@@ -36,7 +35,7 @@ export async function* scanTar(chunks: Chunks, options: ScanOptions): AsyncGener
 }
 
 interface ChunkInput extends TarInput {
-  /** What is at hand of the next `max` bytes, at least one; none where the input ends. */
+  /** One to `max` next bytes, as many as the current chunk has; none at the end of the input. */
   piece(max: number): Promise<Buffer>;
   close(): Promise<void>;
 }
@@ -52,7 +51,7 @@ function chunkInput(chunks: Chunks, { limits, where }: ScanOptions): ChunkInput 
   let received = 0;
   let done = false;
 
-  /** Gets a chunk that is not empty; false where there is none. */
+  /** Takes the next chunk that is not empty. @returns false at the end of the input */
   async function refill(): Promise<boolean> {
     while (!done) {
       const next = await iterator.next();

@@ -4,24 +4,25 @@ import type { SparseRun } from './entry.ts';
 import { BLOCK_SIZE, parseNumber, refuse, refuseLimit, type Place } from './header.ts';
 import { parseDecimal, type PaxRecords } from './pax.ts';
 
-/** What is known of a file when its sparse map is looked for. */
+/** A file whose sparse map is read. */
 export interface SparseSource {
-  /** The entry's own header block. */
+  /** The entry's header block. */
   readonly block: Buffer;
   /** Stored bytes, an embedded map included. */
   readonly bodySize: number;
-  /** The blocks behind the header, one by one. */
+  /** Reads the next block after the header. */
   readonly nextBlock: () => Promise<Buffer>;
   readonly limits: Limits;
   readonly place: Place;
 }
 
-/** A sparse map as stored: the numbers offset, size, offset, size … not yet checked. */
+/** A sparse map as stored. */
 export interface SparseMap {
+  /** Unchecked offsets and sizes: offset, size, offset, size … */
   readonly numbers: readonly number[];
-  /** Size of the expanded file. */
+  /** Size of the expanded file in bytes. */
   readonly size: number;
-  /** Bytes of the body that the map itself takes. */
+  /** Bytes of the body that the map takes. */
   readonly mapSize: number;
 }
 
@@ -31,8 +32,8 @@ const OLD_RUNS_IN_EXTENSION = 21;
 const MAX_DIGITS = 16;
 
 /**
- * GNU's old format (type flag `S`): four runs in the header, 21 in each extension block behind it, and the
- * expanded size in the header. See "Extended GNU tar headers" in GNU tar's manual.
+ * Reads a map in GNU's old format (type flag `S`): four runs and the expanded size in the header, 21 runs in each
+ * following extension block. See "Extended GNU tar headers" in GNU tar's manual.
  */
 export async function readOldSparseMap(source: SparseSource): Promise<SparseMap> {
   const { block, nextBlock, limits, place } = source;
@@ -57,7 +58,7 @@ function oldRuns(block: Buffer, at: number, count: number, place: Place): number
   return numbers;
 }
 
-/** Which of GNU's pax sparse formats the records announce, if any. */
+/** The GNU pax sparse format of the records, if any. */
 export function paxSparseFormat({ values, sparseNumbers }: PaxRecords): '0.x' | '1.0' | undefined {
   const major = values.get('GNU.sparse.major') ?? '0';
   if (major === '1' && values.get('GNU.sparse.minor') === '0') return '1.0';
@@ -66,8 +67,8 @@ export function paxSparseFormat({ values, sparseNumbers }: PaxRecords): '0.x' | 
 }
 
 /**
- * GNU's pax formats: 0.0 and 0.1 have the map in the records; 1.0 has it in front of the content. See "Storing
- * Sparse Files" in GNU tar's manual.
+ * Reads a map in GNU's pax formats: 0.0 and 0.1 store it in the records, 1.0 before the content. See "Storing Sparse
+ * Files" in GNU tar's manual.
  */
 export async function readPaxSparseMap(pax: PaxRecords, source: SparseSource): Promise<SparseMap> {
   const { values } = pax;
@@ -85,7 +86,7 @@ function recordedNumbers({ values, sparseNumbers }: PaxRecords, place: Place): n
   return texts.map((text) => parseDecimal(text, 'sparse map', place));
 }
 
-/** Lines of decimal digits, the count of runs first, padded to a block. */
+/** Reads lines of decimal digits, the number of runs first, padded to whole blocks. */
 async function readEmbeddedMap(source: SparseSource): Promise<Pick<SparseMap, 'numbers' | 'mapSize'>> {
   const { bodySize, nextBlock, limits, place } = source;
   const numbers: number[] = [];
@@ -109,7 +110,7 @@ async function readEmbeddedMap(source: SparseSource): Promise<Pick<SparseMap, 'n
   return { numbers, mapSize };
 }
 
-/** The runs in order, inside the expanded file, and together as long as what is stored. */
+/** Checks that runs ascend, lie in the expanded file, and have the size of the stored content together. */
 export function checkedRuns(map: SparseMap, bodySize: number, place: Place): SparseRun[] {
   const { numbers, size } = map;
   if (numbers.length % 2 !== 0) refuse(place, 'sparse map ends in the middle of a run');
