@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { createHash } from 'node:crypto';
 import { extract, pack, type Pack } from 'tar-stream';
-import { layoutIndex, LAYOUT_MARKER } from '../lib/image/write/layout.ts';
+import { layoutIndex, LAYOUT_MARKER } from '../lib/image/write/layoutindex.ts';
 import { MEDIA_TYPES } from '../lib/image/oci/manifest.ts';
 import { machinePlatform } from '../lib/image/oci/platform.ts';
 import { recompressed } from '../lib/compression/recompress.ts';

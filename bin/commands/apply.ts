@@ -5,7 +5,7 @@ import { limitMemory } from '../../lib/runtime/footprint.ts';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { descriptorBeside, verifyPatchFile } from '../../lib/store/signed.ts';
 import { formatReference } from '../../lib/image/oci/reference.ts';
-import { keepsManifest } from '../../lib/image/write/writer.ts';
+import { imageSink, keepsManifest } from '../../lib/image/write/sink.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
 import { readVerifyKeys } from '../../lib/store/key.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
@@ -60,8 +60,9 @@ export const applyCommand: Command = {
       await verifyPatchFile(patch!, descriptor, await readVerifyKeys(keys), args.limits);
     }
     await using scratch = await createScratch(scratchParent(args));
+    const sink = imageSink(destination, { isPlain, scratch: scratch.path, signal });
     const target = await applyPatchFile(
-      { patch: patch!, sources, destination, isPlain, ...args.platform },
+      { patch: patch!, sources, sink, ...args.platform },
       { scratch: scratch.path, limits: args.limits, signal },
     );
     const isExact = !isPlain && keepsManifest(target, destination);

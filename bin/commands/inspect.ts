@@ -2,7 +2,7 @@ import type { Patch, PatchLayer } from '../../lib/delta/format.ts';
 import { stat } from 'node:fs/promises';
 import { formatOfFile, openPatch } from '../../lib/delta/patch.ts';
 import type { Limits } from '../../lib/limits.ts';
-import { canBeExact } from '../../lib/image/write/form.ts';
+import { canBeExact } from '../../lib/image/write/imageblobs.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { formatPlatform } from '../../lib/image/oci/platform.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';

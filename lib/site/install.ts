@@ -7,9 +7,9 @@ import { openPatch } from '../delta/patch.ts';
 import type { Engine, EngineImage } from '../image/engine/engine.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import { canBeExact } from '../image/write/form.ts';
+import { canBeExact } from '../image/write/imageblobs.ts';
 import { formatReleaseName, parseReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
-import { keepsManifest } from '../image/write/writer.ts';
+import { imageSink, keepsManifest } from '../image/write/sink.ts';
 import { createScratch } from '../runtime/scratch.ts';
 import { claimPartial, type Partial } from './offers/partial.ts';
 import type { Plan, PullTask, Site } from './pull.ts';
@@ -46,13 +46,14 @@ export async function install(
     for (const server of servers) sources.push(await server.reference(scratch.path));
     for (const [i, { path: patch }] of claimed.slice(0, -1).entries()) {
       const path = join(scratch.path, `built-${i}`);
-      await applyPatchFile({ patch, sources, destination: { transport: 'stream', path } }, context);
+      await applyPatchFile({ patch, sources, sink: imageSink({ transport: 'stream', path }) }, context);
       await clear(scratch.path, path);
       sources = [`stream:${path}`];
     }
     const archive = join(scratch.path, 'target.tar');
     const output = destination ?? archiveFor(engine!, archive, engineName(name), isKnown);
-    await applyPatchFile({ patch: claimed.at(-1)!.path, sources, destination: output, isPlain }, context);
+    const sink = imageSink(output, { isPlain, scratch: scratch.path, signal });
+    await applyPatchFile({ patch: claimed.at(-1)!.path, sources, sink }, context);
     let isExact = isKnown && keepsManifest({ layers: [] }, output);
     if (engine && !destination) {
       // the engine makes copies of its own

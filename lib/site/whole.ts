@@ -1,7 +1,8 @@
 import type { Digest } from '../digest.ts';
 import { join } from 'node:path';
 import type { Engine } from '../image/engine/engine.ts';
-import { copyToArchive } from '../image/write/archive.ts';
+import { writeArchive } from '../image/write/archive.ts';
+import { storedBlobs } from '../image/write/imageblobs.ts';
 import { openRepositoryImage } from '../image/open.ts';
 import { formatReleaseName } from '../image/oci/releasename.ts';
 import { createScratch } from '../runtime/scratch.ts';
@@ -47,7 +48,7 @@ export async function pullWhole(
   await checkNeed({ scratch: size + OVERHEAD, state: 0, memory: MEMORY }, parent, state);
   await using scratch = await createScratch(parent);
   const path = join(scratch.path, 'image.tar');
-  await copyToArchive(image, { path, name: engineName(name) });
+  await writeArchive(storedBlobs(image), path, engineName(name));
   await engine.load(path);
   if (pinned) await engine.tag(engineName(name), pinned);
 }

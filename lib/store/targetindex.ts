@@ -14,7 +14,7 @@ import {
 import { PanamaxError } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { parseManifest } from '../image/oci/manifest.ts';
-import { canBeExact } from '../image/write/form.ts';
+import { canBeExact } from '../image/write/imageblobs.ts';
 import { pullSize, type ImageRecord } from '../image/record.ts';
 import { parseSignature, type Signature } from './key.ts';
 import { keys } from './keys.ts';

@@ -1,4 +1,5 @@
 import { parseDestination } from '../../lib/image/write/destination.ts';
+import { imageSink } from '../../lib/image/write/sink.ts';
 
 /** Wrong sources, damaged patches and files that are none: refused, and nothing is kept. */
 import assert from 'node:assert/strict';
@@ -216,9 +217,9 @@ test('a target that is larger than allowed', async (t) => {
   const before = await snapshot(pair.directory);
   const scratch = await temporaryDirectory(t);
   for (const format of FORMATS) {
-    const destination = parseDestination(`oci:${pair.directory}/new`);
+    const sink = imageSink(parseDestination(`oci:${pair.directory}/new`));
     const limits = { ...DEFAULT_LIMITS, maxImageSize: Buffer.concat(releaseLayers(1, 2)).length - 1 };
-    const task = { patch: pair.patches[format], sources: [pair.source], destination };
+    const task = { patch: pair.patches[format], sources: [pair.source], sink };
     const apply = applyPatchFile(task, { scratch, limits, signal: new AbortController().signal });
     await assert.rejects(apply, { kind: 'limit', message: /maxImageSize/ });
   }

@@ -1,5 +1,6 @@
 import { parseDestination } from '../../lib/image/write/destination.ts';
 import { deltaThread } from '../../lib/delta/threads.ts';
+import { imageSink } from '../../lib/image/write/sink.ts';
 import type { FormatName } from '../../lib/delta/format.ts';
 
 /** Makes patches in a thread, as the command does, and applies them. */
@@ -43,7 +44,7 @@ export async function applyPatch(
   const scratch = await mkdtemp(`${patch}-scratch-`);
   try {
     return await applyPatchFile(
-      { patch, sources: [source].flat(), destination: parseDestination(output) },
+      { patch, sources: [source].flat(), sink: imageSink(parseDestination(output), { scratch }) },
       { scratch, limits, signal: new AbortController().signal },
     );
   } finally {

@@ -14,8 +14,8 @@ import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { openImage, type Image } from '../../lib/image/open.ts';
 import { imageRecord, parseImageRecord, type ImageRecord, type LayerRecord } from '../../lib/image/record.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
-import { writeImage } from '../../lib/image/write/writer.ts';
-import { canBeExact } from '../../lib/image/write/form.ts';
+import { imageSink } from '../../lib/image/write/sink.ts';
+import { canBeExact } from '../../lib/image/write/imageblobs.ts';
 import { readXdelta } from '../../lib/delta/formats/xdelta/read.ts';
 import { createCompressor } from '../../lib/compression/compressor.ts';
 import { headerSize } from '../../lib/compression/recipe.ts';
@@ -216,7 +216,7 @@ test('a layer that another libzstd has made: rebuilt uncompressed', async (t) =>
   const compression = { encoder: 'libzstd', version: '1.5.6', level: 3, header };
   const told = { ...image, layers: [{ ...image.layers[0], compression }] };
   const known = parseImageRecord(JSON.parse(JSON.stringify(told)), 'test');
-  await writeImage(known, streamOf(LARGE), parseDestination(`oci:${directory}/output`));
+  await imageSink(parseDestination(`oci:${directory}/output`))(known, streamOf(LARGE));
   const rebuilt = await open(`oci:${directory}/output`);
   assert.equal(rebuilt.configDigest, image.config);
   assert.equal(rebuilt.layers[0]!.descriptor.digest, rebuilt.layers[0]!.diffID);
@@ -235,7 +235,7 @@ describe('a recipe that lies', () => {
       const compression: LayerRecord['compression'] = { encoder: 'go', level: 6, header: GO_HEADER };
       const lying = { ...image, layers: [{ ...image.layers[0]!, compression }] };
       for (const output of [`oci:${directory}/output`, `oci-archive:${directory}/output`]) {
-        await assert.rejects(writeImage(lying, streamOf(LARGE), parseDestination(output)), {
+        await assert.rejects(imageSink(parseDestination(output))(lying, streamOf(LARGE)), {
           kind: 'bad-patch',
         });
         assert.deepEqual(await snapshot(directory), before);

@@ -1,91 +1,52 @@
-import type { Destination } from './destination.ts';
-import { hexOf } from '../../digest.ts';
 import { createWriteStream } from 'node:fs';
 import { finished, pipeline } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
-import type { LayoutForm } from './form.ts';
-import { layoutIndex, LAYOUT_MARKER } from './layout.ts';
+import { hexOf, type Digest } from '../../digest.ts';
 import { replaceFile } from '../../runtime/file.ts';
-import type { Image } from '../open.ts';
-import type { ImageRecord } from '../record.ts';
-import type { RebuiltLayer } from './rebuilt.ts';
+import type { ImageBlobs } from './imageblobs.ts';
+import { layoutIndex, LAYOUT_MARKER } from './layoutindex.ts';
 
-/** Writes an OCI layout as a tar. */
-export async function writeArchive(
-  image: ImageRecord,
-  layers: AsyncIterable<RebuiltLayer>,
-  { path, name }: Destination,
-  form: LayoutForm,
-): Promise<void> {
+/** Writes an OCI layout as a tar. A blob that occurs twice is written once. */
+export async function writeArchive(image: ImageBlobs, path: string, name?: string): Promise<void> {
+  const { manifest, config } = image;
   await writeTar(path, async (tar) => {
-    const seen = new Set<string>();
-    for await (const layer of layers) {
-      const { digest, size, bytes } = form.blob(layer);
-      await addLayer(tar, blobName(digest), size, bytes, seen);
-    }
-    addBytes(tar, blobName(image.config), Buffer.from(image.configDocument));
-    addBytes(tar, blobName(form.descriptor.digest), form.manifest);
-    addBytes(tar, 'index.json', layoutIndex(form.descriptor, name));
+    await addLayers(tar, image, blobName);
+    for (const { descriptor, bytes } of [config, manifest]) addBytes(tar, blobName(descriptor.digest), bytes);
+    addBytes(tar, 'index.json', layoutIndex(manifest.descriptor, name));
     addBytes(tar, 'oci-layout', LAYOUT_MARKER);
   });
 }
 
-/** Copies an image as it is, blob by blob, into an OCI layout as a tar. */
-export async function copyToArchive(
-  image: Image,
-  { path, name }: Omit<Destination, 'transport'>,
-): Promise<void> {
-  const { manifest, manifestBytes, manifestDigest, configDigest, configBytes } = image;
+/**
+ * Writes an archive for `docker load` (moby image-spec v1.2): the layers, the config, manifest.json.
+ *
+ * @param image with uncompressed layers
+ */
+export async function writeDockerArchive(image: ImageBlobs, path: string, name?: string): Promise<void> {
+  const { descriptor, bytes } = image.config;
+  const config = `${hexOf(descriptor.digest)}.json`;
   await writeTar(path, async (tar) => {
-    const seen = new Set<string>();
-    for (const layer of image.layers) {
-      const { digest, size } = layer.descriptor;
-      // what occurs twice is fetched once
-      if (!seen.has(blobName(digest))) await addLayer(tar, blobName(digest), size, layer.blob(), seen);
-    }
-    addBytes(tar, blobName(configDigest), configBytes);
-    addBytes(tar, blobName(manifestDigest), manifestBytes);
-    const descriptor = {
-      mediaType: manifest.mediaType,
-      digest: manifestDigest,
-      size: manifestBytes.length,
-    };
-    addBytes(tar, 'index.json', layoutIndex(descriptor, name));
-    addBytes(tar, 'oci-layout', LAYOUT_MARKER);
-  });
-}
-
-/** Writes what `docker load` takes (moby image-spec v1.2): manifest.json, the config, a tar for each layer. */
-export async function writeDockerArchive(
-  image: ImageRecord,
-  layers: AsyncIterable<RebuiltLayer>,
-  { path, name }: Destination,
-): Promise<void> {
-  await writeTar(path, async (tar) => {
-    const seen = new Set<string>();
-    for await (const { diffID, size, tar: bytes } of layers) {
-      await addLayer(tar, `${hexOf(diffID)}.tar`, size, bytes, seen);
-    }
-    const config = `${hexOf(image.config)}.json`;
-    addBytes(tar, config, Buffer.from(image.configDocument));
+    await addLayers(tar, image, layerName);
+    addBytes(tar, config, bytes);
     const entry = {
       Config: config,
-      RepoTags: name === undefined ? [] : [tagged(name)],
-      Layers: image.layers.map(({ diffID }) => `${hexOf(diffID)}.tar`),
+      RepoTags: name === undefined ? [] : [withTag(name)],
+      Layers: image.diffIDs.map(layerName),
     };
     addBytes(tar, 'manifest.json', Buffer.from(JSON.stringify([entry])));
   });
 }
 
-/** Engines take no name without a tag. */
-function tagged(name: string): string {
+const blobName = (digest: Digest) => `blobs/sha256/${hexOf(digest)}`;
+const layerName = (digest: Digest) => `${hexOf(digest)}.tar`;
+
+/** Engines do not accept a name without a tag. */
+function withTag(name: string): string {
   return /:[^/]*$/.test(name) ? name : `${name}:latest`;
 }
 
-const blobName = (digest: `sha256:${string}`) => `blobs/sha256/${hexOf(digest)}`;
-
-/** The same image gives the same archive. */
-const FIXED = { mtime: new Date(0), mode: 0o644, uid: 0, gid: 0 };
+/** Fixed, so that an image always gives the same archive. */
+const HEADER = { mtime: new Date(0), mode: 0o644, uid: 0, gid: 0 };
 
 async function writeTar(path: string, fill: (tar: Pack) => Promise<void>): Promise<void> {
   await replaceFile(path, async (part) => {
@@ -102,29 +63,23 @@ async function writeTar(path: string, fill: (tar: Pack) => Promise<void>): Promi
 }
 
 function addBytes(tar: Pack, name: string, bytes: Buffer): void {
-  tar.entry({ ...FIXED, name }, bytes);
+  tar.entry({ ...HEADER, name }, bytes);
 }
 
-async function addLayer(
-  tar: Pack,
-  name: string,
-  size: number,
-  bytes: AsyncIterable<Uint8Array>,
-  seen: Set<string>,
-): Promise<void> {
-  if (seen.has(name)) {
-    for await (const _ of bytes);
-    return;
+async function addLayers(tar: Pack, { layers }: ImageBlobs, nameOf: (digest: Digest) => string) {
+  const seen = new Set<Digest>();
+  for await (const { descriptor, bytes } of layers) {
+    const { digest, size } = descriptor;
+    if (seen.has(digest)) continue;
+    seen.add(digest);
+    const entry = tar.entry({ ...HEADER, name: nameOf(digest), size });
+    await Promise.all([pipeline(copied(bytes), entry), finished(entry)]);
   }
-  seen.add(name);
-  const entry = tar.entry({ ...FIXED, name, size });
-  const done = finished(entry);
-  await Promise.all([pipeline(copied(bytes), entry), done]);
 }
 
 const COPY_SIZE = 64 * 1024;
 
-/** The packer holds on to pieces after it took them, and the layer's are views of a buffer that is used again. */
+/** Copies pieces: the packer keeps them after it has taken them, and a layer's are views of a reused buffer. */
 async function* copied(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += COPY_SIZE)

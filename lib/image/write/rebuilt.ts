@@ -1,24 +1,27 @@
-import type { Digest } from '../../digest.ts';
 import { createHash, type Hash } from 'node:crypto';
+import type { Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import type { ImageRecord, LayerRecord } from '../record.ts';
 
 /**
- * A layer as it is rebuilt. `tar` fails before its end where it is not what `diffID` says; a piece of it is valid
- * until the next is asked for.
+ * A layer while it is rebuilt. `tar` fails before its last piece if the bytes do not match `diffID`. A piece is valid
+ * until the next one is requested.
  */
 export interface RebuiltLayer extends LayerRecord {
   readonly tar: AsyncIterable<Uint8Array>;
 }
 
-/** Reads a stream to its end. @throws PanamaxError `bad-patch` where it is not the image's layer stream */
+/** Reads a stream to its end. @throws PanamaxError `bad-patch` if it is not the image's layer stream */
 export async function verifyStream(image: ImageRecord, stream: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const layer of splitLayers(image, stream)) {
-    for await (const _ of layer.tar);
+  for await (const { tar } of splitLayers(image, stream)) {
+    for await (const _ of tar);
   }
 }
 
-/** Cuts a layer stream into its layers. Each has to be read to its end before the next is asked for. */
+/**
+ * Cuts a layer stream into layers, bottom first. If a layer has not been read to its end when the next one is
+ * requested, its remaining bytes are read and verified first.
+ */
 export async function* splitLayers(
   image: ImageRecord,
   stream: AsyncIterable<Uint8Array>,
@@ -26,27 +29,32 @@ export async function* splitLayers(
   const iterator = stream[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array();
 
-  async function* take(size: number, diffID: Digest): AsyncGenerator<Uint8Array, void, void> {
-    const hash = createHash('sha256');
-    for (let left = size; left > 0;) {
+  /** Yields the bytes of a layer that have not been read yet. */
+  async function* take(layer: UnreadLayer): AsyncGenerator<Uint8Array, void, void> {
+    while (layer.left > 0) {
       if (rest.length === 0) {
         const next = await iterator.next();
+        const { size, left, diffID } = layer;
         if (next.done) throw notTheTarget(`${size} bytes`, `${size - left} bytes`, diffID);
         rest = next.value;
         continue;
       }
-      const piece = rest.subarray(0, left);
+      const piece = rest.subarray(0, layer.left);
       rest = rest.subarray(piece.length);
-      left -= piece.length;
-      hash.update(piece);
-      if (left === 0) checkDigest(hash, diffID, 'a layer');
+      layer.left -= piece.length;
+      layer.hash.update(piece);
+      if (layer.left === 0) checkDigest(layer.hash, layer.diffID, 'a layer');
       yield piece;
     }
-    if (size === 0) checkDigest(hash, diffID, 'a layer');
+    if (layer.size === 0) checkDigest(createHash('sha256'), layer.diffID, 'a layer');
   }
 
   try {
-    for (const layer of image.layers) yield { ...layer, tar: take(layer.size, layer.diffID) };
+    for (const layer of image.layers) {
+      const unread = { ...layer, left: layer.size, hash: createHash('sha256') };
+      yield { ...layer, tar: take(unread) };
+      for await (const _ of take(unread));
+    }
     for (let next = { done: false, value: rest } as IteratorResult<Uint8Array>; !next.done;) {
       if (next.value.length > 0) throw notTheTarget('the end', 'more bytes', 'the layer stream');
       next = await iterator.next();
@@ -56,7 +64,15 @@ export async function* splitLayers(
   }
 }
 
-/** @throws PanamaxError `bad-patch` where what has been hashed is not the layer with this diffID */
+interface UnreadLayer {
+  readonly diffID: Digest;
+  readonly size: number;
+  readonly hash: Hash;
+  /** Unread bytes. */
+  left: number;
+}
+
+/** @throws PanamaxError `bad-patch` if the hashed bytes are not the layer with this diffID */
 export function checkDigest(hash: Hash, diffID: Digest, where: string): void {
   const found = `sha256:${hash.digest('hex')}`;
   if (found !== diffID) throw notTheTarget(diffID, found, where);

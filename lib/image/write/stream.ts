@@ -1,17 +1,15 @@
-import type { Destination } from './destination.ts';
 import { replaceFile, writeChunks } from '../../runtime/file.ts';
-import type { RebuiltLayer } from './rebuilt.ts';
-import type { ImageRecord } from '../record.ts';
+import type { ImageBlobs } from './imageblobs.ts';
 
-/** Writes the bare layer stream: what `xdelta3 -d` makes. */
-export async function writeStream(
-  _image: ImageRecord,
-  layers: AsyncIterable<RebuiltLayer>,
-  { path }: Destination,
-): Promise<void> {
-  await replaceFile(path, (part) => writeChunks(part, concatenated(layers)));
+/**
+ * Writes the bare layer stream, as `xdelta3 -d` does.
+ *
+ * @param image with uncompressed layers
+ */
+export async function writeStream(image: ImageBlobs, path: string): Promise<void> {
+  await replaceFile(path, (part) => writeChunks(part, concatenated(image)));
 }
 
-async function* concatenated(layers: AsyncIterable<RebuiltLayer>) {
-  for await (const layer of layers) yield* layer.tar;
+async function* concatenated({ layers }: ImageBlobs): AsyncGenerator<Uint8Array, void, void> {
+  for await (const { bytes } of layers) yield* bytes;
 }

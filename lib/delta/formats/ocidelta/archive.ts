@@ -3,7 +3,7 @@ import { finished, pipeline } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
 import { digestOf, hexOf, type Digest } from '../../../digest.ts';
 import { EMPTY_DOCUMENT } from '../../../image/oci/empty.ts';
-import { LAYOUT_MARKER } from '../../../image/write/layout.ts';
+import { LAYOUT_MARKER } from '../../../image/write/layoutindex.ts';
 import type { ArtifactLayer } from '../../format.ts';
 import { serializeDeltaIndex, serializeDeltaManifest, type NewDeltaManifest } from './document.ts';
 
