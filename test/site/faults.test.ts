@@ -13,7 +13,7 @@ import type { PullOutcome } from '../../lib/site/pull.ts';
 import { snapshot } from '../support/directory.ts';
 import type { EngineUser } from '../support/engineuser.ts';
 import { panamax, panamaxJson, panamaxWith, startPanamax } from '../support/panamax.ts';
-import { findProgram, missing, notRoot } from '../support/programs.ts';
+import { findProgram, missing, notRoot, unless } from '../support/programs.ts';
 import { startProxy } from '../support/proxy.ts';
 import { createRandom } from '../support/random.ts';
 import { startRegistry } from '../support/registry.ts';
@@ -216,11 +216,12 @@ test('an engine that refuses what it shall load is given it once', { skip }, asy
 });
 
 const MAIN = fileURLToPath(new URL('../../bin/panamax.ts', import.meta.url));
-const canMount = () => spawnSync('unshare', ['--mount', 'true']).status === 0 || 'this process may not mount';
+const noMounts = () =>
+  unless(spawnSync('unshare', ['--mount', 'true']).status === 0, 'needs the right to mount');
 
 test(
   'a disk that fills up at random',
-  { skip: notRoot() || (canMount() === true ? false : canMount()) },
+  { skip: missing('unshare', 'mount') || notRoot() || noMounts() },
   async (t) => {
     const made = await makeSiteStore(t);
     const disk = join(made.directory, 'disk');

@@ -9,7 +9,7 @@ import { EXIT_CODES } from '../../lib/errors.ts';
 import { snapshot, temporaryDirectory } from '../support/directory.ts';
 import { panamax, panamaxFails } from '../support/panamax.ts';
 import { makePatch } from '../support/patch.ts';
-import { missing } from '../support/programs.ts';
+import { missing, unless } from '../support/programs.ts';
 import { createRandom } from '../support/random.ts';
 import { writeRelease } from '../support/releases.ts';
 import { writeLayout } from '../support/layout.ts';
@@ -29,7 +29,7 @@ function onDisk(disk: string, size: string, script: string): { code: number | nu
 }
 
 /** For want of rights in some containers; the limit on file sizes below needs none. */
-const noMounts = () => onDisk('/mnt', '64k', 'true').code !== 0 && 'this process may not mount';
+const noMounts = () => unless(onDisk('/mnt', '64k', 'true').code === 0, 'needs the right to mount');
 
 describe('a disk that is full', { skip: missing('unshare', 'mount') || noMounts() }, () => {
   test('while a rebuilt image is written', async (t) => {
