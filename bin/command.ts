@@ -5,9 +5,9 @@ import type { Platform } from '../lib/image/oci/descriptor.ts';
 import { parsePlatformOption } from '../lib/image/oci/platform.ts';
 import { parseSize } from './format.ts';
 
-/** An option as `--help` shows it. */
+/** An option of a command, with its text in `--help`. */
 export interface Option extends ParseArgsOptionDescriptor {
-  /** Names the value, for options that take one. */
+  /** Placeholder of the value in `--help`, for options that take one. */
   readonly value?: string;
   readonly help: string;
 }
@@ -16,19 +16,19 @@ export type Options = Readonly<Record<string, Option>>;
 
 export interface Command {
   readonly summary: string;
-  /** What follows the command's name. */
+  /** The operands and options after the command's name. */
   readonly usage: string;
   readonly options: Options;
   run(args: Arguments, signal: AbortSignal): Promise<void>;
 }
 
-/** A command line, taken apart. */
+/** A parsed command line. */
 export interface Arguments {
   readonly operands: readonly string[];
   flag(name: string): boolean;
   text(name: string): string | undefined;
   list(name: string): readonly string[];
-  /** A whole number from 1. @throws PanamaxError `usage` */
+  /** The value as a whole number of at least 1. @throws PanamaxError `usage` */
   count(name: string): number;
   readonly platform: { readonly platform?: Platform };
   readonly limits: Limits;
@@ -36,23 +36,32 @@ export interface Arguments {
 
 const MAX_IMAGE_SIZE = '64G';
 
-/** Options that most commands have. */
+/** Options of most commands. */
 export const COMMON: Options = {
   json: { type: 'boolean', help: 'print the result as JSON on standard output' },
-  platform: { type: 'string', value: 'OS/ARCH', help: 'which image of an index (default: this machine)' },
+  platform: {
+    type: 'string',
+    value: 'OS/ARCH',
+    help: 'platform to take from an index (default: that of this machine)',
+  },
   'max-image-size': {
     type: 'string',
     value: 'SIZE',
-    help: 'refuse larger images, uncompressed',
+    help: 'refuse images with more uncompressed bytes',
     default: MAX_IMAGE_SIZE,
   },
   scratch: {
     type: 'string',
     value: 'DIR',
-    help: 'where uncompressed layers are kept meanwhile (default: TMPDIR)',
+    help: 'directory for uncompressed layers while they are needed (default: TMPDIR)',
   },
-  help: { type: 'boolean', short: 'h', help: 'print this' },
+  help: { type: 'boolean', short: 'h', help: 'print this help' },
 };
+
+/** Selects some options of a shared set. */
+export function pick(options: Options, ...names: readonly string[]): Options {
+  return Object.fromEntries(names.map((name) => [name, options[name]!]));
+}
 
 /** @throws PanamaxError `usage` */
 export function parseArguments(argv: readonly string[], options: Options): Arguments {
@@ -94,7 +103,7 @@ export function parseArguments(argv: readonly string[], options: Options): Argum
   };
 }
 
-/** What follows a repeatable option up to the next option is more of it: `--sources A B` is two sources. */
+/** Operands after a repeatable option, up to the next option, are further values of it: `--sources A B` has two. */
 function parse(argv: readonly string[], options: Record<string, ParseArgsOptionDescriptor>) {
   try {
     const config = { args: [...argv], options, allowPositionals: true, strict: true, tokens: true } as const;

@@ -2,7 +2,7 @@ import { PanamaxError, printable } from '../lib/errors.ts';
 
 const UNITS = ['', 'K', 'M', 'G', 'T'];
 
-/** Bytes with a unit of 1024: `512`, `64K`, `1.5G`. @throws PanamaxError `usage` */
+/** Parses a number of bytes with a unit based on 1024: `512`, `64K`, `1.5G`. @throws PanamaxError `usage` */
 export function parseSize(text: string, option: string): number {
   const match = /^(\d+(?:\.\d+)?)([KMGT]?)i?B?$/i.exec(text);
   const size = match ? Number(match[1]) * 1024 ** UNITS.indexOf(match[2]!.toUpperCase()) : Number.NaN;
@@ -10,7 +10,7 @@ export function parseSize(text: string, option: string): number {
   throw new PanamaxError('usage', option, { expected: 'a size such as 512M or 64G', found: text });
 }
 
-/** Decimal megabytes and the like, as registries and docker print sizes. */
+/** Formats bytes in decimal units (kB, MB), as registries and docker do. */
 export function formatSize(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   const units = ['kB', 'MB', 'GB', 'TB'];
@@ -29,7 +29,7 @@ export function formatShare(part: number, whole: number): string {
   return `${percent.toFixed(percent < 10 ? 2 : 1)} %`;
 }
 
-/** Columns of text: the first `left` columns to the left, the others, figures, to the right. */
+/** Formats a table. The first `left` columns are aligned to the left, the others to the right. */
 export function formatTable(table: readonly (readonly string[])[], left: number): string {
   const rows = table.map((row) => row.map(printable));
   const widths = rows.reduce<number[]>(

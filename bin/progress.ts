@@ -5,8 +5,7 @@ import type { OnProgress } from '../producers/backfill.ts';
 const BAR_WIDTH = 24;
 
 /**
- * Shows how a run goes on, on standard error: a bar per stage that redraws itself on a terminal, a line per item
- * elsewhere.
+ * Shows the progress of a backfill on standard error: a bar per stage on a terminal, a line per finished item elsewhere.
  */
 export function createProgress(stream: NodeJS.WriteStream = process.stderr): OnProgress {
   const done = new Map<Stage, number>();
@@ -25,7 +24,7 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): OnP
   };
 }
 
-/** Shows how a run in the queue goes on: a line whenever it has. */
+/** Shows the progress of a run in the queue: a line whenever a count changes. */
 export function createRunProgress(stream: NodeJS.WriteStream = process.stderr): (status: RunStatus) => void {
   let last = '';
   return ({ stages, secondsLeft }) => {

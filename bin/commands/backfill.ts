@@ -4,26 +4,32 @@ import { publish } from '../../workers/publish/publish.ts';
 import { backfill } from '../../producers/backfill.ts';
 import { COMMON, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
-import { QUESTION_OPTIONS, QUESTION_USAGE, readQuestion } from '../options/run.ts';
+import { RUN_OPTIONS, RUN_USAGE, parseRunRequest } from '../options/run.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { createProgress } from '../progress.ts';
-import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../options/session.ts';
+import { printResult, SIGN_OPTION, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 export const backfillCommand: Command = {
-  summary: 'Makes patches to each IMAGE from the best of the sources.',
-  usage: QUESTION_USAGE,
+  summary: 'Makes patches to each IMAGE from its best sources.',
+  usage: RUN_USAGE,
   options: {
-    ...QUESTION_OPTIONS,
-    concurrency: { type: 'string', short: 'j', value: 'N', help: 'images or pairs at a time', default: '2' },
-    publish: { type: 'boolean', help: 'put patches beside their targets in registries, too' },
-    ...STORE_OPTION,
+    ...RUN_OPTIONS,
+    concurrency: {
+      type: 'string',
+      short: 'j',
+      value: 'N',
+      help: 'number of images or pairs at a time',
+      default: '2',
+    },
+    publish: { type: 'boolean', help: 'publish patches beside their targets in registries as well' },
+    ...STORE_OPTIONS,
     ...REGISTRY_OPTIONS,
     ...SIGN_OPTION,
     ...COMMON,
   },
   async run(args, signal) {
-    const question = await readQuestion(args, signal, (reference) => reference);
-    const plan = { ...question, concurrency: args.count('concurrency') };
+    const request = await parseRunRequest(args, signal, (reference) => reference);
+    const plan = { ...request, concurrency: args.count('concurrency') };
     const report = await withContext(args, signal, async (context) => {
       const done = await backfill(plan, context, createProgress());
       const failed = new Set(

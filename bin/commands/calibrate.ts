@@ -1,14 +1,14 @@
 import { calibrate } from '../../workers/pairing/calibration.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatTable } from '../format.ts';
-import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
+import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 const USAGE = '[options]';
 
 export const calibrateCommand: Command = {
-  summary: 'Adjusts predicted sizes to the patches that the store has.',
+  summary: 'Calibrates predicted sizes by the patches in the store.',
   usage: USAGE,
-  options: { ...STORE_OPTION, ...COMMON },
+  options: { ...STORE_OPTIONS, ...COMMON },
   async run(args, signal) {
     operandCount(args, 0, 0, USAGE);
     await withContext(args, signal, async ({ store }) => {

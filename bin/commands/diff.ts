@@ -28,13 +28,13 @@ export const diffCommand: Command = {
   summary: 'Makes the patch that turns image OLD into image NEW.',
   usage: USAGE,
   options: {
-    output: { type: 'string', short: 'o', value: 'FILE', help: 'the patch' },
+    output: { type: 'string', short: 'o', value: 'FILE', help: 'file to write the patch to' },
     ...DELTA_OPTIONS,
     ...FORMAT_OPTION,
     sign: {
       type: 'string',
       value: 'KEY',
-      help: 'sign it with a private key of keygen, in FILE.json beside it',
+      help: 'sign the patch with a private key made by keygen, in FILE.json beside it',
     },
     ...REGISTRY_OPTIONS,
     ...COMMON,
@@ -42,10 +42,10 @@ export const diffCommand: Command = {
   async run(args, signal) {
     operandCount(args, 2, 2, USAGE);
     const output = args.text('output');
-    if (output === undefined) throw new PanamaxError('usage', 'no output', { expected: USAGE });
+    if (output === undefined) throw new PanamaxError('usage', 'no --output', { expected: USAGE });
     const formats = parseFormats(args);
     if (formats.length > 1)
-      throw new PanamaxError('usage', 'one file holds one format', {
+      throw new PanamaxError('usage', 'a patch file has one format', {
         found: `--format ${args.text('format')!}`,
       });
     const { sign } = await readSigning(args);
@@ -79,7 +79,7 @@ export const diffCommand: Command = {
       },
       `${output}: ${formatSize(patch.size)}, ${formatShare(patch.size, pull)} of the ${formatSize(pull)} that a pull moves, ` +
         `in ${patch.encodeSeconds.toFixed(1)} s` +
-        (isExact ? '' : '; the manifest digest is not kept'),
+        (isExact ? '' : '; the rebuilt image will have another manifest digest'),
     );
   },
 };

@@ -3,37 +3,35 @@ import { openStore } from '../../lib/store/objects/open.ts';
 import { enqueue, waitForRun, type Enqueued } from '../../producers/enqueue.ts';
 import { checkRunId, newRunId, type RunPlan } from '../../lib/run/plan.ts';
 import { absoluteReference } from '../../producers/question/references.ts';
-import { COMMON, type Arguments, type Command } from '../command.ts';
+import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { formatTable } from '../format.ts';
 import { formatStatus, redisUrl, REDIS_OPTION, refuseFailures } from '../options/queue.ts';
-import { QUESTION_OPTIONS, QUESTION_USAGE, readQuestion } from '../options/run.ts';
+import { RUN_OPTIONS, RUN_USAGE, parseRunRequest } from '../options/run.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { createRunProgress } from '../progress.ts';
-import { printResult, STORE_OPTION } from '../options/session.ts';
+import { printResult, STORE_OPTIONS } from '../options/session.ts';
 
 export const enqueueCommand: Command = {
-  summary: 'Puts a run into the queue: patches to each IMAGE from what sites hold.',
-  usage: QUESTION_USAGE,
+  summary: 'Adds a run to the queue: patches to each IMAGE from images that sites hold.',
+  usage: RUN_USAGE,
   options: {
-    ...QUESTION_OPTIONS,
+    ...RUN_OPTIONS,
     run: {
       type: 'string',
       value: 'NAME',
-      help: 'names the run; the same name continues it (default: a new one)',
+      help: 'name of the run; the name of an existing run continues it (default: a new name)',
     },
     publish: {
       type: 'boolean',
-      help: "put patches beside their targets in registries, too, with the workers' credentials",
+      help: "publish patches beside their targets in registries as well, with the workers' credentials",
     },
-    'retry-failed': { type: 'boolean', help: 'try again what has failed in this run' },
-    'dry-run': { type: 'boolean', help: 'tell what would be added' },
-    wait: { type: 'boolean', short: 'w', help: 'follow the run to its end; fails if anything did' },
+    'retry-failed': { type: 'boolean', help: 'retry the failed jobs of this run' },
+    'dry-run': { type: 'boolean', help: 'print the jobs that would be added, without adding them' },
+    wait: { type: 'boolean', short: 'w', help: 'wait for the end of the run; fail if any job failed' },
     ...REGISTRY_OPTIONS,
     ...REDIS_OPTION,
-    store: STORE_OPTION['store']!,
-    json: COMMON['json']!,
-    platform: COMMON['platform']!,
-    help: COMMON['help']!,
+    ...pick(STORE_OPTIONS, 'store'),
+    ...pick(COMMON, 'json', 'platform', 'help'),
   },
   async run(args, signal) {
     const redis = redisUrl(args);
@@ -48,7 +46,7 @@ export const enqueueCommand: Command = {
     }
     process.stderr.write(`${formatEnqueued(enqueued, false)}\n`);
     const progress = createRunProgress();
-    // a run outlasts the restart of a server
+    // opened again with retries, since the store's server may be restarted while the run goes on
     const patient = await openStore(location, { signal });
     const status = await waitForRun(plan.id, patient, {
       redis,
@@ -61,23 +59,23 @@ export const enqueueCommand: Command = {
   },
 };
 
-/** Said again only when it is for other stages. */
+/** Writes a warning only if its stages differ from those of the last one. */
 function createWarning(where: string): (stages: readonly Stage[]) => void {
   let last = '';
   return (stages) => {
-    const text = `no worker is there for ${stages.join(', ')} of ${where}`;
+    const text = `no worker for ${stages.join(', ')} of ${where}`;
     if (text !== last) process.stderr.write(`panamax enqueue: ${text}\n`);
     last = text;
   };
 }
 
 async function planOf(args: Arguments, signal: AbortSignal): Promise<RunPlan> {
-  const question = await readQuestion(args, signal, absoluteReference);
+  const request = await parseRunRequest(args, signal, absoluteReference);
   const started = new Date();
   const name = args.text('run');
   const id = name === undefined ? newRunId(started) : checkRunId(name);
   const publish = args.flag('publish') && { publish: true as const };
-  return { id, started: started.toISOString(), ...question, ...publish };
+  return { id, started: started.toISOString(), ...request, ...publish };
 }
 
 function formatEnqueued({ run, stages }: Enqueued, dryRun: boolean): string {

@@ -1,65 +1,58 @@
-import { isDigest, type Digest } from '../../lib/digest.ts';
-import { readFile } from 'node:fs/promises';
-import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
-import { openImage } from '../../lib/image/open.ts';
-import { parseReference } from '../../lib/image/oci/reference.ts';
-import { formatReleaseName, parseReleaseName, releaseNameOf } from '../../lib/image/oci/releasename.ts';
+import { PanamaxError } from '../../lib/errors.ts';
 import { findAwaitedImages, takeCensus, type Census } from '../../lib/retention/census.ts';
 import { findUnneededCompressions } from '../../lib/retention/compressions.ts';
 import { applyPolicy, shortName } from '../../lib/retention/policy.ts';
 import { remove, removeUnreferenced, type Outcome, type RemovedObject } from '../../lib/retention/removal.ts';
 import { findOldRuns } from '../../lib/retention/runs.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
-import { parseInventory } from '../../producers/question/inventory.ts';
-import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
+import { COMMON, operandCount, pick, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
+import { readHeldImages } from '../options/inventory.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { printResult, STORE_OPTION } from '../options/session.ts';
+import { printResult, STORE_OPTIONS } from '../options/session.ts';
 
 const USAGE = '--keep-last N | --inventory FILE [options]';
 const HOUR = 3600 * 1000;
 
 export const gcCommand: Command = {
-  summary: 'Removes patches that nobody needs from the store; without --apply it only says which.',
+  summary: 'Removes patches that no policy keeps from the store; a dry run without --apply.',
   usage: USAGE,
   options: {
     'keep-last': {
       type: 'string',
       value: 'N',
-      help: 'keep the N images that each repository was tagged with last, and the N highest versions (default: what names stand for)',
+      help: 'keep the N latest images and the N highest versions of each repository (default: images of current names)',
     },
     inventory: {
       type: 'string',
       short: 'i',
       value: 'FILE',
-      help: 'YAML: sites, and the images each holds: keep those, and patches from those',
+      help: 'YAML file that lists the images of each site: keep these, and patches from these',
     },
-    unnamed: { type: 'boolean', help: 'give up images that no name has stood for, too' },
+    unnamed: { type: 'boolean', help: 'also remove images that no name has ever stood for' },
     grace: {
       type: 'string',
       value: 'HOURS',
-      help: 'leave alone what is younger: longer than a run takes',
+      help: 'keep younger objects; must be longer than a run takes',
       default: '24',
     },
     'keep-runs': {
       type: 'string',
       value: 'DAYS',
-      help: 'keep the records of runs for so long after they were last heard of',
+      help: 'keep records of runs this long after their last activity',
       default: '30',
     },
-    apply: { type: 'boolean', help: 'remove it' },
-    store: STORE_OPTION['store']!,
+    apply: { type: 'boolean', help: 'remove the objects' },
+    ...pick(STORE_OPTIONS, 'store'),
     ...REGISTRY_OPTIONS,
-    json: COMMON['json']!,
-    platform: COMMON['platform']!,
-    help: COMMON['help']!,
+    ...pick(COMMON, 'json', 'platform', 'help'),
   },
   async run(args, signal) {
     operandCount(args, 0, 0, USAGE);
     const inventory = args.text('inventory');
     const keepLast = args.text('keep-last') === undefined ? undefined : args.count('keep-last');
     if (inventory === undefined && keepLast === undefined) {
-      throw new PanamaxError('usage', 'nothing says what is to be kept', { expected: USAGE });
+      throw new PanamaxError('usage', 'no policy of what to keep', { expected: USAGE });
     }
     const grace = parseDuration(args, 'grace', 'hours') * HOUR;
     const keepRuns = parseDuration(args, 'keep-runs', 'days') * 24 * HOUR;
@@ -67,7 +60,7 @@ export const gcCommand: Command = {
     const census = await takeCensus(store, signal);
     const retention = applyPolicy(census, {
       ...(keepLast !== undefined && { keepLast }),
-      ...(inventory !== undefined && { inventory: await readHeld(inventory, census, args, signal) }),
+      ...(inventory !== undefined && { inventory: await readHeldImages(inventory, census, args, signal) }),
       dropUnnamed: args.flag('unnamed'),
     });
     const applied = args.flag('apply');
@@ -75,7 +68,7 @@ export const gcCommand: Command = {
       grace,
       isReal: applied,
       signal,
-      awaited: lately(() => findAwaitedImages(store, signal)),
+      awaited: cached(() => findAwaitedImages(store, signal)),
     };
     const outcome = await remove(store, retention, options);
     const gone = new Set(outcome.removed.flatMap(({ isGone, target }) => (isGone ? [target] : [])));
@@ -93,15 +86,15 @@ export const gcCommand: Command = {
   },
 };
 
-/** How long runs that begin meanwhile may go unseen, in milliseconds. */
-const LATELY = 5000;
+/** Age in milliseconds after which the images of unfinished runs are looked up again. */
+const MAX_AGE = 5000;
 
-/** What was found lately, or is found now. */
-function lately<Found>(find: () => Promise<Found>): () => Promise<Found> {
+/** Keeps a result for `MAX_AGE`. */
+function cached<Found>(find: () => Promise<Found>): () => Promise<Found> {
   let found = find();
   let at = Date.now();
   return () => {
-    if (Date.now() - at > LATELY) {
+    if (Date.now() - at > MAX_AGE) {
       found = find();
       at = Date.now();
     }
@@ -116,46 +109,6 @@ function parseDuration(args: Arguments, option: string, unit: string): number {
     expected: `a number of ${unit}`,
     found: args.text(option)!,
   });
-}
-
-/** What cannot be told stops it: what a site holds must not go for a slip of the pen. */
-async function readHeld(
-  path: string,
-  census: Census,
-  { limits, platform }: Arguments,
-  signal: AbortSignal,
-): Promise<Set<Digest>> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw toPanamaxError(error, path);
-  });
-  const held = new Set<Digest>();
-  for (const reference of new Set(parseInventory(text, path).flatMap(({ images }) => images))) {
-    const named = manifestsOf(reference, census);
-    for (const manifest of named) held.add(manifest);
-    if (named.length > 0) continue;
-    held.add(
-      (await openImage(await parseReference(reference), { ...platform, limits, signal })).manifestDigest,
-    );
-  }
-  return held;
-}
-
-/** A digest is its own; a name may be held as any of the images that it has stood for. */
-function manifestsOf(reference: string, { names, images }: Census): Digest[] {
-  const digest = reference.slice(reference.indexOf('@') + 1);
-  if (isDigest(digest) && (reference === digest || images.has(digest))) return [digest];
-  const name = releaseNameOf(reference) ?? plainName(reference);
-  const text = name && formatReleaseName({ repository: name.repository, ...(name.tag && { tag: name.tag }) });
-  return names.filter((record) => record.name === text).map(({ target }) => target.manifest);
-}
-
-/** As sites' own lists have it, without a transport. */
-function plainName(reference: string) {
-  try {
-    return parseReleaseName(reference);
-  } catch {
-    return undefined;
-  }
 }
 
 interface Result extends Outcome {
@@ -177,12 +130,12 @@ function formatResult(
   const head = ['IMAGE', 'WHY', 'PATCHES', 'OBJECTS', 'SIZE'];
   const table = rows.length > 0 ? `${formatTable([head, ...rows], 2)}\n` : '';
   const counts: readonly [number, string][] = [
-    [names.length, 'past records of names'],
+    [names.length, 'past name records'],
     [runs.length, 'runs'],
-    [compressions.length, 'compressions of layers'],
+    [compressions.length, 'compression records'],
   ];
-  const also = counts.flatMap(([count, what]) => (count > 0 ? [`, ${count} ${what}`] : [])).join('');
-  const young = left.length > 0 ? `; ${left.length} images left alone, too young or needed by a run` : '';
-  const done = applied ? 'removed' : 'to be removed (--apply does it)';
-  return `${table}${formatSize(bytes)} of ${removed.length} images${also} ${done}${young}`;
+  const also = counts.flatMap(([count, noun]) => (count > 0 ? [`, ${count} ${noun}`] : [])).join('');
+  const skipped = left.length > 0 ? `; ${left.length} images skipped, too young or needed by a run` : '';
+  const done = applied ? 'removed' : 'to be removed by --apply';
+  return `${table}${formatSize(bytes)} of ${removed.length} images${also} ${done}${skipped}`;
 }

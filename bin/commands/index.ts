@@ -9,19 +9,19 @@ import { signatureStage } from '../../workers/signature/stage.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
 import { REDIS_OPTION, redisUrl, withRedisIndex } from '../options/queue.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
+import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 const USAGE = 'list | add IMAGE... | remove IMAGE|DIGEST... | rebuild [options]';
 
 export const indexCommand: Command = {
-  summary: 'Looks after the similarity index of a store in Redis.',
+  summary: 'Lists, changes or rebuilds the similarity index of a store in Redis.',
   usage: USAGE,
-  options: { ...REDIS_OPTION, ...STORE_OPTION, ...REGISTRY_OPTIONS, ...COMMON },
+  options: { ...REDIS_OPTION, ...STORE_OPTIONS, ...REGISTRY_OPTIONS, ...COMMON },
   async run(args, signal) {
     const [action, ...images] = args.operands;
     const act = ACTIONS.get(action ?? '');
     if (!act || images.length > 0 !== TAKES_IMAGES.has(action!)) {
-      throw new PanamaxError('usage', 'what to do with the index', { expected: USAGE });
+      throw new PanamaxError('usage', 'unknown action, or wrong number of images', { expected: USAGE });
     }
     const url = redisUrl(args);
     await withContext(args, signal, async (context) => {
@@ -33,7 +33,7 @@ export const indexCommand: Command = {
   },
 };
 
-/** Answers with the images that it was about. */
+/** Returns the manifests of the listed, added or removed images. */
 type Action = (images: readonly string[], context: StageContext, args: Arguments) => Promise<Digest[]>;
 
 const ACTIONS = new Map<string, Action>([
@@ -64,7 +64,7 @@ async function remove(
   const removed: Digest[] = [];
   for (const image of images) {
     const options = { ...args.platform, limits, scratch, signal };
-    // an image that is gone can only be named so
+    // a digest also names an image that does not exist any more
     const manifest = isDigest(image)
       ? image
       : (await openImage(await parseReference(image), options)).manifestDigest;

@@ -17,7 +17,7 @@ import { printResult, scratchParent } from '../options/session.ts';
 const USAGE = 'IMAGE|PATCH [options]';
 
 export const inspectCommand: Command = {
-  summary: 'Tells what an image or a patch is.',
+  summary: 'Describes an image or a patch.',
   usage: USAGE,
   options: { ...REGISTRY_OPTIONS, ...COMMON },
   async run(args) {
@@ -29,7 +29,7 @@ export const inspectCommand: Command = {
   },
 };
 
-/** Where a file's first bytes fit an archive of an image, too, it is a patch if it reads as one. */
+/** Whether a file is a patch. A file whose first bytes also fit an image archive is a patch if it reads as one. */
 async function isPatch(operand: string, limits: Limits): Promise<boolean> {
   const info = await stat(operand).catch(() => undefined);
   if (!info?.isFile()) return false;
@@ -55,7 +55,7 @@ async function inspectPatch(args: Arguments, path: string): Promise<void> {
         ['source', named(source)],
         ['target', named(target)],
         ['platform', target.platform],
-        ['digest', isExact ? 'kept: the manifest and the compressed layers come back' : 'not kept'],
+        ['digest', isExact ? 'kept: manifest and compressed layers are rebuilt' : 'not kept'],
         ...layers.map((layer, i) => [`layer ${i}`, `${layer.diffID} ${describeLayer(layer)}`]),
       ],
       2,
@@ -64,7 +64,7 @@ async function inspectPatch(args: Arguments, path: string): Promise<void> {
 }
 
 function named({ config, manifest }: Patch['source']): string {
-  return `image ${config}, manifest ${manifest ?? 'not said'}`;
+  return `image ${config}, manifest ${manifest ?? 'unknown'}`;
 }
 
 function documentsOf(target: Patch['target']): object {
@@ -76,15 +76,15 @@ function documentsOf(target: Patch['target']): object {
 function describeLayer(layer: PatchLayer): string {
   const { size, compression, digest, diffID, kind } = layer;
   if (size === undefined) return kind ?? 'of unknown size';
-  // engines export images without the layers that registries have
-  const unknown = digest === diffID ? 'uncompressed where it was read' : 'compressed in an unknown way';
+  // images exported from an engine do not have the compressed layers of a registry
+  const unknown = digest === diffID ? 'read uncompressed' : 'compressed by an unknown encoder';
   return `${formatSize(size)} ${compression ? describeCompression(compression) : unknown}`;
 }
 
 function describeCompression(compression: Compression): string {
   if (compression.encoder === 'none') return 'uncompressed';
   if (compression.encoder === 'corrected') {
-    return `compressed in a way of its own, with a correction of ${formatSize(correctionSize(compression))}`;
+    return `compressed by an unknown encoder, with a correction of ${formatSize(correctionSize(compression))}`;
   }
   const version = compression.encoder === 'libzstd' ? ` ${compression.version}` : '';
   return `compressed by ${compression.encoder}${version} -${compression.level}`;

@@ -7,7 +7,7 @@ import { printResult } from '../options/session.ts';
 const USAGE = 'NAME [options]';
 
 export const keygenCommand: Command = {
-  summary: 'Makes a pair of keys: NAME.key to sign with, NAME.pub for sites to verify with.',
+  summary: 'Generates a pair of keys: NAME.key to sign, NAME.pub for sites to verify.',
   usage: USAGE,
   options: COMMON,
   async run(args) {
@@ -21,12 +21,12 @@ export const keygenCommand: Command = {
   },
 };
 
-/** A key is never written over. */
+/** Writes a new file. An existing key is never overwritten. */
 async function writeNew(path: string, text: string, mode: number): Promise<void> {
   try {
     await writeFile(path, text, { flag: 'wx', mode });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw new PanamaxError('usage', 'there is a key of this name already', { found: path }, { cause: error });
+    throw new PanamaxError('usage', 'a key with this name exists already', { found: path }, { cause: error });
   }
 }

@@ -3,14 +3,14 @@ import { publish, type Published } from '../../workers/publish/publish.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../options/session.ts';
+import { printResult, SIGN_OPTION, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 const USAGE = 'docker://NAME... [options]';
 
 export const publishCommand: Command = {
-  summary: 'Puts the patches that the store has to each image beside it in its registry.',
+  summary: 'Publishes the patches to each image beside the image in its registry.',
   usage: USAGE,
-  options: { ...STORE_OPTION, ...SIGN_OPTION, ...REGISTRY_OPTIONS, ...COMMON },
+  options: { ...STORE_OPTIONS, ...SIGN_OPTION, ...REGISTRY_OPTIONS, ...COMMON },
   async run(args, signal) {
     operandCount(args, 1, Infinity, USAGE);
     await withContext(args, signal, async (context) => {
@@ -21,7 +21,7 @@ export const publishCommand: Command = {
       printResult(args, published, formatPublished(published));
       const none = published.filter(({ patches, name }) => patches.length === 0 && !name);
       if (none.length > 0) {
-        throw new PanamaxError('not-found', 'nothing to put beside the image', {
+        throw new PanamaxError('not-found', 'no patches to publish', {
           expected: `patches to it, in ${context.store.where}`,
           found: 'none',
           where: none.map(({ reference }) => reference).join(', '),
@@ -43,10 +43,7 @@ function formatPublished(published: readonly Published[]): string {
   );
   const lines = published
     .filter(({ patches }) => patches.length === 0)
-    .map(
-      ({ reference, name }) =>
-        `${reference}: no patches${name ? '; what its tag stands for is beside it' : ''}`,
-    );
+    .map(({ reference, name }) => `${reference}: no patches${name ? '; its name record was published' : ''}`);
   if (rows.length > 0)
     lines.unshift(formatTable([['TARGET', 'FORMAT', 'SOURCE', 'ARTIFACT', 'PATCH'], ...rows], 4));
   return lines.join('\n');

@@ -10,7 +10,7 @@ import { COMMON, operandCount, type Arguments, type Command } from '../command.t
 import { formatSize, formatTable } from '../format.ts';
 import { TOGETHER_OPTION } from '../options/delta.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
+import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 const FORMATS = formatNames();
 
@@ -20,10 +20,10 @@ export const rankCommand: Command = {
   summary: 'Ranks images as sources of a patch to TARGET.',
   usage: USAGE,
   options: {
-    sources: { type: 'string', short: 's', multiple: true, value: 'IMAGE', help: 'the candidates' },
+    sources: { type: 'string', short: 's', multiple: true, value: 'IMAGE', help: 'images to rank' },
     ...TOGETHER_OPTION,
-    explain: { type: 'boolean', help: 'say what each predicted patch is made of' },
-    ...STORE_OPTION,
+    explain: { type: 'boolean', help: 'show the parts of each predicted patch size' },
+    ...STORE_OPTIONS,
     ...REGISTRY_OPTIONS,
     ...COMMON,
   },
@@ -70,13 +70,13 @@ async function rank(args: Arguments, context: StageContext): Promise<void> {
   );
 }
 
-/** @param there the source that is the target itself */
+/** @param there the source that has the same manifest as the target */
 function answersOf(
   there: string | undefined,
   candidates: readonly { readonly isWorthIt: boolean }[],
 ): string[] {
   const answers =
-    there === undefined ? [] : [`${there} is the target: where it is, nothing has to be moved.`];
+    there === undefined ? [] : [`${there} is the target itself: sites that have it need nothing.`];
   if (candidates.length > 0 && !candidates.some((c) => c.isWorthIt)) {
     answers.push('No source is worth a patch: pull.');
   }
@@ -105,22 +105,22 @@ function rowOf(reference: string, candidate: Candidate): string[] {
   return [reference, ...sizes.map(formatSize), tlshDistance === null ? '-' : String(tlshDistance)];
 }
 
-/** What it takes to go through patches that exist, beside a patch of the source's own. */
+/** Compares a chain through existing patches with a direct patch from the source. */
 function chained(
   { reference, predictions }: Candidate & { readonly reference: string },
   { through, size, seconds }: Chain,
   nameOf: (image: string) => string,
 ): string {
   const names = through.map(nameOf);
-  const making = seconds > 0 ? `${seconds.toFixed(1)} s for a patch to ${names[0]!}` : 'nothing to make';
-  const own = predictionOf(predictions, DEFAULT_FORMAT.name);
+  const making = seconds > 0 ? `${seconds.toFixed(1)} s for a patch to ${names[0]!}` : 'no patch to make';
+  const direct = predictionOf(predictions, DEFAULT_FORMAT.name);
   return (
-    `${reference}: cheaper through ${names.join(' and ')}, from where patches exist: ${formatSize(size)} in all, ` +
-    `${making}; a patch of its own: ${formatSize(own.size)}, ${own.seconds.toFixed(1)} s`
+    `${reference}: cheaper by existing patches through ${names.join(' and ')}: ${formatSize(size)} in total, ` +
+    `${making}; a direct patch: ${formatSize(direct.size)}, ${direct.seconds.toFixed(1)} s`
   );
 }
 
-/** Where the bytes of each predicted patch come from. */
+/** The parts of each predicted patch size. */
 function explanation({ predictions, sharedLayerBytes, pullSize }: Candidate): string {
   const rows = FORMATS.map((format) => {
     const { size, reasons, seconds } = predictionOf(predictions, format);

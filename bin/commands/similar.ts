@@ -9,18 +9,18 @@ import { COMMON, operandCount, type Arguments, type Command } from '../command.t
 import { formatSize, formatTable } from '../format.ts';
 import { findRedisUrl, REDIS_OPTION, withRedisIndex } from '../options/queue.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { printResult, STORE_OPTION, withContext } from '../options/session.ts';
+import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 const USAGE = 'IMAGE [options]';
 
 export const similarCommand: Command = {
-  summary: 'Finds the images of the store that have most in common with IMAGE.',
+  summary: 'Finds the images of the store that are most similar to IMAGE.',
   usage: USAGE,
   options: {
-    count: { type: 'string', short: 'n', value: 'N', help: 'how many', default: '10' },
-    explain: { type: 'boolean', help: 'compare with each: bytes in common, predicted patches' },
+    count: { type: 'string', short: 'n', value: 'N', help: 'number of images', default: '10' },
+    explain: { type: 'boolean', help: 'compare IMAGE with each: bytes in common, predicted patches' },
     ...REDIS_OPTION,
-    ...STORE_OPTION,
+    ...STORE_OPTIONS,
     ...REGISTRY_OPTIONS,
     ...COMMON,
   },
@@ -48,7 +48,7 @@ async function similar(args: Arguments, context: StageContext): Promise<void> {
   for (const { manifest: source, similarity } of nearest) {
     if (source === manifest || found.length === count) continue;
     if (!(await store.stat(keys.signature(source)))) {
-      // removed since, as by gc
+      // the image was removed from the store since, for example by gc
       await context.similar.remove(source);
       continue;
     }

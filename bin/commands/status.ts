@@ -7,21 +7,20 @@ import { createStatusReader } from '../../lib/run/status.ts';
 import { findSummary } from '../../lib/run/summary.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { COMMON, operandCount, type Command } from '../command.ts';
+import { COMMON, operandCount, pick, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { formatStatus, refuseFailures } from '../options/queue.ts';
-import { printResult, STORE_OPTION } from '../options/session.ts';
+import { printResult, STORE_OPTIONS } from '../options/session.ts';
 
 const USAGE = '[RUN] [options]';
 
 export const statusCommand: Command = {
-  summary: 'Tells how far a run is, from the store alone; without RUN, which runs there are.',
+  summary: 'Shows the progress of a run, read from the store; without RUN, lists the runs.',
   usage: USAGE,
   options: {
-    watch: { type: 'boolean', short: 'w', help: 'go on to the end of the run; fails if anything did' },
-    store: STORE_OPTION['store']!,
-    json: COMMON['json']!,
-    help: COMMON['help']!,
+    watch: { type: 'boolean', short: 'w', help: 'follow the run to its end; fail if any job failed' },
+    ...pick(STORE_OPTIONS, 'store'),
+    ...pick(COMMON, 'json', 'help'),
   },
   async run(args, signal) {
     operandCount(args, 0, 1, USAGE);
@@ -60,10 +59,10 @@ export const statusCommand: Command = {
   },
 };
 
-/** A run in a list. */
+/** A run in the list of runs. */
 interface ListedRun extends RunState {
   readonly id: string;
-  /** Of one that is over. */
+  /** Only for finished runs. */
   readonly summary?: Omit<RunSummary, 'parts'>;
 }
 

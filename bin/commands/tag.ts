@@ -5,19 +5,19 @@ import { parseReference } from '../../lib/image/oci/reference.ts';
 import { parseReleaseName } from '../../lib/image/oci/releasename.ts';
 import { publishName } from '../../workers/publish/name.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
-import { printResult, SIGN_OPTION, STORE_OPTION, withContext } from '../options/session.ts';
+import { printResult, SIGN_OPTION, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 const USAGE = 'NAME IMAGE|DIGEST [options]';
 
 export const tagCommand: Command = {
-  summary: 'Tells sites that NAME stands for an image of the store from now on.',
+  summary: 'Makes NAME stand for an image of the store.',
   usage: USAGE,
-  options: { ...STORE_OPTION, ...SIGN_OPTION, ...COMMON },
+  options: { ...STORE_OPTIONS, ...SIGN_OPTION, ...COMMON },
   async run(args, signal) {
     operandCount(args, 2, 2, USAGE);
     const name = parseReleaseName(args.operands[0]!);
     if (name.digest || !name.tag) {
-      throw new PanamaxError('usage', 'only a name with a tag', { found: args.operands[0]! });
+      throw new PanamaxError('usage', 'not a name with a tag', { found: args.operands[0]! });
     }
     const record = await withContext(args, signal, async (context) =>
       publishName({ name, manifest: await manifestOf(args) }, context),

@@ -7,7 +7,7 @@ import { createScratch } from '../../lib/runtime/scratch.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runWorker, type RunningWorker } from '../../workers/worker.ts';
-import { COMMON, operandCount, type Command } from '../command.ts';
+import { COMMON, operandCount, pick, type Command } from '../command.ts';
 import { redisUrl, REDIS_OPTION } from '../options/queue.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import {
@@ -16,46 +16,44 @@ import {
   scratchParent,
   scratchSize,
   SIGN_OPTION,
-  STORE_OPTION,
+  STORE_OPTIONS,
 } from '../options/session.ts';
 
 const USAGE = '[signature|pairing|delta|all] [options]';
 
 export const workerCommand: Command = {
-  summary: 'Takes jobs from the queue until it is told to stop.',
+  summary: 'Runs jobs from the queue until it is stopped by a signal.',
   usage: USAGE,
   options: {
     concurrency: {
       type: 'string',
       short: 'j',
       value: 'N',
-      help: 'jobs at a time, of all its stages together',
+      help: 'number of jobs at a time, over all stages',
       default: '1',
     },
     grace: {
       type: 'string',
       value: 'SECONDS',
-      help: 'for jobs under way when it is told to stop; then they are handed back',
+      help: 'time for running jobs to finish after a signal; then they go back to the queue',
       default: '20',
     },
     listen: {
       type: 'string',
       value: '[HOST:]PORT',
-      help: 'serve /healthz, /readyz and /metrics by HTTP (default: not)',
+      help: 'serve /healthz, /readyz and /metrics over HTTP (default: off)',
     },
     board: {
       type: 'string',
       value: '[HOST:]PORT',
-      help: 'show the queues by HTTP (Bull Board), to who can reach it (default: not)',
+      help: 'serve a page of the queues (Bull Board) over HTTP, without authentication (default: off)',
     },
     ...REDIS_OPTION,
-    ...STORE_OPTION,
+    ...STORE_OPTIONS,
     ...SIGN_OPTION,
-    'log-level': { ...STORE_OPTION['log-level']!, default: 'info' },
-    'max-image-size': COMMON['max-image-size']!,
-    scratch: COMMON['scratch']!,
+    'log-level': { ...STORE_OPTIONS['log-level']!, default: 'info' },
     ...REGISTRY_OPTIONS,
-    help: COMMON['help']!,
+    ...pick(COMMON, 'max-image-size', 'scratch', 'help'),
   },
   async run(args, signal) {
     operandCount(args, 0, 1, USAGE);
@@ -112,7 +110,7 @@ function parseStages(text: string): readonly Stage[] {
   throw new PanamaxError('usage', 'unknown stage', { expected: `${STAGES.join(', ')} or all`, found: text });
 }
 
-/** By default of this machine only. @throws PanamaxError `usage` */
+/** Parses an address; the default host is 127.0.0.1. @throws PanamaxError `usage` */
 function parseListen(text: string, option: string): { host: string; port: number } {
   const match = /^(?:(.+):)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);

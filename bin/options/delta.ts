@@ -5,28 +5,30 @@ import { PanamaxError } from '../../lib/errors.ts';
 import type { Arguments, Options } from '../command.ts';
 
 const FORMATS = formatNames();
-/** Stands for every format. */
+/** The value of --format that selects all formats. */
 const EVERY = FORMATS.length === 2 ? 'both' : 'all';
 const SOME_FORMATS = `${FORMATS.join(', ')} or ${EVERY}`;
 
-/** For commands that take one format. */
+/** Option of the commands that take one format. */
 export const FORMAT_OPTION: Options = {
   format: { type: 'string', value: 'FORMAT', help: FORMATS.join(' or '), default: DEFAULT_FORMAT.name },
 };
 
-/** How patches are made. */
+/** Format and effort of patches. */
 export const DELTA_OPTIONS: Options = {
   format: { type: 'string', value: 'FORMAT', help: SOME_FORMATS, default: DEFAULT_FORMAT.name },
   effort: { type: 'string', value: 'LEVEL', help: 'fast, default or best', default: 'default' },
 };
 
-/** Which pairs patches are made of. */
 export const FORCE_OPTION: Options = {
-  force: { type: 'boolean', help: 'make patches also where no source is predicted to be worth one' },
+  force: { type: 'boolean', help: 'make patches even if no source is predicted to be worth one' },
 };
 
 export const TOGETHER_OPTION: Options = {
-  together: { type: 'boolean', help: 'each site has all of the sources: several of them may be one source' },
+  together: {
+    type: 'boolean',
+    help: 'every site has all of the sources, so a patch may use several of them',
+  },
 };
 
 /** @throws PanamaxError `usage` */

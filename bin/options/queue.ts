@@ -12,7 +12,7 @@ export const REDIS_OPTION: Options = {
   redis: {
     type: 'string',
     value: 'URL',
-    help: 'redis://HOST:PORT (default: REDIS_URL of the environment)',
+    help: 'redis://HOST:PORT (default: REDIS_URL in the environment)',
   },
 };
 
@@ -27,7 +27,7 @@ export function redisUrl(args: Arguments): string {
   throw new PanamaxError('usage', 'no Redis', { expected: '--redis URL, or REDIS_URL in the environment' });
 }
 
-/** What the workers of a store keep in Redis. @throws PanamaxError `io` */
+/** Runs an action on the similarity index that the store's workers keep in Redis. @throws PanamaxError `io` */
 export async function withRedisIndex<Result>(
   url: string,
   store: Store,
@@ -59,7 +59,7 @@ export function formatStatus(status: RunStatus): string {
 
 function stateOf({ started, finished, idleSince }: RunStatus): string {
   if (finished) return `over since ${finished}`;
-  return idleSince ? `begun ${started}, nobody leads it since ${idleSince}` : `since ${started}`;
+  return idleSince ? `started ${started}, without a leader since ${idleSince}` : `since ${started}`;
 }
 
 export function formatFailures({ failures }: RunStatus): string[] {
@@ -72,7 +72,7 @@ function formatDuration(seconds: number): string {
   return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }
 
-/** @throws PanamaxError `partial` */
+/** @throws PanamaxError `partial` if the run has failures */
 export function refuseFailures({ failures }: { readonly failures: RunStatus['failures'] }): void {
   if (failures.length === 0) return;
   const list = failures.map(({ what, error }) => `  ${what}: ${error.message}`).join('\n');

@@ -1,31 +1,31 @@
 import { REGISTRY_VARIABLES } from '../../lib/image/registry/settings.ts';
 import type { Arguments, Options } from '../command.ts';
 
-/** How registries are reached: for all commands that read images. */
+/** Connections to registries, for all commands that read images. */
 export const REGISTRY_OPTIONS: Options = {
   'insecure-registry': {
     type: 'string',
     value: 'HOST',
-    help: `speak plain HTTP to HOST[:PORT],... (default: ${REGISTRY_VARIABLES.insecure})`,
+    help: `use plain HTTP for HOST[:PORT],... (default: ${REGISTRY_VARIABLES.insecure})`,
   },
   'registry-ca': {
     type: 'string',
     value: 'FILE',
-    help: `trust these certificates, too (default: ${REGISTRY_VARIABLES.ca})`,
+    help: `trust these certificates in addition (default: ${REGISTRY_VARIABLES.ca})`,
   },
 };
 
-/** Which of a repository's images are meant. */
+/** Selection of a repository's images by their tags. */
 export const TAG_OPTIONS: Options = {
   tags: {
     type: 'string',
     value: 'PATTERN',
-    help: "of docker://HOST/REPO, such as 'v*'; or write REPO:PATTERN",
+    help: "tags of docker://HOST/REPO, such as 'v*'; same as REPO:PATTERN",
   },
-  last: { type: 'string', value: 'N', help: 'of a pattern of tags, only the N highest versions' },
+  last: { type: 'string', value: 'N', help: 'of the tags that match a pattern, only the N highest versions' },
 };
 
-/** Threads know the environment only. */
+/** Sets the options as environment variables, since threads read those. */
 export function setRegistryOptions(args: Arguments): void {
   for (const [option, variable] of [
     ['insecure-registry', REGISTRY_VARIABLES.insecure],
@@ -36,7 +36,7 @@ export function setRegistryOptions(args: Arguments): void {
   }
 }
 
-/** For `expandReferences`. @throws PanamaxError `usage` */
+/** The tag selection for `expandReferences`. @throws PanamaxError `usage` */
 export function tagChoice(args: Arguments, signal: AbortSignal) {
   const tags = args.text('tags');
   const last = args.text('last') === undefined ? undefined : args.count('last');

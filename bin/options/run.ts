@@ -1,28 +1,32 @@
-import { readFile } from 'node:fs/promises';
-import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
+import { PanamaxError } from '../../lib/errors.ts';
 import type { ResidentSet, RunPlan } from '../../lib/run/plan.ts';
 import { expandReferences, isPattern, type TagChoice } from '../../producers/question/expand.ts';
-import { parseInventory } from '../../producers/question/inventory.ts';
 import { readReferences } from '../../producers/question/references.ts';
 import type { Arguments, Options } from '../command.ts';
 import { DELTA_OPTIONS, FORCE_OPTION, parseEffort, parseFormats, TOGETHER_OPTION } from './delta.ts';
+import { readInventory } from './inventory.ts';
 import { tagChoice, TAG_OPTIONS } from './registry.ts';
 
-/** What a run is asked for, be it on a queue or in this process. */
-export const QUESTION_OPTIONS: Options = {
-  from: { type: 'string', value: 'FILE', help: 'more images, one a line; - is standard input' },
+/** Options that define a run, in the queue or in this process. */
+export const RUN_OPTIONS: Options = {
+  from: { type: 'string', value: 'FILE', help: 'file of further images, one per line; - is standard input' },
   sources: {
     type: 'string',
     short: 's',
     multiple: true,
     value: 'IMAGE',
-    help: 'the images that sites have (default: all of IMAGE...)',
+    help: 'images that sites have (default: all of IMAGE...)',
   },
-  inventory: { type: 'string', short: 'i', value: 'FILE', help: 'YAML: sites, and the images each holds' },
+  inventory: {
+    type: 'string',
+    short: 'i',
+    value: 'FILE',
+    help: 'YAML file that lists the images of each site',
+  },
   top: {
     type: 'string',
     value: 'K',
-    help: 'patches per target and set of images, from the K best',
+    help: 'patches per target and set of images, from the K best sources',
     default: '1',
   },
   ...TAG_OPTIONS,
@@ -31,13 +35,15 @@ export const QUESTION_OPTIONS: Options = {
   ...TOGETHER_OPTION,
 };
 
-export const QUESTION_USAGE = 'IMAGE... | --from FILE [options]';
+export const RUN_USAGE = 'IMAGE... | --from FILE [options]';
 
 /**
- * @param nameOf what a reference is called in the run
- * @throws PanamaxError `usage`, and what reading lists and registries throws
+ * Builds a run request from the command line. Reads the lists of images and expands patterns of tags.
+ *
+ * @param nameOf maps a reference to the form that the run records
+ * @throws PanamaxError `usage`, and the errors of reading lists and registries
  */
-export async function readQuestion(
+export async function parseRunRequest(
   args: Arguments,
   signal: AbortSignal,
   nameOf: (reference: string) => string,
@@ -56,7 +62,7 @@ export async function readQuestion(
   ];
   checkChoice(choice, named);
   const targets = await expandReferences(unique([...args.operands, ...listed]), choice);
-  if (targets.length === 0) throw new PanamaxError('usage', 'no images', { expected: QUESTION_USAGE });
+  if (targets.length === 0) throw new PanamaxError('usage', 'no images', { expected: RUN_USAGE });
   const sources = await expandReferences(unique(args.list('sources')), choice);
   const residents: ResidentSet[] = [];
   for (const { images, ...set } of sites) {
@@ -76,14 +82,11 @@ export async function readQuestion(
   };
 }
 
-async function readInventory(path: string): Promise<ResidentSet[]> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw toPanamaxError(error, path);
-  });
-  return parseInventory(text, path);
-}
-
-/** One image where ten were meant would go unnoticed. @throws PanamaxError `usage` */
+/**
+ * Refuses --tags and --last without a pattern of tags: the run would have fewer images than intended.
+ *
+ * @throws PanamaxError `usage`
+ */
 function checkChoice({ tags, last }: TagChoice, references: readonly string[]): void {
   if (tags === undefined && last === undefined) return;
   if (references.some((reference) => isPattern(reference, tags))) return;

@@ -20,44 +20,49 @@ import type { Arguments, Options } from '../command.ts';
 import { parseSize } from '../format.ts';
 
 export const SIGN_OPTION: Options = {
-  sign: { type: 'string', value: 'KEY', help: 'sign what is published, with a private key of keygen' },
+  sign: { type: 'string', value: 'KEY', help: 'sign published documents with a private key made by keygen' },
 };
 
-/** Of what is applied at sites. */
+/** Options of the commands that rebuild images at sites. */
 export const SITE_OPTIONS: Options = {
   uncompressed: {
     type: 'boolean',
-    help: 'layers as plain tars: faster, but the manifest digest is not kept',
+    help: 'write layers uncompressed: faster, but the manifest digest differs',
   },
   'verify-key': {
     type: 'string',
     multiple: true,
     value: 'PUB',
-    help: 'take nothing that is not signed by one of these keys',
+    help: 'accept only documents signed by one of these keys',
   },
 };
 
-export const STORE_OPTION: Options = {
+export const STORE_OPTIONS: Options = {
   store: {
     type: 'string',
     value: 'DIR',
-    help: 'where signatures and patches are kept',
+    help: 'store of signatures and patches',
     default: 'panamax-store',
   },
   'scratch-size': {
     type: 'string',
     value: 'SIZE',
-    help: 'what may be kept on scratch (default: four fifths of what is free)',
+    help: 'limit of scratch space (default: four fifths of the free space)',
   },
   memory: {
     type: 'string',
     value: 'SIZE',
-    help: 'what the process may take (default: four fifths of what there is)',
+    help: 'limit of memory for the process (default: four fifths of the available memory)',
   },
-  'log-level': { type: 'string', value: 'LEVEL', help: 'structured log on standard error', default: 'warn' },
+  'log-level': {
+    type: 'string',
+    value: 'LEVEL',
+    help: 'level of the structured log on standard error',
+    default: 'warn',
+  },
 };
 
-/** By default each user has a directory of their own; a number will do, for not every one has a name. */
+/** The scratch directory; by default one per user, named by the user ID, since a container's user may have no name. */
 export function scratchParent(args: Arguments): string {
   return args.text('scratch') ?? join(tmpdir(), `panamax-${process.getuid?.() ?? userInfo().username}`);
 }
@@ -68,7 +73,7 @@ export async function readSigning(args: Arguments): Promise<{ readonly sign?: Si
   return key === undefined ? {} : { sign: await readSigningKey(key) };
 }
 
-/** Opens what stage handlers need, and removes the scratch directory in the end, however it ends. */
+/** Runs an action with the context that stage handlers need. Removes the scratch directory at the end, also after an error. */
 export async function withContext<Result>(
   args: Arguments,
   signal: AbortSignal,
@@ -91,13 +96,17 @@ export async function withContext<Result>(
   return await action({ store, log, signal, limits, scratch: scratch.path, ...shared, ...signing });
 }
 
-/** What may be kept on scratch, in bytes, where somebody says so. @throws PanamaxError `usage` */
+/** The limit of --scratch-size, in bytes. @throws PanamaxError `usage` */
 export function scratchSize(args: Arguments): number | undefined {
   const text = args.text('scratch-size');
   return text === undefined ? undefined : parseSize(text, '--scratch-size');
 }
 
-/** In bytes. @throws PanamaxError `usage` where too little is asked for to do any job of a stage */
+/**
+ * The limit of --memory, in bytes.
+ *
+ * @throws PanamaxError `usage` for less than any job of one of the stages takes
+ */
 export function memorySize(args: Arguments, stages: readonly Stage[] = STAGES): number {
   const text = args.text('memory');
   const least = PROCESS_MEMORY + Math.max(...stages.map((stage) => LEAST_MEMORY[stage]));
@@ -110,10 +119,10 @@ export function memorySize(args: Arguments, stages: readonly Stage[] = STAGES): 
   });
 }
 
-/** A pair of small images takes little. */
+/** Memory of the smallest job of each stage, in bytes. */
 const LEAST_MEMORY: Readonly<Record<Stage, number>> = { ...JOB_MEMORY, delta: deltaMemory(0, 'default') };
 
-/** Results go to standard output, as JSON or for people. */
+/** Prints a result on standard output: as JSON with --json, else as text. */
 export function printResult(args: Arguments, result: object, text: string): void {
   process.stdout.write(args.flag('json') ? `${JSON.stringify(result, null, 2)}\n` : `${text}\n`);
 }

@@ -17,7 +17,7 @@ import { writeTar } from '../support/tar.ts';
 
 const BENCH = fileURLToPath(new URL('../../bench/delta.ts', import.meta.url));
 
-test('bench:similar says how it is called', () => {
+test('bench:similar prints its usage and refuses wrong arguments', () => {
   const similar = fileURLToPath(new URL('../../bench/similar.ts', import.meta.url));
   const helped = spawnSync(process.execPath, [similar, '--help'], { encoding: 'utf8' });
   assert.equal(helped.status, 0);
@@ -104,7 +104,7 @@ describe('bench:delta', { skip: missing('time', 'xdelta3') }, () => {
     assert.doesNotMatch(plot, /NaN|Infinity|undefined/);
   });
 
-  test('goes on where a program fails or its patch rebuilds something else', async () => {
+  test('continues after a program that fails or rebuilds another file', async () => {
     const programs = join(directory, 'programs');
     await mkdir(programs);
     await script(join(programs, 'bsdiff'), 'echo no memory left >&2; exit 3');
@@ -124,7 +124,7 @@ describe('bench:delta', { skip: missing('time', 'xdelta3') }, () => {
     assert.match(run.stdout, /^- bsdiff: exit status 3.*\(app-r1 → app-r2\)$/m);
   });
 
-  test('refuses what makes no sense before it starts', async () => {
+  test('refuses wrong arguments before it starts', async () => {
     const runs = [
       { args: [], kind: 'usage' },
       { args: [corpus, '--tools', 'rsync'], kind: 'usage' },
@@ -138,7 +138,7 @@ describe('bench:delta', { skip: missing('time', 'xdelta3') }, () => {
   });
 });
 
-describe('figures to reach', () => {
+describe('goals', () => {
   const results: Results = {
     started: '2000-01-01T00:00:00.000Z',
     machine: { cpu: 'none', architecture: 'none', cores: 1, memory: 1, node: 'none' },
@@ -153,7 +153,7 @@ describe('figures to reach', () => {
     ],
   };
 
-  test('compare with the baseline on the pairs that both have done', () => {
+  test('compare with the baseline on the pairs that both completed', () => {
     const figures = judgeGoals(results);
     const measured = Object.fromEntries(figures.map(({ what, measured }) => [what, measured]));
     assert.equal(measured['`xdelta`, bytes in total'], 610 / 1100);
@@ -164,7 +164,7 @@ describe('figures to reach', () => {
     assert.equal(measured['`oci-delta`, encode wall time in total, verified'], undefined);
   });
 
-  test('are told as reached, missed or not measured', () => {
+  test('are reported as reached, missed or not measured', () => {
     const report = writeReport(results);
     assert.match(report, /`xdelta`, bytes in total \| at most 0\.85 \| 0\.555 \(2 of 3 pairs\) \| yes \|/);
     assert.match(
@@ -175,7 +175,7 @@ describe('figures to reach', () => {
     assert.match(report, /- xdelta3-lzma: out of memory \(r2 → r3\)/);
   });
 
-  test('are plotted also where nothing is measured', () => {
+  test('are plotted even if nothing was measured', () => {
     assert.doesNotMatch(drawPlot({ ...results, pairs: [] }), /NaN|Infinity|undefined/);
   });
 });
@@ -194,7 +194,7 @@ function entry(tool: string, bytes: number, wallSeconds: number): Done {
   return { tool, ...effort, bytes, encode: usage, apply: usage };
 }
 
-/** Lines that do not repeat. */
+/** Lines that are all different. */
 function words(from: number, count: number): string {
   return Array.from({ length: count }, (_, i) => `${(from + i) * 7919} word\n`).join('');
 }

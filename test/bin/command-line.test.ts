@@ -1,4 +1,4 @@
-/** The command: help, options, exit codes, what goes to which output. */
+/** The panamax command: help, options, exit codes and outputs. */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { releaseLayers, writeRelease } from '../support/releases.ts';
 import { writeTar } from '../support/tar.ts';
 
 describe('help', () => {
-  test('lists the commands and the exit codes', async () => {
+  test('prints the commands and the exit codes', async () => {
     const { code, stdout, stderr } = await panamax('--help');
     assert.equal(code, 0);
     assert.equal(stderr, '');
@@ -25,7 +25,7 @@ describe('help', () => {
       assert.ok(stdout.includes(`${exit} ${kind}`), kind);
   });
 
-  test('of a command lists its options', async () => {
+  test('prints the options of a command', async () => {
     const { code, stdout } = await panamax('apply', '--help');
     assert.equal(code, 0);
     assert.match(stdout, /^Usage: panamax apply PATCH --source IMAGE --output IMAGE/m);
@@ -41,20 +41,20 @@ describe('help', () => {
     }
   });
 
-  test('is what no command gets, as an error', async () => {
+  test('is printed for a missing command, with exit code usage', async () => {
     const { code, stdout } = await panamax();
     assert.equal(code, EXIT_CODES.usage);
     assert.match(stdout, /^Usage: panamax COMMAND/m);
   });
 });
 
-describe('a command line that makes no sense', () => {
+describe('a wrong command line is refused', () => {
   const lines: readonly (readonly [RegExp, ...string[]])[] = [
     [/unknown command nonsense/, 'nonsense'],
     [/unknown command constructor/, 'constructor'],
     [/Unknown option '--nonsense'/, 'inspect', 'x', '--nonsense'],
     [/wrong number of operands: expected IMAGE\|PATCH \[options\], found 2/, 'inspect', 'x', 'y'],
-    [/no output: expected OLD NEW -o FILE/, 'diff', 'x', 'y'],
+    [/no --output: expected OLD NEW -o FILE/, 'diff', 'x', 'y'],
     [/source or output is missing/, 'apply', 'x', '--source', 'y'],
     [/destination without a transport: expected one of oci: .* found y/, 'apply', 'x', '-s', 'y', '-o', 'y'],
     [/--concurrency: expected a whole number from 1, found 0/, 'backfill', 'x', '-j', '0'],
@@ -96,7 +96,7 @@ describe('a command line that makes no sense', () => {
   }
 });
 
-describe('arguments', () => {
+describe('the parser of arguments', () => {
   const options: Options = {
     sources: { type: 'string', short: 's', multiple: true, help: '' },
     top: { type: 'string', default: '1', help: '' },
@@ -104,7 +104,7 @@ describe('arguments', () => {
     'max-image-size': { type: 'string', default: '64G', help: '' },
   };
 
-  test('what follows a list is more of it, up to the next option', () => {
+  test('adds operands after a repeatable option to its values, up to the next option', () => {
     for (const argv of [
       ['t', '--sources', 'a', 'b', '--top', '2', 'u'],
       ['--top=2', 't', 'u', '-s', 'a', '-s', 'b'],
@@ -118,7 +118,7 @@ describe('arguments', () => {
     }
   });
 
-  test('sizes', () => {
+  test('reads sizes with and without units, and refuses others', () => {
     for (const [text, size] of [
       ['1', 1],
       ['1000', 1000],
@@ -134,7 +134,7 @@ describe('arguments', () => {
     }
   });
 
-  test('figures for people', () => {
+  test('formats sizes, shares and tables', () => {
     const sizes = [0, 999, 1000, 9994, 99_949, 999_499, 999_500, 70_400_000, 2 ** 50];
     assert.deepEqual(sizes.map(formatSize), [
       '0 B',
@@ -163,7 +163,7 @@ async function twoReleases(t: TestContext): Promise<[directory: string, old: str
 }
 
 describe('diff, inspect, apply', () => {
-  test('as JSON', async (t) => {
+  test('print their results as JSON', async (t) => {
     const [directory, old, target] = await twoReleases(t);
     const patch = join(directory, 'patch');
     interface Layered {
@@ -207,7 +207,7 @@ describe('diff, inspect, apply', () => {
     });
   });
 
-  test('for people', async (t) => {
+  test('print their results as text', async (t) => {
     const [directory, old, target] = await twoReleases(t);
     const patch = join(directory, 'patch');
     const made = await panamax('diff', old, target, '-o', patch);
@@ -215,7 +215,7 @@ describe('diff, inspect, apply', () => {
     assert.match(made.stdout, new RegExp(`${figures}\\n$`));
     const other = join(directory, 'zstd');
     const layers = releaseLayers(1, 2);
-    // of two frames each, as nothing that is known makes
+    // two zstd frames per layer, which no known encoder writes
     const blobs = layers.map((layer) => {
       const parts = [layer.subarray(0, 1000), layer.subarray(1000)];
       return Buffer.concat(parts.map((part) => zstdCompressSync(part)));
@@ -224,7 +224,9 @@ describe('diff, inspect, apply', () => {
     const lost = await panamax('diff', old, other, '-o', `${patch}.zstd`);
     assert.match(
       lost.stdout,
-      new RegExp(`${figures.replace('patch', 'patch.zstd')}; the manifest digest is not kept\\n$`),
+      new RegExp(
+        `${figures.replace('patch', 'patch.zstd')}; the rebuilt image will have another manifest digest\\n$`,
+      ),
     );
     const inspected = await panamax('inspect', patch);
     assert.match(inspected.stdout, /^format +xdelta\nsize +[\d.]+ kB\nsource +image sha256:/);
@@ -238,7 +240,7 @@ describe('diff, inspect, apply', () => {
     }
   });
 
-  test('what an image says of itself never reaches the terminal raw', async (t) => {
+  test('escape control characters in the metadata of images', async (t) => {
     const directory = await temporaryDirectory(t);
     await writeLayout(directory, releaseLayers(1, 1), { architecture: 'amd64\x1b]0;title\x07' });
     const { code, stdout } = await panamax('inspect', directory);
@@ -254,7 +256,7 @@ describe('diff, inspect, apply', () => {
     );
   });
 
-  test('a limit on the size of images', async (t) => {
+  test('refuse images and documents that exceed a limit', async (t) => {
     const [directory, old, target] = await twoReleases(t);
     const options = ['-o', join(directory, 'patch'), '--max-image-size', '100K'];
     await panamaxFails('limit', /maxImageSize: expected at most 102400/, 'diff', old, target, ...options);
@@ -265,7 +267,7 @@ describe('diff, inspect, apply', () => {
     await panamaxFails('limit', /maxDocumentSize/, 'inspect', `oci-archive:${directory}/bomb.tar`);
   });
 
-  test('what is not there', async (t) => {
+  test('fail with not-found for a missing patch, tag or directory', async (t) => {
     const [directory, old] = await twoReleases(t);
     await panamaxFails(
       'not-found',

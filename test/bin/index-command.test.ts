@@ -1,4 +1,4 @@
-/** The similarity index of a store in Redis, as an operator sees it. */
+/** The commands index and similar on the similarity index of a store in Redis. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -16,47 +16,51 @@ interface Similar {
   readonly similar: readonly { readonly manifest: string; readonly candidate?: object }[];
 }
 
-test('images are added, listed, removed and put back', { skip: missing('redis-server') }, async (t) => {
-  const directory = await makeReleases(t, ['a1', 'a2', 'a3', 'b1']);
-  const { url } = await startRedis(t);
-  const image = (name: string) => join(directory, name);
-  const optionsOf = (store: string) => ['--redis', url, '--store', join(directory, store)];
-  const index = async (store: string, ...words: string[]) =>
-    (await panamaxJson<Images>('index', ...words, ...optionsOf(store))).images;
+test(
+  'adds, lists and removes images, and rebuilds the index',
+  { skip: missing('redis-server') },
+  async (t) => {
+    const directory = await makeReleases(t, ['a1', 'a2', 'a3', 'b1']);
+    const { url } = await startRedis(t);
+    const image = (name: string) => join(directory, name);
+    const optionsOf = (store: string) => ['--redis', url, '--store', join(directory, store)];
+    const index = async (store: string, ...words: string[]) =>
+      (await panamaxJson<Images>('index', ...words, ...optionsOf(store))).images;
 
-  assert.deepEqual(await index('store', 'list'), []);
-  const added = await index('store', 'add', image('a1'), image('a2'), image('a3'));
-  const [a1, a2, a3] = added;
-  const [b1] = await index('other', 'add', image('b1'));
-  assert.deepEqual(await index('store', 'list'), added.toSorted());
-  assert.deepEqual(await index('other', 'list'), [b1], 'two stores in one Redis');
+    assert.deepEqual(await index('store', 'list'), []);
+    const added = await index('store', 'add', image('a1'), image('a2'), image('a3'));
+    const [a1, a2, a3] = added;
+    const [b1] = await index('other', 'add', image('b1'));
+    assert.deepEqual(await index('store', 'list'), added.toSorted());
+    assert.deepEqual(await index('other', 'list'), [b1], 'two stores in one Redis');
 
-  const similar = (...words: string[]) =>
-    panamaxJson<Similar>('similar', image('a1'), ...words, ...optionsOf('store'));
-  const found = (await similar('--explain')).similar;
-  assert.deepEqual(found.map(({ manifest }) => manifest).toSorted(), [a2!, a3!].toSorted());
-  assert.ok(found.every(({ candidate }) => candidate));
+    const similar = (...words: string[]) =>
+      panamaxJson<Similar>('similar', image('a1'), ...words, ...optionsOf('store'));
+    const found = (await similar('--explain')).similar;
+    assert.deepEqual(found.map(({ manifest }) => manifest).toSorted(), [a2!, a3!].toSorted());
+    assert.ok(found.every(({ candidate }) => candidate));
 
-  assert.deepEqual(await index('store', 'remove', a2!, image('a3')), [a2, a3]);
-  assert.deepEqual(await index('store', 'remove', a2!), [a2]);
-  assert.deepEqual(await index('store', 'list'), [a1]);
-  assert.deepEqual(await index('store', 'rebuild'), added.toSorted());
+    assert.deepEqual(await index('store', 'remove', a2!, image('a3')), [a2, a3]);
+    assert.deepEqual(await index('store', 'remove', a2!), [a2]);
+    assert.deepEqual(await index('store', 'list'), [a1]);
+    assert.deepEqual(await index('store', 'rebuild'), added.toSorted());
 
-  // its signature is gone: so is the image, once it is found
-  const store = await openDirectoryStore(join(directory, 'store'));
-  await store.remove(keys.signature(a2!));
-  const left = (await similar('--explain')).similar;
-  assert.deepEqual(
-    left.map(({ manifest }) => manifest),
-    [a3],
-  );
-  assert.deepEqual(await index('store', 'list'), [a1!, a3!].toSorted());
-  await store.remove(keys.signature(a3!));
-  assert.deepEqual(await index('store', 'rebuild'), [a1]);
-});
+    // an image without a signature is dropped from the index when a query finds it
+    const store = await openDirectoryStore(join(directory, 'store'));
+    await store.remove(keys.signature(a2!));
+    const left = (await similar('--explain')).similar;
+    assert.deepEqual(
+      left.map(({ manifest }) => manifest),
+      [a3],
+    );
+    assert.deepEqual(await index('store', 'list'), [a1!, a3!].toSorted());
+    await store.remove(keys.signature(a3!));
+    assert.deepEqual(await index('store', 'rebuild'), [a1]);
+  },
+);
 
-test('what makes no sense is refused', async () => {
-  const usage = /what to do with the index: expected list \| add IMAGE/;
+test('refuses an unknown action, a wrong number of images and an unreachable Redis', async () => {
+  const usage = /unknown action, or wrong number of images: expected list \| add IMAGE/;
   for (const words of [[], ['drop'], ['add'], ['remove'], ['list', 'x'], ['rebuild', 'x']]) {
     await panamaxFails('usage', usage, 'index', ...words, '--redis', 'redis://127.0.0.1:1');
   }

@@ -1,4 +1,4 @@
-/** Several images as one source: where a base and an application together beat either alone. */
+/** Combined sources: a patch from a base and an application is smaller than one from either. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -25,7 +25,7 @@ function layer(family: number, release: number, which: 0 | 1): Buffer {
   return releaseLayers(family, release)[which]!;
 }
 
-/** A target whose base is near that of one image, and whose application is near that of another. */
+/** Images where the target's base is similar to that of one image, and its application to that of another. */
 async function makeImages(t: TestContext) {
   const directory = await temporaryDirectory(t);
   const path = (name: string) => join(directory, name);
@@ -33,7 +33,7 @@ async function makeImages(t: TestContext) {
   const base = [layer(2, 1, 0)];
   const target = [layer(2, 2, 0), layer(1, 2, 1)];
   await writeLayout(path('application'), application);
-  // one layer of both: it is in the source once
+  // both images share a layer, which the combined source has once
   await writeLayout(path('base'), [...base, application[0]!]);
   await writeLayout(path('other'), releaseLayers(3, 1));
   const { manifestDigest, configDigest } = await writeLayout(path('target'), target);
@@ -42,7 +42,7 @@ async function makeImages(t: TestContext) {
 
 const SOURCES = ['other', 'application', 'base'];
 
-test('ranked, planned, made, applied at a site, and by xdelta3', async (t) => {
+test('ranks, plans, makes and applies a combined source, also by xdelta3', async (t) => {
   const { directory, path, application, base, target, ...digests } = await makeImages(t);
   const store = ['--store', path('store'), '--scratch', path('scratch')];
   const sources = SOURCES.map(path);
@@ -121,7 +121,7 @@ test('ranked, planned, made, applied at a site, and by xdelta3', async (t) => {
   assert.equal(pairs, 1);
 });
 
-test('a base image completes the best of many releases, however many rank before it', async (t) => {
+test('combines the best of many releases with a base image of low rank', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = (name: string) => join(directory, name);
   const releases = Array.from({ length: 10 }, (_, i) => `r${i}`);
@@ -152,8 +152,8 @@ test('a base image completes the best of many releases, however many rank before
   assert.ok(best!.predictedPatchSize < 0.5 * next!.predictedPatchSize);
 });
 
-describe('on the queue', { skip }, () => {
-  test('sites of an inventory have their images together', async (t) => {
+describe('a run in the queue', { skip }, () => {
+  test('combines the images of each site of an inventory', async (t) => {
     const { directory, path } = await makeImages(t);
     const store = await openDirectoryStore(path('store'));
     await startLocalWorker(t, { redis: redis.url, store, directory });
@@ -163,7 +163,7 @@ describe('on the queue', { skip }, () => {
     await enqueue(plan, store, { redis: redis.url, retryFailed: false, dryRun: false });
     const { failures, stages } = await finishedRun(store, 'run');
     assert.deepEqual(failures, []);
-    // an oci-delta is of one image
+    // an oci-delta patch has one source image
     assert.equal(stages.delta.done, 2);
     const { pairs } = (await findReport(store, 'run'))!;
     const made = pairs.map((pair) => ({

@@ -1,4 +1,4 @@
-/** The similarity index, in this process and in Redis: finds what is similar, forgets what is removed. */
+/** The similarity index, in memory and in Redis. */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { makeCatalogue, sketchOfItems, trueSimilarity, type MadeImage } from '../../bench/catalogue.ts';
@@ -21,7 +21,7 @@ function trueNearest({ manifest, items }: MadeImage, count: number): string[] {
 }
 
 function suite(open: (t: TestContext) => Promise<ForestStorage>): void {
-  test('finds the true nearest among the candidates', async (t) => {
+  test('finds the images that are truly most similar', async (t) => {
     const index = createForest(await open(t));
     for (let at = 0; at < CATALOGUE.length; at += 500) await index.add(CATALOGUE.slice(at, at + 500));
     let found = 0;
@@ -36,7 +36,7 @@ function suite(open: (t: TestContext) => Promise<ForestStorage>): void {
     assert.ok(found / queries.length / 10 >= 0.95, `${found} of ${queries.length * 10}`);
   });
 
-  test('among some of the images, also where they are few or far', async (t) => {
+  test('finds the nearest of some allowed images, also if they are few or dissimilar', async (t) => {
     const index = createForest(await open(t));
     for (let at = 0; at < CATALOGUE.length; at += 500) await index.add(CATALOGUE.slice(at, at + 500));
     const query = CATALOGUE[3]!;
@@ -50,7 +50,7 @@ function suite(open: (t: TestContext) => Promise<ForestStorage>): void {
     assert.deepEqual(known[0], CATALOGUE[43]!.sketch);
   });
 
-  test('adds, replaces, lists and removes', async (t) => {
+  test('adds, replaces, lists and removes images', async (t) => {
     const index = createForest(await open(t));
     const [a, b, c] = CATALOGUE as [IndexedImage, IndexedImage, IndexedImage];
     type IndexedImage = (typeof CATALOGUE)[number];
@@ -73,9 +73,9 @@ function suite(open: (t: TestContext) => Promise<ForestStorage>): void {
   });
 }
 
-describe('in memory', () => suite(async () => createMemoryStorage()));
+describe('the index in memory', () => suite(async () => createMemoryStorage()));
 
-describe('in Redis', { skip: missing('redis-server') }, () => {
+describe('the index in Redis', { skip: missing('redis-server') }, () => {
   suite(async (t) => {
     const { url } = await startRedis(t);
     const connection = await connectProducer(url, { name: 'store' });
@@ -84,7 +84,7 @@ describe('in Redis', { skip: missing('redis-server') }, () => {
   });
 });
 
-test('sketches estimate the share of bytes in common', () => {
+test('image sketches estimate the share of bytes in common', () => {
   const [one] = CATALOGUE as [(typeof CATALOGUE)[number]];
   const errors = CATALOGUE.slice(0, 100).map(
     ({ items, sketch }) => sketchSimilarity(one.sketch, sketch) - trueSimilarity(one.items, items),

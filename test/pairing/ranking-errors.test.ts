@@ -1,4 +1,4 @@
-/** Pairs that mislead a ranking: by size, by layers, by one large file, by a common base. */
+/** Pairs that could mislead a ranking by their size, their layers, one large file or a common base. */
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -45,7 +45,7 @@ async function patchSize(target: SignedImage, source: SignedImage): Promise<numb
   return (await stat(path)).size;
 }
 
-/** The first choice is the one that is expected, and real patches agree. */
+/** Checks that the expected source ranks first, and that real patches confirm it. */
 async function assertBest(target: SignedImage, best: SignedImage, ...others: SignedImage[]): Promise<void> {
   const sources = [...others, best];
   const candidates = sources.map((source) => compare(target, source));
@@ -58,7 +58,7 @@ async function assertBest(target: SignedImage, best: SignedImage, ...others: Sig
 
 const noise = (seed: number) => ({ path: `app/${seed}`, content: createRandom(seed).bytes(400_000) });
 
-test('a small target is best made from a huge source that contains it', async (t) => {
+test('ranks a huge source that contains the small target first', async (t) => {
   const small = files('app', 1, 3);
   const target = await sign(t, small);
   const huge = await sign(
@@ -73,7 +73,7 @@ test('a small target is best made from a huge source that contains it', async (t
   assert.ok(candidate.predictedPatchSize < 5000 && isWorthIt(candidate));
 });
 
-test('the same content in other layers is worth as much as in the same', async (t) => {
+test('ranks equal content in other layers as high as in the same layers', async (t) => {
   const all = files('app', 1, 12);
   const target = await sign(t, all);
   const split = await sign(t, all.slice(0, 5), all.slice(5, 6), all.slice(6));
@@ -83,7 +83,7 @@ test('the same content in other layers is worth as much as in the same', async (
   await assertBest(target, split, await sign(t, [...all.slice(1), file('app/0', 77)]));
 });
 
-test('one changed file that is most of the image counts by how much of it changed', async (t) => {
+test('ranks by the changed share of one file that is most of the image', async (t) => {
   const large = createRandom(9).text(1_500_000);
   const edited = `${large.slice(0, 700_000)}a few other words${large.slice(700_100)}`;
   const rest = files('app', 1, 3);
@@ -97,7 +97,7 @@ test('one changed file that is most of the image counts by how much of it change
   assert.ok(nearBy.changedBytes === 1_500_000 && farOff.newBytes === 1_500_000);
 });
 
-test('where only the base is common, and that as layers, no source is worth a patch', async (t) => {
+test('finds no source worth a patch if only base layers are common', async (t) => {
   const base = files('base', 1, 10);
   const target = await sign(t, base, [noise(100)]);
   const source = await sign(t, base, [noise(200)]);

@@ -1,4 +1,4 @@
-/** Which source is best for a target, and what is said of each. */
+/** Comparison and ranking of sources. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -16,7 +16,7 @@ import { releaseLayers } from '../support/releases.ts';
 
 const sha = (text: string) => digestOf(Buffer.from(text)) as `sha256:${string}`;
 
-/** A signature with these files, of a byte per letter of their content, in one layer. */
+/** A signature of one layer with these files. Equal strings are equal contents, and their lengths are the file sizes. */
 function signature(name: string, files: Record<string, string>, tlsh: string | null = null): Signature {
   const records = Object.entries(files).map(([path, content]): FileRecord => {
     if (path.endsWith('/')) return { path, kind: 'directory', size: 0 };
@@ -63,7 +63,7 @@ function signature(name: string, files: Record<string, string>, tlsh: string | n
   };
 }
 
-/** The same, each content with a hundred samples in a row. */
+/** The same signature with a hundred consecutive samples per content. */
 function withSamples(one: Signature, starts: readonly number[]): Signature {
   return {
     ...one,
@@ -96,10 +96,10 @@ describe('a comparison', () => {
     gone: 'x',
   });
 
-  test('counts bytes that are there, that changed, that are new', () => {
+  test('counts identical, changed and new bytes', () => {
     const { identicalBytes, changedBytes, newBytes, sharedLayerBytes, pullSize, tlshDistance } =
       compareImages(target, source);
-    // of two new files with the same content one is new
+    // the second of two new files with the same content counts as identical
     assert.deepEqual(
       { identicalBytes, changedBytes, newBytes },
       { identicalBytes: 9 + 8, changedBytes: 6 + 4, newBytes: 7 + 8 },
@@ -109,7 +109,7 @@ describe('a comparison', () => {
     assert.equal(tlshDistance, null);
   });
 
-  test('of two new files that have much in common the second costs little', () => {
+  test('counts a new file as changed if an earlier new file is similar', () => {
     const twice = signature('twice', { a: 'a'.repeat(50_000), b: 'b'.repeat(50_000) });
     const none = signature('none', {});
     const different = compareImages(withSamples(twice, [0, 1000]), none);
@@ -122,20 +122,20 @@ describe('a comparison', () => {
     }
   });
 
-  test('of an image with itself finds all of it', () => {
+  test('finds all bytes of an image in itself', () => {
     const { changedBytes, newBytes, sharedLayerBytes, pullSize } = compareImages(target, target);
     assert.deepEqual([changedBytes, newBytes, sharedLayerBytes, pullSize], [0, 0, 100_000, 0]);
   });
 });
 
-/** TLSH digests far from each other. */
+/** TLSH digests at a large distance. */
 const ZEROS = '0'.repeat(70);
 const ONES = 'F'.repeat(70);
 
 describe('a ranking', () => {
   const target = signature('target', { a: 'x'.repeat(50_000), b: 'y'.repeat(50_000) }, ZEROS);
 
-  test('has the smallest predicted patch first, ties by TLSH, then by digest', () => {
+  test('orders by predicted patch size, then by TLSH distance, then by digest', () => {
     const half = { a: 'x'.repeat(50_000) };
     const sources = [
       signature('far', half, ONES),
@@ -160,7 +160,7 @@ describe('a ranking', () => {
     }
   });
 
-  test('is named by its set of sources', () => {
+  test('has a scope that depends on its set of sources only', () => {
     const [a, b] = [sha('a'), sha('b')];
     assert.equal(scopeOf([a, b]), scopeOf([b, a]));
     assert.notEqual(scopeOf([a, b]), scopeOf([a]));
@@ -168,10 +168,10 @@ describe('a ranking', () => {
   });
 });
 
-test('of real images: releases of the same come first, as their patches are smaller', async (t) => {
+test('ranks releases of the same image first, and real patches confirm it', async (t) => {
   const names = ['a1', 'a2', 'b1'];
   const directory = await makeReleases(t, names);
-  // the same content, other times and layers: a rebuild
+  // a rebuild: the same content with other times and layers
   const rebuilt = releaseLayers('a'.charCodeAt(0), 2).toReversed();
   await writeLayout(join(directory, 'rebuilt'), rebuilt);
   const sources = [...names, 'rebuilt'].map((name) => join(directory, name));
@@ -195,7 +195,7 @@ test('of real images: releases of the same come first, as their patches are smal
   assert.equal(ranked.candidates[0]!.tlshDistance, 0);
   assert.ok(ranked.isThere);
   const only = await panamax('rank', target, '--sources', target, ...store);
-  assert.equal(only.stdout, `${target} is the target: where it is, nothing has to be moved.\n`);
+  assert.equal(only.stdout, `${target} is the target itself: sites that have it need nothing.\n`);
   assert.deepEqual(await panamaxJson<Ranked>('rank', target, '-s', ...sources, ...store), ranked);
 
   interface Similar {
@@ -223,7 +223,7 @@ test('of real images: releases of the same come first, as their patches are smal
   }
   const plan = (...budget: string[]) =>
     panamaxJson<Plan>('plan', target, '--inventory', inventory, ...budget, ...store);
-  // the rebuilt image has the target's layers: a pull moves nothing there
+  // the rebuild has the target's layers, so a pull moves nothing
   assert.deepEqual(
     (await plan()).patches.map((patch) => [basename(patch.source), patch.sites]),
     [['a1', 2]],

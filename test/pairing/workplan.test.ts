@@ -1,4 +1,4 @@
-/** Which patches are worth a budget: near the best there is, and quickly. */
+/** Work plans: nearly optimal within the budget, and fast for many sites. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeInventory, type MadeInventory } from '../../bench/plan.ts';
@@ -18,7 +18,7 @@ const patch = (source: string, target: string, size: number) => ({
   pull: 100,
 });
 
-/** The fewest bytes that any choice within the budget leaves. */
+/** The fewest bytes over all links, by trying every choice within the budget. */
 function exhaustive({ sets, pullSizes, possible }: MadeInventory, budget: Budget): number {
   const bytesOf = (chosen: readonly PossiblePatch[]) => {
     let sum = 0;
@@ -42,7 +42,7 @@ function exhaustive({ sets, pullSizes, possible }: MadeInventory, budget: Budget
   return best;
 }
 
-test('bytes within 10 % of the best of all choices', () => {
+test('plans within 10 % of the optimal choice', () => {
   for (let seed = 1; seed <= 25; seed++) {
     const made = makeInventory(4, 2, numbers(seed), 3);
     for (const budget of [{ pairs: 1 }, { pairs: 3 }, { seconds: 60 }, { seconds: 150 }]) {
@@ -61,7 +61,7 @@ test('bytes within 10 % of the best of all choices', () => {
   }
 });
 
-test('the most valuable come first, those without value not at all', () => {
+test('plans the most valuable patches first and none without value', () => {
   const sets = [
     { images: ['a1'], sites: 100 },
     { images: ['a2', 'b1'], sites: 1 },
@@ -90,7 +90,7 @@ test('the most valuable come first, those without value not at all', () => {
   assert.deepEqual(bytes, { withoutPatches: 10_100 + 110_100, withPatches: 2010 + 110_100 });
 });
 
-test('what would serve nobody in the end makes room for others', () => {
+test('replaces a chosen patch that later choices make useless', () => {
   const sets = [
     { images: ['x', 'a'], sites: 1 },
     { images: ['x', 'b'], sites: 1 },
@@ -99,7 +99,7 @@ test('what would serve nobody in the end makes room for others', () => {
     ['t', 100],
     ['u', 100],
   ]);
-  // worth most at first, and nothing once the next two are there
+  // has the highest value at first, and none after the next two
   const possible = [patch('x', 't', 50), patch('a', 't', 10), patch('b', 't', 10), patch('a', 'u', 70)];
   const { patches, bytes } = planPatches(sets, pullSizes, possible, { pairs: 3 });
   assert.deepEqual(
@@ -111,7 +111,7 @@ test('what would serve nobody in the end makes room for others', () => {
     ],
   );
   assert.equal(bytes.withPatches, 10 + 10 + 70 + 100);
-  // where nothing else is to be made of the room, it is left
+  // no other patch fits, so the rest of the budget stays unused
   const few = planPatches(sets, new Map([['t', 100]]), possible.slice(0, 3), { seconds: 3 });
   assert.deepEqual(
     few.patches.map(({ source }) => source),
@@ -120,7 +120,7 @@ test('what would serve nobody in the end makes room for others', () => {
   assert.equal(few.seconds, 2);
 });
 
-test('what is too dear to make still says what its sites pull', () => {
+test('counts the smaller pull from the source of an unaffordable patch', () => {
   const sets = [
     { images: ['small'], sites: 1 },
     { images: ['large'], sites: 100 },
@@ -131,7 +131,7 @@ test('what is too dear to make still says what its sites pull', () => {
     { ...patch('large', 't', 1), seconds: 10 },
     { ...patch('near', 't', 0.5), seconds: 1000, pull: 1 },
   ];
-  // the best for its price leaves no room for the one that is worth a hundred times as much
+  // the patch with the best value per cost leaves too little budget for one of a hundred times its value
   const { patches, bytes } = planPatches(sets, new Map([['t', 100]]), possible, { seconds: 10 });
   assert.deepEqual(
     patches.map(({ source, saves }) => [source, saves]),
@@ -140,7 +140,7 @@ test('what is too dear to make still says what its sites pull', () => {
   assert.deepEqual(bytes, { withoutPatches: 100 + 10_000 + 1000, withPatches: 100 + 100 + 1000 });
 });
 
-test('what exists already serves, and leads on', () => {
+test('uses existing patches, also as steps of chains', () => {
   const sets = [
     { images: ['r1'], sites: 100 },
     { images: ['r2'], sites: 10 },
@@ -154,7 +154,7 @@ test('what exists already serves, and leads on', () => {
   ];
   const existing = [{ source: 'r1', target: 'r2', size: 6 }];
   const plan = planPatches(sets, pullSizes, possible, { pairs: 1 }, existing);
-  // 100 sites in two steps of 21 instead of one of 20, and ten in one
+  // 100 sites take two steps, 21 in all, instead of one of 20, and ten sites take one
   assert.deepEqual(
     plan.patches.map(({ source, saves, sites }) => [source, saves, sites]),
     [['r2', 79 * 100 + 85 * 10, 110]],

@@ -1,6 +1,6 @@
 import { hexOf, type Digest } from '../../lib/digest.ts';
 
-/** panamax gc: what goes and what stays, in both kinds of store, and that nothing named is ever missing. */
+/** panamax gc: removed and kept objects in both kinds of store; referenced objects always exist. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { cp, readdir, utimes, writeFile } from 'node:fs/promises';
@@ -44,13 +44,13 @@ async function listKeys(store: Store): Promise<string[]> {
   return found;
 }
 
-/** Whatever an index or a descriptor names is there. */
+/** Checks that everything an index or a descriptor refers to exists. */
 async function assertWhole(store: Store): Promise<void> {
   const all = new Set(await listKeys(store));
   for (const key of all) {
     const hex = /^index\/sha256-(.*)\.json$/.exec(key)?.[1];
     const index = hex && (await readIndex(store, `sha256:${hex}`));
-    // a worker may have published it since the keys were listed
+    // a worker may have published the object since the keys were listed
     for (const offer of index ? index.patches : [])
       assert.ok(await store.stat(offer.key), `${key} names ${offer.key}`);
     if (!key.startsWith('patches/') || !key.endsWith('.json')) continue;
@@ -100,11 +100,11 @@ const PLACES: Readonly<Record<string, (t: TestContext) => Promise<Place>>> = {
 
 for (const [where, place] of Object.entries(PLACES)) {
   describe(where, { skip: where === 'S3' && noS3() }, () => {
-    test('keeps the last releases, and says first what it would do', async (t) => {
+    test('keeps the last releases, and shows the removals in a dry run', async (t) => {
       const { made, store, gc } = await place(t);
       const [first, second, third] = made.images.map(({ manifestDigest }) => manifestDigest as Digest);
       const before = await listKeys(store);
-      // too young
+      // all objects are younger than the grace period
       const young = await gc('--keep-last', '1', '--unnamed', '--apply');
       assert.deepEqual(young.removed, []);
       assert.deepEqual(new Set(young.left.map(({ target }) => target)), new Set([first, second]));
@@ -120,14 +120,14 @@ for (const [where, place] of Object.entries(PLACES)) {
         before.filter((key) => !gone.has(key)),
       );
       await assertWhole(store);
-      // patches to the last one stay, from whatever it was, and the signatures of both
+      // patches to the last release stay, and the signatures of their sources and of the release
       assert.equal((await readIndex(store, third!))?.patches.length, 2);
       assert.equal(await readIndex(store, second!), undefined);
       assert.ok(await store.get(keys.signature(second!)));
       assert.deepEqual((await gc(...policy, '--apply')).removed, []);
     });
 
-    test('keeps what an inventory holds, and what comes from there', async (t) => {
+    test('keeps the images of an inventory and the patches from them', async (t) => {
       const { made, store, gc } = await place(t);
       const [first, second, third] = made.images.map(({ manifestDigest }) => manifestDigest as Digest);
       const inventory = join(made.directory, 'sites.yaml');
@@ -141,19 +141,19 @@ for (const [where, place] of Object.entries(PLACES)) {
       assert.deepEqual(await sourcesOf(first!), [third]);
       assert.equal(await sourcesOf(second!), undefined);
       assert.equal(await store.get(keys.signature(second!)), undefined);
-      // by name, and with what a name stands for now kept as well
+      // the inventory has names, and the images of current names are kept as well
       await writeFile(inventory, `sites: { north: ['docker://${NAME}:3'] }\n`);
       await gc('--inventory', inventory, '--grace', '0', '--apply', '--unnamed');
       assert.deepEqual(await sourcesOf(third!), []);
       await assertWhole(store);
     });
 
-    test('stopped anywhere, whatever is named is there, and a second start does the rest', async (t) => {
+    test('leaves no dangling reference when killed anywhere, and finishes at the second start', async (t) => {
       const { store } = await place(t);
       const settings = { grace: 0, isReal: true, signal };
       let steps = 0;
       for (let isDone = false; !isDone;) {
-        // one change, and then it is killed
+        // aborted after its first change
         let isFirst = true;
         const once = (action: () => Promise<void>) => {
           if (!isFirst) throw new Error('stopped');
@@ -181,7 +181,7 @@ for (const [where, place] of Object.entries(PLACES)) {
   });
 }
 
-test('past names go with their images, and images of runs that are not over stay', async (t) => {
+test('removes past names with their images, and keeps images of unfinished runs', async (t) => {
   const made = await makeSiteStore(t, { count: 3 });
   const [, second] = made.images.map(({ manifestDigest }) => manifestDigest as Digest);
   const options = ['--store', made.store];
@@ -199,16 +199,16 @@ test('past names go with their images, and images of runs that are not over stay
   const inventory = join(made.directory, 'sites.yaml');
   await writeFile(inventory, `sites: { north: ['${made.images[2]!.manifestDigest}'] }\n`);
   const { names } = await panamaxJson<Result>('gc', ...policy, '--inventory', inventory, '--apply');
-  // the record of what `stable` and `2` have stood for
+  // past records of `stable` and `2`
   assert.equal(names.length, 2, names.join());
   assert.ok(names.every((name) => /\/\d{16}\.json$/.test(name)));
   await assertWhole(store);
-  // what a name stands for now is not forgotten
+  // current records stay
   const outcome = ['--engine', 'none', '--source', path(1), '--output', `oci:${made.directory}/out`];
   await panamaxFails('no-patch', /the store has no index of/, 'pull', `${NAME}:2`, ...options, ...outcome);
 });
 
-test('the highest version stays where an older release was read later', async (t) => {
+test('keeps the highest version if an older release was read later', async (t) => {
   const made = await makeSiteStore(t, { count: 3 });
   const { manifestDigest: second } = made.images[1]!;
   const options = ['--store', made.store];
@@ -222,12 +222,12 @@ test('the highest version stays where an older release was read later', async (t
   await name('v1.10', 2);
   await name('v1.9', 1);
   assert.equal(await goes(), false);
-  // it is another image by now
+  // the tag stands for another image now
   await name('v1.10', 3);
   assert.equal(await goes(), true);
 });
 
-/** As if it had been written days ago. */
+/** Sets the modification time of a file or directory to some days ago. */
 async function age(store: string, days: number, below = ''): Promise<void> {
   const then = new Date(Date.now() - days * 86_400_000);
   for (const item of await readdir(join(store, below), { recursive: true, withFileTypes: true })) {
@@ -235,13 +235,13 @@ async function age(store: string, days: number, below = ''): Promise<void> {
   }
 }
 
-test('beside a run: what it needs and what it publishes stays, and what an index names is there', async (t) => {
+test('keeps the objects that a concurrent run needs and publishes', async (t) => {
   const made = await makeSiteStore(t, { count: 4 });
   const path = (release: number) => join(made.directory, String(release));
   const digests = made.images.map(({ manifestDigest }) => manifestDigest as Digest);
   await age(made.store, 3);
   const store = await openDirectoryStore(made.store);
-  // the last release again, to which all patches are made anew
+  // the run reads the last release again, and makes all patches to it again
   for (const pair of await readdir(join(made.store, 'patches', `sha256-${hexOf(digests[3]!)}`))) {
     await store.remove(`patches/sha256-${hexOf(digests[3]!)}/${pair}`);
   }
@@ -273,7 +273,7 @@ test('beside a run: what it needs and what it publishes stays, and what an index
   }
   assert.deepEqual(await ended, [0, null]);
   assert.ok(rounds > 0);
-  // the third release was neither kept nor needed; patches to the others went, but not what they are a source with
+  // the third release is neither kept nor needed; patches to the others go, but not the signatures of sources
   assert.ok(removed.has(digests[2]!));
   assert.equal(await store.get(keys.signature(digests[2]!)), undefined);
   const index = await readIndex(store, digests[3]!);
@@ -284,14 +284,14 @@ test('beside a run: what it needs and what it publishes stays, and what an index
   await assertWhole(store);
 });
 
-test('an image that is read again is young again', async (t) => {
+test('keeps an image that was read again within the grace period', async (t) => {
   const made = await makeSiteStore(t, { count: 3 });
   const path = (release: number) => join(made.directory, String(release));
   const store = await openDirectoryStore(made.store);
   await age(made.store, 3);
   const options = ['--store', made.store, '--effort', 'fast'];
   await panamaxJson('backfill', path(1), '--sources', path(2), ...options);
-  // of a policy that gives up all but the last release
+  // a policy that removes all but the last release
   const policy = ['--inventory', await inventoryOf(made, [2]), '--keep-last', '1', '--unnamed'];
   const { left } = await panamaxJson<Result>('gc', ...policy, '--store', made.store, '--apply');
   const young = made.images.slice(0, 2).map(({ manifestDigest }) => manifestDigest);
@@ -299,7 +299,7 @@ test('an image that is read again is young again', async (t) => {
   for (const image of young) assert.ok(await store.stat(keys.signature(image as Digest)));
 });
 
-test('records of runs go when they are old, and what is known of layers that no image has', async (t) => {
+test('removes old records of runs, and compression records of layers without an image', async (t) => {
   const made = await makeSiteStore(t, { count: 3 });
   const store = await openDirectoryStore(made.store);
   const list = async (prefix: string) => {
@@ -315,7 +315,7 @@ test('records of runs go when they are old, and what is known of layers that no 
   assert.deepEqual(early.runs, []);
   assert.ok((await list('runs/')).length > 0);
 
-  // one that somebody is at work on, one that was given up, and what a killed removal left of another
+  // an active run, an abandoned one, and the remains of a killed removal
   await store.put('runs/active/run.json', Buffer.from('{}'));
   for (const name of ['idle/run.json', 'rest/outcomes/delta/0.done.json']) {
     await store.put(`runs/${name}`, Buffer.from('{}'));
@@ -336,7 +336,7 @@ test('records of runs go when they are old, and what is known of layers that no 
     [run.split('/')[1]!, 'idle', 'rest'].toSorted(),
   );
   assert.deepEqual(await list('runs/'), ['runs/active/run.json']);
-  // the sources of patches to the last release are images, too
+  // the sources of patches to the last release count as images
   const kept = await list('compressions/');
   assert.ok(layers.every((key) => kept.includes(key)));
   assert.ok(!kept.includes(old));
@@ -357,7 +357,7 @@ test('records of runs go when they are old, and what is known of layers that no 
   assert.deepEqual((await list('compressions/')).toSorted(), [...new Set(layers)].toSorted());
 });
 
-/** Of a site that holds releases. */
+/** Writes the inventory of one site that holds these releases. */
 async function inventoryOf(made: SiteStore, releases: readonly number[]): Promise<string> {
   const path = join(made.directory, 'held.yaml');
   const images = releases.map((release) => `'${made.images[release]!.manifestDigest}'`);
@@ -365,11 +365,11 @@ async function inventoryOf(made: SiteStore, releases: readonly number[]): Promis
   return path;
 }
 
-test('what makes no sense, and inventories that cannot be told', async (t) => {
+test('refuses wrong options and inventories that cannot be resolved', async (t) => {
   const made = await makeSiteStore(t, { count: 3 });
   const before = await snapshot(made.store);
   const options = ['--store', made.store, '--apply', '--grace', '0'];
-  await panamaxFails('usage', /nothing says what is to be kept/, 'gc', ...options);
+  await panamaxFails('usage', /no policy of what to keep/, 'gc', ...options);
   await panamaxFails('usage', /a whole number from 1/, 'gc', ...options, '--keep-last', '0');
   await panamaxFails('usage', /a number of hours/, 'gc', ...options, '--keep-last', '1', '--grace', 'x');
   const inventory = join(made.directory, 'sites.yaml');

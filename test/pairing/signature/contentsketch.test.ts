@@ -1,4 +1,4 @@
-/** Sketches of contents: what they share shows, however it is moved, cut into chunks or sampled. */
+/** Content sketches: shared bytes are found at any offset and at any level of sampling. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
@@ -23,7 +23,7 @@ function common(a: ContentSketch, b: ContentSketch): number {
   return own.filter((sample) => others.has(sample)).length / own.length;
 }
 
-test('is the same however the content is cut, and whatever was sketched before', () => {
+test('is the same for any chunks, and does not depend on earlier contents', () => {
   const content = bytes(1, 300_000);
   const whole = sketch(content);
   assert.ok(whole.samples.length > 200 && whole.samples.length < 400);
@@ -35,7 +35,7 @@ test('is the same however the content is cut, and whatever was sketched before',
   assert.deepEqual(sketcher.finish(), whole);
 });
 
-test('has the samples of what it shares with another, at other offsets', () => {
+test('shares samples with a content that has the same bytes at other offsets', () => {
   const shared = bytes(3, 600_000);
   const one = sketch(Buffer.concat([shared, bytes(4, 200_000)]));
   const other = sketch(Buffer.concat([bytes(5, 77_777), shared]));
@@ -43,7 +43,7 @@ test('has the samples of what it shares with another, at other offsets', () => {
   assert.ok(common(one, sketch(bytes(6, 800_000))) < 0.01);
 });
 
-test('of a large content is bounded and still comparable with a smaller one', () => {
+test('is bounded for a large content and comparable with that of a small one', () => {
   const content = bytes(7, 6_000_000);
   const whole = sketch(content);
   assert.ok(whole.samples.length <= MAX_SAMPLES && whole.samples.length > MAX_SAMPLES / 4);
@@ -54,7 +54,7 @@ test('of a large content is bounded and still comparable with a smaller one', ()
   assert.ok(Math.abs(common(whole, half) - 0.5) < 0.1);
 });
 
-test('tells what compresses', () => {
+test('has a low density for compressible content', () => {
   const random = createRandom(8);
   assert.ok(sketch(random.bytes(50_000)).density > 0.95);
   assert.ok(sketch(Buffer.alloc(50_000)).density < 0.05);

@@ -1,4 +1,4 @@
-/** Signatures: of what a container sees, however it is layered; the same for every run; checked when read. */
+/** Signatures: independent of layering, reproducible, and verified when they are read. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -51,7 +51,7 @@ async function signatureOfTars(
 
 const text = (seed: number, size = 3000) => createRandom(seed).text(size);
 
-/** A sparse file as its reader sees it: what is not in its runs is zeros. */
+/** The content of a sparse file, with zeros outside its runs. */
 const HOLES = {
   runs: [
     { offset: 512, size: 700 },
@@ -95,18 +95,18 @@ async function assertSame(
   assert.equal(tlshDistance(one.tlsh!, other.tlsh!), 0);
 }
 
-describe('the same content', () => {
-  test('in other layers', (t) =>
+describe('the content digest stays the same', () => {
+  test('for other layers', (t) =>
     assertSame(t, [ENTRIES.slice(0, 4), ENTRIES.slice(4, 8), [], ENTRIES.slice(8)]));
 
-  test('in another order', (t) =>
-    // a hardlink comes after its target
+  test('for another order of entries', (t) =>
+    // a hardlink must come after its target
     assertSame(t, [[...ENTRIES.slice(4).toReversed(), ENTRIES[0]!, ENTRIES[3]!, ...ENTRIES.slice(1, 3)]]));
 
-  test('at other times', (t) =>
+  test('for other times', (t) =>
     assertSame(t, [ENTRIES.map((entry, i) => ({ ...entry, mtime: 1_600_000_000.25 + i }))]));
 
-  test('over other content that is hidden or replaced', (t) =>
+  test('for other content that is hidden or replaced', (t) =>
     assertSame(t, [
       [
         { path: 'gone/' },
@@ -118,7 +118,7 @@ describe('the same content', () => {
       [{ path: '.wh.gone' }, { path: 'dev/.wh..wh..opq' }, ...ENTRIES],
     ]));
 
-  test('in tars of another kind', (t) => {
+  test('for another tar format', (t) => {
     const layer = ENTRIES.map((entry): TarFixture => {
       if (entry.sparse) return { path: './sparse', content: SPARSE };
       return { ...entry, path: `./${entry.path}`, format: entry.xattrs ? 'pax' : 'gnu' };
@@ -127,7 +127,7 @@ describe('the same content', () => {
   });
 });
 
-test('any difference that a container sees makes another content digest', async (t) => {
+test('the content digest differs for any difference that is visible in a container', async (t) => {
   const { contentDigest } = await signatureOf(t, [ENTRIES]);
   const digests = new Set([contentDigest]);
   const changes: Partial<TarFixture>[] = [
@@ -160,8 +160,8 @@ test('any difference that a container sees makes another content digest', async 
 const sha = (content: string | Buffer) => digestOf(Buffer.from(content));
 const directory = (path: string) => [path, 'directory', '755', 0, 0, 0, '', 0, 0, ''];
 
-describe('as the formats define it', () => {
-  test('content digest', async (t) => {
+describe('a signature follows docs/formats.md', () => {
+  test('in its content digest', async (t) => {
     const { contentDigest, contentSize, files } = await signatureOf(t, [ENTRIES]);
     const shell = [
       'file',
@@ -205,7 +205,7 @@ describe('as the formats define it', () => {
     );
   });
 
-  test('TLSH, by the reference', { skip: missing('tlsh') }, async (t) => {
+  test('in its TLSH, compared with the reference program', { skip: missing('tlsh') }, async (t) => {
     const contents = [text(1), text(3), text(2), '', SPARSE];
     const directory = await temporaryDirectory(t);
     const path = join(directory, 'content');
@@ -215,7 +215,7 @@ describe('as the formats define it', () => {
     assert.equal(tlsh, stdout.split('\t')[0]);
   });
 
-  test('no TLSH of too little', async (t) => {
+  test('without a TLSH for too little content', async (t) => {
     for (const layers of [[], [[]], [[{ path: 'a', content: text(1, 100) }]]]) {
       const { tlsh, files } = await signatureOf(t, layers);
       assert.equal(tlsh, null);
@@ -223,7 +223,7 @@ describe('as the formats define it', () => {
     }
   });
 
-  test('the image record', async (t) => {
+  test('in its image record', async (t) => {
     const layers = releaseLayers(3, 1);
     const { image } = await signatureOfTars(t, layers, { compression: ['zstd', 'none'] });
     assert.equal(image.platform, 'linux/amd64');
@@ -237,13 +237,13 @@ describe('as the formats define it', () => {
     assert.match(zstd.mediaType, /\+zstd$/);
     const { layers: written } = JSON.parse(image.manifestDocument) as { layers: { size: number }[] };
     assert.equal(zstd.pullSize, written[0]!.size);
-    // a plain layer is compressed on push
+    // an uncompressed layer is compressed by a push, so its pull size is an estimate
     assert.equal(plain.digest, plain.diffID);
     assert.ok(plain.pullSize < plain.size / 1.5);
   });
 });
 
-test('of many small files is made with little memory', async (t) => {
+test('takes little memory for many small files', async (t) => {
   const directory = await temporaryDirectory(t);
   const layer = Array.from({ length: 30_000 }, (_, i) => ({ path: `usr/${i % 300}/${i}`, content: `${i}` }));
   await writeLayout(join(directory, 'image'), [writeTar(layer)]);
@@ -257,8 +257,8 @@ test('of many small files is made with little memory', async (t) => {
   assert.equal(files.sizes.length, layer.length + 302);
 });
 
-describe('stored', () => {
-  test('and read again', async (t) => {
+describe('a stored signature', () => {
+  test('reads back the same', async (t) => {
     const signature = await signatureOf(t, [ENTRIES]);
     const bytes = await serializeSignature(signature);
     assert.deepEqual(await parseSignature(bytes, 'here'), signature);
@@ -271,7 +271,7 @@ describe('stored', () => {
     assert.ok(document.files.some((file) => 'path64' in file && file.path64 === notUtf8.path64));
   });
 
-  test('of another version it is refused', async (t) => {
+  test('is refused with another version', async (t) => {
     const bytes = await serializeSignature(await signatureOf(t, [ENTRIES]));
     const document = JSON.parse(zstdDecompressSync(bytes).toString()) as object;
     for (const version of [0, 1, '2', undefined]) {
@@ -281,7 +281,7 @@ describe('stored', () => {
     }
   });
 
-  test('with any byte of it damaged it is refused', async (t) => {
+  test('is refused with any byte damaged', async (t) => {
     const signature = await signatureOf(t, [ENTRIES]);
     const bytes = await serializeSignature(signature);
     let harmless = 0;
@@ -298,11 +298,11 @@ describe('stored', () => {
       if (at % 10 === 0)
         await assert.rejects(parseSignature(bytes.subarray(0, at), 'here'), { kind: 'bad-input' });
     }
-    // few bits of a zstd frame have no meaning
+    // a few bits of a zstd frame have no meaning
     assert.ok(harmless < 5, `${harmless} of ${bytes.length} not noticed`);
   });
 
-  test('of many files, in more pieces than one', async (t) => {
+  test('reads back the same for many files in several batches', async (t) => {
     const layer = Array.from({ length: 3000 }, (_, i) => ({
       path: `usr/"${i}", [{é`,
       content: text(i % 2000, 40),
@@ -341,7 +341,7 @@ describe('stored', () => {
     }
   });
 
-  test('a bomb is refused', async () => {
+  test('is refused if it expands beyond the limit', async () => {
     const bomb = zstdCompressSync(Buffer.alloc(64 * 1024 ** 2));
     const bombs = Buffer.concat(Array.from({ length: 20 }, () => bomb));
     await assert.rejects(parseSignature(bombs, 'here'), { kind: 'bad-input' });

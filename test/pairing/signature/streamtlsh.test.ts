@@ -1,4 +1,4 @@
-/** TLSHs of files in a stream, in two orders: what is not counted twice makes no difference. */
+/** TLSHs of the files in a stream, in two orders: reused counts give the same digests. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,11 +14,11 @@ function plain(parts: readonly Uint8Array[]): string | null {
   return tlsh.digest();
 }
 
-test('layer by layer, then some of the files in another order', async (t) => {
+test('hashes layer by layer, then some of the files in another order', async (t) => {
   const path = join(await temporaryDirectory(t), 'stream');
   for (let seed = 1; seed <= 8; seed++) {
     const random = createRandom(seed);
-    // many are shorter than a window
+    // many files are shorter than a window
     const size = () => random.below(random.below(3) === 0 ? 200_000 : 9);
     const files = Array.from({ length: 60 }, () => Buffer.from(random.text(size())));
     await writeFile(path, Buffer.concat(files));
@@ -50,7 +50,7 @@ test('layer by layer, then some of the files in another order', async (t) => {
   }
 });
 
-test('holes are zeros', async (t) => {
+test('hashes holes as zeros', async (t) => {
   const path = join(await temporaryDirectory(t), 'stream');
   const data = Buffer.from(createRandom(5).text(5000));
   await writeFile(path, data);
@@ -68,7 +68,7 @@ test('holes are zeros', async (t) => {
   assert.equal(await tlsh.reordered([{ entry, offset: 0 }], []), plain([content]));
 });
 
-test('a stream that is shorter than was said', async (t) => {
+test('fails for a stream that is shorter than announced', async (t) => {
   const path = join(await temporaryDirectory(t), 'stream');
   await writeFile(path, 'short');
   await using tlsh = createStreamTlsh(path);

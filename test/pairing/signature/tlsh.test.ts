@@ -14,7 +14,7 @@ import { missing } from '../../support/programs.ts';
 const run = promisify(execFile);
 const MAX_OUTPUT = 64 * 1024 ** 2;
 
-/** The same noise for the same seed. */
+/** Pseudo-random bytes, the same for the same seed. */
 function noise(size: number, seed = 0): Buffer {
   const iv = Buffer.alloc(16);
   iv.writeUInt32BE(seed);
@@ -27,7 +27,7 @@ function digestOf(...chunks: Uint8Array[]): string | null {
   return hasher.digest();
 }
 
-/** What the reference program says of each input, in their order. */
+/** The reference program's digests, in the order of the inputs. */
 async function referenceDigests(inputs: readonly Uint8Array[]): Promise<(string | null)[]> {
   const directory = await mkdtemp(join(tmpdir(), 'panamax-tlsh-'));
   try {
@@ -52,7 +52,7 @@ async function assertLikeReference(inputs: readonly Uint8Array[]): Promise<(stri
   return expected;
 }
 
-test('a known digest', () => {
+test('makes a known digest', () => {
   const text = Array.from({ length: 1000 }, (_, i) => `${i} squared is ${i * i}\n`).join('');
   assert.equal(
     digestOf(Buffer.from(text)),
@@ -62,14 +62,14 @@ test('a known digest', () => {
 
 const skip = missing('tlsh');
 
-test('digests of short noise are those of the reference, or refused as there', { skip }, async () => {
+test('agrees with the reference on short noise', { skip }, async () => {
   const inputs = Array.from({ length: 601 }, (_, size) => noise(size, size));
   const expected = await assertLikeReference(inputs);
   assert.equal(expected[255], null);
   assert.notEqual(expected[256], null);
 });
 
-test('digests of uniform content are those of the reference, or refused as there', { skip }, async () => {
+test('agrees with the reference on uniform content', { skip }, async () => {
   const inputs: Uint8Array[] = [];
   for (const size of [256, 1000, 100_000]) {
     for (let symbols = 1; symbols <= 24; symbols++) {
@@ -81,7 +81,7 @@ test('digests of uniform content are those of the reference, or refused as there
   assert.ok(expected.includes(null) && expected.some((digest) => digest !== null));
 });
 
-test('digests round each step of the logarithmic size are those of the reference', { skip }, async () => {
+test('agrees with the reference around each step of the logarithmic size', { skip }, async () => {
   const last = [291, 437, 656, 854, 1110, 1443, 1876, 2439, 3171];
   for (let step = 3475.588; step < 400_000; step *= 1.1) last.push(Math.floor(step));
   const sizes = last.flatMap((size) => [size - 1, size, size + 1, size + 2]).concat(3199, 3200);
@@ -91,7 +91,7 @@ test('digests round each step of the logarithmic size are those of the reference
   assert.equal(classes.size, last.length + 1);
 });
 
-test('digests of programs, libraries and texts are those of the reference', { skip }, async () => {
+test('agrees with the reference on programs, libraries and texts', { skip }, async () => {
   const paths = [
     '/usr/bin',
     '/usr/share/dict',
@@ -110,7 +110,7 @@ test('digests of programs, libraries and texts are those of the reference', { sk
   await assertLikeReference(inputs);
 });
 
-test('chunks may be cut anywhere, and their buffers reused', () => {
+test('does not depend on chunks, and does not keep their buffers', () => {
   const content = noise(300_000);
   fc.assert(
     fc.property(
@@ -132,7 +132,7 @@ test('chunks may be cut anywhere, and their buffers reused', () => {
   );
 });
 
-test('a digest may be asked for at any time, and hashers do not disturb each other', () => {
+test('gives a digest at any time, independent of other hashers', () => {
   const contents = [noise(200_000, 1), noise(200_000, 2)];
   const hashers = contents.map(() => createTlsh());
   let fed = 0;
@@ -145,7 +145,7 @@ test('a digest may be asked for at any time, and hashers do not disturb each oth
   }
 });
 
-/** Every pair of a list with the reference's distance. */
+/** All pairs of a list with the distance by the reference program. */
 async function referenceDistances(digests: readonly string[], ...options: string[]) {
   const directory = await mkdtemp(join(tmpdir(), 'panamax-tlsh-'));
   try {
@@ -161,11 +161,11 @@ async function referenceDistances(digests: readonly string[], ...options: string
   }
 }
 
-test('distances are those of the reference, with and without length', { skip }, async () => {
+test('agrees with the reference on distances, with and without length', { skip }, async () => {
   const digests: string[] = [];
-  // Any 35 bytes are a digest: these reach every length, ratio and quarter.
+  // any 35 bytes are a digest, and these reach every length, ratio and quarter
   for (let i = 0; i < 60; i++) digests.push(noise(35, i).toString('hex').toUpperCase());
-  // Related content: of growing length, and with growing damage.
+  // related contents, of growing length and with growing damage
   const content = noise(50_000, 99);
   for (let i = 0; i < 30; i++) {
     digests.push(digestOf(content.subarray(0, 5000 + i * 1500))!);
@@ -186,12 +186,12 @@ test('distances are those of the reference, with and without length', { skip }, 
   }
 });
 
-test('the length counts unless told otherwise', () => {
+test('counts the length in a distance by default', () => {
   const [short, long] = [digestOf(noise(1000))!, digestOf(noise(100_000))!];
   assert.ok(tlshDistance(short, long) > tlshDistance(short, long, { length: false }));
 });
 
-test('a digest may carry the version of current releases, and be in lower case', () => {
+test('parses digests in lower case and with the version of current releases', () => {
   const digest = digestOf(noise(1000, 1))!;
   const other = digestOf(noise(1000, 2))!;
   assert.deepEqual(parseTlsh(`T1${digest}`), parseTlsh(digest));
@@ -207,7 +207,7 @@ function isRefusal(error: unknown): true {
   return true;
 }
 
-test('what is no digest is refused', () => {
+test('refuses text that is not a digest', () => {
   const digest = digestOf(noise(1000))!;
   const malformed = [
     '',

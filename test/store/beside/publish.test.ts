@@ -111,7 +111,7 @@ test('patches beside their target', { skip: missing('docker-registry', 'skopeo')
   assert.deepEqual(await find(layouts[0]!.manifestDigest as Digest), []);
   await panamaxFails(
     'not-found',
-    /^panamax publish: nothing to put beside the image: .*app:1\n$/,
+    /^panamax publish: no patches to publish: .*app:1\n$/,
     'publish',
     `${name}:1`,
     ...options,
