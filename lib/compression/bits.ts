@@ -10,36 +10,36 @@ import {
   tokenLength,
 } from './symbols.ts';
 
-/** A Huffman code: its bits reversed, and its length from bit 16 on; 0 where a symbol has none. */
+/** A Huffman code: its reversed bits, and its length in bits 16 and above; 0 for a symbol without a code. */
 export type Code = number;
 
-/** Gathers bits, the lowest first (RFC 1951, section 3.1.1), to bytes. */
+/** Packs bits into bytes, lowest bit first (RFC 1951, section 3.1.1). */
 export interface BitWriter {
   /** @param count at most 16 */
   bits(value: number, count: number): void;
   code(code: Code): void;
-  /** Fills up to a whole byte with zeros. */
+  /** Pads with zeros to a whole byte. */
   align(): void;
-  /** Bits of the byte that is begun. */
+  /** Number of bits in the last, incomplete byte. */
   pending(): number;
-  /** Whole bytes, behind `align`. */
+  /** Appends whole bytes. Call `align` before. */
   bytes(bytes: Uint8Array): void;
-  /** A stored block (section 3.2.4) of at most 65535 bytes. */
+  /** Writes a stored block (section 3.2.4) of at most 65535 bytes. */
   stored(input: Uint8Array, isLast: boolean): void;
-  /** Tokens of `symbols.ts` in the given codes, without the end of the block. */
+  /** Writes tokens (symbols.ts) in the given codes, without the end of the block. */
   tokens(tokens: Int32Array, count: number, literals: Int32Array, offsets: Int32Array): void;
-  /** The bytes that are whole; a copy, and the writer forgets them. */
+  /** Removes the whole bytes from the writer. @returns a copy of them */
   take(): Uint8Array;
 }
 
 const START_SIZE = 256 * 1024;
-/** A token takes at most 15 + 5 + 15 + 13 bits. */
+/** In bytes: a token takes at most 15 + 5 + 15 + 13 bits. */
 const TOKEN_SIZE = 8;
 
 export function createBitWriter(): BitWriter {
   let out = new Uint8Array(START_SIZE);
   let size = 0;
-  /** Fewer than 16 bits wait. */
+  // fewer than 16 bits that have not been written
   let held = 0;
   let count = 0;
 
@@ -164,7 +164,7 @@ export function createBitWriter(): BitWriter {
   };
 }
 
-/** A code, from its bits in the order of RFC 1951. */
+/** @param value the code's bits in the order of RFC 1951 */
 export function reversedCode(value: number, length: number): Code {
   let reversed = 0;
   for (let i = 0; i < length; i++) reversed |= ((value >> i) & 1) << (length - 1 - i);

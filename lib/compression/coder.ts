@@ -1,12 +1,12 @@
-/** A compressed layer, piece by piece. */
+/** Compresses a layer chunk by chunk. */
 export interface Compressor {
-  /** What is ready by now, which may be nothing. */
+  /** Takes the next chunk of the tar. @returns the output so far, possibly empty */
   next(piece: Uint8Array): Uint8Array;
-  /** The rest, with the trailer. */
+  /** @returns the remaining output and the trailer */
   end(): Uint8Array;
 }
 
-/** What stands behind the compressed content, made of the content. */
+/** The bytes after the compressed content, computed from the content. */
 export interface Trailer {
   update(piece: Uint8Array): void;
   bytes(): Uint8Array;

@@ -1,7 +1,7 @@
-/** Makes a DEFLATE stream (RFC 1951) into the bit writer it was given. */
+/** Writes a DEFLATE stream (RFC 1951) to a bit writer. */
 export interface Deflater {
-  /** A piece may be used again afterwards. */
+  /** Takes a chunk of input. The caller may reuse its memory. */
   write(piece: Uint8Array): void;
-  /** The input has ended: writes what is left, up to a whole byte. */
+  /** Writes the remaining output, padded to a whole byte. */
   finish(): void;
 }

@@ -7,27 +7,27 @@ import { createPigz } from './zlib/pigz.ts';
 import { createZlib } from './zlib/zlib.ts';
 import { createKlauspostZstd, type KlauspostZstdVersion } from './zstd/klauspost.ts';
 
-/** What an encoder makes depends on these, and nothing else. */
+/** The parameters that determine an encoder's output. */
 export interface EncoderParams {
   /** 1 to 9. */
   readonly level: number;
-  /** Input of a block in bytes, of encoders that work on several at a time; 0 of others. */
+  /** Input per block in bytes, for encoders that compress several blocks in parallel; 0 for others. */
   readonly blockSize: number;
 }
 
 interface Encoder {
   readonly format: 'gzip' | 'zstd';
   readonly create: (params: EncoderParams, out: BitWriter) => Deflater;
-  /** Those that it is used with. */
+  /** The levels in use. */
   readonly levels: readonly number[];
   readonly blockSizes?: readonly number[];
 }
 
 const ALL_LEVELS = [6, 1, 9, 2, 3, 4, 5, 7, 8];
 const PIGZ_BLOCK = 128 * 1024;
-/** pgzip's own, and umoci's. */
+/** The defaults of pgzip and umoci. */
 const PGZIP_BLOCKS = [1024 * 1024, 256 * 1024];
-/** What containers/image looks at to tell formats apart, and hands on alone. */
+/** containers/image reads so many bytes to detect the format, and passes them on in a write of their own. */
 const PEEKED = 8;
 export const MIN_BLOCK_SIZE = 32 * 1024 + 1;
 
@@ -35,7 +35,7 @@ function pgzip(version: Parameters<typeof createPgzip>[0]['version']): Encoder {
   return {
     format: 'gzip',
     create: ({ blockSize }, out) => createPgzip({ version, blockSize }, out),
-    // there is but its default level
+    // only the default level
     levels: [5],
     blockSizes: PGZIP_BLOCKS,
   };
@@ -45,12 +45,12 @@ function klauspostZstd(version: KlauspostZstdVersion, firstSize?: number) {
   return {
     format: 'zstd',
     create: (_: EncoderParams, out: BitWriter) => createKlauspostZstd(version, firstSize, out),
-    // the default, by the number that the library has for it
+    // the library's number of the default
     levels: [2],
   } as const satisfies Encoder;
 }
 
-/** By the names that recipes have for them (docs/formats.md), the most frequent first. */
+/** Encoders by their names in recipes (docs/formats.md), the most frequent first. */
 export const ENCODERS = {
   go: {
     format: 'gzip',
@@ -99,7 +99,7 @@ export function isEncoderName(name: string): name is EncoderName {
   return Object.hasOwn(ENCODERS, name);
 }
 
-/** What is tried on a layer whose encoder is not known, in this order. */
+/** The recipes to try on a layer, in this order. */
 export function candidates(
   format: Encoder['format'],
 ): { encoder: EncoderName; level: number; blockSize?: number }[] {

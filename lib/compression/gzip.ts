@@ -8,8 +8,8 @@ const FLAG_COMMENT = 16;
 const FIXED_SIZE = 10;
 
 /**
- * Size of the header of a gzip member (RFC 1952, section 2.3) that bytes begin with; undefined where they do not, or end
- * within it.
+ * Size of the header of a gzip member (RFC 1952, section 2.3) at the start of `bytes`; undefined without a whole
+ * header.
  */
 export function gzipHeaderSize(bytes: Uint8Array): number | undefined {
   if (bytes.length < FIXED_SIZE || bytes[0] !== 0x1f || bytes[1] !== 0x8b || bytes[2] !== 8) return undefined;
@@ -26,7 +26,7 @@ export function gzipHeaderSize(bytes: Uint8Array): number | undefined {
   return size <= bytes.length ? size : undefined;
 }
 
-/** CRC-32 and size, behind the content. */
+/** CRC-32 and size of the content (RFC 1952, section 2.3.1). */
 export function createGzipTrailer(): Trailer {
   let crc = 0;
   let size = 0;

@@ -7,16 +7,16 @@ import { gzipHeaderSize } from './gzip.ts';
 import { zstdContentSize, zstdHeaderSize } from './zstd/frame.ts';
 import { LIBZSTD_LEVELS, type LibzstdRecipe } from './zstd/libzstd.ts';
 
-/** How a layer was compressed: what makes its compressed bytes out of its tar, bit for bit (docs/formats.md). */
+/** A recipe that makes a layer's compressed bytes from its tar, bit for bit (docs/formats.md). */
 export type Compression =
-  /** The manifest names the tar itself. */
+  // the layer is stored as plain tar
   { readonly encoder: 'none' } | EncoderRecipe | LibzstdRecipe | CorrectedRecipe;
 
 /** One gzip member, or one zstd frame. */
 export interface EncoderRecipe {
   readonly encoder: EncoderName;
   readonly level: number;
-  /** In bytes, of encoders that have blocks. */
+  /** In bytes, for encoders with blocks. */
   readonly blockSize?: number;
   /** The header of the member or frame, in base64. */
   readonly header: string;
@@ -27,13 +27,13 @@ const MAX_BLOCK_SIZE = 2 ** 30;
 const MAX_HEADER_SIZE = 64 * 1024;
 const HEADER_SOURCES = { gzip: 'RFC 1952, section 2.3', zstd: 'RFC 8878, section 3.1.1.1' };
 
-/** Size of the header that a member or frame begins with; undefined where there is none, or not all of it. */
+/** Size of the header at the start of a member or frame; undefined without a whole header. */
 export function headerSize(bytes: Uint8Array, format: 'gzip' | 'zstd'): number | undefined {
   return format === 'gzip' ? gzipHeaderSize(bytes) : zstdHeaderSize(bytes);
 }
 
 /**
- * @returns undefined for an encoder that is not known here
+ * @returns undefined for an unknown encoder
  * @throws PanamaxError `bad-input`
  */
 export function parseCompression(value: unknown, where: string): Compression | undefined {

@@ -5,10 +5,10 @@ import { createCompressor } from './compressor.ts';
 import type { Compression } from './recipe.ts';
 import { libzstdFrame } from './zstd/libzstd.ts';
 
-/** At most so much input is compressed at a time, so that the event loop turns. */
+/** Input in bytes that is compressed at once, before the event loop gets a turn. */
 const PIECE_SIZE = 256 * 1024;
 
-/** Compresses a layer's tar by its recipe. Pieces are the reader's to keep but where nothing is compressed. */
+/** Compresses a layer's tar by its recipe. The reader may keep the chunks, except for encoder `none`. */
 export async function* recompressed(
   tar: AsyncIterable<Uint8Array>,
   compression: Compression,
@@ -32,7 +32,8 @@ export async function* recompressed(
 }
 
 /**
- * Passes on what should be a blob, and fails before its last piece, or once it grows too large.
+ * Yields the chunks of a rebuilt blob and verifies its size and digest. Fails before the last chunk if they differ,
+ * so the blob is verified once the stream has been read to its end.
  *
  * @throws PanamaxError `bad-patch`
  */

@@ -1,21 +1,21 @@
-/** The symbols of DEFLATE (RFC 1951, section 3.2.5) and the tokens that all encoders here hand on. */
+/** The symbols of DEFLATE (RFC 1951, section 3.2.5), and tokens: literals and matches before they are coded. */
 
-/** Codes of literals, the end of a block and lengths. */
+/** Number of codes for literals, the end of a block and lengths. */
 export const LITERAL_COUNT = 286;
 export const OFFSET_COUNT = 30;
 export const END_OF_BLOCK = 256;
-/** Codes of lengths of codes (section 3.2.7). */
+/** Number of codes for code lengths (section 3.2.7). */
 export const RUN_COUNT = 19;
-/** Of those from 16 on, which stand for runs: extra bits, and the shortest run. */
+/** For codes from 16 on, which stand for runs: extra bits, and the shortest run. */
 export const RUN_EXTRA_BITS = [2, 3, 7];
 export const RUN_LEAST = [3, 3, 11];
-/** In which their own lengths are written. */
+/** The order in which the lengths of these codes are written. */
 export const RUN_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 export const MAX_STORED = 65535;
 export const MAX_MATCH = 258;
 export const WINDOW_SIZE = 32768;
 
-/** A literal is its byte; a match is this bit, its length - 3 from bit 22 on, and its offset - 1. */
+/** A token is a literal's byte, or for a match this bit, its length - 3 in bits 22 and above, and its offset - 1. */
 export const MATCH = 1 << 30;
 const LENGTH_SHIFT = 22;
 export const OFFSET_MASK = (1 << LENGTH_SHIFT) - 1;
@@ -97,13 +97,13 @@ export const OFFSET_EXTRA = Uint8Array.of(
 /** Smallest length - 3, and smallest offset - 1, of a code. */
 export const LENGTH_BASE = basesOf(LENGTH_EXTRA);
 export const OFFSET_BASE = basesOf(OFFSET_EXTRA);
-// 258 has a code of its own
+// length 258 has its own code
 LENGTH_BASE[28] = 255;
 
 /** Code - 257 by length - 3. */
 export const LENGTH_CODE = codesOf(LENGTH_BASE, 256);
 
-/** By offset - 1 below 256, and from 256 on by (offset - 1) >> 7. */
+/** Indexed by offset - 1 below 256, then from 256 on by (offset - 1) >> 7. */
 const OFFSET_CODE = offsetCodes();
 
 export function offsetCode(offsetMinus1: number): number {
@@ -130,7 +130,7 @@ function offsetCodes(): Uint8Array {
   return Uint8Array.from({ length: 512 }, (_, i) => (i < 256 ? all[i]! : all[(i - 256) << 7]!));
 }
 
-/** How often literals, lengths and offsets have each of their codes. */
+/** Counts the codes of literals, lengths and offsets. */
 export function countCodes(
   tokens: Int32Array,
   count: number,
@@ -150,7 +150,7 @@ export function countCodes(
   }
 }
 
-/** Bits that are not part of codes. */
+/** The number of extra bits, which are not part of codes. */
 export function extraBits(literals: Int32Array, offsets: Int32Array): number {
   let total = 0;
   for (let i = 257; i < LITERAL_COUNT; i++) total += literals[i]! * LENGTH_EXTRA[i - 257]!;

@@ -1,9 +1,9 @@
-/** Text that matches are looked for in, read by words. */
+/** Reads words of a text, for match finders. */
 
-/** Zeros behind a text, so that a word may be read from each of its bytes. */
+/** Zeros after a text, so that a word can be read at each of its bytes. */
 export const TEXT_MARGIN = 8;
 
-/** How many bytes from `a` and `b` on are the same, at most `most`; words are read of which up to seven bytes lie behind. */
+/** Number of equal bytes at `a` and `b`, at most `most`. May read seven bytes beyond. */
 export function commonLength(view: DataView, a: number, b: number, most: number): number {
   let n = 0;
   for (; n < most; n += 4) {
@@ -15,5 +15,5 @@ export function commonLength(view: DataView, a: number, b: number, most: number)
   return n < most ? n : most;
 }
 
-/** Whether words in memory are as files have them; where not, bytes are put together one by one. */
+/** Whether this machine is little-endian; if not, words are read byte by byte. */
 export const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;

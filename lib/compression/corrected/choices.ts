@@ -1,23 +1,23 @@
 import { NotDeflate } from './inflate.ts';
 
 /**
- * Choices as a binary arithmetic coder writes and reads them. Who makes choices asks for each with the value that it has
- * to get: a writer takes it down and gives it back, a reader passes it over and gives what was written. So one text
- * stands for both directions.
+ * A binary arithmetic coder with one interface for both directions. A model calls it for each choice with the actual
+ * value: a writer encodes the value and returns it, a reader ignores it and returns the decoded value. So the same
+ * model code encodes and decodes.
  */
 export interface Choices {
-  /** One bit. @param context 0 to CONTEXTS - 1: choices that are alike have the same */
+  /** Codes one bit. @param context 0 to CONTEXTS - 1: similar choices share a context */
   bit(context: number, value: number): number;
-  /** The low `count` bits, highest first; takes 2^`count` contexts. */
+  /** Codes the low `count` bits, highest first, in 2^`count` contexts. */
   tree(context: number, count: number, value: number): number;
-  /** `count` bits that are as likely set as not, at most 24. */
+  /** Codes `count` bits of probability 1/2, at most 24. */
   direct(count: number, value: number): number;
 }
 
 export interface ChoiceWriter extends Choices {
   /** Bytes so far. */
   readonly size: number;
-  /** All bytes; nothing may be written any more. */
+  /** Ends the output. @returns all bytes */
   end(): Uint8Array<ArrayBuffer>;
 }
 
@@ -25,10 +25,10 @@ export const CONTEXTS = 8192;
 const PROBABILITY_BITS = 15;
 const HALF = 1 << (PROBABILITY_BITS - 1);
 const RATE = 6;
-/** Bytes behind the end that a reader looks at. */
+/** Bytes that a reader may read beyond the end. */
 const BEHIND = 3;
 
-/** Probabilities that a bit is set, never quite 0 or 1. */
+/** The probability of a set bit by context, never 0 or 1. */
 function createProbabilities(): Uint16Array {
   return new Uint16Array(CONTEXTS).fill(HALF);
 }
@@ -37,7 +37,7 @@ function moved(p: number, bit: number): number {
   return bit ? p + (((1 << PROBABILITY_BITS) - p) >> RATE) : p - (p >> RATE);
 }
 
-/** Of the range from `low` to `high`, what belongs to a set bit ends here. */
+/** The end of the part of the range from `low` to `high` that stands for a set bit. */
 function middle(low: number, high: number, p: number): number {
   const range = high - low;
   return low + Math.floor(range / (1 << PROBABILITY_BITS)) * p;
@@ -106,7 +106,7 @@ export function createChoiceWriter(): ChoiceWriter {
       return size;
     },
     end() {
-      // a reader takes zeros behind the end
+      // a reader takes zeros after the end
       const last = Uint8Array.of(high >>> 24);
       const whole = new Uint8Array(size + 1);
       whole.set(out.subarray(0, size));
@@ -116,7 +116,7 @@ export function createChoiceWriter(): ChoiceWriter {
   };
 }
 
-/** @throws NotDeflate where more is read than was written */
+/** @throws NotDeflate if more is read than was written */
 export function createChoiceReader(bytes: Uint8Array): Choices {
   const probabilities = createProbabilities();
   let at = 0;

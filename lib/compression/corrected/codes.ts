@@ -13,9 +13,10 @@ import type { Choices } from './choices.ts';
 import type { BlockCodes, RunItem } from './inflate.ts';
 
 /**
- * The codes of a block as choices, most of them what zlib would make for the block's tokens.
+ * Creates a model that codes the Huffman codes of a block as choices. It predicts the codes that zlib would make for
+ * the block's tokens.
  *
- * @returns makes or takes the codes for tokens; undefined where they can't be codes
+ * @returns a function that encodes or decodes the codes for tokens; its result is undefined for invalid codes
  */
 export function createCodesModel(
   choices: Choices,
@@ -31,7 +32,7 @@ export function createCodesModel(
     return choices.bit(context, actual === expected ? 1 : 0) ? expected : choices.direct(bits, actual);
   }
 
-  /** @param ends where literals end, and where all lengths do: runs go beyond the first with some encoders */
+  /** @param ends the ends of the literals' lengths and of all lengths; runs of some encoders cross the first */
   function item(
     expected: Uint8Array,
     at: number,
@@ -81,7 +82,7 @@ export function createCodesModel(
         actual?.items[items.length],
       );
       const run = symbol < 16 ? 1 : RUN_LEAST[symbol - 16]! + extra;
-      // also where there is no such symbol
+      // also false if a value is not a number
       if (!(at + run <= total) || (symbol === 16 && at === 0)) return undefined;
       items.push({ symbol, extra });
       runFrequencies[symbol]!++;
@@ -113,7 +114,7 @@ function isSame(a: RunItem | undefined, b: RunItem): boolean {
   return a?.symbol === b.symbol && a.extra === b.extra;
 }
 
-/** The longest run of the lengths expected, in the way that is the shortest for it. */
+/** Predicts the next item: the longest run of the expected lengths, in its shortest form. */
 function guessItem(lengths: Uint8Array, at: number, end: number, before: number): RunItem {
   const length = lengths[at]!;
   let run = 1;
@@ -124,7 +125,7 @@ function guessItem(lengths: Uint8Array, at: number, end: number, before: number)
   return { symbol: length, extra: 0 };
 }
 
-/** Contexts; those of `correction.ts` are before. */
+/** Contexts, after those of `correction.ts`. */
 const COUNTS = 16;
 const IS_WITHIN = COUNTS + 3;
 const IS_GUESS = IS_WITHIN + 1;

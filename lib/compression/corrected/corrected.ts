@@ -6,11 +6,11 @@ import { createCorrection } from './correction.ts';
 import { createBlockReader, NotDeflate } from './inflate.ts';
 import { PIECE_SIZE, type Search } from './predictor.ts';
 
-/** A gzip stream that no encoder known makes, by its differences from what one would make that works alike. */
+/** A gzip stream that no known encoder makes, as differences from the output of a similar encoder. */
 export interface CorrectedRecipe {
   readonly encoder: 'corrected';
   readonly search: Search;
-  /** What `correct` gave, in base64. */
+  /** The result of `correct`, in base64. */
   readonly correction: string;
 }
 
@@ -19,16 +19,16 @@ export function correctionSize({ correction }: CorrectedRecipe): number {
   return Buffer.byteLength(correction, 'base64');
 }
 
-/** Corrections over this part of the layer, or this size, are as good as none. */
+/** Larger corrections, relative to the layer or in bytes, are not worth keeping. */
 const MOST_OF_LAYER = 1 / 50;
 export const MOST_CORRECTED = 2 * 1024 ** 2;
 const ALWAYS_SMALL = 1024;
-/** So much of the text is made at a time. */
+/** Bytes of text that are processed at once. */
 const STEP_SIZE = 16 * 1024;
-/** What DEFLATE adds at worst is less by far. */
+/** Far more than DEFLATE adds in the worst case. */
 const MOST_MADE = 1024 ** 2;
 
-/** Makes the stream again. @throws PanamaxError `bad-patch` where the correction is of another text */
+/** Rebuilds the stream from its text. @throws PanamaxError `bad-patch` if the correction is of another text */
 export function createCorrected({ search, correction }: CorrectedRecipe): Compressor {
   const choices = createChoiceReader(Buffer.from(correction, 'base64'));
   const out = createBitWriter();
@@ -36,7 +36,7 @@ export function createCorrected({ search, correction }: CorrectedRecipe): Compre
   let isDone = false;
   let room = MOST_MADE;
 
-  /** What is made of a piece of the text. */
+  /** The output for a chunk of the text. */
   function made(piece: Uint8Array): Uint8Array {
     if (isDone) throw refused('text behind its end');
     predictor.add(piece);
@@ -72,12 +72,12 @@ function refused(found: string): PanamaxError {
 }
 
 /**
- * Finds what makes a gzip stream out of its text.
+ * Finds the correction that makes a gzip stream from its text.
  *
  * @param blob the stream
- * @param text what it stands for
- * @param most bytes that it may take
- * @returns undefined where it takes more, or is no stream that a correction can tell
+ * @param text its decompressed content
+ * @param most limit of the correction in bytes
+ * @returns undefined if the correction would be larger, or the stream cannot be corrected
  */
 export async function correct(
   { blob, text }: Readonly<Record<'blob' | 'text', () => AsyncIterable<Uint8Array>>>,
@@ -115,18 +115,18 @@ async function* pieces(open: () => AsyncIterable<Uint8Array>): AsyncGenerator<Ui
   }
 }
 
-/** Candidates looked at, from few to many; the search begins at the middle. */
+/** Numbers of match candidates to try, ascending. The search starts in the middle. */
 const CHAINS = [2, 8, 32, 128, 512, 4096];
 const FIRST_CHAIN = 2;
-/** What the beginning takes more than all may take is hopeless from so many times on. */
+/** A search is dropped if the correction of the stream's start exceeds the limit by this factor. */
 const HOPELESS = 3;
 
 /**
- * Finds the way to search that is the nearest to the one of a stream's encoder, by the beginning of the stream.
+ * Finds the match search that is most similar to that of a stream's encoder.
  *
- * @param head the beginning of the stream
- * @param sample the beginning of its text
- * @returns undefined where none is near
+ * @param head the first bytes of the stream
+ * @param sample the first bytes of its text
+ * @returns undefined if none is similar enough
  */
 export function nearestSearch(head: Uint8Array, sample: Uint8Array): Search | undefined {
   let best: { readonly search: Search; readonly trial: Trial } | undefined;
@@ -158,9 +158,9 @@ export function nearestSearch(head: Uint8Array, sample: Uint8Array): Search | un
 }
 
 interface Trial {
-  /** Of the correction of the beginning, in bytes; infinite where it has none. */
+  /** Size of the correction of the stream's start, in bytes; infinite if it has none. */
   readonly size: number;
-  /** Bytes of the stream that were read for it. */
+  /** Bytes of the stream that it covers. */
   readonly read: number;
 }
 
@@ -184,7 +184,7 @@ function attempt(search: Search, head: Uint8Array, sample: Uint8Array): Trial {
   return { size: choices.size, read: head.length - left.stream.length };
 }
 
-/** How large a correction of a layer may be, in bytes. */
+/** Limit of a layer's correction, in bytes. */
 export function mostFor(layerSize: number): number {
   return Math.min(MOST_CORRECTED, Math.max(ALWAYS_SMALL, Math.floor(layerSize * MOST_OF_LAYER)));
 }

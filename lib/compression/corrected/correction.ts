@@ -8,29 +8,29 @@ import { createPredictor, LOOKAHEAD, type Predictor, type Search } from './predi
 import { createTokenModel } from './tokens.ts';
 
 /**
- * A gzip stream of any number of members as choices that its encoder has made, told by what another one would have
- * made of the same text: cut into blocks, tokens, codes. Most choices are the expected ones, and take next to nothing.
+ * A gzip stream of any number of members as the choices of its encoder: block ends, tokens and codes. Each choice is
+ * predicted by another encoder on the same text. Most choices are as predicted, and take a small fraction of a bit.
  */
 export interface Correction {
-  /** The text, and what is seen in it. */
+  /** The text, and the matches found in it. */
   readonly predictor: Predictor;
   /**
-   * Goes through all choices, and stops where more is needed: of the text, or of the compressed stream. It is not asked
-   * for what has ended.
+   * Runs through all choices. Yields the input of which it needs more: the text or the compressed stream. It never
+   * requests an input that is over.
    *
-   * @throws NotDeflate for a stream that has no correction, or choices that make no stream
+   * @throws NotDeflate for a stream that has no correction, or invalid choices
    */
   readonly steps: Generator<'text' | 'stream', void, void>;
-  /** What has come to an end is set. */
+  /** The caller sets these at the end of an input. */
   readonly isOver: { text: boolean; stream: boolean };
 }
 
-/** The stream that choices are made by, or the place for the one that they make. */
+/** The stream to encode, or the output to decode to. */
 export type Stream = { readonly from: BlockReader } | { readonly to: BitWriter };
 
 const MAX_HEADER = 0xffff;
 const MAX_EMPTY_BLOCKS = 16;
-/** Contexts of what there is but once a block; below 16. */
+/** Contexts of choices that occur once a block; below 16. */
 const HAS_MORE = 0;
 const IS_SAME_HEADER = 1;
 const IS_LAST = 2;
@@ -49,7 +49,7 @@ export function createCorrection(search: Search, choices: Choices, stream: Strea
   });
   const nextToken = createTokenModel(choices, predictor);
   const nextCodes = createCodesModel(choices);
-  /** Of the block at hand, where it is made. */
+  /** The tokens of the current block when decoding. */
   const made = new Int32Array(to ? MAX_TOKENS : 0);
   let lastCount = 0;
   let emptyBlocks = 0;
@@ -91,7 +91,7 @@ export function createCorrection(search: Search, choices: Choices, stream: Strea
     }
   }
 
-  /** Goes through tokens from `at` on, until they are all there or more text is needed. */
+  /** Codes tokens from `at` on, until all are coded or more text is needed. */
   function run(tokens: Int32Array, at: number, count: number): number {
     let i = at;
     for (; i < count && hasText(); i++) {
@@ -112,10 +112,10 @@ export function createCorrection(search: Search, choices: Choices, stream: Strea
     if (to) writeTokens(to, tokens, count, codes);
   }
 
-  /** @returns was it the last one of its member? */
+  /** @returns whether it was the last block of its member */
   function* block(): Generator<'text' | 'stream', boolean, void> {
     const actual = from && (yield* needed(() => from.block()));
-    // such as pigz makes to end a byte
+    // pigz writes empty blocks to align to a byte
     if (++emptyBlocks > MAX_EMPTY_BLOCKS) throw new NotDeflate('too many empty blocks');
     const isLast = choices.bit(IS_LAST, actual?.isLast ? 1 : 0) === 1;
     const isCoded = choices.bit(IS_CODED, actual?.kind === 'coded' ? 1 : 0) === 1;

@@ -14,29 +14,29 @@ import {
   RUN_ORDER,
 } from '../symbols.ts';
 
-/** A block of a DEFLATE stream (RFC 1951, section 3.2.3), as its encoder has cut it. */
+/** A block of a DEFLATE stream (RFC 1951, section 3.2.3). */
 export type Block = StoredBlock | CodedBlock;
 
 export interface StoredBlock {
   readonly kind: 'stored';
   readonly isLast: boolean;
-  /** Bytes that stand in it. */
+  /** In bytes. */
   readonly size: number;
 }
 
 export interface CodedBlock {
   readonly kind: 'coded';
   readonly isLast: boolean;
-  /** Valid until the next block is asked for. */
+  /** Valid until the next block is read. */
   readonly tokens: Int32Array;
   readonly count: number;
-  /** Of a block with codes of its own. */
+  /** Only for blocks with dynamic codes. */
   readonly codes?: BlockCodes;
 }
 
-/** Lengths of codes, and how they are written (section 3.2.7). */
+/** Code lengths, and their run-length encoding (section 3.2.7). */
 export interface BlockCodes {
-  /** Of literals and lengths, then of offsets. */
+  /** Lengths of the codes for literals and lengths, then for offsets. */
   readonly lengths: Uint8Array;
   readonly literalCount: number;
   readonly runLengths: Uint8Array;
@@ -44,7 +44,7 @@ export interface BlockCodes {
   readonly items: readonly RunItem[];
 }
 
-/** A length of a code, or a run of them. */
+/** A code length, or a run of them. */
 export interface RunItem {
   readonly symbol: number;
   readonly extra: number;
@@ -52,17 +52,17 @@ export interface RunItem {
 
 /** Reads a stream block by block. */
 export interface BlockReader {
-  /** Adds bytes of the stream, which may be used again. */
+  /** Appends bytes of the stream. The caller may reuse their memory. */
   add(piece: Uint8Array): void;
-  /** The next block; undefined where more bytes are needed. @throws NotDeflate */
+  /** The next block; undefined if more bytes are needed. @throws NotDeflate */
   block(): Block | undefined;
-  /** Bytes from the next whole one on; undefined where more are needed. @throws NotDeflate where bits before are set */
+  /** Bytes after padding to a whole byte; undefined if more are needed. @throws NotDeflate if padding is not zero */
   bytes(count: number): Uint8Array | undefined;
-  /** What was added and not read, from the next whole byte on; valid until more is added. */
+  /** The unread bytes from the next whole byte on; valid until more are added. */
   rest(): Uint8Array;
 }
 
-/** A stream that no encoder makes, or a block too large to be held. */
+/** Thrown for a stream that no encoder makes, or a block that is too large for memory. */
 export class NotDeflate extends Error {}
 
 export const MAX_TOKENS = 1 << 20;
@@ -73,7 +73,7 @@ const RUN_BITS = 7;
 export function createBlockReader(): BlockReader {
   let held = new Uint8Array(1 << 20);
   let end = 0;
-  /** In bits, from the beginning of `held` on. */
+  // in bits, from the start of `held`
   let at = 0;
   let isShort = false;
   const tokens = new Int32Array(MAX_TOKENS);
@@ -143,7 +143,7 @@ export function createBlockReader(): BlockReader {
       const code = literal - 257;
       if (code > 28) throw new NotDeflate('no such length');
       const length = LENGTH_BASE[code]! + bits(LENGTH_EXTRA[code]!) + 3;
-      // 258 has a code of its own
+      // length 258 has its own code
       if (code === 27 && length === 258) throw new NotDeflate('a length that is written in another way');
       const slot = symbol(offsetTable, MAX_BITS);
       if (slot > 29) throw new NotDeflate('no such offset');
@@ -188,7 +188,7 @@ export function createBlockReader(): BlockReader {
       }
       held.set(piece, end);
       end += piece.length;
-      // what is read behind the end is not used
+      // reads beyond the end see zeros; the result is not used
       held.fill(0, end, end + 8);
     },
     block() {
@@ -198,7 +198,7 @@ export function createBlockReader(): BlockReader {
       try {
         block = readBlock();
       } catch (error) {
-        // behind the end nothing makes sense
+        // an error beyond the end only means that more bytes are needed
         if (!(error instanceof NotDeflate) || at <= (end - 8) * 8) throw error;
         isShort = true;
       }
@@ -221,7 +221,7 @@ function lengthsOf(codes: Int32Array): Uint8Array {
   return Uint8Array.from(codes, (code) => code >>> 16);
 }
 
-/** By the next bits: a symbol above its length; 0 where there is none. */
+/** Fills a table by the next bits: symbol and, in the low bits, length; 0 for invalid bits. */
 function fillTable(table: Uint16Array, lengths: Uint8Array, most: number): void {
   table.fill(0);
   for (const [symbol, code] of canonicalCodes(lengths).entries()) {
@@ -231,7 +231,7 @@ function fillTable(table: Uint16Array, lengths: Uint8Array, most: number): void 
   }
 }
 
-/** Codes of their lengths (section 3.2.2). @throws NotDeflate where there are too many */
+/** The codes for code lengths (section 3.2.2). @throws NotDeflate if there are too many */
 export function canonicalCodes(lengths: Uint8Array): Int32Array {
   const counts = new Int32Array(MAX_BITS + 1);
   for (const length of lengths) if (length > 0) counts[length]!++;

@@ -1,53 +1,53 @@
 import { MAX_MATCH, WINDOW_SIZE } from '../symbols.ts';
 import { commonLength, TEXT_MARGIN } from '../words.ts';
 
-/** How an encoder of DEFLATE looks for matches, as far as it tells what it finds. */
+/** The parameters of a DEFLATE encoder's match search that determine its matches. */
 export interface Search {
-  /** Bytes that are hashed. */
+  /** Number of hashed bytes. */
   readonly key: 3 | 4;
-  /** With four bytes hashed: is the nearest match of three looked at, too? */
+  /** With four hashed bytes: whether the nearest match of three is considered, too. */
   readonly shorts: boolean;
-  /** Candidates looked at. */
+  /** Limit of candidates. */
   readonly chain: number;
-  /** Candidates looked at for a match that is better a byte later. */
+  /** Limit of candidates for a better match at the next byte. */
   readonly lazyChain: number;
-  /** Inside of longer matches nothing is hashed. */
+  /** Positions inside longer matches are not hashed. */
   readonly inside: number;
 }
 
-/** A text, and the matches that an encoder of DEFLATE would see in it. */
+/** A text, and the matches that a DEFLATE encoder would find in it. */
 export interface Predictor {
-  /** Text that comes; at most 64 KiB, and only while less than `LOOKAHEAD` is ahead. The text may be used again. */
+  /** Appends at most 64 KiB, while less than `LOOKAHEAD` is ahead. The caller may reuse the memory. */
   add(piece: Uint8Array): void;
-  /** Bytes that were added and not passed. */
+  /** Number of bytes that were added and not passed. */
   ahead(): number;
-  /** Looks for the longest match at hand, and a byte later. */
+  /** Searches the longest match at the current byte and at the next. */
   look(): void;
-  /** Of the match at hand that was seen; 0 where there is none. */
+  /** Length of the match found; 0 for none. */
   length(): number;
   distance(): number;
   laterLength(): number;
   laterDistance(): number;
   literal(): number;
-  /** So many bytes that are ahead; valid until text is added. */
+  /** The next `size` bytes; valid until text is added. */
   peek(size: number): Uint8Array;
-  /** Distance of the nearest match of at least this length that is seen; 0 where there is none. */
+  /** Distance of the nearest match found of at least this length; 0 for none. */
   nearest(length: number): number;
   isMatch(length: number, distance: number): boolean;
   /**
-   * Goes on by so many bytes that are ahead.
+   * Advances by `length` bytes.
    *
-   * @param whole length of the match or stored block that they are part of: what is hashed must not depend on how the
-   *   text came
+   * @param whole length of the match or stored block that they are part of, because hashing must not depend on how the
+   *   text was split
    */
   pass(length: number, whole?: number): void;
-  /** What is ahead has nothing to do with what was. */
+  /** Starts a new member: matches cannot refer to text before. */
   forget(): void;
-  /** Hands on all that was passed. */
+  /** Passes all passed text to `onPassed`. */
   flush(): void;
 }
 
-/** As much text has to be ahead, or all that there is, so that what is seen does not depend on how it came. */
+/** So much text must be ahead, or all of it, so that matches do not depend on how the text was split. */
 export const LOOKAHEAD = 1024;
 export const PIECE_SIZE = 65536;
 
@@ -55,36 +55,36 @@ const TEXT_SIZE = 16 * WINDOW_SIZE;
 const HASH_BITS = 16;
 const HASH_MULTIPLIER = 0x9e3779b1;
 const MASK = WINDOW_SIZE - 1;
-/** Candidates for the nearest match of a length. */
+/** Limit of candidates for the nearest match of a length. */
 const NEAREST_CHAIN = 1024;
-/** Matches of three bytes from farther cost more than literals. */
+/** Farther matches of three bytes cost more than literals. */
 const TOO_FAR = { 3: 4096, 4: 8192 } as const;
 
-/** @param onPassed is given the text when it is behind; a piece may be used again */
+/** @param onPassed takes the text that has been passed; its argument is valid during the call */
 export function createPredictor(
   { key, shorts, chain, lazyChain, inside }: Search,
   onPassed: (piece: Uint8Array) => void = () => {},
 ): Predictor {
   const text = new Uint8Array(TEXT_SIZE + MAX_MATCH + TEXT_MARGIN);
   const view = new DataView(text.buffer);
-  /** Positions, -1 where there is none. */
+  /** Positions by hash; -1 for none. */
   const heads = new Int32Array(1 << HASH_BITS).fill(-1);
   const shortHeads = new Int32Array(1 << HASH_BITS).fill(-1);
   const previous = new Int32Array(WINDOW_SIZE).fill(-1);
   const keyMask = key === 3 ? 0xffffff : -1;
   const tooFar = TOO_FAR[key];
-  /** Nothing before is looked at. */
+  /** Matches do not refer to text before this position. */
   let first = 0;
   let start = 0;
   let end = 0;
-  /** Positions before are hashed, or were left out. */
+  /** Positions before this one are hashed, or were left out. */
   let hashed = 0;
   let handedOn = 0;
   let length = 0;
   let distance = 0;
   let laterLength = 0;
   let laterDistance = 0;
-  /** Where `later…` was looked for. */
+  /** The position for which `later…` was searched. */
   let laterAt = -1;
 
   function hash(at: number, mask: number): number {
@@ -102,7 +102,7 @@ export function createPredictor(
 
   const lowest = (at: number): number => Math.max(at - WINDOW_SIZE, first);
 
-  /** Distance of the match of three bytes that was hashed last; 0 where there is none. */
+  /** Distance of the last hashed match of three bytes; 0 for none. */
   function shortDistance(at: number): number {
     const near = shortHeads[hash(at, 0xffffff)]!;
     const isMatch = near >= lowest(at) && near < at && commonLength(view, near, at, 3) === 3;
@@ -137,7 +137,7 @@ export function createPredictor(
         }
       }
       const older = previous[candidate & MASK]!;
-      // of a position that has left the window
+      // a stale position outside the window
       if (older >= candidate) return;
       candidate = older;
     }

@@ -3,17 +3,18 @@ import type { Choices } from './choices.ts';
 import type { Predictor } from './predictor.ts';
 
 /**
- * The tokens of DEFLATE as choices, most of them the expected ones: whether the match that is seen is taken or a better one
- * is waited for is learned from what the encoder has done before, and of a match that was not seen the length is nearly
- * always enough.
+ * Creates a model that codes the tokens of DEFLATE as choices. It learns from earlier tokens whether the encoder
+ * takes a match or waits for a better one. For a match that was not predicted, its length nearly always identifies
+ * it.
  *
- * @returns makes or takes the next token and goes behind it; undefined where there is no such match, or no text
+ * @returns a function that encodes or decodes the next token and passes it; undefined if there is no such match or no
+ *   text
  */
 export function createTokenModel(
   choices: Choices,
   predictor: Predictor,
 ): (actual: number) => number | undefined {
-  /** The last matches: was each the expected one? */
+  /** One bit for each of the last matches: whether it was mispredicted. */
   let missed = 0;
   let wasPutOff = 0;
 
@@ -23,7 +24,7 @@ export function createTokenModel(
     const far = 31 - Math.clz32(distance);
     const farther = later === 0 ? 0 : 31 - Math.clz32(predictor.laterDistance()) - far;
     const gain = clamp(later - length, -2, 4) + 3;
-    // of a match that is not in question, how far it is
+    // without an alternative, the distance of the match counts
     const quality = later === 0 ? far >> 1 : 8 + gain;
     return IS_MATCH + 1 + ((bucketOf(length) * 16 + quality) * 8 + clamp(farther, -4, 3) + 4) * 2 + wasPutOff;
   }
@@ -79,7 +80,7 @@ function clamp(value: number, least: number, most: number): number {
   return value < least ? least : value > most ? most : value;
 }
 
-/** Contexts; those of `codes.ts` are before. */
+/** Contexts, after those of `codes.ts`. */
 const IS_NEAREST = 1024;
 const IS_EXPECTED = IS_NEAREST + 2;
 const LENGTH = IS_EXPECTED + 14 * 4;

@@ -3,13 +3,13 @@ import { countCodes, extraBits, END_OF_BLOCK, LITERAL_COUNT, MAX_STORED, OFFSET_
 import { createDynamicHeader } from './header.ts';
 import { bitLength, generateCodes } from './huffman.ts';
 
-/** Writes blocks of tokens as Go's compress/flate does (huffman_bit_writer.go). `input` is what the tokens stand for. */
+/** Writes blocks of tokens like Go's compress/flate (huffman_bit_writer.go). `input` is the text of the tokens. */
 export interface GoBlockWriter {
-  /** Stored, fixed or dynamic, whichever is the smallest. */
+  /** Writes a stored, fixed or dynamic block, whose size is the smallest. */
   smallest(tokens: Int32Array, count: number, input: Uint8Array | undefined): void;
-  /** Dynamic, or stored where that does not save a sixteenth. */
+  /** Writes a dynamic block, or a stored one if that saves less than a sixteenth. */
   dynamic(tokens: Int32Array, count: number, input: Uint8Array): void;
-  /** Literals only, or stored where that does not save a sixteenth. */
+  /** Writes only literals, or a stored block if that saves less than a sixteenth. */
   literals(input: Uint8Array): void;
 }
 
@@ -18,7 +18,7 @@ export function createGoBlockWriter(out: BitWriter): GoBlockWriter {
   const offsetFrequencies = new Int32Array(OFFSET_COUNT);
   const literalCodes = new Int32Array(LITERAL_COUNT);
   const offsetCodes = new Int32Array(OFFSET_COUNT);
-  /** One offset code, of one bit, where there are no matches. */
+  /** One offset code of one bit, for blocks without matches. */
   const noOffsetCodes = new Int32Array(OFFSET_COUNT);
   noOffsetCodes[0] = 1 << 16;
   const header = createDynamicHeader();
@@ -58,7 +58,7 @@ export function createGoBlockWriter(out: BitWriter): GoBlockWriter {
     smallest(tokens, count, input) {
       index(tokens, count);
       const isStorable = input !== undefined && input.length <= MAX_STORED;
-      // the same for all but stored blocks, and Go leaves it out where none is in question
+      // equal for fixed and dynamic blocks, so Go only counts it to compare with a stored block
       const extra = isStorable ? extraBits(literalFrequencies, offsetFrequencies) : 0;
       const fixedSize = 3 + bodySize(FIXED_LITERALS, FIXED_OFFSETS) + extra;
       const dynamicSize = header.size() + bodySize(literalCodes, offsetCodes) + extra;

@@ -3,24 +3,24 @@ import type { Deflater } from '../deflater.ts';
 import { MAX_MATCH, MAX_STORED, matchToken, WINDOW_SIZE } from '../symbols.ts';
 import { createGoBlockWriter } from './block.ts';
 
-/** Level 1 of Go's compress/flate (deflatefast.go): one candidate for each hash, blocks of 65535 bytes. */
+/** Level 1 of Go's compress/flate (deflatefast.go): one candidate per hash, blocks of 65535 bytes. */
 
 const TABLE_SIZE = 1 << 14;
 const HASH_SHIFT = 32 - 14;
 const HASH_MULTIPLIER = 0x1e35a7bd;
 const INPUT_MARGIN = 15;
 const MIN_ENCODED = 17;
-/** Below this what is left at the end is not searched for matches. */
+/** A shorter rest at the end is not searched for matches. */
 const MIN_SEARCHED = 128;
 const MAX_TINY = 16;
-/** Positions are absolute; before they grow too large they start anew. */
+/** Positions are absolute, and restart before they exceed this. */
 const MAX_POSITION = 0x7fffffff - 2 * MAX_STORED;
 
 const hashOf = (value: number): number => Math.imul(value, HASH_MULTIPLIER) >>> HASH_SHIFT;
 
 export function createGoFast(out: BitWriter): Deflater {
   const blocks = createGoBlockWriter(out);
-  /** The block before, and behind it the one at work. */
+  /** The last block, then the current one. */
   const buffer = new Uint8Array(2 * MAX_STORED);
   const tableValue = new Int32Array(TABLE_SIZE);
   const tablePosition = new Int32Array(TABLE_SIZE);
@@ -28,7 +28,7 @@ export function createGoFast(out: BitWriter): Deflater {
   let tokenCount = 0;
   let previousSize = 0;
   let size = 0;
-  /** Position of the block's first byte in terms of the table. */
+  /** Absolute position of the block's first byte. */
   let current = MAX_STORED;
 
   const load = (at: number): number =>
@@ -38,7 +38,7 @@ export function createGoFast(out: BitWriter): Deflater {
     for (let i = from; i < to; i++) tokens[tokenCount++] = buffer[i]!;
   }
 
-  /** Bytes that match from `s` and `t`, at most what makes a match of four longer behind them; `t` may be in the block before. */
+  /** Number of equal bytes at `s` and `t`, after a match of four bytes. `t` may be in the last block. */
   function matchLength(s: number, t: number): number {
     if (t < MAX_STORED - previousSize) return 0;
     const end = Math.min(s + MAX_MATCH - 4, MAX_STORED + size);
@@ -47,7 +47,7 @@ export function createGoFast(out: BitWriter): Deflater {
     return at - s;
   }
 
-  /** In `buffer` the block starts at MAX_STORED, and the one before ends there. */
+  /** Encodes the block, which starts at MAX_STORED in `buffer`. */
   function encode(): void {
     const base = MAX_STORED;
     const end = base + size;

@@ -2,11 +2,11 @@ import type { BitWriter } from '../bits.ts';
 import { RUN_COUNT, RUN_EXTRA_BITS, RUN_ORDER } from '../symbols.ts';
 import { bitLength, generateCodes } from './huffman.ts';
 
-/** The header of a block with codes of its own (RFC 1951, section 3.2.7), with run lengths as Go's encoders choose them. */
+/** The header of a dynamic block (RFC 1951, section 3.2.7), with the run lengths that Go's encoders choose. */
 export interface DynamicHeader {
-  /** Takes the lengths of the first `literalCount` literal and `offsetCount` offset codes. */
+  /** Prepares the lengths of the first `literalCount` literal and `offsetCount` offset codes. */
   prepare(literals: Int32Array, literalCount: number, offsets: Int32Array, offsetCount: number): void;
-  /** Of what is prepared, in bits. */
+  /** Size of the prepared header, in bits. */
   size(): number;
   write(out: BitWriter): void;
 }
@@ -14,7 +14,7 @@ export interface DynamicHeader {
 export function createDynamicHeader(): DynamicHeader {
   const codes = new Int32Array(RUN_COUNT);
   const frequencies = new Int32Array(RUN_COUNT);
-  /** Symbols, and behind those from 16 on the value of their extra bits. */
+  /** Symbols; each from 16 on is followed by the value of its extra bits. */
   let symbols: number[] = [];
   let literals = 0;
   let offsets = 0;

@@ -1,9 +1,9 @@
 import { reversedCode } from '../bits.ts';
 
 /**
- * Codes as Go's compress/flate makes them, and klauspost/compress after it: lengths of an optimal code of limited
- * length by Katajainen, Moffat and Turpin's boundary package-merge, symbols of lower frequency and, among equals, of lower value
- * longer first.
+ * Huffman codes like those of Go's compress/flate and klauspost/compress: an optimal length-limited code by the
+ * boundary package-merge of Katajainen, Moffat and Turpin. Symbols of lower frequency get longer codes; among equals,
+ * those of lower value.
  */
 
 const MAX_BITS = 16;
@@ -11,7 +11,7 @@ const ROW = MAX_BITS + 1;
 const NEVER = 0x7fffffff;
 
 /**
- * @param codes gets a code for each symbol that occurs, and 0 for the others
+ * @param codes is filled with a code for each symbol that occurs, and 0 for others
  */
 export function generateCodes(
   frequencies: ArrayLike<number>,
@@ -44,7 +44,7 @@ export function generateCodes(
 }
 
 /**
- * How many symbols get a code of each length.
+ * The number of codes of each length.
  *
  * @param frequencies ascending, three or more
  */
@@ -55,14 +55,14 @@ function countBits(frequencies: readonly number[], limit: number): number[] {
   const nextLeaf = new Float64Array(ROW).fill(frequencies[2]!);
   const nextPair = new Float64Array(ROW).fill(frequencies[0]! + frequencies[1]!);
   const needed = new Int32Array(ROW);
-  /** At `level * ROW + j`: leaves left of the ancestor at level j of the rightmost node at `level`. */
+  /** At `level * ROW + j`: number of leaves left of the ancestor at level j of the rightmost node at `level`. */
   const leaves = new Int32Array(ROW * ROW);
   for (let level = 1; level <= maxBits; level++) leaves[level * ROW + level] = 2;
   nextPair[1] = NEVER;
   needed[maxBits] = 2 * n - 4;
   for (let level = maxBits; ;) {
     if (nextPair[level] === NEVER && nextLeaf[level] === NEVER) {
-      // no leaves and no pairs any more: this level is never come back to
+      // without leaves and pairs this level is complete
       needed[level] = 0;
       nextPair[level + 1] = NEVER;
       level++;

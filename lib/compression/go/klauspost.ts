@@ -5,25 +5,25 @@ import { commonLength, TEXT_MARGIN } from '../words.ts';
 import { createKlauspostBlockWriter } from './klauspostblock.ts';
 
 /**
- * Level 5, the default, of klauspost/compress (flate/level5.go), whose output is the same for all versions
- * of a range: a table of the last positions by four bytes, and one of the last two by seven.
+ * Level 5, the default, of klauspost/compress (flate/level5.go): a table of the last position by four bytes, and one
+ * of the last two positions by seven. Versions in a range have the same output.
  */
 export interface KlauspostDeflater extends Deflater {
-  /** Begins anew, with text that matches may refer to. */
+  /** Restarts with text that matches may refer to. */
   reset(dictionary: Uint8Array): void;
   flush(): void;
 }
 
 interface Traits {
-  /** A match found from the end of another may differ in this many bytes at its beginning. */
+  /** A match found from the end of another may differ in this many first bytes. */
   readonly skipBeginning: number;
-  /** Are long matches cut into as few as can be? */
+  /** Whether long matches are split into as few as possible. */
   readonly isSplitWell: boolean;
-  /** Have headers no codes behind the last one that is needed? */
+  /** Whether headers end with the last code in use. */
   readonly isTrimmed: boolean;
 }
 
-/** By the first version with this output; the first of all goes back to 1.14.1 or so. */
+/** Traits by the first version with this output. The first entry holds from about 1.14.1 on. */
 const VERSIONS = {
   '1.14.4': { skipBeginning: 0, isSplitWell: false, isTrimmed: false },
   '1.15.0': { skipBeginning: 0, isSplitWell: true, isTrimmed: false },
@@ -36,7 +36,7 @@ export type KlauspostVersion = keyof typeof VERSIONS;
 const TABLE_SIZE = 1 << 15;
 const TABLE_SHIFT = 32 - 15;
 const PRIME4 = 0x9e3779b1;
-/** 58295818150454627, in parts. */
+/** Parts of 58295818150454627. */
 const PRIME7_HIGH = 0x00cf1bbc;
 const PRIME7_LOW = 0xdcbfa563;
 const PRIME7_LOW_HIGH = PRIME7_LOW >>> 16;
@@ -44,14 +44,14 @@ const PRIME7_LOW_LOW = PRIME7_LOW & 0xffff;
 const HISTORY_SIZE = 5 * MAX_STORED;
 const INPUT_MARGIN = 11;
 const MIN_ENCODED = 13;
-/** Below this what is left at a flush is not searched for matches. */
+/** A shorter rest before a flush is not searched for matches. */
 const MIN_SEARCHED = 128;
 const MAX_TINY = 32;
-/** Matches up to this are tried to be replaced by one found from their end. */
+/** For matches up to this length, a replacement is searched from their end. */
 const MAX_RETRIED = 30;
 const HASH_EVERY = 3;
 const MAX_POSITION = 2 ** 30;
-/** Tables hold position + `current`; what was never set is out of reach. */
+/** Tables hold position + `current`, so that empty entries are out of reach. */
 const FIRST_POSITION = MAX_STORED;
 
 export function createKlauspost(version: KlauspostVersion, out: BitWriter): KlauspostDeflater {
@@ -74,7 +74,7 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
     longTable[hash] = at + current;
   }
 
-  /** To `limit`, which `s` may be behind already. */
+  /** @param limit end of the comparison; `s` may be beyond it */
   const matchLength = (s: number, t: number, limit: number): number =>
     commonLength(text, s, t, Math.max(limit - s, 0));
 
@@ -99,7 +99,7 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
     for (let left = length; left > 0;) {
       let part = left;
       if (part > MAX_MATCH) {
-        // what is left has to be a match, too
+        // the rest must be long enough for a match
         part = isSplitWell && part > MAX_MATCH + 3 ? MAX_MATCH : MAX_MATCH - 3;
       }
       tokens[tokenCount++] = matchToken(part, offset);
@@ -118,7 +118,7 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
     current = WINDOW_SIZE;
   }
 
-  /** Makes tokens of a block; none where there is no match. */
+  /** Makes the tokens of a block; none if it has no match. */
   function encode(source: Uint8Array): void {
     if (current >= MAX_POSITION) rebase();
     let s = addBlock(source);
@@ -244,7 +244,7 @@ export function createKlauspost(version: KlauspostVersion, out: BitWriter): Klau
     if (size < MAX_STORED && size < MIN_SEARCHED) {
       if (size > MAX_TINY) blocks.literals(input, true);
       else if (size > 0) blocks.stored(input);
-      // what comes behind may not refer to it
+      // later blocks must not refer to it
       if (size > 0) forget();
     } else {
       tokenCount = 0;
@@ -298,7 +298,7 @@ function shortHash(text: DataView, at: number): number {
   return Math.imul(text.getInt32(at, true), PRIME4) >>> TABLE_SHIFT;
 }
 
-/** The highest bits of seven bytes, in the upper part of a 64-bit word, times the prime. */
+/** The highest bits of the product of a prime and seven bytes, which are the upper part of a 64-bit word. */
 function longHash(text: DataView, at: number): number {
   const low24 = text.getInt32(at, true) & 0xffffff;
   // the product of low24 and the prime's lower part, without its last 24 bits, in parts that do not overflow

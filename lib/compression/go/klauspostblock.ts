@@ -12,22 +12,22 @@ import { createDynamicHeader } from './header.ts';
 import { bitLength, generateCodes } from './huffman.ts';
 
 /**
- * Writes blocks as klauspost/compress does (flate/huffman_bit_writer.go): a block may go on with the codes of the
- * one before, whose end is written only when new ones begin.
+ * Writes blocks like klauspost/compress (flate/huffman_bit_writer.go): a block may reuse the codes of the last one,
+ * so the end of a block is written when the next header is.
  *
- * `isFlush` is set for the last block before a flush, which has its end at once.
+ * `isFlush` is set for the last block before a flush, whose end is written at once.
  */
 export interface KlauspostBlockWriter {
   dynamic(tokens: Int32Array, count: number, input: Uint8Array, isFlush: boolean): void;
   literals(input: Uint8Array, isFlush: boolean): void;
   stored(input: Uint8Array): void;
-  /** An empty stored block, and the end of the byte. */
+  /** Writes an empty stored block, which aligns to a byte. */
   flush(): void;
-  /** An empty fixed block, the last. */
+  /** Writes an empty fixed block as the last one. */
   finish(): void;
 }
 
-/** Below this many tokens fixed codes are considered. */
+/** Fixed codes are considered for fewer tokens. */
 const MAX_FIXED_TOKENS = 250;
 const NEW_TABLE_PENALTY = 7;
 const GUESSED_HEADER_BITS = 70 * 8;
@@ -35,7 +35,7 @@ const MIN_SAMPLED = 1024;
 const NEVER = 0x7fffffff;
 const LITERAL_CODE_COUNT = 256;
 
-/** @param isTrimmed from version 1.18.2 on headers have no codes behind the last one that is needed */
+/** @param isTrimmed whether headers end with the last code in use (from version 1.18.2 on) */
 export function createKlauspostBlockWriter(out: BitWriter, isTrimmed: boolean): KlauspostBlockWriter {
   const literalFrequencies = new Int32Array(LITERAL_COUNT);
   const offsetFrequencies = new Int32Array(OFFSET_COUNT);
@@ -45,9 +45,9 @@ export function createKlauspostBlockWriter(out: BitWriter, isTrimmed: boolean): 
   const noOffsetCodes = new Int32Array(OFFSET_COUNT);
   noOffsetCodes[0] = 1 << 16;
   const header = createDynamicHeader();
-  /** Bits of the header whose codes are in use; 0 where no block is open. */
+  /** Size in bits of the open block's header; 0 if no block is open. */
   let openHeader = 0;
-  /** The open block has codes for literals only. */
+  /** Whether the open block has codes for literals only. */
   let isLiteralsOnly = false;
 
   function endOpen(): void {
@@ -98,7 +98,7 @@ export function createKlauspostBlockWriter(out: BitWriter, isTrimmed: boolean): 
       }
       count(tokens, tokenCount, isFlush);
       if (openHeader > 0 && !canReuse()) endOpen();
-      /** With the end of the block where it is one of the tokens. */
+      // with the end of the block if it is written now
       const allCount = tokenCount + (isFlush ? 1 : 0);
       const estimated = openHeader > 0 ? estimatedBits(literalFrequencies, offsetFrequencies, allCount) : 0;
       let literalCount = LITERAL_COUNT;
@@ -183,7 +183,7 @@ export function createKlauspostBlockWriter(out: BitWriter, isTrimmed: boolean): 
   };
 }
 
-/** Bits of literals in given codes; NEVER where one has none. */
+/** Size of literals in given codes, in bits; NEVER if one has no code. */
 function reuseSize(frequencies: Int32Array, codes: Int32Array): number {
   let total = 0;
   for (let i = 0; i < LITERAL_CODE_COUNT; i++) {
@@ -194,7 +194,7 @@ function reuseSize(frequencies: Int32Array, codes: Int32Array): number {
   return total;
 }
 
-/** Are the bytes so even that no code saves anything? */
+/** Whether the bytes are so evenly distributed that no code saves anything. */
 function isIncompressible(frequencies: Int32Array, length: number): boolean {
   const average = length / 256;
   const limit = length * 2;
@@ -206,7 +206,7 @@ function isIncompressible(frequencies: Int32Array, length: number): boolean {
   return sum < limit;
 }
 
-/** What a block takes at least in codes of its own: Shannon's bound, reckoned in single precision (token.go). */
+/** Lower bound of a block's bits with dynamic codes: Shannon's bound in single precision (token.go). */
 function estimatedBits(literals: Int32Array, offsets: Int32Array, total: number): number {
   const { fround } = Math;
   let shannon = 0;
@@ -243,7 +243,7 @@ const floats = new Float32Array(1);
 const floatBits = new Int32Array(floats.buffer);
 const [A, B, C] = [-0.34484843, 2.02466578, 0.67487759].map(Math.fround) as [number, number, number];
 
-/** -log2 of a share, roughly, from 1 to 15. */
+/** Approximates -log2 of a share, from 1 to 15. */
 function codeBits(share: number): number {
   const { fround } = Math;
   floats[0] = share;

@@ -4,7 +4,7 @@ import { MAX_MATCH, matchToken, WINDOW_SIZE } from '../symbols.ts';
 import { commonLength, TEXT_MARGIN } from '../words.ts';
 import { createGoBlockWriter } from './block.ts';
 
-/** Levels 2 to 9 of Go's compress/flate (deflate.go): hash chains over a window that is moved by halves. */
+/** Levels 2 to 9 of Go's compress/flate (deflate.go): hash chains over a window that slides by half its buffer. */
 
 const WINDOW_MASK = WINDOW_SIZE - 1;
 const MIN_MATCH = 4;
@@ -14,17 +14,17 @@ const HASH_SHIFT = 32 - 17;
 const HASH_MULTIPLIER = 0x1e35a7bd;
 const MAX_BLOCK_TOKENS = 1 << 14;
 const MAX_HASH_OFFSET = 1 << 24;
-/** Four bytes that match from so far cost more than literals. */
+/** Farther matches of four bytes cost more than literals. */
 const MAX_SHORT_OFFSET = 4096;
 
 interface Level {
-  /** Matches are put off for a better one while shorter. */
+  /** Shorter matches are deferred for a better one at the next byte. */
   readonly lazy: number;
-  /** Long enough to stop searching. */
+  /** A match of this length ends the search. */
   readonly nice: number;
-  /** Candidates looked at. */
+  /** Limit of candidates. */
   readonly chain: number;
-  /** Without lazy matching: matches over this length are not hashed inside. */
+  /** Without lazy matching: positions inside longer matches are not hashed. */
   readonly skip?: number;
 }
 
@@ -50,11 +50,11 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
   const hashPrevious = new Int32Array(WINDOW_SIZE);
   const tokens = new Int32Array(MAX_BLOCK_TOKENS + 1);
   let tokenCount = 0;
-  /** Positions in the tables are those of the window plus this. */
+  /** Added to positions in the tables. */
   let hashOffset = 1;
   let index = 0;
   let end = 0;
-  /** Where the tokens' input begins; undefined where that has left the window. */
+  /** Start of the tokens' input; undefined if it has left the window. */
   let blockStart: number | undefined = 0;
   let isLiteralHeld = false;
   let length = MIN_MATCH - 1;
@@ -75,9 +75,9 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
     for (let i = 0; i < hashHead.length; i++) hashHead[i] = Math.max(hashHead[i]! - delta, 0);
   }
 
-  /** Puts a position at the head of its chain, and returns who was there. */
+  /** Puts a position at the head of its chain. @returns the old head */
   function insert(at: number): number {
-    // its bytes in the other order
+    // big-endian
     const word = text.getInt32(at);
     const hash = Math.imul(word, HASH_MULTIPLIER) >>> HASH_SHIFT;
     const head = hashHead[hash]!;
@@ -86,7 +86,7 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
     return head;
   }
 
-  /** Sets `length` and `offset` where the chain has a match of four bytes or more. */
+  /** Sets `length` and `offset` if the chain has a match of at least four bytes. */
   function findMatch(lookahead: number): void {
     const maxLength = Math.min(MAX_MATCH, lookahead);
     const enough = Math.min(nice, maxLength);
@@ -137,7 +137,7 @@ export function createGoLazy(level: number, out: BitWriter): Deflater {
         if (tokenCount > 0) flushBlock(index);
         return;
       }
-      // at the very end the head of the position before stays
+      // at the end of the input the last chain head is kept
       if (index < maxInsert) chainHead = insert(index);
       const previousLength = length;
       const previousOffset = offset;

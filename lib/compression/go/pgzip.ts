@@ -3,12 +3,12 @@ import type { Deflater } from '../deflater.ts';
 import { remember } from '../zlib/pigz.ts';
 import { createKlauspost, type KlauspostVersion } from './klauspost.ts';
 
-/** What klauspost/pgzip makes, as in buildah, podman and skopeo: blocks with the end of the one before as dictionary. */
+/** Output of klauspost/pgzip, as in buildah, podman and skopeo: the end of each block is the dictionary of the next. */
 
 export interface PgzipOptions {
-  /** Of klauspost/compress. */
+  /** The version of klauspost/compress. */
   readonly version: KlauspostVersion;
-  /** Input of a block, in bytes; over 16 KiB. */
+  /** Input per block in bytes, over 16 KiB. */
   readonly blockSize: number;
 }
 

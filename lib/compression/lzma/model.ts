@@ -16,7 +16,9 @@ export const FIRST_DIRECT_SLOT = 14;
 export const PROBABILITY_BITS = 11;
 export const HALF = 1 << (PROBABILITY_BITS - 1);
 
-/** A length coder: choice, choice 2, then trees of 8 low and 8 middle lengths per position state and of 256 high ones. */
+/**
+ * A length coder: choice, choice 2, then trees of 8 low and 8 middle lengths per position state and of 256 high ones.
+ */
 export const LENGTH_LOW = 2;
 export const LENGTH_MIDDLE = LENGTH_LOW + MAX_POSITION_STATES * 8;
 export const LENGTH_HIGH = LENGTH_MIDDLE + MAX_POSITION_STATES * 8;

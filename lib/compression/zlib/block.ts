@@ -13,8 +13,8 @@ import {
 import { buildTree, type ZlibTree } from './tree.ts';
 
 /**
- * Writes a block of tokens as zlib and gzip do (`_tr_flush_block` of trees.c): stored, fixed or dynamic. `input` is what they stand
- * for, where it is still in the window.
+ * Writes a block of tokens as zlib and gzip do (`_tr_flush_block` of trees.c): stored, fixed or dynamic. `input` is
+ * what they stand for, where it is still in the window.
  */
 export type ZlibBlockWriter = (
   tokens: Int32Array,

@@ -10,7 +10,10 @@ export interface PigzOptions {
   readonly level: number;
   /** Input of a block, in bytes; over 32 KiB. */
   readonly blockSize: number;
-  /** Are blocks compressed side by side, each with the text before it as dictionary? So it is with two processors or more. */
+  /**
+   * Are blocks compressed side by side, each with the text before it as dictionary? So it is with two processors or
+   * more.
+   */
   readonly isParallel: boolean;
 }
 

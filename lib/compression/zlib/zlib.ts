@@ -5,9 +5,9 @@ import { commonLength, TEXT_MARGIN } from '../words.ts';
 import { createZlibBlockWriter } from './block.ts';
 
 /**
- * deflate as zlib has it (deflate.c; memLevel 8, the default strategy), and as its elder GNU gzip has it, which ends blocks
- * by other rules. zlib gives the same since version 1.2.5 at least; forks that hash otherwise (Chromium's in Node,
- * Cloudflare's, zlib-ng) do not.
+ * deflate as zlib has it (deflate.c; memLevel 8, the default strategy), and as its elder GNU gzip has it, which ends
+ * blocks by other rules. zlib gives the same since version 1.2.5 at least; forks that hash otherwise (Chromium's in
+ * Node, Cloudflare's, zlib-ng) do not.
  */
 export interface ZlibDeflater extends Deflater {
   /** Text that matches may refer to; before anything is written. */

@@ -8,8 +8,8 @@ const RESERVED_FLAG = 8;
 const CONTENT_SIZES = [0, 2, 4, 8];
 
 /**
- * Size of the header of a zstd frame (RFC 8878, section 3.1.1.1) that bytes begin with; undefined where they do not, end
- * within it, or a dictionary is asked for.
+ * Size of the header of a zstd frame (RFC 8878, section 3.1.1.1) that bytes begin with; undefined where they do not,
+ * end within it, or a dictionary is asked for.
  */
 export function zstdHeaderSize(bytes: Uint8Array): number | undefined {
   if (bytes.length < 6) return undefined;

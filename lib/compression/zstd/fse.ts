@@ -1,6 +1,8 @@
 import type { BitWriter } from '../bits.ts';
 
-/** Finite state entropy coding as klauspost/compress has it (zstd/fse_encoder.go, fse/compress.go), after zstd's own. */
+/**
+ * Finite state entropy coding as klauspost/compress has it (zstd/fse_encoder.go, fse/compress.go), after zstd's own.
+ */
 
 /** How many states of a table each symbol has; -1 for one of low probability. */
 export interface Distribution {

@@ -4,7 +4,10 @@ import { createZstdBlockWriter, type ZstdTraits } from './block.ts';
 import { createZstdMatcher } from './match.ts';
 import { BLOCK_SIZE } from './sequences.ts';
 
-/** The blocks of a frame as klauspost/compress makes them at its default level (zstd/encoder.go), as BuildKit, podman, buildah and skopeo do. */
+/**
+ * The blocks of a frame as klauspost/compress makes them at its default level (zstd/encoder.go), as BuildKit, podman,
+ * buildah and skopeo do.
+ */
 
 /** By the first version with this output; the first of all goes back to 1.13.6 at least. */
 const VERSIONS = {

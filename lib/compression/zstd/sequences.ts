@@ -16,7 +16,10 @@ import {
 export interface BlockContent {
   readonly literals: Uint8Array;
   literalCount: number;
-  /** Of each sequence: literals before the match; length of the match - 3; and 1 for the last offset again, or the offset + 3. */
+  /**
+   * Of each sequence: literals before the match; length of the match - 3; and 1 for the last offset again, or the
+   * offset + 3.
+   */
   readonly litLengths: Int32Array;
   readonly matchLengths: Int32Array;
   readonly offsets: Int32Array;
