@@ -25,13 +25,13 @@ import {
 import { slotOf } from './prices.ts';
 import type { RangeEncoder } from './rangeencoder.ts';
 
-/** State behind a literal, a match, a repeated match and a short one, by the state before. */
+/** The next state after a literal, a match, a repeated match and a short repeated match, by the current state. */
 export const AFTER_LITERAL = Uint8Array.of(0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 4, 5);
 export const AFTER_MATCH = Uint8Array.of(7, 7, 7, 7, 7, 7, 7, 10, 10, 10, 10, 10);
 export const AFTER_REP = Uint8Array.of(8, 8, 8, 8, 8, 8, 8, 11, 11, 11, 11, 11);
 export const AFTER_SHORT_REP = Uint8Array.of(9, 9, 9, 9, 9, 9, 9, 11, 11, 11, 11, 11);
 
-/** Where the probabilities of a literal start. */
+/** Start of the probabilities of a literal. */
 export function literalBase({ lc, lp }: Properties, at: number, previous: number): number {
   return LITERAL + 0x300 * (((at & ((1 << lp) - 1)) << lc) + (previous >>> (8 - lc)));
 }
@@ -42,7 +42,7 @@ interface CoderState {
   readonly reps: Uint32Array;
 }
 
-/** Writes LZMA's symbols: keeps the state, the last four distances and the probabilities. */
+/** Writes LZMA's symbols, and keeps the state, the last four distances and the probabilities. */
 export class SymbolCoder {
   readonly range: RangeEncoder;
   readonly properties: Properties;
@@ -70,7 +70,7 @@ export class SymbolCoder {
     this.reps.set(saved.reps);
   }
 
-  /** @param expected the byte at the last distance, which is part of the context behind a match */
+  /** @param expected the byte at the last distance, which is part of the context after a match */
   literal(at: number, previous: number, byte: number, expected: number): void {
     const range = this.range;
     range.bit(this.#isMatch(at), 0);
@@ -102,7 +102,7 @@ export class SymbolCoder {
     this.state = AFTER_MATCH[this.state]!;
   }
 
-  /** A match at one of the last four distances; a length of 1 is a short one, at the last distance only. */
+  /** A match at one of the last four distances. Length 1 is a short repeated match, only at the last distance. */
   rep(at: number, which: number, length: number): void {
     const { range, reps } = this;
     range.bit(this.#isMatch(at), 1);

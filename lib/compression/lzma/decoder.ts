@@ -8,20 +8,21 @@ const TOTAL = 1 << model.PROBABILITY_BITS;
 const RATE = 5;
 
 /**
- * Decodes LZMA into a dictionary, which is a ring. It trusts nothing: whatever the chunk holds, it reads and
- * writes within its arrays, stops at the length asked for, and says at the end whether the chunk was sound.
+ * Decodes LZMA into a dictionary, which is a ring buffer. Written here, because the existing packages need native
+ * builds at sites. Safe for any input: it accesses only its arrays, stops at the requested length, and reports at the
+ * end whether the chunk was sound.
  */
 export class LzmaDecoder {
   readonly dictionary: Uint8Array;
-  /** Where the next byte goes in the dictionary. */
+  /** Index of the next byte in the dictionary. */
   position = 0;
-  /** Bytes behind the position that may be copied. */
+  /** Number of bytes before the position that may be copied. */
   #filled = 0;
   readonly #probabilities = new Uint16Array(model.PROBABILITIES);
   #properties = model.DEFAULT_PROPERTIES;
   #state = 0;
   readonly #reps = new Uint32Array(4);
-  /** Bytes of a match that are still to be copied. */
+  /** Remaining bytes of the current match. */
   #matchLeft = 0;
   #chunk = new Uint8Array(0);
   #at = 0;
@@ -37,7 +38,7 @@ export class LzmaDecoder {
   resetDictionary(): void {
     this.position = 0;
     this.#filled = 0;
-    // The first literal's context is a byte that was never written, at the other end of the ring.
+    // the first literal's context is the byte at the other end of the ring
     this.dictionary[this.dictionary.length - 1] = 0;
   }
 
@@ -49,7 +50,7 @@ export class LzmaDecoder {
     this.#matchLeft = 0;
   }
 
-  /** Starts on the compressed bytes of a chunk, at least 5. */
+  /** Starts a chunk of at least 5 compressed bytes. */
   startChunk(chunk: Uint8Array<ArrayBuffer>): void {
     this.#chunk = chunk;
     this.#range = -1;
@@ -58,12 +59,12 @@ export class LzmaDecoder {
     this.#inside = chunk[0] === 0;
   }
 
-  /** Whether what was decoded of the chunk used all its bytes and never pointed outside the dictionary. */
+  /** Whether decoding used all bytes of the chunk and no distance pointed outside the dictionary. */
   get sound(): boolean {
     return this.#inside && this.#at === this.#chunk.length && this.#code === 0 && this.#matchLeft === 0;
   }
 
-  /** Puts bytes into the dictionary as they are; they must not reach beyond its end. */
+  /** Appends uncompressed bytes, which must not reach beyond the end of the dictionary. */
   store(bytes: Uint8Array): void {
     this.dictionary.set(bytes, this.position);
     this.#moveTo(this.position + bytes.length);
@@ -74,7 +75,7 @@ export class LzmaDecoder {
     this.position = position === this.dictionary.length ? 0 : position;
   }
 
-  /** Decodes until the position is `end`, at most the dictionary's size; there it wraps around. */
+  /** Decodes until the position is `end`, at most the dictionary's size, where it wraps around. */
   decode(end: number): void {
     const { lc, lp, pb } = this.#properties;
     const literalMask = (1 << lp) - 1;
@@ -95,7 +96,7 @@ export class LzmaDecoder {
     let inside = this.#inside;
     let p = 0;
     let bound = 0;
-    // Each step of the range decoder stands here as text: as a function it would cost half the speed.
+    // the range decoder's steps are inlined: as functions they would halve the speed
     for (;;) {
       if (length > 0) {
         let from = position - rep0 - 1;
@@ -110,7 +111,7 @@ export class LzmaDecoder {
       if (position >= end) break;
       const positionState = position & positionMask;
 
-      // A literal?
+      // literal or match
       let index = IS_MATCH + (state << 4) + positionState;
       p = probabilities[index]!;
       bound = Math.imul(range >>> PROBABILITY_BITS, p);
@@ -132,7 +133,7 @@ export class LzmaDecoder {
         const base = LITERAL + 0x300 * (((position & literalMask) << lc) + (previous >>> (8 - lc)));
         let symbol = 1;
         if (state >= LITERAL_STATES) {
-          // Behind a match the byte at its distance predicts the literal, until the first bit that differs.
+          // after a match, the byte at its distance predicts the literal up to the first bit that differs
           const from = position - rep0 - 1;
           const match = dictionary[from < 0 ? from + size : from]! | 0x100;
           for (let shift = 7; symbol < 0x100; shift--) {
@@ -181,7 +182,7 @@ export class LzmaDecoder {
         continue;
       }
 
-      // A match, or one at the last, the second last, … distance? Each "no" leads to the next question.
+      // new distance, or which of the last four
       let kind = 0;
       for (; kind < 4; kind++) {
         index = IS_REP + kind * STATES + state;
@@ -233,7 +234,7 @@ export class LzmaDecoder {
         rep0 = distance;
       }
 
-      // The length: low, middle or high?
+      // low, middle or high length
       const lengthBase = kind === 0 ? MATCH_LENGTH : REP_LENGTH;
       let choice = 0;
       for (; choice < 2; choice++) {

@@ -4,19 +4,19 @@ import { type MatchFinder, MIN_HASHED } from './matchfinder.ts';
 import { MAX_MATCH, MIN_MATCH } from './model.ts';
 import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
 
-/** Bytes that are parsed together. */
+/** Bytes that are parsed at once. */
 const SPAN = 1024;
-/** A match of two bytes is worth its distance only below this. */
+/** Farther matches of two bytes cost more than literals. */
 const NEAR = 128;
-/** Distances where a repeated match may be two and three bytes shorter. */
+/** Beyond these distances, a repeated match is preferred even if it is two or three bytes shorter. */
 const FAR = 512;
 const VERY_FAR = 32768;
-/** A distance so many times smaller, as a power of two, makes up for a byte of length. */
+/** A distance that is smaller by this power of two is worth one byte of length. */
 const NEARER_BITS = 7;
 
 /**
- * Chooses symbols without pricing them: the longest match, unless the next byte has a better one (the lazy matching
- * of LZMA's fast mode). A third of the optimal parser's time, for a few percent more bytes.
+ * Chooses symbols without prices: the longest match, unless the next byte has a better one (the lazy matching of LZMA's
+ * fast mode). Takes a third of the optimal parser's time, for a few percent more bytes.
  */
 export class LazyParser implements Parser {
   readonly lengths = new Uint16Array(SPAN);
@@ -26,7 +26,7 @@ export class LazyParser implements Parser {
   readonly #coder: SymbolCoder;
   readonly #niceLength: number;
   readonly #reps = new Uint32Array(4);
-  /** The best match at `#foundAt`: its length, 1 for none, and its distance minus one. */
+  // the best match at #foundAt: its length, or 1 for none, and its distance minus one
   #foundAt = -1;
   #length = 1;
   #distance = 0;
@@ -84,7 +84,7 @@ export class LazyParser implements Parser {
     reps[0] = distance;
   }
 
-  /** Finds the best match: of those about as long the one that is much nearer. */
+  /** Finds the best match: prefers a much nearer one of about the same length. */
   #find(at: number, end: number): void {
     const { lengths, distances } = this.#finder;
     const max = Math.min(MAX_MATCH, end - at);
@@ -99,7 +99,7 @@ export class LazyParser implements Parser {
     if (this.#length === MIN_MATCH && this.#distance >= NEAR) this.#length = 1;
   }
 
-  /** Whether a literal first lets a better match follow. Looks one byte ahead, which `#find` then knows. */
+  /** Whether a better match follows after a literal. Keeps the match of the next byte for `#find`. */
   #isNextBetter(at: number, end: number): boolean {
     const length = this.#length;
     const distance = this.#distance;

@@ -9,7 +9,7 @@ import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
 
 const MAX_CHUNK_OUTPUT = 2 ** 16;
 const MAX_CHUNK_INPUT = 2 ** 21;
-/** More than what is parsed at once can come to, in input and in output. */
+/** Upper bounds of the input and output of one parse, in bytes. */
 const PARSED_INPUT = 2 ** 11;
 const PARSED_OUTPUT = 2 ** 14;
 
@@ -22,37 +22,37 @@ const STORED_WITH_RESET = 1;
 
 export interface EncoderSettings {
   readonly properties: Properties;
-  /** The longest piece in bytes. */
+  /** Maximum size of a piece in bytes. */
   readonly maxPiece: number;
-  /** Farthest distance of a match in bytes, below 16 MiB. */
+  /** Maximum distance of a match in bytes, below 16 MiB. */
   readonly window: number;
   /** Logarithm of the number of the match finder's rows, which take 64 bytes each. */
   readonly rowCountBits: number;
-  /** How many places with the same hash are looked at, up to 16. */
+  /** Candidates per hash, up to 16. */
   readonly depth: number;
-  /** A match this long is taken without looking for anything better. */
+  /** A match of this length is taken at once. */
   readonly niceLength: number;
-  /** Whether symbols are chosen by their prices, which takes three times as long as to match lazily. */
+  /** Whether symbols are chosen by price, which takes three times as long as lazy matching. */
   readonly optimal: boolean;
 }
 
 /**
- * Compresses pieces of an LZMA2 stream. Each piece starts with fresh probabilities but may copy from what was
- * before it. So several encoders that are all shown the whole stream can share the work on its pieces, and what
- * comes out for a piece depends on the stream alone.
+ * Compresses pieces of an LZMA2 stream. Each piece starts with initial probabilities but may copy from earlier
+ * pieces. So several encoders that all see the whole stream can share its pieces, and the output for a piece depends
+ * only on the stream. Packages with liblzma need native builds, and cannot cut a stream so.
  */
 export class Lzma2Encoder {
-  /** A window, a piece, and as much again, so that contents have to move but now and then. */
+  // twice a window and a piece, so that contents move rarely
   readonly #buffer: Uint8Array;
   readonly #window: number;
   readonly #finder: MatchFinder;
   readonly #range = new RangeEncoder(MAX_CHUNK_OUTPUT);
   readonly #coder: SymbolCoder;
   readonly #parser: Parser;
-  /** Where the next piece goes in the buffer. */
+  // offset of the next piece in the buffer
   #end = 0;
   #dictionaryReset = false;
-  /** Whether the decoder still has other properties and probabilities. */
+  // whether the decoder has its properties and probabilities
   #stateReset = false;
 
   constructor(settings: EncoderSettings) {
@@ -66,7 +66,7 @@ export class Lzma2Encoder {
     this.#parser = new ParserOfChoice(view, this.#finder, this.#coder, settings.niceLength);
   }
 
-  /** Takes note of a piece that is compressed elsewhere. */
+  /** Adds a piece that another encoder compresses, to copy from. */
   skip(piece: Uint8Array): void {
     this.#append(piece);
     this.#dictionaryReset = true;
@@ -74,10 +74,10 @@ export class Lzma2Encoder {
   }
 
   /**
-   * Compresses a piece. No chunk reaches across a cut.
+   * Compresses a piece. No chunk crosses a cut.
    *
    * @param cuts offsets in the piece, ascending; the last one is its length
-   * @returns LZMA2 chunks, in as many parts as there are cuts
+   * @returns the LZMA2 chunks of each part, up to each cut
    */
   encode(piece: Uint8Array, cuts: readonly number[]): Uint8Array[] {
     const start = this.#append(piece);
@@ -118,7 +118,7 @@ export class Lzma2Encoder {
     return Buffer.concat(chunks);
   }
 
-  /** Fills the range coder's output from `at` on, and returns where in the buffer that ends. */
+  /** Fills the range coder's output. @returns the end of the compressed input in the buffer */
   #compress(start: number, end: number): number {
     const range = this.#range;
     range.start();

@@ -3,27 +3,26 @@ import { commonLength } from '../words.ts';
 const ROW_BITS = 4;
 const ROW = 1 << ROW_BITS;
 const HASH3_BITS = 16;
-/** Brings the 8 bits of the hash of three bytes that its slot does not tell to where entries have their tag. */
+/** Shift from the 8 hash bits that a slot does not determine to the position of an entry's tag. */
 const HASH3_TAG = 16;
-/** Matches of two and of three bytes cost more than literals from farther away. */
+/** Farther matches of two and of three bytes cost more than literals. */
 const FARTHEST_OF_TWO = 2 ** 12;
 const FARTHEST_OF_THREE = 2 ** 18;
 const MULTIPLIER = 0x9e3779b1 | 0;
 const POSITION_BITS = 24;
 const POSITION_MASK = (1 << POSITION_BITS) - 1;
 
-/** Bytes that have to stand at a position before it can be entered. */
+/** Bytes needed at a position to enter it. */
 export const MIN_HASHED = 4;
 const MAX_MATCHES = ROW + 2;
 
 /**
- * Finds where the bytes at a position stood before: for each length the nearest place.
+ * Finds earlier occurrences of the bytes at a position: the nearest one for each length.
  *
- * Of each hash of four bytes the last 16 positions are kept in one row, which is one cache line: per entry 24
- * bits of the position and 8 more bits of the hash, which rule out most of what would not match (the layout is
- * that of zstd's row-based match finder). Of hashes of two and three bytes only the last position is kept,
- * of three with all bits of the hash, which tell three bytes for certain.
- * Entries may be stale: every candidate is compared.
+ * The last 16 positions of each hash of four bytes are kept in a row, which is a cache line. An entry has 24 bits of
+ * the position and 8 more bits of the hash, which exclude most candidates that do not match (as in zstd's row-based
+ * match finder). For hashes of two and three bytes only the last position is kept. The full hash of three bytes
+ * identifies them. Entries may be stale, so every candidate is compared.
  */
 export class MatchFinder {
   readonly lengths = new Uint16Array(MAX_MATCHES);
@@ -39,14 +38,14 @@ export class MatchFinder {
   readonly #last3 = new Int32Array(1 << HASH3_BITS);
   /** The first position that has not been entered. */
   #next = 0;
-  /** How far the buffer's contents have moved: what is kept are positions before all moves, modulo 16 MiB. */
+  // sum of the moves of the buffer's contents; entries hold positions before all moves, modulo 16 MiB
   #moved = 0;
 
   /**
-   * @param view where positions point to, TEXT_MARGIN bytes longer than what is looked at
-   * @param window farthest distance of a match in bytes, below 16 MiB
+   * @param view the text, followed by TEXT_MARGIN bytes
+   * @param window maximum distance of a match in bytes, below 16 MiB
    * @param rowCountBits logarithm of the number of rows, which take 64 bytes each
-   * @param depth entries of a row that are looked at
+   * @param depth candidates per row
    */
   constructor(view: DataView, window: number, rowCountBits: number, depth: number) {
     this.#view = view;
@@ -57,12 +56,12 @@ export class MatchFinder {
     this.#depth = depth;
   }
 
-  /** Enters the positions before `end` that have not been entered; to be called with what stands there known. */
+  /** Enters the remaining positions before `end`. Their bytes must be known. */
   enterUntil(end: number): void {
     while (this.#next < end) this.#insert(this.#next++);
   }
 
-  /** Follows a move of the buffer's contents by `distance` towards its start. */
+  /** Adapts to a move of the buffer's contents by `distance` towards its start. */
   move(distance: number): void {
     this.#next -= distance;
     this.#moved += distance;
@@ -82,8 +81,10 @@ export class MatchFinder {
   }
 
   /**
-   * Enters the positions up to `at` and returns how many matches there are of two to `max` bytes; the longer
-   * ones have the larger distances. At least four bytes have to stand at `at`.
+   * Enters the positions up to `at`, and finds matches of two to `max` bytes, by ascending length and distance. Needs
+   * four bytes at `at`.
+   *
+   * @returns the number of matches
    */
   find(at: number, max: number): number {
     if (this.#next < at) this.enterUntil(at);

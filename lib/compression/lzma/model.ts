@@ -1,24 +1,22 @@
 /**
- * The adaptive probabilities of LZMA and where each kind lies in one array (LZMA SDK, "LZMA specification";
- * the names are the specification's). Both coders use this layout.
+ * The layout of LZMA's adaptive probabilities in one array, for encoder and decoder (LZMA SDK, "LZMA specification";
+ * names as there).
  */
 export const STATES = 12;
-/** States below this one follow a literal. */
+/** Lower states follow a literal. */
 export const LITERAL_STATES = 7;
 const MAX_POSITION_STATES = 16;
 export const LENGTH_STATES = 4;
 export const MIN_MATCH = 2;
 export const MAX_MATCH = 273;
 export const ALIGN_BITS = 4;
-/** Distance slots from here on have bits of a fixed probability. */
+/** First distance slot with bits of fixed probability. */
 export const FIRST_DIRECT_SLOT = 14;
 
 export const PROBABILITY_BITS = 11;
 export const HALF = 1 << (PROBABILITY_BITS - 1);
 
-/**
- * A length coder: choice, choice 2, then trees of 8 low and 8 middle lengths per position state and of 256 high ones.
- */
+/** A length coder: two choices, then trees of 8 low and 8 middle lengths per position state, and of 256 high lengths. */
 export const LENGTH_LOW = 2;
 export const LENGTH_MIDDLE = LENGTH_LOW + MAX_POSITION_STATES * 8;
 export const LENGTH_HIGH = LENGTH_MIDDLE + MAX_POSITION_STATES * 8;
@@ -38,7 +36,7 @@ export const MATCH_LENGTH = ALIGN + (1 << ALIGN_BITS);
 export const REP_LENGTH = MATCH_LENGTH + LENGTH_SIZE;
 export const LITERAL = REP_LENGTH + LENGTH_SIZE;
 
-/** Literal context bits, literal position bits, position bits. LZMA2 wants lc + lp at most 4. */
+/** Literal context bits, literal position bits, position bits. LZMA2 requires lc + lp <= 4. */
 export interface Properties {
   readonly lc: number;
   readonly lp: number;
@@ -48,16 +46,16 @@ export interface Properties {
 export const DEFAULT_PROPERTIES: Properties = { lc: 3, lp: 0, pb: 2 };
 const MAX_LITERAL_BITS = 4;
 
-/** The byte that stands for them in LZMA2. */
+/** The properties byte of LZMA2. */
 export function encodeProperties({ lc, lp, pb }: Properties): number {
   return (pb * 5 + lp) * 9 + lc;
 }
 
-/** Undefined where LZMA2 does not allow them. */
+/** @returns undefined for properties that LZMA2 forbids */
 export function decodeProperties(byte: number): Properties | undefined {
   const properties = { lc: byte % 9, lp: Math.floor(byte / 9) % 5, pb: Math.floor(byte / 45) };
   return properties.pb > 4 || properties.lc + properties.lp > MAX_LITERAL_BITS ? undefined : properties;
 }
 
-/** Room for the probabilities of any properties that LZMA2 allows. */
+/** Number of probabilities for any properties that LZMA2 allows. */
 export const PROBABILITIES = LITERAL + (0x300 << MAX_LITERAL_BITS);

@@ -23,16 +23,16 @@ import {
 import { LENGTHS, price0, price1, Prices, SHORT_DISTANCES, slotOf } from './prices.ts';
 import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
 
-/** Positions that are looked at together. */
+/** Positions that are optimized together. */
 const SPAN = 1024;
 const NODES = SPAN + MAX_MATCH + 1;
 const INFINITE = 2 ** 30;
-/** Symbols between two updates of the prices. */
+/** Symbols between updates of the prices. */
 const UPDATE_INTERVAL = 256;
 
 /**
- * Chooses the symbols for a stretch of bytes: the cheapest path, by the prices as they stand, through all
- * literals and matches there are (as LZMA's "optimal" parser; forward, each node keeps its best arrival).
+ * Chooses the cheapest path of literals and matches by the current prices, like LZMA's "optimal" parser: forward
+ * dynamic programming, in which each node keeps its best arrival.
  */
 export class OptimalParser implements Parser {
   readonly #view: DataView;
@@ -50,7 +50,7 @@ export class OptimalParser implements Parser {
   readonly #state = new Uint8Array(NODES);
   /** The last four distances at each node. */
   readonly #reps = new Uint32Array(NODES * 4);
-  /** The farthest node that has a cost. */
+  /** The last node with a cost. */
   #last = 0;
   #symbolsUntilUpdate = 0;
 
@@ -100,7 +100,7 @@ export class OptimalParser implements Parser {
     return symbols;
   }
 
-  /** What is long enough is taken without looking further; returns its length, or 0. */
+  /** Takes a match of at least the nice length at once. @returns its length, or 0 */
   #niceStep(node: number, here: number, max: number, matches: number): number {
     const nice = this.#niceLength;
     if (max < nice) return 0;
@@ -118,7 +118,7 @@ export class OptimalParser implements Parser {
     return length;
   }
 
-  /** State and distances of a node, now that its best arrival is known. */
+  /** Computes state and distances of a node from its best arrival. */
   #arrive(node: number): void {
     const reps = this.#reps;
     const step = this.#step[node]!;
@@ -149,7 +149,7 @@ export class OptimalParser implements Parser {
     this.#step[node] = step;
   }
 
-  /** Makes nodes up to `node` comparable. */
+  /** Initializes the costs of nodes up to `node`. */
   #extend(node: number): void {
     while (this.#last < node) this.#cost[++this.#last] = INFINITE;
   }
@@ -191,7 +191,7 @@ export class OptimalParser implements Parser {
     return from < 0 ? 0 : commonLength(this.#view, from, here, max);
   }
 
-  /** Returns the longest length. */
+  /** Tries repeated matches. @returns the longest length */
   #repSteps(node: number, here: number, max: number): number {
     const p = this.#coder.range.probabilities;
     const state = this.#state[node]!;
@@ -221,7 +221,7 @@ export class OptimalParser implements Parser {
     return longest;
   }
 
-  /** Matches, as far as they are longer than `longest`. */
+  /** Tries matches that are longer than `longest`. */
   #matchSteps(node: number, here: number, matches: number, longest: number): void {
     const { lengths, distances } = this.#finder;
     if (matches === 0 || lengths[matches - 1]! <= longest) return;
@@ -253,7 +253,7 @@ export class OptimalParser implements Parser {
     }
   }
 
-  /** Puts the path to `end` in order and returns how many symbols it has. */
+  /** Puts the symbols of the path to `end` in order. @returns their number */
   #path(end: number): number {
     let symbols = 0;
     for (let node = end; node > 0; node -= this.#length[node]!) symbols++;

@@ -20,7 +20,7 @@ const UNIT_BITS = 4;
 const STEP_BITS = 4;
 const TOTAL = 1 << PROBABILITY_BITS;
 
-/** What a 0 costs at a probability p, at p >> 4. A 1 costs what a 0 does at the opposite probability. */
+/** The price of a 0 at probability p, at index p >> 4. The price of a 1 is that of a 0 at the opposite probability. */
 export const BIT_PRICES = Uint8Array.from({ length: TOTAL >> STEP_BITS }, (_, i) =>
   Math.round(-Math.log2((i + 0.5) / (TOTAL >> STEP_BITS)) * (1 << UNIT_BITS)),
 );
@@ -36,23 +36,23 @@ export function price1(p: number): number {
 export const SHORT_DISTANCES = 128;
 export const LENGTHS = MAX_MATCH + 1;
 
-/** Distances of 4 and more share a slot with all that have the same two top bits. */
+/** Distances from 4 on with the same two top bits share a slot. */
 export function slotOf(distance: number): number {
   if (distance < 4) return distance;
   const top = 31 - Math.clz32(distance);
   return 2 * top + ((distance >>> (top - 1)) & 1);
 }
 
-/** Prices of lengths and distances, which are too many steps to add up anew each time. */
+/** Cached prices of lengths and distances. */
 export class Prices {
   readonly #probabilities: Uint16Array;
   readonly #positionStates: number;
-  /** Of a match's and of a repeated match's length, at position state * 274 + length. */
+  /** Prices of a match's and of a repeated match's length, at position state * 274 + length. */
   readonly match: Uint16Array;
   readonly rep: Uint16Array;
-  /** Of distances below 128, at length state * 128 + distance. */
+  /** Prices of distances below 128, at length state * 128 + distance. */
   readonly short = new Uint16Array(LENGTH_STATES * SHORT_DISTANCES);
-  /** Of slots with their direct bits, at length state * 64 + slot. */
+  /** Prices of slots with their direct bits, at length state * 64 + slot. */
   readonly slot = new Uint16Array(LENGTH_STATES * 64);
   readonly align = new Uint16Array(1 << ALIGN_BITS);
 
@@ -63,7 +63,7 @@ export class Prices {
     this.rep = new Uint16Array(LENGTHS << pb);
   }
 
-  /** Takes over how the probabilities stand now. */
+  /** Computes the prices by the current probabilities. */
   update(): void {
     for (let state = 0; state < this.#positionStates; state++) {
       this.#updateLengths(this.match, MATCH_LENGTH, state);

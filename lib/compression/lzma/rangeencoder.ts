@@ -4,11 +4,11 @@ const TOP = 2 ** 24;
 const TOTAL = 1 << PROBABILITY_BITS;
 const RATE = 5;
 
-/** The range coder of LZMA with its adaptive probabilities, writing into one buffer that holds a chunk. */
+/** LZMA's range encoder with adaptive probabilities. Its output buffer holds one chunk. */
 export class RangeEncoder {
   readonly probabilities = new Uint16Array(PROBABILITIES).fill(HALF);
   readonly output: Uint8Array<ArrayBuffer>;
-  /** Bytes of output so far, of which `finish` makes up to four more. */
+  /** Bytes of output so far; `finish` adds up to four. */
   size = 0;
   #low = 0;
   #range = -1;
@@ -18,7 +18,7 @@ export class RangeEncoder {
   }
 
   start(): void {
-    // The first byte takes the last carry; the decoder expects it.
+    // the first byte is 0 and takes a carry; the decoder expects it
     this.output[0] = 0;
     this.size = 1;
     this.#low = 0;
@@ -39,7 +39,7 @@ export class RangeEncoder {
     if (this.#range >>> 0 < TOP) this.#shift();
   }
 
-  /** The low `count` bits of `value`, highest first, along a tree that starts at `tree`. */
+  /** Codes the low `count` bits of `value`, highest first, along the tree at `tree`. */
   tree(tree: number, count: number, value: number): void {
     for (let symbol = 1, i = count - 1; i >= 0; i--) {
       const bit = (value >>> i) & 1;
@@ -49,16 +49,16 @@ export class RangeEncoder {
   }
 
   /**
-   * A literal's eight bits, highest first, along the trees that start at `base`.
-   * Each step is that of `bit`, with the coder's state at hand: most of a stream's bits are literals'.
+   * Codes a literal's eight bits, highest first, along the trees at `base`. The steps of `bit` are inlined, because
+   * most bits of a stream are those of literals.
    *
-   * @param expected the byte that predicts it until the first bit that differs; negative where there is none
+   * @param expected the byte that predicts the literal up to the first bit that differs; negative for none
    */
   literal(base: number, byte: number, expected: number): void {
     const { probabilities, output } = this;
     let range = this.#range;
     let low = this.#low;
-    // above the bits of a byte stands which of three trees is in use, as LZMA counts them
+    // the bits above a byte select one of three trees
     let offset = expected < 0 ? 0 : 0x100;
     let symbol = 1;
     for (let i = 7; i >= 0; i--) {
@@ -88,7 +88,7 @@ export class RangeEncoder {
     this.#low = low;
   }
 
-  /** The low `count` bits of `value`, lowest first. */
+  /** Codes the low `count` bits of `value`, lowest first. */
   reverseTree(tree: number, count: number, value: number): void {
     for (let symbol = 1, i = 0; i < count; i++) {
       const bit = (value >>> i) & 1;
@@ -97,7 +97,7 @@ export class RangeEncoder {
     }
   }
 
-  /** The low `count` bits of `value`, highest first, each as likely as not. */
+  /** Codes the low `count` bits of `value`, highest first, at probability 1/2. */
   direct(value: number, count: number): void {
     for (let i = count - 1; i >= 0; i--) {
       this.#range >>>= 1;

@@ -1,11 +1,11 @@
-/** What a parser chooses: symbols for a stretch of bytes, for the coder to write. */
+/** Chooses symbols for a range of bytes. */
 export interface Parser {
-  /** Lengths and steps of the symbols chosen last, in order. */
+  /** Lengths and steps of the last chosen symbols. */
   readonly lengths: Uint16Array;
   readonly steps: Int32Array;
-  /** Forgets what it knew of the coder's probabilities and of the bytes to come. */
+  /** Drops cached prices and matches. */
   reset(): void;
-  /** Chooses symbols from `at` on, for at least one byte and not beyond `end`; returns how many symbols. */
+  /** Chooses symbols from `at` on, for at least one byte and at most to `end`. @returns their number */
   parse(at: number, end: number): number;
 }
 

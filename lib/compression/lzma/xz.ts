@@ -1,29 +1,29 @@
 import { crc32 } from 'node:zlib';
 
-/** The parts of the .xz file format (version 1.1.0) that a stream of one LZMA2 block without a check has. */
+/** Parts of the .xz file format (version 1.1.0) for a stream of one LZMA2 block without a check. */
 export const STREAM_MAGIC = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
 /** Magic, two bytes of flags (both 0: no check), their CRC-32. */
 export const STREAM_HEADER_SIZE = 12;
-/** Size, flags, filter id, size of its properties, dictionary size, padding to 8, CRC-32. */
+/** Size, flags, filter ID, size of its properties, dictionary size, padding to 8, CRC-32. */
 export const BLOCK_HEADER_SIZE = 12;
 export const LZMA2_FILTER = 0x21;
 
 const MIN_DICTIONARY = 4096;
 
-/** Bytes of dictionary that the properties byte of LZMA2 stands for (section 5.3.1); undefined if invalid. */
+/** Dictionary size in bytes for LZMA2's properties byte (section 5.3.1); undefined if invalid. */
 export function dictionarySize(code: number): number | undefined {
   if (code > 40) return undefined;
   return code === 40 ? 2 ** 32 - 1 : (2 | (code & 1)) * 2 ** (Math.floor(code / 2) + 11);
 }
 
-/** The smallest dictionary size that is at least `size`, as its properties byte. */
+/** The properties byte of the smallest dictionary of at least `size` bytes. */
 function dictionaryCode(size: number): number {
   let code = 0;
   while (dictionarySize(code)! < Math.max(size, MIN_DICTIONARY)) code++;
   return code;
 }
 
-/** Stream header and block header: what comes before the first LZMA2 chunk. */
+/** Stream header and block header, which precede the first LZMA2 chunk. */
 export function xzPrologue(maxDictionary: number): Uint8Array {
   const out = Buffer.alloc(STREAM_HEADER_SIZE + BLOCK_HEADER_SIZE);
   out.set(STREAM_MAGIC);

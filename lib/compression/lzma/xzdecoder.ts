@@ -4,13 +4,14 @@ import { LzmaDecoder } from './decoder.ts';
 import { decodeProperties } from './model.ts';
 import { BLOCK_HEADER_SIZE, dictionarySize, LZMA2_FILTER, STREAM_HEADER_SIZE, STREAM_MAGIC } from './xz.ts';
 
-/** What may come next where no chunk is open. */
+/** The next expected part outside of chunks. */
 type Expected = 'stream header' | 'block header' | 'first chunk' | 'chunk';
 
 /**
- * Decodes one .xz stream (the .xz file format, version 1.1) with one LZMA2 filter and no check, as xdelta3
- * writes it: in sections that each end with a chunk. The stream stays open; its end is never looked for.
- * All that is wrong with it is `bad-patch`, but for a dictionary that is too large: `limit`.
+ * Decodes one .xz stream (the .xz file format, version 1.1) with one LZMA2 filter and no check, like xdelta3's:
+ * sections that each end with a chunk, and no end of the stream.
+ *
+ * @throws PanamaxError `bad-patch`; `limit` if the dictionary is too large
  */
 export class XzDecoder {
   readonly #maxDictionary: number;
@@ -19,7 +20,7 @@ export class XzDecoder {
   #needsProperties = true;
   #input: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #at = 0;
-  /** Bytes that the open chunk still has to give, and whether they are compressed. */
+  // remaining bytes of the open chunk, and whether they are compressed
   #chunkLeft = 0;
   #chunkCompressed = false;
 
@@ -27,13 +28,13 @@ export class XzDecoder {
     this.#maxDictionary = maxDictionary;
   }
 
-  /** Hands over the next section; the one before has to be finished. */
+  /** Starts the next section. The last one must be finished. */
   open(section: Uint8Array<ArrayBuffer>): void {
     this.#input = section;
     this.#at = 0;
   }
 
-  /** Fills target[start, end) with the bytes that come next. */
+  /** Decodes the next bytes into target[start, end). */
   read(target: Uint8Array, start: number, end: number): void {
     let at = start;
     while (at < end) {
@@ -97,7 +98,7 @@ export class XzDecoder {
     this.#decoder = new LzmaDecoder(size);
   }
 
-  /** LZMA2 (section 5.3.1 names it; liblzma's lzma2_decoder.c says what the control byte means). */
+  /** Reads a chunk header of LZMA2 (section 5.3.1; liblzma's lzma2_decoder.c for the control byte). */
   #chunkHeader(isFirst: boolean): void {
     const decoder = this.#decoder!;
     const control = this.#take(1)[0]!;

@@ -13,8 +13,8 @@ import {
 import { buildTree, type ZlibTree } from './tree.ts';
 
 /**
- * Writes a block of tokens as zlib and gzip do (`_tr_flush_block` of trees.c): stored, fixed or dynamic. `input` is
- * what they stand for, where it is still in the window.
+ * Writes a block of tokens like zlib and gzip (`_tr_flush_block` of trees.c): stored, fixed or dynamic. `input` is
+ * the text of the tokens if it is still in the window.
  */
 export type ZlibBlockWriter = (
   tokens: Int32Array,
@@ -31,7 +31,7 @@ export function createZlibBlockWriter(out: BitWriter): ZlibBlockWriter {
   const offsets: ZlibTree = { codes: new Int32Array(OFFSET_COUNT), maxCode: 0 };
   const runs: ZlibTree = { codes: new Int32Array(RUN_COUNT), maxCode: 0 };
 
-  /** Bits of the tokens, their extra bits and the end of the block. */
+  /** Size in bits of the tokens, their extra bits and the end of the block. */
   function bodySize(literalCodes: Int32Array, offsetCodes: Int32Array): number {
     let size = 0;
     for (let i = 0; i < LITERAL_COUNT; i++) {
@@ -96,7 +96,7 @@ interface RunItem {
   readonly extraBits: number;
 }
 
-/** A tree's lengths in run lengths (`scan_tree`). */
+/** A tree's code lengths as runs (`scan_tree`). */
 function runsOf({ codes, maxCode }: ZlibTree): RunItem[] {
   const items: RunItem[] = [];
   let previous = -1;

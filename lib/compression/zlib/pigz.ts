@@ -3,16 +3,15 @@ import type { Deflater } from '../deflater.ts';
 import { WINDOW_SIZE } from '../symbols.ts';
 import { createZlib, type ZlibDeflater } from './zlib.ts';
 
-/** What pigz (2.6 to 2.8) makes: blocks of its own size, each ending with a byte. */
+/** Output of pigz 2.6 to 2.8: blocks of a fixed input size, each aligned to a byte. */
 
 export interface PigzOptions {
   /** 1 to 9. */
   readonly level: number;
-  /** Input of a block, in bytes; over 32 KiB. */
+  /** Input per block in bytes, over 32 KiB. */
   readonly blockSize: number;
   /**
-   * Are blocks compressed side by side, each with the text before it as dictionary? So it is with two processors or
-   * more.
+   * Whether blocks are compressed in parallel, each with the text before as dictionary, as on two or more processors.
    */
   readonly isParallel: boolean;
 }
@@ -28,7 +27,7 @@ export function createPigz({ level, blockSize, isParallel }: PigzOptions, out: B
     if ((pending & 1) === 1) {
       out.stored(new Uint8Array(), false);
     } else {
-      // empty fixed blocks of ten bits
+      // pad with empty fixed blocks of ten bits
       while (out.pending() !== 0) out.bits(2, 10);
     }
     size = 0;
@@ -40,7 +39,7 @@ export function createPigz({ level, blockSize, isParallel }: PigzOptions, out: B
   return {
     write(piece) {
       for (let at = 0; at < piece.length;) {
-        // a block is ended only where more follows
+        // the last block is ended by the end of the stream
         if (size === blockSize) endBlock();
         const part = piece.subarray(at, at + blockSize - size);
         deflater.write(part);
@@ -53,7 +52,7 @@ export function createPigz({ level, blockSize, isParallel }: PigzOptions, out: B
   };
 }
 
-/** Keeps the last bytes of a text. */
+/** Updates `tail` to the last bytes of the text. */
 export function remember(tail: Uint8Array, piece: Uint8Array): void {
   const part = piece.subarray(-tail.length);
   tail.copyWithin(0, part.length);

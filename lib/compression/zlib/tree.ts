@@ -1,10 +1,10 @@
 import { reversedCode } from '../bits.ts';
 
-/** Huffman codes as zlib and gzip make them (trees.c): a heap, and a repair where codes get too long. */
+/** Huffman codes like those of zlib and gzip (trees.c): built by a heap; codes that are too long are shortened. */
 
 export interface ZlibTree {
   readonly codes: Int32Array;
-  /** The last symbol that has a code. */
+  /** The last symbol with a code. */
   maxCode: number;
 }
 
@@ -19,7 +19,7 @@ const weight = new Int32Array(HEAP_SIZE);
 const lengths = new Int32Array(HEAP_SIZE);
 const lengthCounts = new Int32Array(MAX_BITS + 1);
 
-/** Is `n` to come out before `m`? */
+/** Whether `n` precedes `m` in the heap. */
 function isSmaller(n: number, m: number): boolean {
   return weight[n]! < weight[m]! || (weight[n] === weight[m] && depth[n]! <= depth[m]!);
 }
@@ -36,7 +36,7 @@ function sink(from: number, size: number): void {
   heap[k] = node;
 }
 
-/** Gives the symbols that occur a code, and others where they are fewer than two. */
+/** Assigns codes to the symbols that occur, and to others if these are fewer than two. */
 export function buildTree(frequencies: Int32Array, maxBits: number, tree: ZlibTree): void {
   const count = tree.codes.length;
   let size = 0;
@@ -77,7 +77,7 @@ export function buildTree(frequencies: Int32Array, maxBits: number, tree: ZlibTr
   assignCodes(count, maxBits, tree.codes);
 }
 
-/** Sets the lengths of all nodes in `heap` from the root at `top` on, none over `maxBits`. */
+/** Sets the lengths of all nodes in `heap` from the root at `top` on, at most `maxBits`. */
 function limitLengths(top: number, count: number, maxBits: number): void {
   lengthCounts.fill(0);
   lengths[heap[top]!] = 0;

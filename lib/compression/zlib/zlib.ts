@@ -5,14 +5,14 @@ import { commonLength, TEXT_MARGIN } from '../words.ts';
 import { createZlibBlockWriter } from './block.ts';
 
 /**
- * deflate as zlib has it (deflate.c; memLevel 8, the default strategy), and as its elder GNU gzip has it, which ends
- * blocks by other rules. zlib gives the same since version 1.2.5 at least; forks that hash otherwise (Chromium's in
- * Node, Cloudflare's, zlib-ng) do not.
+ * deflate of zlib (deflate.c; memLevel 8, default strategy), and of GNU gzip, which ends blocks by other rules. zlib's
+ * output is the same since version 1.2.5 at least, but not that of forks with other hashes (Chromium's in Node,
+ * Cloudflare's, zlib-ng).
  */
 export interface ZlibDeflater extends Deflater {
-  /** Text that matches may refer to; before anything is written. */
+  /** Sets text that matches may refer to. Call it before `write`. */
   setDictionary(dictionary: Uint8Array): void;
-  /** Ends the block where there is one, without an end of the byte: Z_BLOCK. */
+  /** Ends an open block without aligning to a byte (Z_BLOCK). */
   endBlock(): void;
 }
 
@@ -22,17 +22,17 @@ const WINDOW_MASK = WINDOW_SIZE - 1;
 const MIN_MATCH = 3;
 const MIN_LOOKAHEAD = MAX_MATCH + MIN_MATCH + 1;
 const MAX_DISTANCE = WINDOW_SIZE - MIN_LOOKAHEAD;
-/** gzip looks for no match behind it: it gets there only at the end of the input. */
+/** gzip does not search beyond it, which it reaches only at the end of the input. */
 const GZIP_LAST_MATCH = 2 * WINDOW_SIZE - MIN_LOOKAHEAD;
 const HASH_MASK = (1 << 15) - 1;
 const HASH_SHIFT = 5;
-/** A match of three bytes from farther costs more than literals. */
+/** Farther matches of three bytes cost more than literals. */
 const TOO_FAR = 4096;
 
 interface Level {
-  /** With a match as long as this a quarter of the chain is looked at. */
+  /** After a match of this length, only a quarter of the chain is searched. */
   readonly good: number;
-  /** Matches as long are not put off; at the fast levels, longer ones are not hashed inside. */
+  /** Matches of this length are not deferred. At the fast levels, positions inside longer ones are not hashed. */
   readonly lazy: number;
   readonly nice: number;
   readonly chain: number;
@@ -64,12 +64,12 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
   const tokens = new Int32Array(maxTokens);
   let tokenCount = 0;
   let matchCount = 0;
-  /** Bits that gzip reckons offsets to take. */
+  /** gzip's estimate of the bits of offsets. */
   let offsetBits = 0;
   let start = 0;
   let lookahead = 0;
   let blockStart = 0;
-  /** Positions before `start` that wait for bytes behind them to be hashed. */
+  /** Number of positions before `start` that need more bytes to be hashed. */
   let unhashed = 0;
   let matchStart = 0;
   let matchLength = MIN_MATCH - 1;
@@ -84,7 +84,7 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
     moveBack(previous);
   }
 
-  /** Puts a position at the head of its chain, and returns who was there, 0 for nobody. */
+  /** Puts a position at the head of its chain. @returns the old head, 0 for none */
   function insert(at: number): number {
     const hash =
       ((window[at]! << (2 * HASH_SHIFT)) ^ (window[at + 1]! << HASH_SHIFT) ^ window[at + 2]!) & HASH_MASK;
@@ -94,7 +94,7 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
     return found;
   }
 
-  /** Takes what fits into the window. */
+  /** Copies input to the window. @returns the number of bytes that fit */
   function fill(piece: Uint8Array): number {
     if (start >= WINDOW_SIZE + MAX_DISTANCE) slide();
     const end = start + lookahead;
@@ -105,16 +105,16 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
     return part.length;
   }
 
-  /** Length of the best match longer than `best`, which is returned where there is none; sets `matchStart`. */
+  /** Length of the longest match over `best`, or `best` if there is none; sets `matchStart`. */
   function longestMatch(from: number, best: number): number {
     const limit = start > MAX_DISTANCE ? start - MAX_DISTANCE : 0;
-    // gzip compares beyond the end of the input, with what is left there of older text
+    // gzip also compares older text beyond the end of the input
     const maxLength = isGzip ? MAX_MATCH : Math.min(MAX_MATCH, lookahead);
     const enough = isGzip ? nice : Math.min(nice, lookahead);
     let length = best;
     let tries = best >= good ? chain >> 2 : chain;
     const at = start;
-    // the last two bytes of a better match
+    // a better match must end in these two bytes
     let wanted = text.getUint16(at + length - 1, true);
     let candidate = from;
     do {
@@ -132,7 +132,7 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
     return Math.min(length, lookahead);
   }
 
-  /** @returns is the block to end? */
+  /** @returns whether the block ends */
   function addLiteral(literal: number): boolean {
     tokens[tokenCount++] = literal;
     return isBlockFull();
@@ -147,7 +147,7 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
 
   function isBlockFull(): boolean {
     if (isGzip && level > 2 && (tokenCount & 0xfff) === 0) {
-      // a guess whether the block compresses well enough to end it here
+      // ends the block if it seems to compress well
       const reckoned = (tokenCount * 8 + offsetBits) >> 3;
       if (matchCount < tokenCount >> 1 && reckoned < (start - blockStart) >> 1) return true;
     }
@@ -222,9 +222,9 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
 
   const deflate = level <= LAST_FAST_LEVEL ? deflateFast : deflateSlow;
 
-  /** Makes tokens of all input. */
+  /** Makes the tokens of all input. */
   function drain(): void {
-    // gzip has moved its window by the time it knows of the end
+    // gzip has slid its window before it sees the end of the input
     if (isGzip && start >= WINDOW_SIZE + MAX_DISTANCE) slide();
     if (isGzip) window.fill(0, start + lookahead, start + lookahead + MIN_MATCH - 1);
     deflate(1);
@@ -260,12 +260,12 @@ export function createZlib(level: number, variant: ZlibVariant, out: BitWriter):
   };
 }
 
-/** Takes a window's size off each position, down to 0; two positions at a time. */
+/** Subtracts the window's size from each position, down to 0; two positions at once. */
 function moveBack(positions: Uint16Array): void {
   const pairs = new Int32Array(positions.buffer);
   for (let i = 0; i < pairs.length; i++) {
     const pair = pairs[i]!;
-    // the highest bits say which positions are left, and go
+    // the highest bit of each half tells whether the position is kept
     const kept = pair & 0x80008000;
     pairs[i] = pair & (kept - (kept >>> 15));
   }

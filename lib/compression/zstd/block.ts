@@ -3,24 +3,24 @@ import { highBit } from './fse.ts';
 import { createLiteralCoder, type CodedLiterals } from './huff0.ts';
 import { BLOCK_SIZE, createSequenceWriter, type BlockContent } from './sequences.ts';
 
-/** Writes blocks of zstd (RFC 8878, section 3.1.1.2) as klauspost/compress does (zstd/blockenc.go). */
+/** Writes zstd blocks (RFC 8878, section 3.1.1.2) like klauspost/compress (zstd/blockenc.go). */
 
 export interface ZstdTraits {
-  /** By which part of it a block has to get smaller, as a shift. */
+  /** The fraction by which a block must shrink to be compressed, as a shift. */
   readonly savedShift: number;
-  /** Fewer literals than this are stored. */
+  /** Fewer literals are stored. */
   readonly minCoded: number;
-  /** Is a block without a match stored? */
+  /** Whether a block without a match is stored. */
   readonly isRawStored: boolean;
-  /** Are coded literals that are no smaller stored? */
+  /** Whether literals are stored if coding does not make them smaller. */
   readonly isCompared: boolean;
-  /** Has a block of one byte over and over a form of its own? */
+  /** Whether a block of one repeated byte is an RLE block. */
   readonly hasRuns: boolean;
 }
 
 export interface ZstdBlockWriter {
   write(content: BlockContent, input: Uint8Array, isLast: boolean): void;
-  /** Without content. */
+  /** Writes the last block, without content. */
   finish(): void;
 }
 
@@ -49,7 +49,7 @@ export function createZstdBlockWriter(traits: ZstdTraits, out: BitWriter): ZstdB
     out.bytes(Uint8Array.of(byte));
   }
 
-  /** @param stored size of the header of stored literals, where that counts */
+  /** @param stored size of the header of stored literals, or 0 */
   function codeLiterals(literals: Uint8Array, stored: number): CodedLiterals {
     const { length } = literals;
     if (length <= traits.minCoded) return { kind: 'raw' };
@@ -122,7 +122,7 @@ export function createZstdBlockWriter(traits: ZstdTraits, out: BitWriter): ZstdB
   };
 }
 
-/** Of raw literals (section 3.1.1.3.1.1). */
+/** Header of raw literals (section 3.1.1.3.1.1). */
 function storedHeader(size: number): Uint8Array {
   if (size < 16) return Uint8Array.of(size << 3);
   if (size < 2048) return bytesOf((1 << 2) | (size << 4), 2);
@@ -132,7 +132,7 @@ function storedHeader(size: number): Uint8Array {
 function codedHeader({ kind, bytes }: Extract<CodedLiterals, { bytes: unknown }>, size: number): Uint8Array {
   const type = kind === 'new' ? 2 : 3;
   const bits = highBit(Math.max(size, bytes.length)) + 1;
-  // the smallest are in one stream
+  // small literals are in one stream
   const [format, width, count] = bits <= 10 ? [0, 10, 3] : bits <= 14 ? [2, 14, 4] : [3, 18, 5];
   return bytesOf(type + format * 4 + size * 16 + bytes.length * 2 ** (width + 4), count);
 }

@@ -8,8 +8,8 @@ const RESERVED_FLAG = 8;
 const CONTENT_SIZES = [0, 2, 4, 8];
 
 /**
- * Size of the header of a zstd frame (RFC 8878, section 3.1.1.1) that bytes begin with; undefined where they do not,
- * end within it, or a dictionary is asked for.
+ * Size of the header of a zstd frame (RFC 8878, section 3.1.1.1) at the start of `bytes`; undefined without a whole
+ * header, or if it needs a dictionary.
  */
 export function zstdHeaderSize(bytes: Uint8Array): number | undefined {
   if (bytes.length < 6) return undefined;
@@ -22,7 +22,7 @@ export function zstdHeaderSize(bytes: Uint8Array): number | undefined {
   return size <= bytes.length ? size : undefined;
 }
 
-/** Size of the content in bytes, where a header says it. */
+/** Size of the content in bytes; undefined if the header does not have it. */
 export function zstdContentSize(header: Buffer): number | undefined {
   const descriptor = header[4]!;
   const isSingle = (descriptor & SINGLE_SEGMENT_FLAG) !== 0;
@@ -43,7 +43,7 @@ export function hasZstdChecksum(header: Uint8Array): boolean {
   return ((header[4] ?? 0) & CHECKSUM_FLAG) !== 0;
 }
 
-/** The checksum, where the header says that there is one. */
+/** The content's checksum; empty if the header has no flag for it. */
 export function createZstdTrailer(header: Uint8Array): Trailer {
   if (!hasZstdChecksum(header)) return { update: () => {}, bytes: () => new Uint8Array() };
   const hash = createXxhash();

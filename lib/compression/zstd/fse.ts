@@ -1,16 +1,14 @@
 import type { BitWriter } from '../bits.ts';
 
-/**
- * Finite state entropy coding as klauspost/compress has it (zstd/fse_encoder.go, fse/compress.go), after zstd's own.
- */
+/** Finite state entropy coding like klauspost/compress (zstd/fse_encoder.go, fse/compress.go). */
 
-/** How many states of a table each symbol has; -1 for one of low probability. */
+/** The number of table states per symbol; -1 for a symbol of low probability. */
 export interface Distribution {
   readonly tableLog: number;
   readonly norm: Int16Array;
 }
 
-/** What coding needs of a table, by symbol, and its states. */
+/** A table for encoding. */
 export interface FseTable extends Distribution {
   readonly deltaBits: Int32Array;
   readonly deltaState: Int32Array;
@@ -18,21 +16,21 @@ export interface FseTable extends Distribution {
 }
 
 const MIN_TABLE_LOG = 5;
-/** By probability below 8, what is left has to be beyond for the next. */
+/** Thresholds of the rest for rounding up, by probability below 8. */
 const ROUNDING = [0, 473195, 504333, 520860, 550000, 700000, 750000, 830000];
 const UNASSIGNED = -2;
 
 export const highBit = (value: number): number => 31 - Math.clz32(value);
 
-/** @param symbolCount symbols up to the last that occurs */
+/** @param symbolCount number of symbols up to the last that occurs */
 export function tableLogOf(length: number, fewest: number, symbolCount: number, maxLog: number): number {
   const minBits = Math.min(highBit(fewest) + 1, highBit(symbolCount - 1) + 2);
-  // in a byte
+  // wraps around like Go's uint8
   const most = (highBit(length - 1) - 2) & 0xff;
   return Math.min(Math.max(Math.min(maxLog, most), minBits, MIN_TABLE_LOG), maxLog);
 }
 
-/** Scales counts to the size of a table; undefined where that fails. */
+/** Scales counts to the size of a table; undefined if that is impossible. */
 export function normalized(counts: Uint32Array, length: number, tableLog: number): Int16Array | undefined {
   const norm = new Int16Array(counts.length);
   const scale = BigInt(62 - tableLog);
@@ -65,7 +63,7 @@ export function normalized(counts: Uint32Array, length: number, tableLog: number
   return norm;
 }
 
-/** For counts of which most are low. */
+/** Scales counts that are mostly low. */
 function normalizedOtherwise(counts: Uint32Array, length: number, tableLog: number): Int16Array | undefined {
   const norm = new Int16Array(counts.length);
   const low = length >>> tableLog;
@@ -188,13 +186,13 @@ export function writeDistribution({ norm, tableLog }: Distribution, out: BitWrit
   out.align();
 }
 
-/** The state that a first symbol gives. */
+/** The state after the first symbol. */
 export function firstState({ deltaBits, deltaState, states }: FseTable, symbol: number): number {
   const bits = (deltaBits[symbol]! + (1 << 15)) >>> 16;
   return states[(((bits << 16) - deltaBits[symbol]!) >> bits) + deltaState[symbol]!]!;
 }
 
-/** Writes the lower bits of a state. @returns the next */
+/** Writes the low bits of a state. @returns the next state */
 export function nextState(
   { deltaBits, deltaState, states }: FseTable,
   state: number,
@@ -206,7 +204,7 @@ export function nextState(
   return states[(state >> bits) + deltaState[symbol]!]!;
 }
 
-/** Codes symbols by two states in turn, the last first; undefined where that does not make them smaller. */
+/** Codes symbols by two alternating states, the last symbol first; undefined if that does not make them smaller. */
 export function fseCompressed(symbols: Uint8Array, maxLog: number, out: BitWriter): Uint8Array | undefined {
   const n = symbols.length;
   if (n <= 2) return undefined;
@@ -220,7 +218,7 @@ export function fseCompressed(symbols: Uint8Array, maxLog: number, out: BitWrite
   if (!norm) return undefined;
   const table = buildTable({ norm, tableLog });
   writeDistribution(table, out);
-  // of symbols at even places, and at odd ones
+  // states of symbols at even and odd places
   const state = [0, 0];
   for (let i = n - 1; i >= 0; i--) {
     const symbol = symbols[i]!;

@@ -1,23 +1,23 @@
 import { createBitWriter, type BitWriter } from '../bits.ts';
 import { fseCompressed, highBit } from './fse.ts';
 
-/** Huffman codes of literals as klauspost/compress makes them (huff0/compress.go). */
+/** Huffman coding of literals like klauspost/compress (huff0/compress.go). */
 
-/** What became of literals. */
+/** The result of coding literals. */
 export type CodedLiterals =
   | { readonly kind: 'raw' }
   | { readonly kind: 'run' }
   | { readonly kind: 'new' | 'again'; readonly bytes: Uint8Array };
 
 export interface LiteralCoder {
-  /** @param isSplit into four streams */
+  /** @param isSplit whether to write four streams */
   code(literals: Uint8Array, isSplit: boolean): CodedLiterals;
-  /** May the next literals have the codes of those before? */
+  /** Sets whether the next literals may reuse the codes of the last ones. */
   allowReuse(isAllowed: boolean): void;
 }
 
 interface Codes {
-  /** By symbol up to the last that occurs: bits of the code, 0 for none, and the code. */
+  // by symbol up to the last that occurs: length of the code (0 for none), and the code
   readonly lengths: Uint8Array;
   readonly values: Uint16Array;
   readonly tableLog: number;
@@ -26,7 +26,7 @@ interface Codes {
 const MAX_TABLE_LOG = 11;
 const MIN_TABLE_LOG = 5;
 const WEIGHT_TABLE_LOG = 6;
-/** A block that does not get a sixteenth smaller stays as it is. */
+/** A block must shrink by a sixteenth. */
 const WANTED_SHIFT = 4;
 const NODES = 512;
 const RANKS = 19;
@@ -39,7 +39,7 @@ export function createLiteralCoder(): LiteralCoder {
   let isReuseAllowed = false;
 
   function stream(part: Uint8Array, { lengths, values }: Codes): Uint8Array {
-    // what is decoded first is written last
+    // the decoder reads backwards
     for (let i = part.length - 1; i >= 0; i--) {
       const symbol = part[i]!;
       writer.bits(values[symbol]!, lengths[symbol]!);
@@ -49,7 +49,7 @@ export function createLiteralCoder(): LiteralCoder {
     return writer.take();
   }
 
-  /** Undefined where it can't be. */
+  /** @returns undefined if a symbol has no code or the result is too large */
   function streams(literals: Uint8Array, isSplit: boolean, codes: Codes): Uint8Array[] | undefined {
     if (!isSplit) return [stream(literals, codes)];
     const size = (literals.length + 3) >> 2;
@@ -88,7 +88,7 @@ export function createLiteralCoder(): LiteralCoder {
         const bytes = Buffer.concat(parts);
         return bytes.length >= wanted ? { kind: 'raw' } : { kind, bytes };
       };
-      // what is reckoned with as the size of the new table is nothing
+      // like klauspost/compress, counts the new table as 0 bytes
       if (canReuse && (sizeIn(previous!, occurring) <= sizeIn(codes, occurring) || 12 >= wanted)) {
         return made('again', streams(literals, isSplit, previous!));
       }
@@ -107,9 +107,9 @@ function sizeIn({ lengths }: Codes, counts: Uint32Array): number {
   return bits >>> 3;
 }
 
-/** How the code's lengths are written (RFC 8878, section 4.2.1); undefined where they can't be. */
+/** The code lengths as a table (RFC 8878, section 4.2.1); undefined if they cannot be written. */
 function codeTable({ lengths, tableLog }: Codes, writer: BitWriter): Uint8Array | undefined {
-  // the last follows from the others
+  // the last weight follows from the others
   const weights = lengths.subarray(0, -1).map((length) => (length === 0 ? 0 : tableLog + 1 - length));
   const compressed = fseCompressed(weights, WEIGHT_TABLE_LOG, writer);
   if (compressed && compressed.length < lengths.length >> 1) {
@@ -122,7 +122,7 @@ function codeTable({ lengths, tableLog }: Codes, writer: BitWriter): Uint8Array 
   return packed;
 }
 
-/** Codes for two symbols or more. */
+/** Codes for at least two symbols. */
 function buildCodes(counts: Uint32Array, length: number): Codes {
   const fewest = Math.min(highBit(length) + 1, highBit(counts.length - 1) + 2);
   const enough = (highBit(length - 1) - 1) & 0xff;
@@ -148,7 +148,7 @@ function buildCodes(counts: Uint32Array, length: number): Codes {
   return { lengths, values, tableLog };
 }
 
-/** Symbols by falling counts; which come first of equal counts is part of the output. */
+/** Symbols by descending counts. The order of equal counts affects the output. */
 function sorted(counts: Uint32Array): Uint8Array {
   const base = new Uint32Array(RANKS + 1);
   for (const count of counts) base[highBit(count + 1)]!++;
@@ -165,11 +165,11 @@ function sorted(counts: Uint32Array): Uint8Array {
   return symbols;
 }
 
-/** Bits of the codes of sorted symbols, up to `last`, without a limit. */
+/** Code lengths of sorted symbols up to `last`, without a limit. */
 function treeDepths(symbols: Uint8Array, counts: Uint32Array, last: number): Uint8Array {
   const start = symbols.length;
   const root = start + last - 1;
-  // beyond the smallest symbol left and the nodes made there are barriers
+  // barriers beyond the last symbol and the last node
   const weight = new Float64Array(NODES + 1).fill(2 ** 30);
   const parent = new Uint16Array(NODES);
   const bits = new Uint8Array(NODES);
@@ -190,7 +190,7 @@ function treeDepths(symbols: Uint8Array, counts: Uint32Array, last: number): Uin
   return bits;
 }
 
-/** Shortens codes over a limit, at the cost of others. @returns the bits of the longest */
+/** Limits code lengths by lengthening other codes. @returns the longest length */
 function limitDepths(
   bits: Uint8Array,
   symbols: Uint8Array,
@@ -209,7 +209,7 @@ function limitDepths(
   }
   while (bits[n] === limit) n--;
   cost >>= largest - limit;
-  /** By how much shorter than the limit a code is, the last place of such. */
+  // the last place of codes, by how much they are shorter than the limit
   const places = new Int32Array(MAX_TABLE_LOG + 2).fill(NONE);
   let current = limit;
   for (let at = n; at >= 0; at--) {

@@ -5,11 +5,11 @@ import { createZstdMatcher } from './match.ts';
 import { BLOCK_SIZE } from './sequences.ts';
 
 /**
- * The blocks of a frame as klauspost/compress makes them at its default level (zstd/encoder.go), as BuildKit, podman,
- * buildah and skopeo do.
+ * The blocks of a frame like klauspost/compress at its default level (zstd/encoder.go), which BuildKit, podman, buildah
+ * and skopeo use.
  */
 
-/** By the first version with this output; the first of all goes back to 1.13.6 at least. */
+/** Traits by the first version with this output. The first entry holds from 1.13.6 or earlier on. */
 const VERSIONS = {
   '1.13.6': { savedShift: 5, minCoded: 32, isRawStored: false, isCompared: false, hasRuns: false },
   '1.16.4': { savedShift: 6, minCoded: 32, isRawStored: true, isCompared: false, hasRuns: false },
@@ -19,7 +19,7 @@ const VERSIONS = {
 
 export type KlauspostZstdVersion = keyof typeof VERSIONS;
 
-/** @param firstSize bytes of the first block; of those behind it, and without, all but the last have BLOCK_SIZE */
+/** @param firstSize bytes of the first block. All others but the last have BLOCK_SIZE, which is also the default. */
 export function createKlauspostZstd(
   version: KlauspostZstdVersion,
   firstSize: number | undefined,

@@ -3,13 +3,13 @@ import { BLOCK_SIZE, MAX_SEQUENCES, type BlockContent } from './sequences.ts';
 import { highProduct } from './xxhash.ts';
 
 /**
- * Matches as klauspost/compress finds them at its default level (zstd/enc_dfast.go): a table of the last positions by
- * eight bytes, and one by five.
+ * Finds matches like klauspost/compress at its default level (zstd/enc_dfast.go): a table of the last position by eight
+ * bytes, and one by five.
  */
 export interface ZstdMatcher {
-  /** What the block consists of, until the next is asked for. */
+  /** The block's literals and sequences; valid until the next call. */
   match(block: Uint8Array): BlockContent;
-  /** Of a block that is all there is, which is looked at a little otherwise. */
+  /** Like `match`, for a frame's only block, which klauspost/compress searches in another way. */
   matchAlone(block: Uint8Array): BlockContent;
 }
 
@@ -19,7 +19,7 @@ const LONG_BITS = 17;
 const SHORT_BITS = 15;
 const INPUT_MARGIN = 10;
 const MIN_SEARCHED = 16;
-/** Literals are passed over the faster the longer no match was found. */
+/** The search skips more literals the longer it finds no match. */
 const SEARCH_SHIFT = 7;
 const MAX_POSITION = 2 ** 31 - 1 - 2 * WINDOW_SIZE;
 const PRIME5_HIGH = 0xcf;
@@ -43,7 +43,7 @@ export function createZstdMatcher(): ZstdMatcher {
     count: 0,
   };
   let size = 0;
-  /** Tables hold position + `current`; what was never set is out of reach. */
+  /** Tables hold position + `current`, so that empty entries are out of reach. */
   let current = WINDOW_SIZE;
 
   function addLiterals(from: number, to: number): void {
@@ -123,7 +123,7 @@ export function createZstdMatcher(): ZstdMatcher {
             const length = 4 + commonLength(text, s + 5, from + 4, end - s - 5);
             let start = s + 1;
             const first = Math.max(s - WINDOW_SIZE, 0);
-            // there has to be a literal
+            // keep one literal
             while (from > first && start > nextEmit + 1 && history[from - 1] === history[start - 1]) {
               from--;
               start--;
@@ -176,7 +176,7 @@ export function createZstdMatcher(): ZstdMatcher {
         if (text.getInt32(from, true) !== low) break;
         const high = text.getInt32(s + 4, true);
         const long = longHash(low, high);
-        // as it is there, in a block alone
+        // the original uses a stale hash in a frame's only block
         const short = isAlone ? aloneHash : shortHash(low, high);
         const repeated = 4 + commonLength(text, s + 4, from + 4, end - s - 4);
         putLong(long, s, low);
@@ -192,10 +192,10 @@ export function createZstdMatcher(): ZstdMatcher {
     return content;
   }
 
-  /** Of the bytes two behind those that were put into the tables last. */
+  /** Hash of the bytes two after the last inserted position. */
   let aloneHash = 0;
 
-  /** Puts a position into the long table, and the next into the short one. */
+  /** Inserts a position into the long table, and the next one into the short table. */
   function insert(at: number): void {
     const low = text.getInt32(at, true);
     const high = text.getInt32(at + 4, true);
@@ -211,13 +211,13 @@ export function createZstdMatcher(): ZstdMatcher {
   };
 }
 
-/** Of eight bytes, as two words. */
+/** Hash of eight bytes, given as two words. */
 function longHash(low: number, high: number): number {
   const product = highProduct(low, PRIME8_LOW) + Math.imul(low, PRIME8_HIGH) + Math.imul(high, PRIME8_LOW);
   return product >>> (32 - LONG_BITS);
 }
 
-/** Of the first five of eight bytes. */
+/** Hash of the first five of eight bytes. */
 function shortHash(low: number, high: number): number {
   const lowest = low & 0xff;
   const carried =

@@ -10,16 +10,13 @@ import {
   type FseTable,
 } from './fse.ts';
 
-/** Writes the sequences of a block of zstd (RFC 8878, section 3.1.1.3.2) as klauspost/compress does. */
+/** Writes the sequences of a zstd block (RFC 8878, section 3.1.1.3.2) like klauspost/compress. */
 
-/** What a matcher makes of a block. */
+/** A block as literals and sequences. */
 export interface BlockContent {
   readonly literals: Uint8Array;
   literalCount: number;
-  /**
-   * Of each sequence: literals before the match; length of the match - 3; and 1 for the last offset again, or the
-   * offset + 3.
-   */
+  // for each sequence: literals before the match, length of the match - 3, and the offset + 3 or 1 for the last offset
   readonly litLengths: Int32Array;
   readonly matchLengths: Int32Array;
   readonly offsets: Int32Array;
@@ -27,9 +24,9 @@ export interface BlockContent {
 }
 
 export interface SequenceWriter {
-  /** @returns could they be coded? Where not, what was written is of no use. */
+  /** @returns whether the sequences could be coded; if not, discard the output */
   write(content: BlockContent): boolean;
-  /** The block was not written: the next goes on with the tables of the one before. */
+  /** Restores the tables of the last block, because this one is not written. */
   undo(): void;
 }
 
@@ -61,7 +58,7 @@ const PREDEFINED = {
   match: predefined(6, [1, 4, 3, 2, 2, 2, 2, 2, 2, ...Array<number>(37).fill(1)], 7),
 };
 
-/** Codes one of the three numbers of sequences. */
+/** The state for coding one of the three numbers of a sequence. */
 interface SequenceCoder {
   readonly fallback: FseTable;
   readonly counts: Uint32Array;
@@ -71,7 +68,7 @@ interface SequenceCoder {
 
 interface Choice {
   readonly mode: number;
-  /** Undefined for a run of one code. */
+  /** Undefined if all sequences have the same code. */
   readonly table: FseTable | undefined;
 }
 
@@ -115,7 +112,7 @@ export function createSequenceWriter(body: BitWriter): SequenceWriter {
       if (choice.mode === MODE_RUN) body.bytes(coders[i]!.codes.subarray(0, 1));
       else if (choice.mode === MODE_NEW) writeDistribution(choice.table!, body);
     }
-    // the last is written first
+    // the last sequence is written first
     let litState = 0;
     let offsetState = 0;
     let matchState = 0;
@@ -170,7 +167,7 @@ function sequenceCoder(fallback: FseTable): SequenceCoder {
   return { fallback, counts: new Uint32Array(64), codes: new Uint8Array(MAX_SEQUENCES), previous: undefined };
 }
 
-/** Undefined where no table can be made. */
+/** @returns undefined if no table can be made */
 function choose({ counts, previous, fallback }: SequenceCoder, total: number): Choice | undefined {
   let symbolCount = counts.length;
   while (counts[symbolCount - 1] === 0) symbolCount--;
@@ -190,13 +187,13 @@ function choose({ counts, previous, fallback }: SequenceCoder, total: number): C
   return previousSize <= freshSize ? { mode: MODE_REPEAT, table: previous } : { mode: MODE_NEW, table };
 }
 
-/** The table that the next block may go on with. */
+/** Keeps the table, which the next block may reuse. */
 function keep(coder: SequenceCoder, { mode, table }: Choice): void {
   if (mode === MODE_NEW) coder.previous = table;
   else if (mode !== MODE_REPEAT) coder.previous = undefined;
 }
 
-/** Bits of symbols in a table's codes, roughly; TOO_LARGE where it has none for one. */
+/** Estimated size of symbols in a table's codes, in bits; TOO_LARGE if a symbol has no code. */
 function sizeIn({ norm, tableLog, deltaBits }: FseTable, counts: Uint32Array): number {
   if (norm.length < counts.length) return TOO_LARGE;
   const size = 1 << tableLog;
@@ -213,7 +210,7 @@ function sizeIn({ norm, tableLog, deltaBits }: FseTable, counts: Uint32Array): n
   return cost >>> 8;
 }
 
-/** Extra bits by code, the first of which have none. */
+/** Extra bits by code. The first `noneCount` codes have none. */
 function extraBits(noneCount: number, others: readonly number[]): Uint8Array {
   return Uint8Array.from({ length: noneCount + others.length }, (_, i) => others[i - noneCount] ?? 0);
 }
@@ -222,7 +219,7 @@ function predefined(tableLog: number, norm: readonly number[], lowCount: number)
   return buildTable({ tableLog, norm: Int16Array.of(...norm, ...Array<number>(lowCount).fill(-1)) });
 }
 
-/** Codes of small values. */
+/** Codes of small values, by value. */
 function codesOf(bits: Uint8Array, count: number): Uint8Array {
   const codes = new Uint8Array(count);
   for (let i = 0, code = 0, next = 1; i < count; i++) {

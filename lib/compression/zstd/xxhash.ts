@@ -1,4 +1,7 @@
-/** XXH64 with seed 0, of which zstd frames keep the lower half. 64-bit words are kept as halves. */
+/**
+ * XXH64 with seed 0; zstd frames keep its lower half. Written here because encoders are synchronous, and WebAssembly
+ * packages such as xxhash-wasm load asynchronously. 64-bit words are kept as two halves.
+ */
 export interface Xxhash {
   update(bytes: Uint8Array): void;
   /** The lower 32 bits. */
@@ -18,7 +21,7 @@ const [P1_HIGH, P1_LOW] = halves(PRIMES[0]);
 const [P2_HIGH, P2_LOW] = halves(PRIMES[1]);
 
 export function createXxhash(): Xxhash {
-  /** Four lanes, each its lower half and its upper. */
+  /** Four lanes, each as its lower and its upper half. */
   const lanes = new Int32Array(8);
   for (const [i, start] of [PRIMES[0] + PRIMES[1], PRIMES[1], 0n, -PRIMES[0]].entries()) {
     [lanes[2 * i + 1], lanes[2 * i]] = halves(start & MASK);
@@ -27,7 +30,7 @@ export function createXxhash(): Xxhash {
   let restSize = 0;
   let total = 0;
 
-  /** @returns how many bytes were taken, whole stripes */
+  /** Hashes whole stripes. @returns the number of bytes in them */
   function stripes(bytes: Uint8Array): number {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     const end = bytes.length - (bytes.length % STRIPE);
