@@ -1,6 +1,6 @@
 /**
- * apply.ts SOURCE PATCH OUTPUT: rebuilds a layer stream and verifies it on the way. A process of its own, to be
- * measured. Unlike the command it leaves the flush to disk to the system, as other programs do.
+ * apply.ts SOURCE PATCH OUTPUT: rebuilds and verifies a layer stream. It is a separate process, so that it can be measured.
+ * Unlike the command it does not flush to disk, since the compared programs do not.
  */
 import { open } from 'node:fs/promises';
 import { rebuildLayers } from '../lib/delta/formats/ocidelta/rebuild.ts';

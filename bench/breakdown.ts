@@ -1,6 +1,6 @@
 import { layerRanges, type LayerStream } from '../lib/image/layerstream.ts';
 
-/** Where the bytes of patches go: what of a target is new or changed, by kind of content. `--help` says how. */
+/** Benchmark of the copied, changed and new bytes of targets, by kind of content. See `--help`. */
 import { isUtf8 } from 'node:buffer';
 import { open, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,15 +16,15 @@ import { runCommand } from './command.ts';
 import { DEFAULT_PAIRS, openCorpus, parsePairs } from './corpus.ts';
 import { pairName } from './results.ts';
 
-const HELP = `Tells by kind of content what of an image is copied, changed and new beside another.
+const HELP = `Counts copied, changed and new bytes of an image relative to another, by kind of content.
 
 Usage: npm run bench:breakdown -- CORPUS [options]
 
-CORPUS is a directory of OCI layouts, one image each. Tables are printed as Markdown. The last column is what zstd's
-level 19 makes of the differences of changed bytes and of new bytes, each kind for itself: about what it takes in a patch.
+CORPUS is a directory of OCI layouts, one image each. Tables are printed as Markdown. The last column is the size
+of the differences and of the new bytes, compressed per kind by zstd at level 19. It estimates their size in a patch.
 
   --pairs SOURCE:TARGET,…  names in CORPUS (default: the ten pairs that goals are set for)
-  --scratch DIR            where uncompressed layers are kept meanwhile (default: TMPDIR)
+  --scratch DIR            directory for uncompressed layers (default: TMPDIR)
 `;
 
 const LEVEL_19 = { [constants.ZSTD_c_compressionLevel]: 19 };
@@ -32,20 +32,20 @@ const LEVEL_19 = { [constants.ZSTD_c_compressionLevel]: 19 };
 const KINDS = ['executables', 'compressed', 'text', 'other', 'tar headers'] as const;
 type Kind = (typeof KINDS)[number];
 
-/** A stretch of the target's layer stream. */
+/** A part of the target's layer stream that ends at `end`. */
 interface Stretch {
   readonly end: number;
   readonly kind: Kind;
 }
 
 interface Share {
-  /** In bytes. */
+  /** Bytes equal to aligned source bytes. */
   copied: number;
-  /** Of them some differ. */
+  /** Bytes of alignments with differences. */
   aligned: number;
   differing: number;
   fresh: number;
-  /** Differences and new bytes, for a compressor. */
+  /** Differences and new bytes, to be compressed. */
   readonly toCode: Uint8Array[];
 }
 
@@ -90,7 +90,7 @@ async function sharesOf(source: LayerStream, target: LayerStream): Promise<Reado
   return shares;
 }
 
-/** Where the alignment or the gap that `at` is in ends. */
+/** End of the alignment or the gap that contains `at`. */
 function boundary({ count, target, length }: Alignments, next: number, at: number): number {
   if (next >= count) return Infinity;
   return target[next]! > at ? target[next]! : target[next]! + length[next]!;
@@ -137,14 +137,14 @@ async function* stretchesOf(stream: LayerStream, file: FileHandle): AsyncGenerat
   }
 }
 
-/** gzip, zstd, xz, bzip2, zip, PNG, JPEG, WOFF 2. */
+/** Magic numbers of gzip, zstd, xz, bzip2, zip, PNG, JPEG and WOFF 2. */
 const COMPRESSED = /^(1f8b|28b52ffd|fd377a585a|425a68|504b0304|89504e47|ffd8ff|774f4632)/;
 
 function kindOf(first: Buffer): Kind {
   const magic = first.toString('hex', 0, 6);
   if (magic.startsWith('7f454c46')) return 'executables';
   if (COMPRESSED.test(magic)) return 'compressed';
-  // the last character may be cut
+  // the last character may be incomplete
   return !first.includes(0) && isUtf8(first.subarray(0, first.findLastIndex((byte) => byte < 0x80) + 1))
     ? 'text'
     : 'other';

@@ -2,7 +2,7 @@ import type { Digest } from '../lib/digest.ts';
 import { createHash } from 'node:crypto';
 import { createImageSketchBuilder, type ImageSketch } from '../lib/pairing/signature/imagesketch.ts';
 
-/** An image of a made-up registry: what it is made of, as items with weights. */
+/** An image of a synthetic registry: its contents as items with weights. */
 export interface MadeImage {
   readonly manifest: Digest;
   readonly items: ReadonlyMap<number, number>;
@@ -13,10 +13,10 @@ const ITEMS_OF_APPLICATION = 150;
 const RELEASES = 25;
 
 /**
- * A registry of any size, the same every time: applications over shared bases, each in 25 releases. A release replaces 1
- * to 12 % of its application's items, every fifth one moves to another release of its base, every tenth one is a rebuild
- * of the one before with next to nothing changed. Sizes of items are spread over three orders of magnitude. There is a
- * base for each 100 applications.
+ * A synthetic registry of any size, the same in every run: applications over shared bases, each in 25 releases. A release
+ * replaces 1 to 12 % of its application's items. Every fifth release moves to another release of its base. Every tenth
+ * release is a rebuild of the one before with one item changed. Sizes of items span three orders of magnitude. There is
+ * one base per 100 applications.
  */
 export function* makeCatalogue(size: number): Generator<MadeImage, void, void> {
   const bases = Math.max(4, Math.ceil(size / RELEASES / 100));
@@ -44,7 +44,7 @@ export function sketchOfItems(items: ReadonlyMap<number, number>): ImageSketch {
   return builder.finish();
 }
 
-/** Weighted Jaccard similarity: what sketches estimate. */
+/** Weighted Jaccard similarity, which image sketches estimate. */
 export function trueSimilarity(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): number {
   let common = 0;
   let all = 0;
@@ -58,7 +58,7 @@ export function trueSimilarity(a: ReadonlyMap<number, number>, b: ReadonlyMap<nu
 
 const bases = new Map<string, readonly number[]>();
 
-/** Each release of a base keeps 97 % of the one before. */
+/** The items of a base release. Each release keeps 97 % of the items of the one before. */
 function baseItems(base: number, release: number): readonly number[] {
   const name = `${base} ${release}`;
   const known = bases.get(name);
@@ -74,7 +74,7 @@ function baseItems(base: number, release: number): readonly number[] {
   return items;
 }
 
-/** From 1 to 1000, many light, few heavy. */
+/** A weight from 1 to 1000. Small weights are more frequent. */
 function weightOf(item: number): number {
   return 10 ** (((item >>> 3) % 3000) / 1000);
 }
@@ -83,7 +83,7 @@ function digestOf(name: string): Digest {
   return `sha256:${createHash('sha256').update(name).digest('hex')}`;
 }
 
-/** Mulberry32, as `test/support/random.ts`. */
+/** A Mulberry32 generator, the same as in `test/support/random.ts`. */
 export function createGenerator(seed: number): () => number {
   let state = Math.imul(seed + 1, 0x9e3779b1);
   return () => {

@@ -1,7 +1,7 @@
 import { keepThreadPoolAwake } from '../lib/runtime/footprint.ts';
 import { EXIT_CODES, PanamaxError, toPanamaxError } from '../lib/errors.ts';
 
-/** Runs a benchmark on the command line's arguments; what it throws becomes a message and an exit code. */
+/** Runs a benchmark with the arguments of the command line. An error becomes a message and an exit code. */
 export async function runCommand(main: (argv: readonly string[]) => Promise<void>): Promise<void> {
   keepThreadPoolAwake();
   try {
@@ -15,7 +15,7 @@ export async function runCommand(main: (argv: readonly string[]) => Promise<void
   }
 }
 
-/** What `parseArgs` throws. */
+/** Whether an error is one of `parseArgs`. */
 function isMisuse(error: unknown): error is Error {
   const code = error instanceof Error && (error as NodeJS.ErrnoException).code;
   return typeof code === 'string' && code.startsWith('ERR_PARSE_ARGS');

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # compose.sh CORPUS WORK [NAME...]
 #
-# Runs images of the corpus (all of them, or those named) through compose.yaml on a Docker engine of its own, with two
-# delta workers, then through `panamax backfill`, and compares what both have left in their stores, byte for byte:
-# signatures, rankings, patches, descriptors, indexes. Prints how long each took. WORK is a directory for all of it,
-# some 20 GB; it stays, so that a second start is faster.
+# Runs images of the corpus (all of them, or those named) through compose.yaml on a separate Docker engine with two delta
+# workers, then through `panamax backfill`. Compares both stores byte for byte: signatures, rankings, patches,
+# descriptors, indexes. Prints the time of each. WORK is a directory of some 20 GB. It is kept, so that a second start is
+# faster.
 #
-# Needs root, and of Debian: docker.io, docker-compose, mmdebstrap; npm; versitygw in PATH or where `go install` puts it.
-# Base images are not pulled: stand-ins of the same names are built from Debian's packages.
+# Needs root, npm, the Debian packages docker.io, docker-compose and mmdebstrap, and versitygw in PATH or in the directory
+# of `go install`. Base images are not pulled: stand-ins with the same names are built from Debian packages.
 #
-#   DELTA=2    delta workers
-#   TOP=1      patches for each image
-#   BRIDGE, POOL  networks that the engine may take (172.30.99.1/24; base=172.30.112.0/20,size=24)
+#   DELTA=2    number of delta workers
+#   TOP=1      patches per image
+#   BRIDGE, POOL  networks of the engine (172.30.99.1/24; base=172.30.112.0/20,size=24)
 set -euo pipefail
 
 panamax=$(cd "$(dirname "$0")/.." && pwd)
@@ -28,7 +28,7 @@ if [ ${#names[@]} = 0 ]; then
 fi
 say() { echo "$(date +%T) $*" >&2; }
 
-# an engine with a bridge of its own: an engine that is started without one removes docker0 from under all others
+# a separate bridge, since an engine without one removes docker0, which other engines may use
 bridge=panamax0
 ip link show "$bridge" > /dev/null 2>&1 || ip link add "$bridge" type bridge
 ip address replace "${BRIDGE:-172.30.99.1/24}" dev "$bridge"
@@ -70,7 +70,7 @@ fi
 cp "$panamax/node_modules/node/bin/node" "$context/node"
 [ -d "$context/npm" ] || cp -rL "$(dirname "$(dirname "$(realpath "$(command -v npm)")")")" "$context/npm"
 cp "$(command -v versitygw || echo "$(go env GOPATH)/bin/versitygw")" "$context/versitygw"
-# the machine's own certificates, in case that packages come through a proxy
+# the machine's certificates, for downloads of packages through a proxy
 cat /etc/ssl/certs/ca-certificates.crt > "$context/certificates.crt"
 stand_in redis:7-bookworm << 'END'
 FROM scratch
@@ -110,7 +110,7 @@ node "$panamax/bin/panamax.ts" backfill "${names[@]/#/oci:$corpus/}" --top "$top
   --scratch "$work/scratch"
 alone=$(($(date +%s) - started))
 
-# what tells times, and what the S3 server keeps for itself, is not compared
+# run records have times, and hidden files belong to the S3 server, so neither is compared
 list() { (cd "$1" && find . -type f ! -path './runs/*' ! -path './.*' -print0 | sort -z | xargs -0 sha256sum); }
 list "$work/composed" > "$work/composed.sums"
 list "$work/embedded" > "$work/embedded.sums"

@@ -9,16 +9,16 @@ import { promisify } from 'node:util';
 import { findProgram } from './measure.ts';
 import { freePort } from '../test/support/port.ts';
 
-/** Programs that compress the layers of an image, as they are used. */
+/** Programs that compress the layers of an image, with their usual options. */
 
 const run = promisify(execFile);
 
 /** An image of the corpus. */
 export interface Subject {
   readonly name: string;
-  /** As `docker save` writes it, layers uncompressed; of the name `corpus/NAME`. */
+  /** Archive of `docker save` with uncompressed layers, for the name `corpus/NAME`. */
   readonly archive: string;
-  /** Its root file system as one tar. */
+  /** The root file system as one tar. */
   readonly rootfs: string;
 }
 
@@ -29,7 +29,7 @@ export interface Compressor {
   compress(subject: Subject, layout: string, services: Services): Promise<void>;
 }
 
-/** Started where they are asked for first. */
+/** Servers and engines, each started at its first use. */
 export interface Services {
   readonly scratch: string;
   /** `127.0.0.1:PORT` */
@@ -88,7 +88,7 @@ export const ENGINES: readonly Compressor[] = [
   },
 ];
 
-/** @param options of the output */
+/** @param options further options of the output */
 function buildkit(name: string, options: string): Compressor {
   return {
     name,
@@ -108,7 +108,7 @@ function buildkit(name: string, options: string): Compressor {
   };
 }
 
-/** Of podman and buildah, which have the same storage and differ in how an archive gets there. */
+/** Podman and buildah share their storage and differ in how they import an archive. */
 function pushed(program: 'podman' | 'buildah', format?: 'zstd'): Compressor {
   const options = format ? ['--compression-format', format] : [];
   return {
@@ -130,7 +130,7 @@ function pushed(program: 'podman' | 'buildah', format?: 'zstd'): Compressor {
   };
 }
 
-/** What was pushed with other options, to a registry of this name, would be taken again. */
+/** A separate host name and repository per set of options: layers pushed to the same place would be reused. */
 async function repositoryFor(
   services: Services,
   repository: string,
@@ -146,10 +146,10 @@ function containersStore({ scratch }: Services, name: string): string[] {
   return ['--root', join(scratch, name), '--runroot', runroot(name), '--storage-driver', 'overlay'];
 }
 
-/** Its path has to be short. */
+/** A short path, since the program limits its length. */
 const runroot = (name: string): string => join(tmpdir(), `${name}-${process.pid}`);
 
-/** As it stands in the registry. */
+/** Copies an image from the registry without changes. */
 async function pull(reference: string, layout: string): Promise<void> {
   const source = ['--src-tls-verify=false', `docker://${reference}`];
   await run('skopeo', ['copy', '-q', '--preserve-digests', ...source, `oci:${layout}`]);
@@ -158,7 +158,7 @@ async function pull(reference: string, layout: string): Promise<void> {
 export function createServices(scratch: string): Services {
   const stops: (() => Promise<void>)[] = [];
 
-  /** A program that serves once `ping` has worked. */
+  /** Starts a server and waits until `ping` succeeds. */
   async function start(
     command: string,
     args: readonly string[],
@@ -166,7 +166,7 @@ export function createServices(scratch: string): Services {
   ): Promise<void> {
     const child = spawn(findProgram(command) ?? command, args, { stdio: 'ignore' });
     const ended = once(child, 'exit');
-    // also where the benchmark is stopped
+    // runs also when the benchmark is stopped
     process.once('exit', () => child.kill());
     stops.push(async () => {
       child.kill();
@@ -237,7 +237,7 @@ async function reach(port: number): Promise<void> {
   socket.destroy();
 }
 
-/** What is made once, when it is first asked for. */
+/** Calls `make` at the first use and keeps its result. */
 function lazily<Result>(make: () => Promise<Result>): () => Promise<Result> {
   let made: Promise<Result> | undefined;
   return () => (made ??= make());

@@ -12,14 +12,14 @@ import { contenderName, pairName, type Done, type Entry, type PairResult } from 
 export interface Contest {
   readonly contestants: readonly Contestant[];
   readonly measure: Measure;
-  /** A directory for patches and rebuilt layer streams. */
+  /** Directory for patches and rebuilt layer streams. */
   readonly scratch: string;
   readonly signal: AbortSignal;
-  /** Is told of every result. */
+  /** Receives a line per result. */
   report(line: string): void;
 }
 
-/** Has all contestants make their patch of one pair, one after the other, and apply it. */
+/** Makes and applies the patch of each contestant for one pair, one contestant after the other. */
 export async function runPair(contest: Contest, pair: Pair, images: ImagePair): Promise<PairResult> {
   const { source, target } = images;
   await warmCache(images);
@@ -38,7 +38,7 @@ export async function runPair(contest: Contest, pair: Pair, images: ImagePair): 
   };
 }
 
-/** Lets Node compile what panamax will run, unmeasured: an installed panamax needs no types stripped either. */
+/** Fills Node's compile cache before the measurements, since an installed panamax needs no types stripped. */
 export async function rehearse(contest: Contest, images: ImagePair): Promise<void> {
   const panamax = contest.contestants.filter(({ effort }) => effort !== undefined);
   for (const tool of new Set(panamax.map(({ tool }) => tool))) {
@@ -54,7 +54,7 @@ async function runContestant(contest: Contest, contestant: Contestant, images: I
   const { tool, effort } = contestant;
   const contender = { tool, ...(effort ? { effort } : {}) };
   const reason = contestant.passesOver?.(images);
-  if (reason !== undefined) return { ...contender, failure: `passed over: ${reason}` };
+  if (reason !== undefined) return { ...contender, failure: `skipped: ${reason}` };
   const patch = join(contest.scratch, 'patch');
   try {
     const encode = await contest.measure(contestant.encode(images, patch), contest.signal);
@@ -90,7 +90,7 @@ async function applyPatch(
   return { ...(apply ? { apply } : {}), ...(stockApply ? { stockApply } : {}) };
 }
 
-/** @throws PanamaxError `bad-patch` where a contestant's output is not the target's layer stream */
+/** @throws PanamaxError `bad-patch` if a contestant's output is not the target's layer stream */
 async function verify(path: string, target: CorpusImage): Promise<void> {
   await verifyStream(target.record, createReadStream(path, { highWaterMark: 1024 ** 2 }));
 }

@@ -2,15 +2,15 @@ import type { ImagePair } from './corpus.ts';
 import type { CommandLine } from './measure.ts';
 import type { Contender } from './results.ts';
 
-/** A way to make patches: a program with its options, or panamax in a format and effort. */
+/** A program with its options, or panamax with a format and effort. */
 export interface Contestant extends Contender {
-  /** What it needs installed to make patches. */
+  /** The program that must be installed. */
   readonly program: string;
-  /** Why it is not asked to make a patch of a pair. */
+  /** The reason to skip a pair, or undefined. */
   passesOver?(pair: ImagePair): string | undefined;
   encode(pair: ImagePair, patch: string): CommandLine;
-  /** Makes the target's layer stream of the source's; undefined where the program takes something else. */
+  /** Applies the patch to the source's layer stream. Undefined for programs that do not take layer streams. */
   apply?(pair: ImagePair, patch: string, output: string): CommandLine;
-  /** The same by the stock program of the format. */
+  /** Applies the patch by the stock program of the format. */
   stockApply?(pair: ImagePair, patch: string, output: string): CommandLine;
 }

@@ -29,7 +29,7 @@ export const DEFAULT_PAIRS: readonly Pair[] = [
   { source: 'postgres-r1', target: 'nginx-r1' },
 ];
 
-/** `SOURCE:TARGET,SOURCE:TARGET,…` @throws PanamaxError `usage` */
+/** Parses `SOURCE:TARGET,SOURCE:TARGET,…`. @throws PanamaxError `usage` */
 export function parsePairs(text: string): Pair[] {
   return text.split(',').map((item) => {
     const [source, target, ...rest] = item.split(':');
@@ -38,7 +38,7 @@ export function parsePairs(text: string): Pair[] {
   });
 }
 
-/** An image of the corpus on scratch. */
+/** An image of the corpus, unpacked on scratch. */
 export interface CorpusImage extends UnpackedImage {
   /** The image's OCI layout. */
   readonly layout: string;
@@ -51,11 +51,11 @@ export interface ImagePair {
 
 /** A directory of OCI layouts with one image each. */
 export interface Corpus {
-  /** Unpacks an image unless that has been done. */
+  /** The unpacked image; unpacks it at the first call. */
   image(name: string): Promise<CorpusImage>;
 }
 
-/** @throws PanamaxError `not-found` where an image of a pair is not there */
+/** @throws PanamaxError `not-found` if an image of a pair is missing */
 export async function openCorpus(
   directory: string,
   pairs: readonly Pair[],
@@ -82,7 +82,7 @@ export async function openCorpus(
   };
 }
 
-/** The image's record and where its layout is go as JSON beside its layer stream. */
+/** Writes the image's record and the path of its layout as JSON beside its layer stream. */
 async function unpack(layout: string, path: string): Promise<CorpusImage> {
   const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
   const stream = await unpackImage(image, path, DEFAULT_LIMITS);
@@ -91,7 +91,7 @@ async function unpack(layout: string, path: string): Promise<CorpusImage> {
   return { layout, record, stream, layers: image.layers };
 }
 
-/** Has the page cache hold both layer streams, so that nobody's time depends on who was measured before. */
+/** Reads both layer streams into the page cache, so that times do not depend on the order of measurements. */
 export async function warmCache({ source, target }: ImagePair): Promise<void> {
   for (const { stream } of [source, target]) {
     for await (const _ of createReadStream(stream.path, { highWaterMark: 1024 ** 2 }));

@@ -1,4 +1,4 @@
-/** The benchmark of the delta engine: panamax and its peers, pair by pair in one run. `--help` says how. */
+/** Benchmark of the delta engine: panamax and its peers on each pair in one run. See `--help`. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,8 +29,8 @@ CORPUS is a directory of OCI layouts, one image each. Tables are printed as Mark
   --pairs SOURCE:TARGET,…  names in CORPUS (default: the ten pairs that goals are set for)
   --tools TOOL,…           of ${TOOLS.join(', ')} (default: all that are installed)
   --efforts LEVEL,…        of ${EFFORTS.join(', ')} (default: all)
-  --out DIR                where delta.json and delta.svg go (default: the working directory)
-  --scratch DIR            where uncompressed layers are kept meanwhile (default: TMPDIR)
+  --out DIR                directory for delta.json and delta.svg (default: the working directory)
+  --scratch DIR            directory for uncompressed layers (default: TMPDIR)
 `;
 
 async function main(argv: readonly string[], signal: AbortSignal): Promise<void> {
@@ -69,7 +69,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<void>
   process.stdout.write(writeReport(results));
 }
 
-/** After every pair: what a stopped run has is kept. */
+/** Writes the results after every pair, so that a stopped run keeps those it has. */
 async function save(results: Results, out: string): Promise<void> {
   const files = { 'delta.json': `${JSON.stringify(results, null, 2)}\n`, 'delta.svg': drawPlot(results) };
   for (const [name, text] of Object.entries(files)) {
@@ -77,7 +77,7 @@ async function save(results: Results, out: string): Promise<void> {
   }
 }
 
-/** In the order of the tables. */
+/** All contestants, in the order of the tables. */
 function contestants(efforts: readonly Effort[]): Contestant[] {
   return [...PEERS, ...FORMATS.flatMap((format) => efforts.map((effort) => panamax(format, effort)))];
 }

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { buildImage, fetchRelease } from './npmimage.ts';
 
 /**
- * The main job on real releases: images of three releases of TypeScript over a common base, each built anew;
- * patches between them; one patch applied. Needs Node and npm.
+ * Demonstration with real releases. Builds images of three releases of TypeScript over a common base, makes patches between
+ * them, and applies one. Needs Node and npm.
  */
 const BASE = 'npm@10.9.0';
 const RELEASES = ['typescript@5.6.2', 'typescript@5.6.3', 'typescript@5.7.2'];

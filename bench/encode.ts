@@ -2,8 +2,9 @@ import type { DeltaTask } from '../lib/delta/task.ts';
 import type { FormatName } from '../lib/delta/format.ts';
 
 /**
- * encode.ts SOURCE TARGET PATCH FORMAT EFFORT: makes a patch of two layer streams on disk, each with its image's record
- * beside it as `.json`, and verifies it, in the thread of the delta stage. A process of its own, to be measured.
+ * encode.ts SOURCE TARGET PATCH FORMAT EFFORT: makes and verifies a patch in the thread of the delta stage. SOURCE and TARGET
+ * are layer streams on disk, each with its image's record beside it as `.json`. It is a separate process, so that it can be
+ * measured.
  */
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import type { Effort } from '../lib/delta/align/alignment.ts';

@@ -3,7 +3,7 @@ import type { Costs } from '../lib/delta/costs.ts';
 import { predict, type PatchSizes } from '../lib/pairing/prediction.ts';
 import { accuracyOf, type Accuracy, type KnownPair } from './regret.ts';
 
-/** A pair whose patch has been made, and what prediction goes by. */
+/** A pair with an actual patch, and the evidence that predictions use. */
 export interface FitPair extends KnownPair {
   readonly comparison: Comparison;
   readonly sizes: PatchSizes;
@@ -11,16 +11,16 @@ export interface FitPair extends KnownPair {
 
 type Rate = keyof Costs['secondsPerMiB'];
 
-/** Errors beyond this, in logarithms, count linearly: what the formula can't tell does not bend all else. */
+/** Errors beyond this, in logarithms, count linearly, so that outliers of the formula do not dominate the fit. */
 const LINEAR_FROM = 0.15;
-/** Weight of staying where the costs were: it matters where few pairs tell. */
+/** Weight of staying near the initial costs. It matters with few pairs. */
 const INERTIA = 0.3;
 const FIRST_STEP = 1.3;
 const LAST_STEP = 1.01;
 
 /**
- * Costs that predict sizes, and processor time of pairs with effort default, best: from the ones given, each is moved up
- * and down by ever smaller steps as long as that helps.
+ * Fits costs to the sizes of all pairs, and to the processor time of pairs with effort default. Starts from the given costs
+ * and moves each up and down by decreasing steps as long as the error falls.
  */
 export function fitCosts(pairs: readonly FitPair[], from: Costs): Costs {
   const worth = pairs.filter(({ actual, pull }) => actual < pull);
@@ -44,7 +44,7 @@ export function fitCosts(pairs: readonly FitPair[], from: Costs): Costs {
     },
     (costs) =>
       sum(timed, ({ comparison, sizes, seconds }) =>
-        // tenths of seconds are not worth much
+        // tenths of seconds count little
         loss((predict(comparison, sizes, costs).seconds + 0.5) / (seconds + 0.5)),
       ),
   );
@@ -76,12 +76,12 @@ function descend(
   return make(values);
 }
 
-/** Pseudo-Huber of a ratio's logarithm. */
+/** Pseudo-Huber loss of a ratio's logarithm. */
 function loss(ratio: number): number {
   return Math.sqrt(1 + (Math.log(ratio) / LINEAR_FROM) ** 2) - 1;
 }
 
-/** Where fits begin that are to know nothing of the corpus: round numbers, the same for both formats. */
+/** Initial costs that do not depend on the corpus: round numbers, the same for both formats. */
 const GUESS: Costs = {
   patch: 1000,
   header: 5,
@@ -96,13 +96,13 @@ const GUESS: Costs = {
 
 export interface LeftOut {
   readonly family: string;
-  /** Of pairs with an image of the family. */
+  /** Pairs with at least one image of the family. */
   readonly all: Accuracy;
-  /** Of pairs of two images of the family. */
+  /** Pairs of two images of the family. */
   readonly own: Accuracy;
 }
 
-/** How well pairs of a family are predicted by costs that were fitted to those without an image of it. */
+/** Evaluates, for each family, costs that were fitted to the pairs without an image of the family. */
 export function leaveOneOut(pairs: readonly FitPair[], familyOf: (image: string) => string): LeftOut[] {
   const families = new Set(pairs.flatMap(({ source, target }) => [familyOf(source), familyOf(target)]));
   return [...families].map((family) => {

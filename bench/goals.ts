@@ -3,22 +3,22 @@ import { panamaxTool } from './panamax.ts';
 import { BASELINE } from './peers.ts';
 import { allSeries, geometricMean, sizeRatio, totalRatio, type Point, type Results } from './results.ts';
 
-/** A figure to reach and what this run made of it. */
+/** A goal and the figure measured by this run. */
 export interface Goal {
   readonly what: string;
   readonly limit: number;
-  /** Undefined where no pair gives it. */
+  /** Undefined if no pair has the figure. */
   readonly measured?: number;
-  /** Of the limit and of what is measured; nothing for ratios against the baseline. */
+  /** Unit of the limit and of the measured figure. Ratios to the baseline have none. */
   readonly unit?: 'MiB' | '%';
-  /** How many pairs it is measured on. */
+  /** Number of pairs measured. */
   readonly pairs: number;
 }
 
 const MIB = 1024 ** 2;
 const REBUILD = /-rebuild$/;
 
-/** The figures that panamax is to reach at its default effort: each is to be at most its limit. */
+/** The goals of panamax with effort default. Each figure should be at most its limit. */
 export function judgeGoals(results: Results): Goal[] {
   const series = allSeries(results, BASELINE).filter(({ effort }) => effort === 'default');
   const pointsOf = (format: FormatName) =>

@@ -5,27 +5,27 @@ import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { PanamaxError } from '../lib/errors.ts';
 
-/** What a program took, threads and children of it included. */
+/** Resources used by a program, including its threads and children. */
 export interface Usage {
   readonly wallSeconds: number;
-  /** User and system time together. */
+  /** Sum of user and system time. */
   readonly cpuSeconds: number;
-  /** Largest resident set of any one process, in bytes. */
+  /** Largest resident set of a single process, in bytes. */
   readonly peakMemory: number;
 }
 
 /** A program and its arguments. */
 export type CommandLine = readonly [program: string, ...args: string[]];
 
-/** Measures programs by GNU time: Node has resource usage of itself and of all children together only. */
+/** Measures programs by GNU time, since Node has the resource usage of all children as a sum only. */
 export type Measure = (command: CommandLine, signal?: AbortSignal) => Promise<Usage>;
 
 const MAX_COMPLAINT = 4096;
 
 /**
- * @param usageFile is overwritten by each measurement
- * @param env further environment of what is measured
- * @throws PanamaxError `not-found` without GNU time; what it returns throws `internal` where a program fails
+ * @param usageFile file that each measurement overwrites
+ * @param env additional environment of the measured programs
+ * @throws PanamaxError `not-found` without GNU time; the returned function throws `internal` if a program fails
  */
 export function createMeasure(usageFile: string, env: Readonly<Record<string, string>> = {}): Measure {
   const time = findProgram('time');
@@ -50,7 +50,7 @@ export function createMeasure(usageFile: string, env: Readonly<Record<string, st
   };
 }
 
-/** Runs a program to its end; on abort it is stopped with all its children, thus the group of its own. */
+/** Runs a program to its end, in a process group, so that an abort also stops its children. */
 async function run(
   [program, ...args]: CommandLine,
   env: NodeJS.ProcessEnv,
@@ -75,7 +75,7 @@ async function run(
   }
 }
 
-/** Looks in PATH, and where `go install` puts programs. */
+/** Looks for a program in PATH and in the directory of `go install`. */
 export function findProgram(name: string): string | undefined {
   const goPath = process.env['GOPATH'] ?? join(homedir(), 'go');
   const directories = [...(process.env['PATH'] ?? '').split(delimiter), join(goPath, 'bin')];

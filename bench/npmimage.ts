@@ -17,7 +17,7 @@ import { recompressed } from '../lib/compression/recompress.ts';
 /** A published release of an npm package: `name@version`. */
 export type Release = string;
 
-/** Downloads a release's tarball with npm, as the machine has it configured. */
+/** Downloads a release's tarball by npm with the machine's configuration. */
 export async function fetchRelease(release: Release, directory: string): Promise<string> {
   const args = ['pack', release, '--silent', '--pack-destination', directory];
   const npm = process.env['npm_execpath'];
@@ -33,8 +33,8 @@ export async function fetchRelease(release: Release, directory: string): Promise
 }
 
 /**
- * Writes an OCI layout with a layer for each tarball, installed below `node_modules`, all files with the time of
- * this build: as a build without cache does, so that no layer is the same twice.
+ * Writes an OCI layout with one layer per tarball, installed below `node_modules`. All files get the time of this build, as
+ * in a build without cache, so that each build has different layers.
  */
 export async function buildImage(directory: string, tarballs: readonly string[], built: Date): Promise<void> {
   const blobs = join(directory, 'blobs', 'sha256');
@@ -86,7 +86,7 @@ async function buildLayer(
   };
 }
 
-/** Copies the entries of an npm tarball, whose paths start with `package/`, to where npm installs them. */
+/** Copies the entries of an npm tarball from `package/` to the package's directory in `node_modules`. */
 async function reinstall(tarball: string, tar: Pack, mtime: Date): Promise<void> {
   const name = tarball
     .split('/')
@@ -107,7 +107,7 @@ async function reinstall(tarball: string, tar: Pack, mtime: Date): Promise<void>
   await Promise.all([pipeline(createReadStream(tarball), createGunzip(), entries), copied]);
 }
 
-/** As Docker does it. */
+/** Compresses a layer as Docker does. */
 function compressed(tar: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   return recompressed(tar, { encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' });
 }

@@ -1,6 +1,6 @@
 import type { Digest } from '../lib/digest.ts';
 
-/** What it costs a worker to take the pairs of a run in one order or another. `--help` says how. */
+/** Benchmark of the order in which a worker takes the pairs of a run. See `--help`. */
 import { access, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -21,18 +21,18 @@ import { loadSignature, signatureStage } from '../workers/signature/stage.ts';
 import { parseSize } from '../bin/format.ts';
 import { runCommand } from './command.ts';
 
-const HELP = `Measures the order of pairs: what one worker unpacks and how long it takes, with its real cache of layers.
+const HELP = `Measures the order of pairs: bytes unpacked and time taken by one worker with its cache of layers.
 
 Usage: npm run bench:order -- LAYOUT... [options]
 
 Each image gets patches from the best of the others, one at a time: as the rankings end (target by target), by source, as
-the queue has them, and as it comes. Figures are printed as Markdown.
+the queue has them, and shuffled. Figures are printed as Markdown.
 
   --top K             patches for each image (default: 3)
-  --scratch-size SIZE of the worker; again for more than one (default: 1500M)
-  --unpack-only       make no patches, which takes most of the time: the same is unpacked
+  --scratch-size SIZE of the worker; repeatable (default: 1500M)
+  --unpack-only       unpack the same layers, but make no patches (most of the time)
   --effort EFFORT     ${EFFORTS.join(', ')} (default: fast)
-  --dir DIR           for the store and for scratch (default: TMPDIR)
+  --dir DIR           directory of the store and of scratch (default: TMPDIR)
 `;
 
 interface Pair {
@@ -47,10 +47,10 @@ interface Named {
   readonly reference: string;
 }
 
-/** What unpacking has cost so far. */
+/** Totals of unpacking so far. */
 interface Unpacked {
   count: number;
-  /** Compressed and uncompressed, in bytes. */
+  /** Compressed and uncompressed bytes. */
   fetched: number;
   written: number;
   seconds: number;
@@ -81,9 +81,9 @@ async function main(argv: readonly string[]): Promise<void> {
   const orders: Readonly<Record<string, readonly Pair[]>> = {
     'target by target': pairs,
     'by source': pairs.toSorted((a, b) => (a.item < b.item ? -1 : 1)),
-    'as it comes': shuffled(pairs),
+    shuffled: shuffled(pairs),
   };
-  process.stdout.write('| Scratch | Order | Unpacked | Fetched | Written | Unpacking | In all |\n');
+  process.stdout.write('| Scratch | Order | Unpacked | Fetched | Written | Unpacking | Total |\n');
   process.stdout.write('| --- | --- | --- | --- | --- | --- | --- |\n');
   for (const size of values['scratch-size']) {
     for (const [order, ordered] of Object.entries(orders)) {
@@ -126,12 +126,12 @@ async function withContext<Result>(
   });
 }
 
-/** The pairs in the order in which rankings give rise to them. */
+/** The pairs in the order in which rankings add them. */
 async function rank(layouts: readonly string[], top: number, context: StageContext): Promise<Pair[]> {
   const images: Named[] = [];
   for (const reference of layouts) {
     images.push({ reference, manifest: (await signatureStage({ reference }, context)).manifest });
-    process.stderr.write(`${basename(reference)} read\n`);
+    process.stderr.write(`${basename(reference)} signed\n`);
   }
   const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
   const pairs: Pair[] = [];
@@ -147,7 +147,7 @@ async function rank(layouts: readonly string[], top: number, context: StageConte
   return pairs;
 }
 
-/** @param effort without one a pair is over once its images are unpacked */
+/** @param effort without one, a pair ends when its images are unpacked */
 async function makeAll(
   pairs: readonly Pair[],
   effort: Effort | undefined,
@@ -203,10 +203,10 @@ async function makeAll(
   return unpacked;
 }
 
-/** The images of a pair are unpacked. */
+/** Thrown to end a pair when its images are unpacked. */
 class EnoughError extends Error {}
 
-/** The same each time. */
+/** Shuffles with a fixed seed. */
 function shuffled<Item>(list: readonly Item[]): Item[] {
   const result = [...list];
   let state = 1;

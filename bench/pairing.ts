@@ -1,6 +1,6 @@
 import type { FormatName } from '../lib/delta/format.ts';
 
-/** The benchmark of pairing: what the ranking chose beside what would have been best. `--help` says how. */
+/** Benchmark of pairing: the sources chosen by a ranking, compared with the best ones. See `--help`. */
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,21 +33,21 @@ const HELP = `Measures how well sources are chosen and patch sizes predicted, ag
 
 Usage: npm run bench:pairing -- CORPUS [options]
 
-CORPUS is a directory of OCI layouts, one image each. Tables are printed as Markdown. Every patch is applied as it is
-made, and counts only where that gave the target.
+CORPUS is a directory of OCI layouts, one image each. Tables are printed as Markdown. Every patch is applied,
+and counts only if that rebuilds the target.
 
-  --truth DIR       where the sizes of real patches are kept from run to run (default: pairing-truth); of one encoder:
-                    take a new one when that has changed
-  --minutes N       encode pairs that are not there yet for so long, the nearest first (default: until all are)
-  --fast-above MB   effort fast for pairs that are predicted larger; the others by default (default: 12)
+  --truth DIR       directory that keeps the sizes of real patches (default: pairing-truth); use a new one for
+                    another version of the encoder
+  --minutes N       limit of the time to encode missing pairs, the nearest first (default: none)
+  --fast-above MB   use effort fast for pairs with larger predictions, else default (default: 12)
   --format FORMAT   xdelta or oci-delta (default: xdelta)
   --pairs           list all pairs
-  --fit             print the costs that would predict these pairs best, and how well such costs predict a family of
-                    images when they are fitted to the others
+  --fit             fit the costs to these pairs and print them, and evaluate for each family of images the costs
+                    that are fitted to the others
   --scratch DIR     where uncompressed layers are kept meanwhile (default: TMPDIR)
 `;
 
-/** A pair of the corpus, and what is expected of it. */
+/** A pair of the corpus with its prediction. */
 interface PredictedPair extends Pair {
   readonly candidate: Candidate;
 }
@@ -143,8 +143,8 @@ function report(known: readonly KnownPair[], signatures: ReadonlyMap<string, Sig
   const fast = known.filter(({ effort }) => effort === 'fast').length;
   print(
     '',
-    `${known.length} of ${all} pairs encoded, ${fast} of them with effort fast, whose sizes stand here as default ` +
-      'would make them; each patch gave its target',
+    `${known.length} of ${all} pairs encoded, ${fast} of them with effort fast, whose sizes are converted to ` +
+      'effort default; each patch rebuilt its target',
     '',
   );
   print(

@@ -15,7 +15,7 @@ export function panamaxTool(format: FormatName): string {
   return `panamax-${format}`;
 }
 
-/** This checkout, in a process of its own for every patch. */
+/** The panamax of this checkout, in a separate process per patch. */
 export function panamax(format: FormatName, effort: Effort): Contestant {
   return {
     tool: panamaxTool(format),
@@ -37,7 +37,7 @@ export function panamax(format: FormatName, effort: Effort): Contestant {
   };
 }
 
-/** As built where it is, for what strips types takes memory and time that an installed panamax does not. */
+/** The built script if it exists, since stripping types takes memory and time that an installed panamax does not. */
 function program(name: string): string {
   const built = new URL(`../dist/bench/${name}.js`, import.meta.url);
   return fileURLToPath(existsSync(built) ? built : new URL(`${name}.ts`, import.meta.url));

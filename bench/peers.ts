@@ -1,10 +1,10 @@
 import type { Contestant } from './contestant.ts';
 import type { CommandLine } from './measure.ts';
 
-/** What all others are compared with. */
+/** The baseline of all ratios. */
 export const BASELINE = 'xdelta3-lzma';
 
-/** bsdiff needs 17 bytes of memory per byte of source, and minutes: larger sources are passed over. */
+/** bsdiff needs minutes, and 17 bytes of memory per byte of source. Larger sources are skipped. */
 const MAX_BSDIFF_SOURCE = 100e6;
 
 function xdelta3(tool: string, options: readonly string[]): Contestant {
@@ -25,12 +25,12 @@ function xdelta3(tool: string, options: readonly string[]): Contestant {
   };
 }
 
-/** As a site would do it, with nothing but the files named. */
+/** The command that a site would run with the stock program. */
 export function xdelta3Decode(source: string, patch: string, output: string): CommandLine {
   return ['xdelta3', '-d', '-f', '-s', source, patch, output];
 }
 
-/** Other people's programs, on layer streams unless said otherwise. */
+/** Programs to compare with. They run on layer streams, except where noted. */
 export const PEERS: readonly Contestant[] = [
   xdelta3(BASELINE, ['-9', '-S', 'lzma', '-B', '1000000000']),
   xdelta3('xdelta3', []),
@@ -86,7 +86,7 @@ export const PEERS: readonly Contestant[] = [
     apply: ({ source }, patch, output) => ['hpatchz', '-f', source.stream.path, patch, output],
   },
   {
-    // on the images as a registry has them; applies to unpacked files, which nobody else needs
+    // runs on compressed images; its patches apply to unpacked files, so apply is not measured
     tool: 'oci-delta',
     program: 'oci-delta',
     encode: ({ source, target }, patch) => [

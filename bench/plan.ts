@@ -1,4 +1,4 @@
-/** The site inventories that planning is measured on. */
+/** Synthetic inventories and possible patches for the benchmark of planning. */
 import type { PossiblePatch, SiteSet } from '../lib/pairing/workplan.ts';
 
 export interface MadeInventory {
@@ -8,8 +8,9 @@ export interface MadeInventory {
 }
 
 /**
- * Sites that each hold some of the applications in some older release, and want the newest of each. `targets` is how many
- * applications there are, each with 10 older releases that a patch could start from.
+ * Sites that each hold some applications in some older release, and want the newest release of each.
+ *
+ * @param targets number of applications, each with 10 older releases that a patch could start from
  */
 export function makeInventory(
   sites: number,
@@ -36,7 +37,7 @@ export function makeInventory(
         pull: Math.round(pull * (0.5 + random(50) / 100)),
       });
     }
-    // another application over the same base
+    // a release of another application over the same base
     possible.push({
       source: `${(target + 1) % targets}:${random(releases)}`,
       target: `${target}:new`,

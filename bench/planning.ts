@@ -1,4 +1,4 @@
-/** `npm run bench:plan [-- SITES TARGETS]`: how long planning takes, over made-up inventories. */
+/** `npm run bench:plan [-- SITES TARGETS]`: the time of planning, over synthetic inventories. */
 import { planPatches, type Budget } from '../lib/pairing/workplan.ts';
 import { createGenerator } from './catalogue.ts';
 import { makeInventory } from './plan.ts';

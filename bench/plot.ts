@@ -21,7 +21,7 @@ const BOTTOM = 34;
 const LEGEND_WIDTH = 188;
 const LEGEND_HEIGHT = 27;
 
-/** Of Okabe and Ito: told apart by the colour-blind too. */
+/** Colours of Okabe and Ito, which colour-blind readers can distinguish. */
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8a6d3b'];
 const INK = '#222222';
 const GREY = '#767676';
@@ -30,7 +30,7 @@ const FAINT = '#e2e2e2';
 interface Style {
   readonly name: string;
   readonly colour: string;
-  /** Panamax's marks stand in the upper half of a row, its peers' in the lower one. */
+  /** Marks of panamax are in the upper half of a row, those of its peers in the lower half. */
   readonly panamax: boolean;
   readonly shape: Shape;
 }
@@ -51,7 +51,7 @@ const EFFORT_SHAPES: Readonly<Record<Effort, Shape>> = {
   best: 'diamond',
 };
 
-/** Patch sizes as multiples of the baseline's: a row for each pair, a mark for each contestant. An SVG document. */
+/** An SVG document of patch sizes relative to the baseline, with a row per pair and a mark per contestant. */
 export function drawPlot(results: Results): string {
   const series = allSeries(results, BASELINE).filter(
     ({ tool, points }) => tool !== BASELINE && points.length > 0,
@@ -76,7 +76,12 @@ export function drawPlot(results: Results): string {
     `<svg xmlns="http://www.w3.org/2000/svg" ${frame} ${font}>`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     label(16, 30, 'Patch size as a multiple of xdelta3 -9 -S lzma', 'font-size="18" font-weight="600"'),
-    label(16, 50, 'One row for each pair of images. Further left is smaller. Logarithmic.', `fill="${GREY}"`),
+    label(
+      16,
+      50,
+      'One row for each pair of images. Logarithmic; smaller patches are further left.',
+      `fill="${GREY}"`,
+    ),
     ...legend(styles),
     ...results.pairs.flatMap(row),
     ...axis.ticks.flatMap((ratio) => tick(ratio, axis.at(ratio), bottom)),
@@ -85,7 +90,7 @@ export function drawPlot(results: Results): string {
   ].join('\n');
 }
 
-/** A colour for each tool, the strongest for panamax; a shape for each effort. */
+/** A colour per tool, the strongest for panamax, and a shape per effort. */
 function stylesOf(contenders: readonly Contender[]): Style[] {
   const panamax = contenders.filter(({ effort }) => effort !== undefined);
   const tools = [...new Set([...panamax, ...contenders].map(({ tool }) => tool))];
@@ -105,7 +110,7 @@ interface Axis {
   at(ratio: number): number;
 }
 
-/** Reaches from the tick below the least to the tick above the largest value. */
+/** A scale from the tick below the smallest value to the tick above the largest. */
 function logAxis(least: number, largest: number): Axis {
   const ticks: number[] = [];
   for (let decade = Math.floor(Math.log10(least)); decade <= Math.ceil(Math.log10(largest)); decade++) {
@@ -133,7 +138,7 @@ function rowAt(index: number): number {
   return TOP + ROW * (index + 0.5);
 }
 
-/** What is compared: the pair, what a pull moves, and the bytes that stand for 1. */
+/** Labels of a row: the pair, the sizes of pulls, and the size of the baseline. */
 function row(pair: PairResult, index: number): string[] {
   const y = rowAt(index);
   const baseline = findDone(pair, BASELINE);
@@ -155,7 +160,7 @@ function row(pair: PairResult, index: number): string[] {
   ];
 }
 
-/** Panamax in one line, its peers in the next. */
+/** The legend: panamax in one line, its peers in the next. */
 function legend(styles: readonly Style[]): string[] {
   const lines = [styles.filter(({ panamax }) => panamax), styles.filter(({ panamax }) => !panamax)];
   return lines.flatMap((line, i) => {

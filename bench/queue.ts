@@ -1,6 +1,6 @@
 import { digestOf, type Digest } from '../lib/digest.ts';
 
-/** What the queue itself costs: the driver, its records and Redis, with a delta stage that does nothing. `--help`. */
+/** Benchmark of the queue driver, its records and Redis, with a delta stage that does nothing. See `--help`. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -27,16 +27,16 @@ const HELP = `Measures the queue with a delta stage that does nothing.
 
 Usage: npm run bench:queue -- [options]
 
-Starts a redis-server of its own. Figures are printed as Markdown.
+Starts a separate redis-server. Figures are printed as Markdown.
 
-  --pairs N     that go through the queue (default: 3000)
-  --queued N    that are queued for the memory of Redis (default: 100000)
-  --images N    that one call of enqueue adds (default: 10000)
-  --dir DIR     where the store goes (default: TMPDIR); every outcome is flushed to its disk
+  --pairs N     pairs that go through the queue (default: 3000)
+  --queued N    pairs queued to measure the memory of Redis (default: 100000)
+  --images N    images added by one call of enqueue (default: 10000)
+  --dir DIR     directory of the store (default: TMPDIR); every outcome is flushed to its disk
 `;
 
 const log = { info() {}, warn() {} };
-/** Images that a worker has unpacked at a time, in the count of unpackings. */
+/** Unpacked images that a worker caches, for the count of unpackings. */
 const CACHED = 4;
 const TARGETS_PER_SOURCE = 8;
 
@@ -124,7 +124,7 @@ async function measureThroughput(
   pairs: number,
 ): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const order of ['by source', 'as they come'] as const) {
+  for (const order of ['by source', 'in order of arrival'] as const) {
     await connection.redis.flushall();
     const run = order.replaceAll(' ', '-');
     const store = await openDirectoryStore(join(directory, run));
@@ -196,7 +196,7 @@ async function measureThroughput(
   return rows;
 }
 
-/** How often a source is not among the last few. */
+/** Number of pairs whose source is not among the last few sources. */
 function countMisses(sources: readonly string[]): number {
   const cached: string[] = [];
   let misses = 0;
@@ -210,7 +210,7 @@ function countMisses(sources: readonly string[]): number {
   return misses;
 }
 
-/** The pairs come as pairing makes them, target by target: those of a source lie far apart. */
+/** The pairs in the order of the pairing stage, target by target, so that pairs of one source are far apart. */
 function pairOf(i: number): { item: string; target: Digest; source: Digest } {
   const target = digestOf(`target ${i}`);
   const random = Number.parseInt(target.slice(-8), 16);

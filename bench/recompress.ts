@@ -1,4 +1,4 @@
-/** How many layers, compressed by programs as they are used, can be made again bit for bit. `--help` says how. */
+/** Benchmark of layers that can be recompressed to the same bytes, by compressor. See `--help`. */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
@@ -18,15 +18,15 @@ import { runCommand } from './command.ts';
 import { createServices, ENGINES, type Services, type Subject } from './compressors.ts';
 import { findProgram } from './measure.ts';
 
-const HELP = `Tells which compressed layers panamax can make again, bit for bit.
+const HELP = `Counts the compressed layers that panamax can recompress to the same bytes.
 
 Usage: npm run bench:recompress -- CORPUS [options]
 
-CORPUS is a directory of OCI layouts, one image each, and of the same images as docker archives.
+CORPUS is a directory of OCI layouts, one image each, and of docker archives of the same images.
 
-  --images NAME,…   of CORPUS (default: base-trixie, nginx-r2, node-app-r3)
-  --only TEXT       compressors whose names have this in them
-  --scratch DIR     where layers are kept meanwhile (default: TMPDIR)
+  --images NAME,…   images of CORPUS (default: base-trixie, nginx-r2, node-app-r3)
+  --only TEXT       only compressors with this text in their names
+  --scratch DIR     directory for layers (default: TMPDIR)
 `;
 
 const READ_SIZE = 256 * 1024;
@@ -47,7 +47,7 @@ const params = { [zlib.constants.ZSTD_c_compressionLevel]: Number(process.argv[1
 process.stdin.pipe(zlib.createZstdCompress({ params })).pipe(process.stdout);
 `;
 
-/** Filters of single layers. */
+/** Programs that compress a single layer from standard input. */
 const FILTERS: readonly { name: string; command: readonly [string, ...string[]] }[] = [
   ...LEVELS.map((level) => ({ name: `gzip -${level}`, command: ['gzip', '-c', `-${level}`] as const })),
   ...LEVELS.map((level) => ({
@@ -90,10 +90,10 @@ interface Tally {
   found: number;
   bytes: number;
   foundBytes: number;
-  /** Of layers that came back with one. */
+  /** Bytes of corrections, over all layers with one. */
   correctionBytes: number;
   tarBytes: number;
-  /** Of the processor, to find out. */
+  /** Processor time of the search. */
   seconds: number;
   readonly encoders: Set<string>;
 }
@@ -155,7 +155,7 @@ async function main(argv: readonly string[]): Promise<void> {
     process.stderr.write(`${line(tally)}\n`);
   }
   const head = [
-    '| Compressed by | Layers made again | Bytes | Encoder | Corrections | CPU per 100 MB of tar |',
+    '| Compressed by | Layers recompressed | Bytes | Encoder | Corrections | CPU per 100 MB of tar |',
     '| --- | --- | --- | --- | --- | --- |',
   ];
   process.stdout.write(`${[...head, ...tallies.map(line)].join('\n')}\n`);
@@ -206,7 +206,7 @@ async function judgeImage(tally: Tally, image: Image, scratch: string): Promise<
   }
 }
 
-/** @param tar a file */
+/** @param tar path of the tar */
 async function judge(tally: Tally, layer: JudgedLayer, tar: string): Promise<void> {
   const before = process.cpuUsage();
   const read = () => createReadStream(tar, { highWaterMark: READ_SIZE });
@@ -249,7 +249,7 @@ async function filter(
   ]);
 }
 
-/** A file as a layer. */
+/** A layer made from a file. */
 async function layerOf(path: string, { diffID, descriptor }: Layer): Promise<JudgedLayer> {
   const hash = createHash('sha256');
   let size = 0;

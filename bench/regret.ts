@@ -3,22 +3,22 @@ import type { Signature } from '../lib/pairing/signature/signature.ts';
 import type { Effort } from '../lib/delta/align/alignment.ts';
 import type { Pair } from './corpus.ts';
 
-/** A pair whose patch has been made. Sizes are in bytes. */
+/** A pair with an actual patch. Sizes are in bytes. */
 export interface KnownPair extends Pair {
   readonly predicted: number;
-  /** With effort default, which predictions are of: of a patch made with fast what default would make of it. */
+  /** Size with effort default; the size of a patch made with fast is converted. */
   readonly actual: number;
   readonly effort: Effort;
-  /** Processor time. */
+  /** Processor time of encoding. */
   readonly predictedSeconds: number;
   readonly seconds: number;
-  /** What a pull moves at a site that has the source. */
+  /** Size of a pull at a site that has the source. */
   readonly pull: number;
 }
 
-/** How well a way to choose a source does. */
+/** Quality of a method to choose sources. */
 export interface Regret {
-  /** Patch bytes of the first choice over the best possible. */
+  /** Patch bytes of the first choice, divided by those of the best source. */
   readonly mean: number;
   readonly worst: number;
   /** The target of `worst`. */
@@ -28,10 +28,10 @@ export interface Regret {
   readonly targets: number;
 }
 
-/** Sorts the sources of one target, best first. */
+/** Orders the sources of one target, best first. */
 export type Chooser = (target: string, sources: readonly string[]) => readonly string[];
 
-/** Two sources whose patches differ by less are equally good. */
+/** Sources whose patches differ by a smaller factor are equally good. */
 const EQUAL = 1.01;
 
 export function regretOf(pairs: readonly KnownPair[], choose: Chooser): Regret {
@@ -72,7 +72,7 @@ export function byTlsh(signatures: ReadonlyMap<string, Signature>): Chooser {
     );
 }
 
-/** By the TLSHs of the layers: each of the target's is as far as the nearest of the source's; weighted by size. */
+/** Orders by the TLSH distance of each target layer to the nearest source layer, weighted by size. */
 export function byLayerTlsh(signatures: ReadonlyMap<string, Signature>): Chooser {
   const farthest = tlshDistance('0'.repeat(70), 'F'.repeat(70));
   const distance = (a: string | null, b: string | null) => (a && b ? tlshDistance(a, b) : farthest);
@@ -89,7 +89,7 @@ export function byLayerTlsh(signatures: ReadonlyMap<string, Signature>): Chooser
   };
 }
 
-/** Images of the target's name first, the newest first. */
+/** Orders images of the target's name first, the newest first. */
 export function byName(signatures: ReadonlyMap<string, Signature>): Chooser {
   const created = (name: string) => {
     const config = JSON.parse(signatures.get(name)!.image.configDocument) as { created?: string };
@@ -102,7 +102,7 @@ export function byName(signatures: ReadonlyMap<string, Signature>): Chooser {
     );
 }
 
-/** What stands before a release's own part of an image's name: its family. */
+/** The family of an image: its name without the part of the release. */
 export function repository(name: string): string {
   return name.replace(/-(r\d+|rebuild|trixie|bookworm.*)$/, '');
 }
@@ -112,19 +112,19 @@ function sortedBy(sources: readonly string[], key: (source: string) => number): 
 }
 
 export interface Accuracy {
-  /** NaN of no pairs. */
+  /** NaN without pairs. */
   readonly share: number;
   readonly pairs: number;
 }
 
-/** Of the pairs whose patch is smaller than a pull, the share that was predicted within 25 %. */
+/** Share of pairs predicted within 25 %, of the pairs with a patch smaller than a pull. */
 export function accuracyOf(pairs: readonly KnownPair[]): Accuracy {
   const worth = pairs.filter(({ actual, pull }) => actual < pull);
   const near = worth.filter(({ predicted, actual }) => Math.abs(predicted / actual - 1) <= 0.25);
   return { share: near.length / worth.length, pairs: worth.length };
 }
 
-/** Processor time that was predicted over what it took, of the pairs that were made as predicted: with effort default. */
+/** Predicted processor time divided by the actual one, for pairs made with effort default. */
 export function timeRatioOf(pairs: readonly KnownPair[]): { median: number; within: number } {
   const ratios = pairs
     .filter(({ effort }) => effort === 'default')

@@ -19,7 +19,7 @@ import {
 
 const NONE = '–';
 
-/** The tables of a run, as Markdown. */
+/** The tables of a run in Markdown. */
 export function writeReport(results: Results): string {
   const names = allSeries(results, BASELINE).map(contenderName);
   const { cpu, cores, node } = results.machine;
@@ -36,7 +36,7 @@ export function writeReport(results: Results): string {
         usageTable(results, names, ({ apply }) => apply),
       ),
       section('Over all pairs', totalTable(results)),
-      section('Figures to reach', goalTable(results)),
+      section('Goals', goalTable(results)),
       ...notes(results),
     ].join('\n\n') + '\n'
   );
@@ -46,7 +46,7 @@ function section(title: string, rows: readonly (readonly string[])[]): string {
   return `### ${title}\n\n${markdownTable(rows)}`;
 }
 
-/** The first column to the left, the others, figures, to the right. */
+/** A table with the first column aligned to the left, the others to the right. */
 function markdownTable([head, ...rows]: readonly (readonly string[])[]): string {
   const rule = head!.map((_, i) => (i === 0 ? '---' : '---:'));
   return [head!, rule, ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
@@ -82,7 +82,7 @@ function usageTable(
   return [['pair', ...names], ...rows];
 }
 
-/** Each contestant against the baseline on the pairs that it has done. */
+/** Each contestant relative to the baseline, on the pairs that it completed. */
 function totalTable(results: Results): string[][] {
   const head = [
     '',
@@ -140,7 +140,7 @@ function goalTable(results: Results): string[][] {
   return [['figure', 'goal', 'measured', 'reached'], ...rows];
 }
 
-/** What is missing from the tables, and why. */
+/** The missing results and their reasons. */
 function notes({ absent, pairs }: Results): string[] {
   const lines = absent.map((program) => `- ${program}: not installed`);
   const reasons = new Map<string, string[]>();
@@ -184,7 +184,7 @@ function formatSeconds(seconds: number): string {
   return `${seconds.toFixed(seconds < 100 ? 1 : 0)} s`;
 }
 
-/** Of times that are too short to be measured there is none. */
+/** A ratio, or none for times too short to be measured. */
 function formatRatio(ratio: number): string {
   if (!Number.isFinite(ratio)) return NONE;
   return ratio < 10 ? ratio.toFixed(3) : ratio.toFixed(1);

@@ -3,11 +3,11 @@ import type { Effort } from '../lib/delta/align/alignment.ts';
 import type { Pair } from './corpus.ts';
 import type { Usage } from './measure.ts';
 
-/** What a run of the benchmark found; `delta.json`. Sizes are in bytes. */
+/** The results of a run, as in `delta.json`. Sizes are in bytes. */
 export interface Results {
   readonly started: string;
   readonly machine: Machine;
-  /** Programs that are not installed, and why results are missing. */
+  /** Programs that are not installed, so that their results are missing. */
   readonly absent: readonly string[];
   readonly pairs: PairResult[];
 }
@@ -21,23 +21,23 @@ export interface Machine {
 }
 
 export interface PairResult extends Pair {
-  /** The target's layer stream. */
+  /** Size of the target's layer stream. */
   readonly rawSize: number;
-  /** What a pull moves to a site that has nothing. */
+  /** Size of a pull at a site without any image. */
   readonly pullSize: number;
-  /** What a pull moves to a site that has the source's layers. */
+  /** Size of a pull at a site that has the source's layers. */
   readonly dedupedPullSize: number;
   readonly entries: Entry[];
 }
 
-/** A contestant on a pair. */
+/** The result of a contestant on a pair. */
 export type Entry = Done | Undone;
 
-/** Who was measured. */
+/** A contestant that was measured. */
 export interface Contender {
-  /** As `--tools` takes it. */
+  /** The name in `--tools`. */
   readonly tool: string;
-  /** Of panamax only. */
+  /** Only for panamax. */
   readonly effort?: Effort;
 }
 
@@ -45,12 +45,12 @@ export interface Done extends Contender {
   readonly bytes: number;
   readonly encode: Usage;
   readonly apply?: Usage;
-  /** Of the format's stock program on the same patch. */
+  /** Resources of the format's stock program on the same patch. */
   readonly stockApply?: Usage;
 }
 
 export interface Undone extends Contender {
-  /** Why there is no patch, or none that rebuilds the target. */
+  /** The reason for a missing patch, or for one that does not rebuild the target. */
   readonly failure: string;
 }
 
@@ -72,7 +72,7 @@ export function pairName({ source, target }: Pair): string {
   return `${source} → ${target}`;
 }
 
-/** A contestant's results on the pairs where the baseline has one too. */
+/** A contestant's results on the pairs that the baseline completed as well. */
 export interface Series extends Contender {
   readonly points: readonly Point[];
 }
@@ -83,7 +83,7 @@ export interface Point {
   readonly baseline: Done;
 }
 
-/** Of all contestants, in the order in which they ran. */
+/** The results of all contestants, in the order of their runs. */
 export function allSeries(results: Results, baseline: string): Series[] {
   const contenders = new Map<string, Contender>();
   for (const entry of results.pairs.flatMap(({ entries }) => entries)) {

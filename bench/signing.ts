@@ -1,6 +1,6 @@
 import { hexOf } from '../lib/digest.ts';
 
-/** Signatures of the corpus, and what they take beside the least that anybody who reads an image does. */
+/** Measures signatures of the corpus, compared with decompression and hashing of the same layers. */
 import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,20 +14,20 @@ import { serializeSignature, type Signature } from '../lib/pairing/signature/sig
 
 export interface SignedImage {
   readonly signature: Signature;
-  /** Of the signature as it is stored, in bytes. */
+  /** Size of the stored signature, in bytes. */
   readonly storedSize: number;
-  /** Wall time. */
+  /** Wall time of signing. */
   readonly seconds: number;
-  /** To find how the layers were compressed, which a target's first patch waits for. */
+  /** Time to find the encoders of the layers, which the first patch to a target waits for. */
   readonly findingSeconds: number;
-  /** Of `gzip -dc LAYERS | sha256sum`. */
+  /** Time of `gzip -dc LAYERS | sha256sum`. */
   readonly gunzipSeconds: number;
 }
 
-/** @param layout a directory with one image */
+/** @param layout an OCI layout with one image */
 export async function signImage(layout: string, scratch: string): Promise<SignedImage> {
   const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
-  // run once to have the page cache hold the blobs
+  // a first run reads the blobs into the page cache
   await gunzip(image, layout);
   const gunzipSeconds = await timed(() => gunzip(image, layout));
   const path = join(scratch, 'stream');

@@ -1,4 +1,4 @@
-/** The similarity index over made-up catalogues. `--help` says how. */
+/** Benchmark of the similarity index over synthetic catalogues. See `--help`. */
 import { parseArgs } from 'node:util';
 import { PanamaxError } from '../lib/errors.ts';
 import { createForest, type IndexedImage } from '../lib/pairing/forest.ts';
@@ -8,18 +8,18 @@ import { runCommand } from './command.ts';
 import { makeCatalogue, sketchOfItems, trueSimilarity, type MadeImage } from './catalogue.ts';
 
 const QUERIES = 200;
-/** Queries are taken from all over a catalogue. */
+/** Number of queries, spread over the catalogue. */
 const LEAST = 8 * QUERIES;
 const NEAREST = 10;
-/** Candidates asked for: what exact ranking would then compare. */
+/** Candidates per query, as many as an exact ranking compares. */
 const CANDIDATES = 64;
 const BATCH = 1000;
 
-const HELP = `Measures the similarity index over made-up catalogues of images: memory, time of a query, what it finds.
+const HELP = `Measures the similarity index over synthetic catalogues of images: memory, query time and recall.
 
 Usage: npm run bench:similar -- REDIS-URL [SIZE...]
 
-REDIS-URL is of an empty Redis, which is wiped. SIZE is how many images a catalogue has, at least ${LEAST} (default: 10000
+REDIS-URL is an empty Redis, which is wiped. SIZE is the number of images in a catalogue, at least ${LEAST} (default: 10000
 100000 1000000).
 `;
 
@@ -33,7 +33,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const [url, ...texts] = positionals;
   const sizes = texts.map(Number);
   if (url === undefined || !sizes.every((size) => Number.isSafeInteger(size) && size >= LEAST)) {
-    throw new PanamaxError('usage', 'a Redis and sizes of catalogues', { expected: HELP });
+    throw new PanamaxError('usage', 'not a Redis URL and sizes of catalogues', { expected: HELP });
   }
   const connection = await connectProducer(url, { name: 'made up' });
   const { redis } = connection;
@@ -60,7 +60,7 @@ async function main(argv: readonly string[]): Promise<void> {
     const added = (performance.now() - started) / 1000;
     const memory = ((await usedMemory(connection)) - before) / size;
     const nearest = trueNearest(queries, size);
-    // the first queries compile what the others run
+    // the first queries warm up the compiler
     for (const { items } of queries) await index.nearest(sketchOfItems(items), CANDIDATES);
     const times: number[] = [];
     let found = 0;
@@ -87,9 +87,9 @@ async function main(argv: readonly string[]): Promise<void> {
   redis.disconnect();
 }
 
-/** By comparing every image with every query. */
+/** The true nearest images of each query, by exact comparison with every image. */
 function trueNearest(queries: readonly MadeImage[], size: number): Map<string, string[]> {
-  // an image that shares no item with a query is no neighbour: an index of the queries' items passes most over
+  // an index of the queries' items skips images without a common item, which cannot be neighbours
   const owners = new Map<number, number[]>();
   for (const [q, { items }] of queries.entries()) {
     for (const item of items.keys()) {

@@ -1,4 +1,4 @@
-/** From registry to site with real images: what moves, counted on the wire, with and without panamax. `--help`. */
+/** Benchmark of the bytes on the wire from a registry to a site, with and without panamax. See `--help`. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,12 +10,12 @@ import { startPlant } from '../test/support/plant.ts';
 import { SITE_ENGINES } from '../test/support/siteengines.ts';
 import { runCommand } from './command.ts';
 
-const HELP = `Brings the second of two images to a site that has the first one, by panamax and by a pull.
+const HELP = `Brings image NEW to a site that has image OLD, by panamax and by a pull.
 
 Usage: npm run bench:site -- CORPUS OLD NEW [--engine ENGINE...]
 
-Needs root, and the programs of .ci/run: a registry, Redis, an S3 server, workers and the engines are started here.
-What moves is counted between them. CORPUS has OLD and NEW as OCI layouts.
+Needs root, and the programs of .ci/run. It starts a registry, Redis, an S3 server, workers and the engines, and counts
+the bytes between them. CORPUS has OLD and NEW as OCI layouts.
 
   --engine ENGINE   docker-daemon, containers-storage or containerd (default: each of them)
 `;
@@ -39,12 +39,12 @@ async function main(argv: readonly string[]): Promise<void> {
     const names = images.map((_, i) => `${plant.registry}/team/app:${i + 1}`);
     for (const [i, image] of images.entries()) {
       const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
-      // not in this thread's way: the proxy before the registry is in it
+      // asynchronous, since the proxy in front of the registry runs in this thread
       await promisify(execFile)('skopeo', [...copy, `oci:${join(corpus, image)}`, `docker://${names[i]}`]);
     }
     const [first, second] = names as [string, string];
     await plant.makePatches([`docker://${second}`], '--sources', `docker://${first}`);
-    process.stderr.write('patches are made\n');
+    process.stderr.write('patches made\n');
     const rows: string[][] = [];
     for (const transport of values.engine) {
       const engine = SITE_ENGINES[transport as keyof typeof SITE_ENGINES];

@@ -1,6 +1,6 @@
 import type { FormatName } from '../lib/delta/format.ts';
 
-/** What patches really weigh: pairs of the corpus encoded, results kept by content so that a run can go on later. */
+/** Actual sizes of patches. Encodes pairs of the corpus and keeps the results, so that a later run can continue. */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import type { ImageRecord } from '../lib/image/record.ts';
 import type { ImagePair } from './corpus.ts';
 
-/** The size of one real patch, which gave the target when it was applied, and what it took. */
+/** Size and cost of an actual patch that rebuilt the target. */
 export interface TrueSize {
   readonly format: FormatName;
   readonly effort: Effort;
@@ -27,10 +27,10 @@ export interface Question {
   readonly effort: Effort;
 }
 
-/** A directory of answers, named by the diffIDs of both images, the format and the effort. */
+/** A directory of results, named by the diffIDs of both images, the format and the effort. */
 export interface Truth {
   find(question: Question): Promise<TrueSize | undefined>;
-  /** Makes and applies a patch of a pair unless that has been done. @throws PanamaxError as `createPatch` does */
+  /** Makes and applies the patch of a pair, unless its result is known. @throws PanamaxError as `createPatch` */
   encode(images: ImagePair, format: FormatName, effort: Effort): Promise<TrueSize>;
 }
 

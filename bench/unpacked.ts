@@ -2,7 +2,7 @@ import type { DeltaSide } from '../lib/delta/task.ts';
 import { readFile } from 'node:fs/promises';
 import { parseImageRecord } from '../lib/image/record.ts';
 
-/** An image of the corpus by the path of its layer stream, as `corpus.ts` has unpacked it. */
+/** Reads an image that `corpus.ts` unpacked, by the path of its layer stream. */
 export async function readUnpacked(
   path: string,
 ): Promise<Required<Pick<DeltaSide, 'reference' | 'unpacked'>>> {
