@@ -12,7 +12,7 @@ import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
 import type { StageContext } from '../workers/context.ts';
 import { createLayerCache, type LayerCache } from '../workers/resources/layercache.ts';
 import { createMemory, defaultMemorySize } from '../workers/resources/memory.ts';
-import { items } from '../lib/run/plan.ts';
+import { items } from '../lib/run/request.ts';
 import { createScratch } from '../lib/runtime/scratch.ts';
 import { openDirectoryStore } from '../lib/store/objects/directory.ts';
 import { deltaStage } from '../workers/delta/stage.ts';

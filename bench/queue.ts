@@ -9,16 +9,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
-import type { Candidate } from '../lib/pairing/ranking.ts';
+import { makeCandidate } from '../test/support/candidate.ts';
 import { connectProducer, type Connection } from '../lib/queue/connection.ts';
 import { prefixOf } from '../lib/queue/names.ts';
 import { openQueues } from '../lib/queue/queues.ts';
-import { items, type RunPlan } from '../lib/run/plan.ts';
-import { listOutcomes, putPair, putPlan } from '../lib/run/record.ts';
+import { items, type RunRequest } from '../lib/run/request.ts';
+import { putPair, putRequest } from '../lib/run/record.ts';
+import { listOutcomes } from '../lib/run/outcome.ts';
 import { openDirectoryStore } from '../lib/store/objects/directory.ts';
 import { enqueue } from '../producers/enqueue.ts';
 import { addJobs } from '../workers/schedule.ts';
-import { FLOW, deltaJobs, type DeltaJob } from '../workers/flow.ts';
+import { FLOW, deltaJobs } from '../workers/flow.ts';
+import type { DeltaJob } from '../workers/jobs.ts';
 import { runWorker } from '../workers/worker.ts';
 import { freePort } from '../test/support/port.ts';
 import { runCommand } from './command.ts';
@@ -128,7 +130,7 @@ async function measureThroughput(
     await connection.redis.flushall();
     const run = order.replaceAll(' ', '-');
     const store = await openDirectoryStore(join(directory, run));
-    await putPlan(store, planOf(run, []));
+    await putRequest(store, planOf(run, []));
     const all = Array.from({ length: pairs }, (_, i) => pairOf(i));
     for (let at = 0; at < all.length; at += 64) {
       await Promise.all(
@@ -136,7 +138,7 @@ async function measureThroughput(
           putPair(store, run, item, {
             target: { manifest: target, reference: 'target' },
             sources: [{ manifest: source, reference: 'source' }],
-            candidate: {} as Candidate,
+            candidate: makeCandidate(source),
           }),
         ),
       );
@@ -218,7 +220,7 @@ function pairOf(i: number): { item: string; target: Digest; source: Digest } {
   return { item: items.delta(target, source), target, source };
 }
 
-function planOf(id: string, targets: readonly string[]): RunPlan {
+function planOf(id: string, targets: readonly string[]): RunRequest {
   return {
     id,
     started: new Date().toISOString(),

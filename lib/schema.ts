@@ -31,9 +31,14 @@ export const sizeSchema = v.custom<number>(
   'a whole number from 0',
 );
 
+/** An object of any fields. */
+export function recordSchema(expected = 'an object') {
+  return v.custom<Readonly<Record<string, unknown>>>(isRecord, expected);
+}
+
 /** As `v.object`, but refuses arrays, too. */
 export function objectSchema<const Entries extends v.ObjectEntries>(entries: Entries) {
-  return v.pipe(v.custom<object>(isRecord, 'an object'), v.object(entries));
+  return v.pipe(recordSchema(), v.object(entries));
 }
 
 /**

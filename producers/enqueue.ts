@@ -4,17 +4,10 @@ import { PanamaxError } from '../lib/errors.ts';
 import { connectProducer } from '../lib/queue/connection.ts';
 import { jobId, RUN_QUEUE, type QueueName } from '../lib/queue/names.ts';
 import { openQueues, type JobSettings, type Queues } from '../lib/queue/queues.ts';
-import { createPace } from '../lib/run/pace.ts';
-import { sameQuestion, type RunPlan } from '../lib/run/plan.ts';
-import {
-  findPairings,
-  findPlan,
-  forgetFailures,
-  listOutcomes,
-  listPairs,
-  putOutcomes,
-  putPlan,
-} from '../lib/run/record.ts';
+import { createPollInterval } from '../lib/run/pollinterval.ts';
+import { isSameRequest, type RunRequest } from '../lib/run/request.ts';
+import { findPairings, findRequest, listPairs, putRequest } from '../lib/run/record.ts';
+import { forgetFailures, listOutcomes, putOutcomes } from '../lib/run/outcome.ts';
 import { createStatusReader, type RunStatus, type StageStatus } from '../lib/run/status.ts';
 import { findSummary } from '../lib/run/summary.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
@@ -55,19 +48,19 @@ export interface Enqueued {
  *
  * @throws PanamaxError `io` within seconds where Redis is out of reach; `usage` where the run asks for something else
  */
-export async function enqueue(plan: RunPlan, store: Store, options: EnqueueOptions): Promise<Enqueued> {
+export async function enqueue(plan: RunRequest, store: Store, options: EnqueueOptions): Promise<Enqueued> {
   const connection = await connectProducer(options.redis, store);
   const queues = openQueues(connection, options.jobs);
   try {
-    const before = await findPlan(store, plan.id);
-    if (before && !sameQuestion(before, plan)) {
+    const before = await findRequest(store, plan.id);
+    if (before && !isSameRequest(before, plan)) {
       throw new PanamaxError('usage', 'the run asks for something else', {
         expected: 'another name, or the same images and options as before',
         found: plan.id,
         where: store.where,
       });
     }
-    if (!before && !options.dryRun) await putPlan(store, plan);
+    if (!before && !options.dryRun) await putRequest(store, plan);
     const known = before
       ? await knownJobs(before, store)
       : { signature: signatureJobs(plan), pairing: [], delta: [] };
@@ -89,7 +82,7 @@ export async function enqueue(plan: RunPlan, store: Store, options: EnqueueOptio
 
 /** Records what needs no job: images that have been read in other runs. @returns their items */
 async function skipKnown(
-  plan: RunPlan,
+  plan: RunRequest,
   store: Store,
   { dryRun }: Pick<EnqueueOptions, 'dryRun'>,
 ): Promise<Set<string>> {
@@ -109,7 +102,7 @@ async function skipKnown(
   return new Set(skipped.map(({ item }) => item));
 }
 
-async function knownJobs(plan: RunPlan, store: Store): Promise<Record<Stage, readonly ItemJob[]>> {
+async function knownJobs(plan: RunRequest, store: Store): Promise<Record<Stage, readonly ItemJob[]>> {
   return {
     signature: signatureJobs(plan),
     pairing: pairingJobs(plan.id, (await findPairings(store, plan.id))?.pairings ?? []),
@@ -173,7 +166,7 @@ export async function waitForRun(
   { redis, signal, onStatus, onUnattended }: WaitOptions,
 ): Promise<RunStatus> {
   const read = await createStatusReader(store, run);
-  const pace = createPace();
+  const interval = createPollInterval();
   let checked = performance.now();
   for (;;) {
     const status = await read();
@@ -190,7 +183,7 @@ export async function waitForRun(
       (sum, { done, skipped, failed }) => sum + done + skipped + failed,
       0,
     );
-    await sleep(pace.next(over), undefined, { signal });
+    await sleep(interval.next(over), undefined, { signal });
   }
 }
 

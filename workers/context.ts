@@ -5,7 +5,7 @@ import type { LayerCache } from './resources/layercache.ts';
 import type { Memory } from './resources/memory.ts';
 import type { Sign } from '../lib/store/key.ts';
 
-/** What a stage handler may use. It knows no queue: the drivers call it with this and an input. */
+/** Everything that a stage handler uses beside its input. Handlers know no queue; both drivers call them with this. */
 export interface StageContext {
   readonly store: Store;
   readonly log: Log;
@@ -15,31 +15,31 @@ export interface StageContext {
   readonly scratch: string;
   /** Unpacked images on scratch, shared by the jobs of this process. */
   readonly layers: LayerCache;
-  /** Shared by the jobs of this process, too. */
+  /** Memory for jobs, shared by the jobs of this process. */
   readonly memory: Memory;
-  /** The images that have been read, found by what they have in common. */
+  /** Index of the images that have been read, by similarity. */
   readonly similar: SimilarityIndex;
-  /** Signs what is published, where the store's owner has a key. */
+  /** Signs what is published; undefined without a key. */
   readonly sign?: Sign;
-  /** Keeps other processes from the same, where there are some. */
-  readonly alone?: Alone;
+  /** Undefined if no other process works for the store. */
+  readonly runExclusive?: RunExclusive;
 }
 
 /**
- * Does something unless another process is at work on it. For what is right, but a waste, when it is done twice: who
- * dies or is cut off is waited for no longer than a minute.
+ * Runs an action unless another process runs one of the same name. Doing it twice would be correct but wasteful: the
+ * lock of a process that dies ends after a minute.
  *
- * @returns false where another is, and nothing was done
+ * @returns false if another process has the lock; then the action was not run
  */
-export type Alone = (what: string, action: () => Promise<void>) => Promise<boolean>;
+export type RunExclusive = (name: string, action: () => Promise<void>) => Promise<boolean>;
 
-/** The part of a pino logger that is used. */
+/** The methods that are used of a pino logger. */
 export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }
 
-/** A log whose every line has these fields, too. */
+/** A log that adds these fields to each line. */
 export function logWith(log: Log, fields: object): Log {
   return {
     info: (more, message) => log.info({ ...fields, ...more }, message),
@@ -47,5 +47,5 @@ export function logWith(log: Log, fields: object): Log {
   };
 }
 
-/** `skipped`: the output was there already and is sound. A failure is thrown. */
+/** `skipped`: the output existed and was verified. A failure is thrown. */
 export type Outcome<Result> = { readonly status: 'done' | 'skipped' } & Result;

@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toPanamaxError } from '../lib/errors.ts';
-import type { Limits } from '../lib/limits.ts';
 import type { Queues } from '../lib/queue/queues.ts';
-import type { Log } from './context.ts';
-import type { RunPlan } from '../lib/run/plan.ts';
-import { createPace } from '../lib/run/pace.ts';
-import { listOutcomes, listPairs, loadPlan, putPairings, putScope } from '../lib/run/record.ts';
+import type { StageContext } from './context.ts';
+import type { RunRequest } from '../lib/run/request.ts';
+import { createPollInterval } from '../lib/run/pollinterval.ts';
+import { listPairs, loadRequest, putPairings, putScope } from '../lib/run/record.ts';
+import { listOutcomes } from '../lib/run/outcome.ts';
 import { HEARTBEAT, putHeartbeat } from '../lib/run/runs.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
-import type { Sign } from '../lib/store/key.ts';
 import { publishNames } from './publish/name.ts';
 import { pushNames } from './publish/beside.ts';
 import {
@@ -23,35 +22,26 @@ import {
 import { readImages, writeReport, type ReadImages } from './report.ts';
 import { addJobs, ensureQueued } from './schedule.ts';
 
-/** Where nothing has ended for so long, jobs may have been lost. In milliseconds. */
+/** Time without progress after which lost jobs are added again, in milliseconds. */
 const REPAIR_AFTER = 30_000;
-/** Before the store is asked again that did not answer. In milliseconds. */
+/** Delay before the next attempt when the store does not answer, in milliseconds. */
 const RETRY_AFTER = 5000;
 
-export interface CoordinatorContext {
-  readonly store: Store;
-  readonly queues: Queues;
-  readonly log: Log;
-  readonly signal: AbortSignal;
-  readonly limits: Limits;
-  readonly sign?: Sign;
-}
-
 /**
- * Leads a run through its stages and writes its report. Looks at nothing but the store, so any worker can take over
- * at any time, and two at once do no harm.
+ * Leads a run through its stages and writes its report. Reads only the store, so any worker can take over at any time,
+ * and two coordinators at once do no harm.
  *
- * @throws PanamaxError `not-found` or `bad-input` where the run's record is gone or damaged
+ * @throws PanamaxError `not-found` or `bad-input` if the run's record is gone or damaged
  */
-export async function coordinate(run: string, context: CoordinatorContext): Promise<void> {
+export async function coordinate(run: string, context: StageContext, queues: Queues): Promise<void> {
   const { store, signal, log } = context;
   for (;;) {
     try {
-      const plan = await loadPlan(store, run);
-      const images = await followItems(plan, context);
-      await publishNames(plan.targets, images, context);
-      if (plan.publish) await pushNames(plan.targets, images, context);
-      await writeReport(plan, images, store);
+      const request = await loadRequest(store, run);
+      const images = await followItems(request, context, queues);
+      await publishNames(request.targets, images, context);
+      if (request.publish) await pushNames(request.targets, images, context);
+      await writeReport(request, images, store);
       log.info({}, 'run is over');
       return;
     } catch (error) {
@@ -64,31 +54,39 @@ export async function coordinate(run: string, context: CoordinatorContext): Prom
   }
 }
 
-/** Waits until all items are over, and adds the rankings of each set of images as soon as all of it has been read. */
-async function followItems(plan: RunPlan, context: CoordinatorContext): Promise<ReadImages> {
-  const { store, signal, queues } = context;
-  const rankings = createRankings(plan, store);
-  const pace = createPace();
+/** Waits until all items are over. Adds the rankings of each set of images as soon as the whole set has been read. */
+async function followItems(
+  request: RunRequest,
+  { store, signal }: StageContext,
+  queues: Queues,
+): Promise<ReadImages> {
+  const rankings = createRankings(request, store);
+  const interval = createPollInterval();
   let repaired = -Infinity;
   let beaten = -Infinity;
   for (;;) {
     signal.throwIfAborted();
     if (performance.now() - beaten > HEARTBEAT) {
-      await putHeartbeat(store, plan.id);
+      await putHeartbeat(store, request.id);
       beaten = performance.now();
     }
     const { images, pairings, added } = await rankings.next();
-    // in the order of the stages: what is over has left its successors
+    // In the order of the stages: an item that is over has left its successors.
     const left: Record<Stage, readonly ItemJob[]> = {
-      signature: signatureJobs(plan).filter(({ reference }) => !images.has(reference)),
-      pairing: await leftOf(plan.id, 'pairing', pairings, store),
-      delta: await leftOf(plan.id, 'delta', deltaJobs(plan.id, await listPairs(store, plan.id)), store),
+      signature: signatureJobs(request).filter(({ reference }) => !images.has(reference)),
+      pairing: await leftOf(request.id, 'pairing', pairings, store),
+      delta: await leftOf(
+        request.id,
+        'delta',
+        deltaJobs(request.id, await listPairs(store, request.id)),
+        store,
+      ),
     };
     const total = STAGES.reduce((sum, stage) => sum + left[stage].length, 0);
     if (total === 0) return images;
-    const delay = pace.next(total);
-    if (repaired === -Infinity || performance.now() - Math.max(repaired, pace.changed) > REPAIR_AFTER) {
-      for (const stage of STAGES) await ensureQueued(stage, left[stage], context);
+    const delay = interval.next(total);
+    if (repaired === -Infinity || performance.now() - Math.max(repaired, interval.changed) > REPAIR_AFTER) {
+      for (const stage of STAGES) await ensureQueued(stage, left[stage], { store, queues });
       repaired = performance.now();
     } else {
       await addJobs('pairing', added, queues);
@@ -97,26 +95,26 @@ async function followItems(plan: RunPlan, context: CoordinatorContext): Promise<
   }
 }
 
-/** The rankings of a run, as its images are read. */
-function createRankings(plan: RunPlan, store: Store) {
+/** The rankings of a run, extended as its images are read. */
+function createRankings(request: RunRequest, store: Store) {
   const images: ReadImages = new Map();
   const scopes = new Set<string>();
   let pairings: readonly PairingJob[] = [];
   let isFirst = true;
   return {
-    /** Looks what has been read, and writes down what follows. `added`: those that were not there before. */
+    /** Reads the new outcomes and records the rankings that follow. `added`: rankings that are new. */
     async next() {
-      const isChanged = await readImages(plan, images, store);
+      const isChanged = await readImages(request, images, store);
       if (!isChanged && !isFirst) return { images, pairings, added: [] };
       isFirst = false;
-      const planned = planPairings(plan, images);
+      const planned = planPairings(request, images);
       for (const [scope, members] of planned.scopes) {
-        if (!scopes.has(scope)) await putScope(store, plan.id, scope, members);
+        if (!scopes.has(scope)) await putScope(store, request.id, scope, members);
         scopes.add(scope);
       }
-      await putPairings(store, plan.id, planned);
+      await putPairings(store, request.id, planned);
       const known = new Set(pairings.map(({ item }) => item));
-      pairings = pairingJobs(plan.id, planned.pairings);
+      pairings = pairingJobs(request.id, planned.pairings);
       return { images, pairings, added: pairings.filter(({ item }) => !known.has(item)) };
     },
   };

@@ -1,20 +1,20 @@
-import { toPanamaxError, type ErrorKind } from '../lib/errors.ts';
+import { toPanamaxError, type ErrorKind, type PanamaxError } from '../lib/errors.ts';
 import { jobId, RUN_QUEUE, type QueueName } from '../lib/queue/names.ts';
 import type { Leases } from '../lib/queue/lease.ts';
 import type { Queues } from '../lib/queue/queues.ts';
-import type { JobAttempt, JobHandler, Verdict } from '../lib/queue/worker.ts';
-import { logWith, type Log, type StageContext } from './context.ts';
-import type { RunPlan } from '../lib/run/plan.ts';
-import { loadPlan, putOutcome } from '../lib/run/record.ts';
+import type { JobAttempt, JobHandler, JobResult } from '../lib/queue/worker.ts';
+import { loadRequest } from '../lib/run/record.ts';
+import type { RunRequest } from '../lib/run/request.ts';
 import type { Stage, Status } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
-import type { Sign } from '../lib/store/key.ts';
+import { logWith, type Log, type RunExclusive, type StageContext } from './context.ts';
 import { coordinate } from './coordinator.ts';
-import { FLOW, subjectOf, type ItemJob, type StageHandlers } from './flow.ts';
+import type { StageHandlers, StageJob } from './flow.ts';
+import { runItem } from './item.ts';
 import { parseItemJob, parseRunJob, type RunJob } from './jobs.ts';
 import { addCoordinator, addJobs, writeFailure } from './schedule.ts';
 
-/** What an attempt at an item came to; for logs and metrics. */
+/** Result of one attempt at an item, for logs and metrics. */
 export interface AttemptEvent {
   readonly stage: Stage;
   readonly run: string;
@@ -24,33 +24,28 @@ export interface AttemptEvent {
   readonly seconds: number;
   /** Of an attempt that failed. */
   readonly kind?: ErrorKind;
-  /** Of one that went well: what the outcome says. */
+  /** Of an attempt that succeeded: the fields of its outcome. */
   readonly outcome?: object;
 }
 
-export interface DispatchContext {
-  readonly store: Store;
+/** The queue's driver: takes jobs of one worker process and runs them with its resources. */
+export interface Dispatcher {
+  /** Signal, log fields and locks are added for each job. */
+  readonly context: Omit<StageContext, 'signal' | 'runExclusive'>;
   readonly queues: Queues;
   readonly leases: Leases;
-  /** How often a lease is taken again while its work goes on, in milliseconds. */
+  /** Interval at which a lease is renewed during its work, in milliseconds. */
   readonly leaseRenewal: number;
-  readonly limits: StageContext['limits'];
-  readonly scratch: string;
-  readonly layers: StageContext['layers'];
-  readonly memory: StageContext['memory'];
-  readonly similar: StageContext['similar'];
-  readonly sign?: Sign;
   readonly handlers?: StageHandlers;
-  readonly log: Log;
   readonly onAttempt?: (event: AttemptEvent) => void;
 }
 
-/** What another run is at work on is looked at again after so many milliseconds. */
+/** Delay before an item or run that another worker leases is tried again, in milliseconds. */
 const LEASE_WAIT = 2000;
-/** Runs whose plans are kept in memory. */
-const KEPT_PLANS = 8;
+/** Requests of runs kept in memory. */
+const KEPT_REQUESTS = 8;
 
-/** Nothing that is done again will help. What is not in this list may go well later, unless the error says otherwise. */
+/** Error kinds that a retry does not help. Errors of other kinds are retried unless they are marked final. */
 const PERMANENT: ReadonlySet<ErrorKind> = new Set<ErrorKind>([
   'usage',
   'bad-input',
@@ -60,22 +55,17 @@ const PERMANENT: ReadonlySet<ErrorKind> = new Set<ErrorKind>([
   'not-found',
 ]);
 
-/**
- * Lets a stage's handler loose on the jobs of its queue: takes care that no two runs do one thing at once, adds what
- * follows, and writes how it ended into the run's record, in this order, so that a job that is gone from the queue has
- * left its outcome.
- */
-export function stageDispatcher(stage: Stage, context: DispatchContext): JobHandler {
-  const { store, queues, handlers = FLOW } = context;
-  const planOf = createPlanCache(store);
-  const handle = handlers[stage] as (
-    job: ItemJob,
-    plan: RunPlan,
-    context: StageContext,
-  ) => ReturnType<StageHandlers[Stage]>;
+const isPermanent = ({ kind, facts }: PanamaxError) => PERMANENT.has(kind) || facts.isFinal === true;
 
+/**
+ * Runs a stage's handler for each job: takes the item's lease, enqueues follow-up jobs, then records the outcome. The
+ * outcome is written before the job is acknowledged, so an acknowledged job always has one.
+ */
+export function stageDispatcher(stage: Stage, dispatcher: Dispatcher): JobHandler {
+  const { context, queues, handlers, onAttempt } = dispatcher;
+  const request = createRequestCache(context.store);
   return async (attempt) => {
-    let job: ItemJob;
+    let job: StageJob[Stage];
     try {
       job = parseItemJob(stage, attempt.data, jobName(stage, attempt));
     } catch (error) {
@@ -83,59 +73,39 @@ export function stageDispatcher(stage: Stage, context: DispatchContext): JobHand
     }
     const { run, item } = job;
     const log = logWith(context.log, { run, stage, job: item });
-    const started = performance.now();
-    const report = (event: Pick<AttemptEvent, 'status' | 'kind' | 'outcome'>) =>
-      context.onAttempt?.({ stage, run, item, seconds: (performance.now() - started) / 1000, ...event });
-    try {
-      const worked = await withLease(`${stage}.${item}`, attempt, context, async () => {
-        const plan = await planOf(run);
-        const { limits, scratch, layers, memory, similar } = context;
-        const { status, outcome, next } = await handle(job, plan, {
-          store,
-          log,
-          signal: attempt.signal,
-          limits,
-          scratch,
-          layers,
-          memory,
-          similar,
-          alone: (what, action) => withLease(what, attempt, context, action),
-          ...signing(context),
-        });
-        if (next) await addJobs(next.stage, next.jobs, queues);
-        const seconds = (performance.now() - started) / 1000;
-        await putOutcome(store, run, stage, item, { status, ...outcome, seconds } as { status: Status });
-        report({ status, outcome });
-      });
-      return worked ? { kind: 'over' } : { kind: 'later', delay: LEASE_WAIT };
-    } catch (error) {
-      const { kind, message, facts } = toPanamaxError(error);
-      // to be handed back, or another worker has it
-      if (attempt.signal.aborted) return { kind: 'failed', message: `interrupted: ${message}`, final: false };
-      const final = PERMANENT.has(kind) || facts.isFinal === true;
-      const isOver = final || attempt.isLast;
-      log.warn(
-        { kind, error: message, attempt: attempt.attempt },
-        isOver ? 'job failed' : 'job will be retried',
-      );
-      report({ status: isOver ? 'failed' : 'retried', kind });
-      const failure = { kind, message };
-      if (isOver) {
-        const outcome = { status: 'failed', error: failure, ...subjectOf(job) } as const;
-        // without one the coordinator writes it, from what the queue keeps
-        await putOutcome(store, run, stage, item, outcome).catch((error: unknown) =>
-          log.warn({ error: toPanamaxError(error).message }, 'the failure could not be recorded'),
-        );
-      }
-      return { kind: 'failed', message: writeFailure(failure), final };
+    const result = await runItem(stage, job as never, contextOf(dispatcher, attempt, log), {
+      request,
+      addJobs: (next, jobs) => addJobs(next, jobs, queues),
+      isOver: (error) => attempt.isLast || isPermanent(error),
+      // the coordinator then records it from the reason that the queue keeps
+      onUnrecorded: (error) =>
+        log.warn({ error: toPanamaxError(error).message }, 'the failure could not be recorded'),
+      ...(handlers && { handlers }),
+    });
+    const { seconds } = result;
+    if (result.status === 'busy') return { kind: 'retryLater', delay: LEASE_WAIT };
+    if ('outcome' in result) {
+      const { status, outcome } = result;
+      onAttempt?.({ stage, run, item, seconds, status, outcome });
+      return { kind: 'done' };
     }
+    const { status, error } = result;
+    const { kind, message } = error;
+    // the job is handed back, or another worker has it
+    if (status === 'interrupted') return { kind: 'failed', message: `interrupted: ${message}`, final: false };
+    log.warn(
+      { kind, error: message, attempt: attempt.attempt },
+      status === 'failed' ? 'job failed' : 'job will be retried',
+    );
+    onAttempt?.({ stage, run, item, seconds, status, kind });
+    return { kind: 'failed', message: writeFailure({ kind, message }), final: isPermanent(error) };
   };
 }
 
-/** Leads runs. One at a time leads each; others wait in case it dies. */
-export function runDispatcher(context: DispatchContext): JobHandler {
-  const { store, queues } = context;
-  return async (attempt): Promise<Verdict> => {
+/** Leads runs. One worker at a time leads each; the jobs of others wait in case it dies. */
+export function runDispatcher(dispatcher: Dispatcher): JobHandler {
+  const { context, queues } = dispatcher;
+  return async (attempt): Promise<JobResult> => {
     let job: RunJob;
     try {
       job = parseRunJob(attempt.data, jobName(RUN_QUEUE, attempt));
@@ -145,23 +115,15 @@ export function runDispatcher(context: DispatchContext): JobHandler {
     const { run, name } = job;
     const log = logWith(context.log, { run, stage: 'run', job: name });
     try {
-      const led = await withLease(jobId(run), attempt, context, () =>
-        coordinate(run, {
-          store,
-          queues,
-          log,
-          signal: attempt.signal,
-          limits: context.limits,
-          ...signing(context),
-        }),
-      );
-      return led ? { kind: 'over' } : { kind: 'later', delay: LEASE_WAIT };
+      const leading = contextOf(dispatcher, attempt, log);
+      const isLed = await leading.runExclusive(jobId(run), () => coordinate(run, leading, queues));
+      return isLed ? { kind: 'done' } : { kind: 'retryLater', delay: LEASE_WAIT };
     } catch (error) {
       const { kind, message } = toPanamaxError(error);
       if (attempt.signal.aborted) {
-        // where Redis has been wiped, the job has to come from somewhere
+        // if Redis has been wiped, the job must be added again
         await addCoordinator(run, name, queues);
-        return { kind: 'later', delay: 0 };
+        return { kind: 'retryLater', delay: 0 };
       }
       log.warn({ kind, error: message }, 'the run cannot be led');
       return { kind: 'failed', message: writeFailure({ kind, message }), final: PERMANENT.has(kind) };
@@ -171,45 +133,50 @@ export function runDispatcher(context: DispatchContext): JobHandler {
 
 const jobName = (queue: QueueName, { id }: JobAttempt) => `job ${id} of queue ${queue}`;
 
-/** It belongs to no run that could be told of it. */
-function malformed(error: unknown, log: Log): Verdict {
+/** A malformed job names no run whose record could tell of it. */
+function malformed(error: unknown, log: Log): JobResult {
   const { kind, message } = toPanamaxError(error);
   log.warn({ kind, error: message }, 'job failed');
   return { kind: 'failed', message: writeFailure({ kind, message }), final: true };
 }
 
-function signing({ sign }: DispatchContext): { readonly sign?: Sign } {
-  return sign ? { sign } : {};
+function contextOf(
+  dispatcher: Dispatcher,
+  attempt: JobAttempt,
+  log: Log,
+): StageContext & { readonly runExclusive: RunExclusive } {
+  const runExclusive: RunExclusive = (name, action) => withLease(name, attempt, dispatcher, action);
+  return { ...dispatcher.context, log, signal: attempt.signal, runExclusive };
 }
 
-/** @returns false where another has the lease, and nothing was done */
+/** @returns false if another job has the lease; then the action was not run */
 async function withLease(
-  what: string,
+  name: string,
   { id }: JobAttempt,
-  { leases, leaseRenewal }: DispatchContext,
+  { leases, leaseRenewal }: Dispatcher,
   action: () => Promise<void>,
 ): Promise<boolean> {
-  if (!(await leases.take(what, id))) return false;
-  // losing it does no harm but double work
-  const renewal = setInterval(() => void leases.take(what, id).catch(() => {}), leaseRenewal);
+  if (!(await leases.take(name, id))) return false;
+  // an error is ignored: losing the lease only costs double work
+  const renewal = setInterval(() => void leases.take(name, id).catch(() => {}), leaseRenewal);
   try {
     await action();
     return true;
   } finally {
     clearInterval(renewal);
-    await leases.release(what, id);
+    await leases.release(name, id);
   }
 }
 
-/** A run's plan never changes, and may be long. */
-function createPlanCache(store: Store): (run: string) => Promise<RunPlan> {
-  const plans = new Map<string, RunPlan>();
+/** A run's request never changes, and may be long. The oldest one is dropped first (FIFO). */
+function createRequestCache(store: Store): (run: string) => Promise<RunRequest> {
+  const requests = new Map<string, RunRequest>();
   return async (run) => {
-    const known = plans.get(run);
+    const known = requests.get(run);
     if (known) return known;
-    const plan = await loadPlan(store, run);
-    plans.set(run, plan);
-    if (plans.size > KEPT_PLANS) plans.delete(plans.keys().next().value!);
-    return plan;
+    const request = await loadRequest(store, run);
+    requests.set(run, request);
+    if (requests.size > KEPT_REQUESTS) requests.delete(requests.keys().next().value!);
+    return request;
   };
 }

@@ -2,17 +2,11 @@ import type { Digest } from '../lib/digest.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import { scopeOf, type Candidate } from '../lib/pairing/ranking.ts';
 import type { StageContext } from './context.ts';
-import { imagesOf, items, type RunPlan } from '../lib/run/plan.ts';
-import {
-  loadPair,
-  loadScope,
-  putPair,
-  type ImageName,
-  type Pair,
-  type Pairing,
-  type Pairings,
-} from '../lib/run/record.ts';
+import { loadPair, loadScope, putPair, type Pair, type Pairing, type Pairings } from '../lib/run/record.ts';
+import { imagesOf, items, type RunRequest } from '../lib/run/request.ts';
+import type { NamedImage } from '../lib/run/schemas.ts';
 import type { Stage } from '../lib/run/stage.ts';
+import type { DeltaJob, ItemJob, PairingJob, SignatureJob, StageJob } from './jobs.ts';
 import { choosePairs } from './pairing/choice.ts';
 import { deltaStage } from './delta/stage.ts';
 import { pairingStage } from './pairing/stage.ts';
@@ -31,24 +25,7 @@ import { signatureStage } from './signature/stage.ts';
  * need is in the run's record in the store. Each may be done twice, by anybody, at any time.
  */
 
-export interface SignatureJob {
-  readonly run: string;
-  readonly item: string;
-  readonly reference: string;
-}
-
-export interface PairingJob extends Pairing {
-  readonly run: string;
-  readonly item: string;
-}
-
-export interface DeltaJob {
-  readonly run: string;
-  readonly item: string;
-}
-
-export type StageJob = { signature: SignatureJob; pairing: PairingJob; delta: DeltaJob };
-export type ItemJob = StageJob[Stage];
+export type { ItemJob, PairingJob, StageJob };
 
 /** What an item's outcome says beside its status, and the jobs of the next stage that it gives rise to. */
 export interface StageResult {
@@ -58,16 +35,20 @@ export interface StageResult {
 }
 
 export type StageHandlers = {
-  readonly [S in Stage]: (job: StageJob[S], plan: RunPlan, context: StageContext) => Promise<StageResult>;
+  readonly [S in Stage]: (
+    job: StageJob[S],
+    request: RunRequest,
+    context: StageContext,
+  ) => Promise<StageResult>;
 };
 
 export const FLOW: StageHandlers = {
-  async signature({ reference }, plan, context) {
-    const { status, manifest } = await signatureStage({ reference, ...platformOf(plan) }, context);
+  async signature({ reference }, request, context) {
+    const { status, manifest } = await signatureStage({ reference, ...platformOf(request) }, context);
     return { status, outcome: { reference, manifest } };
   },
 
-  async pairing({ run, target, scope, together }, plan, context) {
+  async pairing({ run, target, scope, together }, request, context) {
     const images = await loadScope(context.store, run, scope);
     const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
     const sources = [...referenceOf.keys()];
@@ -77,13 +58,13 @@ export const FLOW: StageHandlers = {
       if (!(error instanceof PanamaxError) || error.kind !== 'bad-input') throw error;
       // a signature that was there before the run was taken on trust, and is damaged
       for (const { reference } of [target, ...images]) {
-        await signatureStage({ reference, ...platformOf(plan) }, context);
+        await signatureStage({ reference, ...platformOf(request) }, context);
       }
       return rank();
     });
-    const choice = await choosePairs(ranking, plan, context.store);
+    const choice = await choosePairs(ranking, request, context.store);
     const jobs: DeltaJob[] = [];
-    const namesOf = ({ source, images = [source] }: Candidate): ImageName[] =>
+    const namesOf = ({ source, images = [source] }: Candidate): NamedImage[] =>
       images.map((manifest) => ({ manifest, reference: referenceOf.get(manifest)! }));
     for (const candidate of choice.chosen) {
       const item = items.delta(target.manifest, candidate.source);
@@ -94,20 +75,20 @@ export const FLOW: StageHandlers = {
     return { status, outcome: { target, scope, passedOver }, next: { stage: 'delta', jobs } };
   },
 
-  async delta({ run, item }, plan, context) {
+  async delta({ run, item }, request, context) {
     const { sources, target, candidate }: Pair = await loadPair(context.store, run, item);
-    const { formats, effort } = plan;
+    const { formats, effort } = request;
     const { status, patches } = await deltaStage(
       {
-        sources: sources.map((source) => ({ ...source, ...platformOf(plan) })),
-        target: { ...target, ...platformOf(plan) },
+        sources: sources.map((source) => ({ ...source, ...platformOf(request) })),
+        target: { ...target, ...platformOf(request) },
         formats,
         effort,
         predictedPatchSize: candidate.predictedPatchSize,
       },
       context,
     );
-    if (plan.publish) {
+    if (request.publish) {
       await publishPair(
         target,
         patches.map(({ descriptor }) => descriptor),
@@ -118,14 +99,14 @@ export const FLOW: StageHandlers = {
   },
 };
 
-function platformOf({ platform }: RunPlan): Pick<RunPlan, 'platform'> {
+function platformOf({ platform }: RunRequest): Pick<RunRequest, 'platform'> {
   return platform ? { platform } : {};
 }
 
-export function signatureJobs(plan: RunPlan): SignatureJob[] {
-  return imagesOf(plan).map((reference) => ({
-    run: plan.id,
-    item: items.signature(reference, plan.platform),
+export function signatureJobs(request: RunRequest): SignatureJob[] {
+  return imagesOf(request).map((reference) => ({
+    run: request.id,
+    item: items.signature(reference, request.platform),
     reference,
   }));
 }
@@ -155,21 +136,21 @@ export function subjectOf(job: ItemJob): object {
  * @param images by reference; undefined for those that could not be read, which are left out
  */
 export function planPairings(
-  plan: RunPlan,
+  request: RunRequest,
   images: ReadonlyMap<string, Digest | undefined>,
-): Pairings & { readonly scopes: ReadonlyMap<string, readonly ImageName[]> } {
-  const named = (references: readonly string[]): ImageName[] => {
-    const found = new Map<Digest, ImageName>();
+): Pairings & { readonly scopes: ReadonlyMap<string, readonly NamedImage[]> } {
+  const named = (references: readonly string[]): NamedImage[] => {
+    const found = new Map<Digest, NamedImage>();
     for (const reference of references) {
       const manifest = images.get(reference);
       if (manifest && !found.has(manifest)) found.set(manifest, { manifest, reference });
     }
     return [...found.values()];
   };
-  const targets = named(plan.targets);
-  const scopes = new Map<string, ImageName[]>();
+  const targets = named(request.targets);
+  const scopes = new Map<string, NamedImage[]>();
   const pairings = new Map<string, Pairing>();
-  for (const { images: members, sites, together: isTogether } of plan.residents) {
+  for (const { images: members, sites, together: isTogether } of request.residents) {
     if (!members.every((reference) => images.has(reference))) continue;
     const sources = named(members);
     const held = new Set(sources.map(({ manifest }) => manifest));
@@ -182,6 +163,6 @@ export function planPairings(
       pairings.set(items.pairing(target.manifest, scope), { target, scope, ...(together && { together }) });
     }
   }
-  const isComplete = imagesOf(plan).every((reference) => images.has(reference));
+  const isComplete = imagesOf(request).every((reference) => images.has(reference));
   return { scopes, pairings: [...pairings.values()], isComplete };
 }

@@ -1,72 +1,49 @@
-import { parseDigest } from '../lib/digest.ts';
-import { asRecord, asString } from '../lib/json.ts';
-import { PanamaxError, printable } from '../lib/errors.ts';
-import { checkRunId } from '../lib/run/plan.ts';
+import * as v from 'valibot';
+import { isRunId } from '../lib/run/request.ts';
+import { namedImageSchema } from '../lib/run/schemas.ts';
 import type { Stage } from '../lib/run/stage.ts';
-import type { DeltaJob, ItemJob, PairingJob, SignatureJob, StageJob } from './flow.ts';
+import { objectSchema, parseWith, type Checked } from '../lib/schema.ts';
 
 /**
- * What jobs of the queues say: whoever can write into Redis may have put them there, and names of runs and items become
- * names of objects.
+ * Data of the jobs of the queues. It is checked strictly: anyone with access to Redis may have written it, and names of
+ * runs and items become names of objects in the store.
  */
 
-export interface RunJob {
-  readonly run: string;
-  /** Of the coordinator. */
-  readonly name: string;
-}
-
+const run = v.pipe(v.string(), v.check(isRunId, 'a name of a run'));
 /** As `items` makes them. */
-const ITEM = /^[0-9a-f]{32}$/;
+const item = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, '32 hex digits'));
 /** As `scopeOf` makes them. */
-const SCOPE = /^[0-9a-f]{16}$/;
-const NAME = /^[\w-]{1,64}$/;
+const scope = v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/, '16 hex digits'));
+const name = v.pipe(v.string(), v.regex(/^[\w-]{1,64}$/, 'up to 64 letters, digits, dashes and underscores'));
+
+const jobSchemas = {
+  signature: objectSchema({ run, item, reference: v.string() }),
+  pairing: objectSchema({
+    run,
+    item,
+    target: namedImageSchema,
+    scope,
+    together: v.exactOptional(v.boolean()),
+  }),
+  delta: objectSchema({ run, item }),
+};
+
+/** `name` tells the coordinators of a run apart. */
+const runJobSchema = objectSchema({ run, name });
+
+export type SignatureJob = Checked<typeof jobSchemas.signature>;
+export type PairingJob = Checked<typeof jobSchemas.pairing>;
+export type DeltaJob = Checked<typeof jobSchemas.delta>;
+export type StageJob = { readonly [S in Stage]: Checked<(typeof jobSchemas)[S]> };
+export type ItemJob = StageJob[Stage];
+export type RunJob = Checked<typeof runJobSchema>;
 
 /** @throws PanamaxError `bad-input` */
-export function parseItemJob<S extends Stage>(stage: S, data: unknown, where: string): StageJob[S];
-export function parseItemJob(stage: Stage, data: unknown, where: string): ItemJob {
-  const record = asRecord(data, where);
-  const head: DeltaJob = {
-    run: parseRun(record['run'], where),
-    item: matching(record['item'], ITEM, `${where} item`),
-  };
-  if (stage === 'delta') return head;
-  if (stage === 'signature') {
-    return { ...head, reference: asString(record['reference'], `${where} reference`) } satisfies SignatureJob;
-  }
-  const target = asRecord(record['target'], `${where} target`);
-  return {
-    ...head,
-    target: {
-      manifest: parseDigest(target['manifest'], `${where} manifest`),
-      reference: asString(target['reference'], `${where} reference`),
-    },
-    scope: matching(record['scope'], SCOPE, `${where} scope`),
-    ...(record['together'] === true && { together: true }),
-  } satisfies PairingJob;
+export function parseItemJob<S extends Stage>(stage: S, data: unknown, where: string): StageJob[S] {
+  return parseWith(jobSchemas[stage], data, where) as StageJob[S];
 }
 
 /** @throws PanamaxError `bad-input` */
 export function parseRunJob(data: unknown, where: string): RunJob {
-  const record = asRecord(data, where);
-  return { run: parseRun(record['run'], where), name: matching(record['name'], NAME, `${where} name`) };
-}
-
-function parseRun(value: unknown, where: string): string {
-  const run = asString(value, `${where} run`);
-  try {
-    return checkRunId(run);
-  } catch (error) {
-    throw new PanamaxError('bad-input', (error as Error).message, { where }, { cause: error });
-  }
-}
-
-function matching(value: unknown, form: RegExp, where: string): string {
-  const text = asString(value, where);
-  if (form.test(text)) return text;
-  throw new PanamaxError('bad-input', 'not what a job says', {
-    expected: form.source,
-    found: printable(text),
-    where,
-  });
+  return parseWith(runJobSchema, data, where);
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { PatchOutcome } from '../lib/run/report.ts';
+import type { PatchOutcome } from '../lib/run/schemas.ts';
 import type { CacheStats } from './resources/layercache.ts';
 import type { Stage } from '../lib/run/stage.ts';
 

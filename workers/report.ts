@@ -1,101 +1,92 @@
 import type { Digest } from '../lib/digest.ts';
 import { PanamaxError } from '../lib/errors.ts';
-import type { RunPlan } from '../lib/run/plan.ts';
-import {
-  listOutcomes,
-  loadPairs,
-  nameSources,
-  readOutcomes,
-  type Pair,
-  type Pairing,
-} from '../lib/run/record.ts';
+import type { RunRequest } from '../lib/run/request.ts';
+import { loadPairs, nameSources, type Pair } from '../lib/run/record.ts';
+import { listOutcomes, readOutcomes, type OutcomeOf } from '../lib/run/outcome.ts';
 import {
   countStatuses,
   addBytes,
   sumBytes,
-  type Failed,
   type ImageOutcome,
   type PairOutcome,
-  type PassedOver,
+  type SkippedCandidate,
   type ReportPart,
 } from '../lib/run/report.ts';
+import type { Failure } from '../lib/run/schemas.ts';
 import type { Stage, Status } from '../lib/run/stage.ts';
 import { putReport } from '../lib/run/summary.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import { pairingJobs, planPairings, signatureJobs } from './flow.ts';
 
-/** Items whose documents are in memory at a time. */
+/** Number of items whose documents are in memory at a time. */
 const CHUNK = 500;
 
-/** What is known of a run's images, by reference: their manifests; undefined for those that cannot be read. */
+/** Manifests of a run's images that are over, by reference; undefined for those that could not be read. */
 export type ReadImages = Map<string, Digest | undefined>;
 
-/** Adds what has become known, and drops what is tried again. @returns whether anything has changed */
-export async function readImages(plan: RunPlan, images: ReadImages, store: Store): Promise<boolean> {
-  const over = await listOutcomes(store, plan.id, 'signature');
-  const news = new Map<string, Status>();
+/** Updates `images` from the outcomes in the store; items that are tried again are removed. @returns whether it changed */
+export async function readImages(request: RunRequest, images: ReadImages, store: Store): Promise<boolean> {
+  const over = await listOutcomes(store, request.id, 'signature');
+  const unread = new Map<string, Status>();
   let isChanged = false;
-  for (const { item, reference } of signatureJobs(plan)) {
+  for (const { item, reference } of signatureJobs(request)) {
     const status = over.get(item);
     if (status === undefined) isChanged = images.delete(reference) || isChanged;
     else if (status !== 'failed') {
-      if (images.get(reference) === undefined) news.set(item, status);
+      if (images.get(reference) === undefined) unread.set(item, status);
     } else if (!images.has(reference) || images.get(reference) !== undefined) {
       images.set(reference, undefined);
       isChanged = true;
     }
   }
-  type Read = { readonly reference: string; readonly manifest: Digest };
-  const read = await readOutcomes<Read>(store, plan.id, 'signature', news);
-  for (const { reference, manifest } of read.values()) images.set(reference, manifest);
+  const read = await readOutcomes(store, request.id, 'signature', unread);
+  for (const outcome of read.values()) {
+    if (outcome.status !== 'failed') images.set(outcome.reference, outcome.manifest);
+  }
   return isChanged || read.size > 0;
 }
 
-/** Writes what became of a run whose items are all over, by what its record says of each. */
+/** Writes the report of a run whose items are all over, from the outcomes in its record. */
 export async function writeReport(
-  plan: RunPlan,
+  request: RunRequest,
   images: ReadonlyMap<string, Digest | undefined>,
   store: Store,
 ): Promise<void> {
-  const { id, started } = plan;
+  const { id, started } = request;
   const signatures = await listOutcomes(store, id, 'signature');
   const ranked = await listOutcomes(store, id, 'pairing');
   const deltas = await listOutcomes(store, id, 'delta');
-  const rankings = pairingJobs(id, planPairings(plan, images).pairings).map(({ item }) => item);
+  const rankings = pairingJobs(id, planPairings(request, images).pairings).map(({ item }) => item);
   const statuses = { signature: [] as Status[], delta: [] as Status[] };
   let bytes = sumBytes([]);
 
   async function* pieces(): AsyncGenerator<ReportPart, void, void> {
-    for (const jobs of chunksOf(signatureJobs(plan))) {
+    for (const jobs of chunksOf(signatureJobs(request))) {
       const failed = jobs.filter(({ item }) => signatures.get(item) === 'failed').map(({ item }) => item);
-      const failures = await read<Failed>('signature', failed, signatures);
+      const failures = await read('signature', failed, signatures);
       const outcomes = jobs.map(({ item, reference }): ImageOutcome => {
         const manifest = images.get(reference);
-        if (!manifest) return { reference, status: 'failed', error: failures.get(item)?.error ?? noReason() };
+        if (!manifest) return { reference, status: 'failed', error: errorOf(failures.get(item)) };
         return { reference, status: signatures.get(item) === 'done' ? 'done' : 'skipped', manifest };
       });
       statuses.signature.push(...outcomes.map(({ status }) => status));
       yield { images: outcomes, pairs: [], passedOver: [] };
     }
     for (const chunk of chunksOf(rankings)) {
-      type Ranked = Pairing & { passedOver?: Omit<Pair, 'target'>[]; error?: Failed['error'] };
-      const outcomes = [...(await read<Ranked>('pairing', chunk, ranked)).values()];
-      yield {
-        images: outcomes.flatMap(({ target: { reference }, error }): ImageOutcome[] =>
-          error ? [{ reference, status: 'failed', error }] : [],
-        ),
-        pairs: [],
-        passedOver: outcomes.flatMap(({ target, passedOver = [] }) =>
-          passedOver.map(({ sources, candidate }): PassedOver => ({
-            target: target.reference,
-            source: nameSources({ sources }),
-            candidate,
-          })),
-        ),
-      };
+      const failures: ImageOutcome[] = [];
+      const skippedCandidates: SkippedCandidate[] = [];
+      for (const outcome of (await read('pairing', chunk, ranked)).values()) {
+        const { reference } = outcome.target;
+        if (outcome.status === 'failed') failures.push({ reference, status: 'failed', error: outcome.error });
+        else {
+          for (const { sources, candidate } of outcome.passedOver)
+            skippedCandidates.push({ target: reference, source: nameSources({ sources }), candidate });
+        }
+      }
+      yield { images: failures, pairs: [], passedOver: skippedCandidates };
     }
-    for (const chunk of chunksOf(await inOrder(plan, [...deltas.keys()], store))) {
-      const outcomes = await read<PairOutcome>('delta', chunk, deltas);
+    for (const chunk of chunksOf(await inOrder(request, [...deltas.keys()], store))) {
+      const outcomes = await read('delta', chunk, deltas);
       const pairs = await loadPairs(store, id, [...outcomes.keys()]);
       const ended = [...outcomes].map(([item, outcome]) => outcomeOf(pairs.get(item)!, outcome));
       const patches = ended.flatMap((pair) => (pair.status === 'failed' ? [] : pair.patches));
@@ -105,9 +96,13 @@ export async function writeReport(
     }
   }
 
-  async function read<Outcome>(stage: Stage, wanted: readonly string[], over: ReadonlyMap<string, Status>) {
+  async function read<S extends Stage>(
+    stage: S,
+    wanted: readonly string[],
+    over: ReadonlyMap<string, Status>,
+  ): Promise<Map<string, OutcomeOf<S>>> {
     const known = wanted.flatMap((item) => (over.has(item) ? [[item, over.get(item)!] as const] : []));
-    return readOutcomes<Outcome>(store, id, stage, new Map(known));
+    return readOutcomes(store, id, stage, new Map(known));
   }
 
   await putReport(store, id, pieces(), () => ({
@@ -123,21 +118,22 @@ export async function writeReport(
   }));
 }
 
-function outcomeOf({ target, sources, candidate }: Pair, outcome: PairOutcome): PairOutcome {
+function outcomeOf({ target, sources, candidate }: Pair, outcome: OutcomeOf<'delta'>): PairOutcome {
   const names = { target: target.reference, source: nameSources({ sources }), candidate };
   return outcome.status === 'failed'
     ? { ...names, status: outcome.status, error: outcome.error }
     : { ...names, status: outcome.status, patches: outcome.patches };
 }
 
-function noReason(): Failed['error'] {
+function errorOf(outcome: OutcomeOf<'signature'> | undefined): Failure {
+  if (outcome?.status === 'failed') return outcome.error;
   const { kind, message } = new PanamaxError('internal', 'the outcome is not there');
   return { kind, message };
 }
 
-/** By target, as they were asked for, then the best first. */
+/** Sorts pairs by target, in the order of the request, then by predicted size. */
 async function inOrder(
-  { id, targets }: RunPlan,
+  { id, targets }: RunRequest,
   pairs: readonly string[],
   store: Store,
 ): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 import { jobId, RUN_QUEUE } from '../lib/queue/names.ts';
 import type { Queues } from '../lib/queue/queues.ts';
 import { EXIT_CODES, type ErrorKind } from '../lib/errors.ts';
-import { findOutcome, putOutcome } from '../lib/run/record.ts';
+import { findOutcome, putOutcome } from '../lib/run/outcome.ts';
 import type { Failed } from '../lib/run/report.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';

@@ -17,7 +17,7 @@ import { createSemaphore } from '../lib/runtime/semaphore.ts';
 import { defaultScratchSize } from '../lib/runtime/scratch.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import type { Sign } from '../lib/store/key.ts';
-import { runDispatcher, stageDispatcher, type AttemptEvent } from './dispatch.ts';
+import { runDispatcher, stageDispatcher, type AttemptEvent, type Dispatcher } from './dispatch.ts';
 import type { StageHandlers } from './flow.ts';
 
 export interface WorkerOptions {
@@ -69,24 +69,33 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   if (board) log.info({ port: board.port }, 'the board is served');
   const connection = connectWorker(options.redis, options.store, warn);
   const queues = openQueues(connection, jobs);
-  const context = {
-    ...options,
-    layers,
-    memory: createMemory(options.memorySize ?? defaultMemorySize()),
-    similar: createForest(redisForest(connection)),
+  const { store, limits, scratch, sign, handlers, onAttempt } = options;
+  const dispatcher: Dispatcher = {
+    context: {
+      store,
+      log,
+      limits,
+      scratch,
+      layers,
+      memory: createMemory(options.memorySize ?? defaultMemorySize()),
+      similar: createForest(redisForest(connection)),
+      ...(sign && { sign }),
+    },
     queues,
     leases: openLeases(connection, locks.lockDuration),
     leaseRenewal: locks.lockDuration / 3,
+    ...(handlers && { handlers }),
+    ...(onAttempt && { onAttempt }),
   };
   const start = { locks, onError: warn };
   // one queue needs none
   const shared = options.stages.length > 1 ? { slots: createSemaphore(concurrency) } : {};
-  const leader = startQueueWorker(RUN_QUEUE, connection, runDispatcher(context), {
+  const leader = startQueueWorker(RUN_QUEUE, connection, runDispatcher(dispatcher), {
     ...start,
     concurrency: RUNS_AT_A_TIME,
   });
   const stages = options.stages.map((stage) =>
-    startQueueWorker(stage, connection, stageDispatcher(stage, context), {
+    startQueueWorker(stage, connection, stageDispatcher(stage, dispatcher), {
       ...start,
       ...shared,
       concurrency,

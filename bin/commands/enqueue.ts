@@ -1,7 +1,7 @@
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import { enqueue, waitForRun, type Enqueued } from '../../producers/enqueue.ts';
-import { checkRunId, newRunId, type RunPlan } from '../../lib/run/plan.ts';
+import { checkRunId, newRunId, type RunRequest } from '../../lib/run/request.ts';
 import { absoluteReference } from '../../producers/question/references.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { formatTable } from '../format.ts';
@@ -69,7 +69,7 @@ function createWarning(where: string): (stages: readonly Stage[]) => void {
   };
 }
 
-async function planOf(args: Arguments, signal: AbortSignal): Promise<RunPlan> {
+async function planOf(args: Arguments, signal: AbortSignal): Promise<RunRequest> {
   const request = await parseRunRequest(args, signal, absoluteReference);
   const started = new Date();
   const name = args.text('run');

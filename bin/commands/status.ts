@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createPace } from '../../lib/run/pace.ts';
-import { checkRunId } from '../../lib/run/plan.ts';
+import { createPollInterval } from '../../lib/run/pollinterval.ts';
+import { checkRunId } from '../../lib/run/request.ts';
 import { findRunState, listRuns, type RunState } from '../../lib/run/runs.ts';
 import type { RunSummary } from '../../lib/run/report.ts';
 import { createStatusReader } from '../../lib/run/status.ts';
@@ -46,10 +46,10 @@ export const statusCommand: Command = {
     };
     let status = await show();
     if (!args.flag('watch')) return;
-    const pace = createPace();
+    const interval = createPollInterval();
     while (status.finished === undefined) {
       await sleep(
-        pace.next(Object.values(status.stages).reduce((n, s) => n + s.done + s.skipped + s.failed, 0)),
+        interval.next(Object.values(status.stages).reduce((n, s) => n + s.done + s.skipped + s.failed, 0)),
         undefined,
         { signal },
       );

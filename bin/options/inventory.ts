@@ -5,7 +5,7 @@ import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { formatReleaseName, parseReleaseName, releaseNameOf } from '../../lib/image/oci/releasename.ts';
 import type { Census } from '../../lib/retention/census.ts';
-import type { ResidentSet } from '../../lib/run/plan.ts';
+import type { ResidentSet } from '../../lib/run/request.ts';
 import { parseInventory } from '../../producers/question/inventory.ts';
 import type { Arguments } from '../command.ts';
 

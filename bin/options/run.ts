@@ -1,5 +1,5 @@
 import { PanamaxError } from '../../lib/errors.ts';
-import type { ResidentSet, RunPlan } from '../../lib/run/plan.ts';
+import type { ResidentSet, RunRequest } from '../../lib/run/request.ts';
 import { expandReferences, isPattern, type TagChoice } from '../../producers/question/expand.ts';
 import { readReferences } from '../../producers/question/references.ts';
 import type { Arguments, Options } from '../command.ts';
@@ -47,7 +47,7 @@ export async function parseRunRequest(
   args: Arguments,
   signal: AbortSignal,
   nameOf: (reference: string) => string,
-): Promise<Omit<RunPlan, 'id' | 'started'>> {
+): Promise<Omit<RunRequest, 'id' | 'started'>> {
   const from = args.text('from');
   const listed = from === undefined ? [] : await readReferences(from);
   const choice = tagChoice(args, signal);

@@ -4,10 +4,10 @@ import type { Semaphore } from '../runtime/semaphore.ts';
 import { RUN_QUEUE, type QueueName } from './names.ts';
 
 /** What came of one attempt at a job. */
-export type Verdict =
-  | { readonly kind: 'over' }
+export type JobResult =
+  | { readonly kind: 'done' }
   /** Not now, and through no fault of the job: it counts as no attempt. In milliseconds. */
-  | { readonly kind: 'later'; readonly delay: number }
+  | { readonly kind: 'retryLater'; readonly delay: number }
   /** To be tried again with backoff, unless this was the last attempt or nothing will help. */
   | { readonly kind: 'failed'; readonly message: string; readonly final: boolean };
 
@@ -21,7 +21,7 @@ export interface JobAttempt {
   readonly signal: AbortSignal;
 }
 
-export type JobHandler = (job: JobAttempt) => Promise<Verdict>;
+export type JobHandler = (job: JobAttempt) => Promise<JobResult>;
 
 /** Times in milliseconds. */
 export interface LockSettings {
@@ -79,17 +79,17 @@ export function startQueueWorker(
     const signal = AbortSignal.any([lost, hurry.signal]);
     const number = job.attemptsMade + 1;
     const isLast = number >= (job.opts.attempts ?? 1);
-    const verdict = await handler({ id: job.id!, data: job.data, attempt: number, isLast, signal });
-    switch (verdict.kind) {
-      case 'over':
+    const result = await handler({ id: job.id!, data: job.data, attempt: number, isLast, signal });
+    switch (result.kind) {
+      case 'done':
         return undefined;
-      case 'later':
+      case 'retryLater':
         if (hurry.signal.aborted) return handBack(job, token);
-        await job.moveToDelayed(Date.now() + verdict.delay, token);
+        await job.moveToDelayed(Date.now() + result.delay, token);
         throw new DelayedError();
       case 'failed':
-        if (hurry.signal.aborted && !verdict.final) return handBack(job, token);
-        throw verdict.final ? new UnrecoverableError(verdict.message) : new Error(verdict.message);
+        if (hurry.signal.aborted && !result.final) return handBack(job, token);
+        throw result.final ? new UnrecoverableError(result.message) : new Error(result.message);
     }
   }
 

@@ -1,12 +1,13 @@
-import { asRecord, parseDocument } from '../json.ts';
+import type { GenericSchema } from 'valibot';
+import { runPool } from '../runtime/pool.ts';
+import { parseWith, type Checked } from '../schema.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
-import { runPool } from '../runtime/pool.ts';
 import type { Stage, Status } from './stage.ts';
 
 /** Names below `runs/<id>/`. */
 export const inRun = {
-  plan: 'run.json',
+  request: 'run.json',
   heartbeat: 'heartbeat.json',
   report: 'report.json',
   part: (number: number) => `report/${String(number).padStart(6, '0')}.json`,
@@ -18,26 +19,26 @@ export const inRun = {
   outcome: (stage: Stage, item: string, status: Status) => `outcomes/${stage}/${item}.${status}.json`,
 };
 
-/** Documents below `runs/<id>/` are JSON. Undefined where there is none. @throws PanamaxError `bad-input` */
-export async function getDocument(
+/** Reads a JSON document below `runs/<id>/`; undefined if it does not exist. @throws PanamaxError `bad-input` */
+export async function getDocument<Schema extends GenericSchema>(
   store: Store,
   run: string,
   name: string,
-): Promise<Record<string, unknown> | undefined> {
+  schema: Schema,
+): Promise<Checked<Schema> | undefined> {
   const key = keys.run(run, name);
   const bytes = await store.get(key);
-  const where = `${store.where} ${key}`;
-  return bytes && asRecord(parseDocument(bytes, where), where);
+  return bytes && parseWith(schema, bytes, `${store.where} ${key}`);
 }
 
 export async function putDocument(store: Store, run: string, name: string, value: object): Promise<void> {
   await store.put(keys.run(run, name), Buffer.from(`${JSON.stringify(value)}\n`));
 }
 
-/** Requests at a time where many small objects are read or written. */
+/** Concurrent requests for many small objects. */
 const REQUESTS = 32;
 
-/** Many small requests, a number at a time; the first that fails is thrown once none is under way. */
+/** Runs an action for each item, some at a time. The first error is thrown after all started actions have ended. */
 export async function each<Item>(
   list: readonly Item[],
   action: (item: Item) => Promise<void>,

@@ -1,165 +1,111 @@
-import { parseDigest, type Digest } from '../digest.ts';
-import { asArray, asRecord, asSize, asString } from '../json.ts';
+import * as v from 'valibot';
+import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
-import type { Candidate } from '../pairing/ranking.ts';
+import { objectSchema, sizeSchema, type Checked } from '../schema.ts';
 import { keys } from '../store/keys.ts';
 import { MAX_DOCUMENT_SIZE, tooLarge, type Store } from '../store/objects/store.ts';
 import { each, getDocument, inRun, putDocument } from './document.ts';
-import { parsePlan, serializePlan, type RunPlan } from './plan.ts';
-import type { Stage, Status } from './stage.ts';
-import { removeSummary } from './summary.ts';
+import { parseRequest, serializeRequest, type RunRequest } from './request.ts';
+import { candidateSchema, namedImageSchema, type NamedImage } from './schemas.ts';
 
 /**
- * What the store knows of a run, below `runs/<id>/` (docs/formats.md). It alone says what is left to do: Redis may be
- * wiped at any time. One small object per item, written once the item is over and named so that listing tells the
- * state of all.
+ * The record of a run in the store, below `runs/<id>/` (docs/formats.md). It alone determines what is left to do, so
+ * Redis may be wiped at any time.
  */
-
-export interface ImageName {
-  readonly manifest: Digest;
-  readonly reference: string;
-}
 
 /** One ranking to make: a target, and the sources that are allowed. */
 export interface Pairing {
-  readonly target: ImageName;
-  /** Of the set of sources; names its document, too. */
+  readonly target: NamedImage;
+  /** Names the set of sources, and its document. */
   readonly scope: string;
-  /** Whether several of them may be one source. */
+  /** Several images of the set may be one source. */
   readonly together?: boolean;
 }
 
-/** A pair that a ranking chose. */
-export interface Pair {
-  readonly target: ImageName;
+const pairSchema = objectSchema({
+  target: namedImageSchema,
   /** Several images may be one source. */
-  readonly sources: readonly ImageName[];
-  readonly candidate: Candidate;
-}
+  sources: v.array(namedImageSchema),
+  candidate: candidateSchema,
+});
 
-/** For people. */
+/** A pair that a ranking chose. */
+export type Pair = Checked<typeof pairSchema>;
+
+/** Names the sources of a pair for people. */
 export function nameSources({ sources }: Pick<Pair, 'sources'>): string {
   return sources.map(({ reference }) => reference).join(' + ');
 }
 
-/** @throws PanamaxError `limit` for one that nobody could read */
-export async function putPlan(store: Store, plan: RunPlan): Promise<void> {
-  const key = keys.run(plan.id, inRun.plan);
-  const bytes = serializePlan(plan);
+/** @throws PanamaxError `limit` for a document that would be too large to read */
+export async function putRequest(store: Store, request: RunRequest): Promise<void> {
+  const key = keys.run(request.id, inRun.request);
+  const bytes = serializeRequest(request);
   if (bytes.length > MAX_DOCUMENT_SIZE) throw tooLarge(bytes.length, `${store.where} ${key}`);
   await store.put(key, bytes);
 }
 
-export async function findPlan(store: Store, id: string): Promise<RunPlan | undefined> {
-  const key = keys.run(id, inRun.plan);
+/** @throws PanamaxError `bad-input` */
+export async function findRequest(store: Store, id: string): Promise<RunRequest | undefined> {
+  const key = keys.run(id, inRun.request);
   const bytes = await store.get(key);
-  return bytes && parsePlan(bytes, `${store.where} ${key}`);
+  return bytes && parseRequest(bytes, `${store.where} ${key}`);
 }
 
-/** @throws PanamaxError `not-found` */
-export async function loadPlan(store: Store, id: string): Promise<RunPlan> {
-  const plan = await findPlan(store, id);
-  if (plan) return plan;
+/** @throws PanamaxError `not-found`, `bad-input` */
+export async function loadRequest(store: Store, id: string): Promise<RunRequest> {
+  const request = await findRequest(store, id);
+  if (request) return request;
   throw new PanamaxError('not-found', 'no such run', { found: id, where: store.where });
 }
 
-/** Says how an item ended. What it says of an item that had failed before counts no more. */
-export async function putOutcome(
-  store: Store,
-  run: string,
-  stage: Stage,
-  item: string,
-  outcome: { readonly status: Status },
-): Promise<void> {
-  const document = { ...outcome, finished: new Date().toISOString() };
-  await putDocument(store, run, inRun.outcome(stage, item, outcome.status), document);
-}
+const scopeSchema = objectSchema({ images: v.array(namedImageSchema) });
 
-/** As `putOutcome`, for many, by item. */
-export async function putOutcomes(
-  store: Store,
-  run: string,
-  stage: Stage,
-  outcomes: ReadonlyMap<string, { readonly status: Status }>,
-): Promise<void> {
-  await each([...outcomes], ([item, outcome]) => putOutcome(store, run, stage, item, outcome));
-}
-
-/** How the items of a stage that are over ended, by item. Of two attempts the one that went well counts. */
-export async function listOutcomes(store: Store, run: string, stage: Stage): Promise<Map<string, Status>> {
-  const found = new Map<string, Status>();
-  for await (const key of store.list(keys.run(run, inRun.outcomes(stage)))) {
-    const [item, status] = key.slice(key.lastIndexOf('/') + 1).split('.') as [string, Status];
-    if (status !== 'failed' || !found.has(item)) found.set(item, status);
-  }
-  return found;
-}
-
-/** As `listOutcomes`, of one item. Undefined for one that is not over. */
-export async function findOutcome(
-  store: Store,
-  run: string,
-  stage: Stage,
-  item: string,
-): Promise<Status | undefined> {
-  for (const status of ['done', 'skipped', 'failed'] as const) {
-    if (await store.stat(keys.run(run, inRun.outcome(stage, item, status)))) return status;
-  }
-  return undefined;
-}
-
-/** Lets failed items be tried again. */
-export async function forgetFailures(
-  store: Store,
-  run: string,
-  stage: Stage,
-  failed: readonly string[],
-): Promise<void> {
-  await removeSummary(store, run);
-  await each(failed, (item) => store.remove(keys.run(run, inRun.outcome(stage, item, 'failed'))));
-}
-
-/** Documents of items that are over, in the order of `outcomes`. */
-export async function readOutcomes<Outcome>(
-  store: Store,
-  run: string,
-  stage: Stage,
-  outcomes: ReadonlyMap<string, Status>,
-): Promise<Map<string, Outcome & { readonly status: Status; readonly finished: string }>> {
-  type Read = Outcome & { readonly status: Status; readonly finished: string };
-  const read = new Map<string, Read>();
-  await each([...outcomes], async ([item, status]) => {
-    const document = await getDocument(store, run, inRun.outcome(stage, item, status));
-    if (document) read.set(item, document as Read);
-  });
-  return new Map([...outcomes.keys()].flatMap((item) => (read.has(item) ? [[item, read.get(item)!]] : [])));
-}
-
-/** The images of a set that pairings name. */
+/** Writes the images of a set that pairings name. */
 export async function putScope(
   store: Store,
   run: string,
   scope: string,
-  images: readonly ImageName[],
+  images: readonly NamedImage[],
 ): Promise<void> {
   await putDocument(store, run, inRun.scope(scope), { images });
 }
 
-/** The rankings of a run that are known. */
+/** The images of a set. @throws PanamaxError `not-found`, `bad-input` */
+export async function loadScope(store: Store, run: string, scope: string): Promise<readonly NamedImage[]> {
+  const document = await getDocument(store, run, inRun.scope(scope), scopeSchema);
+  if (document) return document.images;
+  throw new PanamaxError('not-found', 'no such set of sources', { found: scope, where: store.where });
+}
+
+/** The rankings of a run that are known so far. */
 export interface Pairings {
   readonly pairings: readonly Pairing[];
-  /** Whether there will be no more, since all images have been read. */
+  /** All images have been read, so there will be no more rankings. */
   readonly isComplete: boolean;
 }
 
-/** The images of the sets have to be there before (`putScope`). */
+const pairingsSchema = objectSchema({
+  isComplete: v.boolean(),
+  targets: v.array(namedImageSchema),
+  sets: v.array(
+    objectSchema({
+      scope: v.string(),
+      together: v.exactOptional(v.literal(true)),
+      /** Indexes of the document's `targets`. */
+      targets: v.array(sizeSchema),
+    }),
+  ),
+});
+
+/** The images of all sets must have been written before (`putScope`). */
 export async function putPairings(
   store: Store,
   run: string,
   { pairings, isComplete }: Pairings,
 ): Promise<void> {
   const targets = new Map<Digest, number>();
-  const named: ImageName[] = [];
+  const named: NamedImage[] = [];
   const sets = new Map<string, { scope: string; together?: true; targets: number[] }>();
   for (const { target, scope, together } of pairings) {
     if (!targets.has(target.manifest)) {
@@ -175,32 +121,28 @@ export async function putPairings(
 
 /** Undefined as long as no set of images has been read. @throws PanamaxError `bad-input` */
 export async function findPairings(store: Store, run: string): Promise<Pairings | undefined> {
-  const document = await getDocument(store, run, inRun.pairings);
+  const document = await getDocument(store, run, inRun.pairings, pairingsSchema);
   if (!document) return undefined;
-  const where = `${store.where} ${keys.run(run, inRun.pairings)}`;
-  const targets = asArray(document['targets'], where).map((image) => parseName(image, where));
-  const pairings = asArray(document['sets'], where).flatMap((value) => {
-    const { scope, together, targets: members } = asRecord(value, where);
-    return asArray(members, where).map((member): Pairing => {
-      const target = targets[asSize(member, where)];
-      if (!target) throw new PanamaxError('bad-input', 'no such target', { found: Number(member), where });
-      return { target, scope: asString(scope, where), ...(together === true && { together }) };
-    });
-  });
-  return { pairings, isComplete: document['isComplete'] === true };
-}
-
-/** The images of a set. @throws PanamaxError `not-found` */
-export async function loadScope(store: Store, run: string, scope: string): Promise<ImageName[]> {
-  const document = await getDocument(store, run, inRun.scope(scope));
-  if (document) return (document['images'] as unknown[]).map((image) => parseName(image, store.where));
-  throw new PanamaxError('not-found', 'no such set of sources', { found: scope, where: store.where });
+  const { targets, sets, isComplete } = document;
+  const pairings = sets.flatMap(({ scope, together, targets: members }, set) =>
+    members.map((member, i): Pairing => {
+      const target = targets[member];
+      if (target) return { target, scope, ...(together && { together }) };
+      throw new PanamaxError('bad-input', 'no such target', {
+        expected: `less than ${targets.length}`,
+        found: member,
+        where: `${store.where} ${keys.run(run, inRun.pairings)} sets[${set}].targets[${i}]`,
+      });
+    }),
+  );
+  return { pairings, isComplete };
 }
 
 export async function putPair(store: Store, run: string, item: string, pair: Pair): Promise<void> {
   await putDocument(store, run, inRun.pair(item), pair);
 }
 
+/** Items of all pairs that rankings have chosen so far. */
 export async function listPairs(store: Store, run: string): Promise<string[]> {
   const found: string[] = [];
   for await (const key of store.list(keys.run(run, inRun.pairs))) {
@@ -209,15 +151,11 @@ export async function listPairs(store: Store, run: string): Promise<string[]> {
   return found;
 }
 
-/** @throws PanamaxError `not-found` */
+/** @throws PanamaxError `not-found`, `bad-input` */
 export async function loadPair(store: Store, run: string, item: string): Promise<Pair> {
-  const document = await getDocument(store, run, inRun.pair(item));
-  if (!document) throw new PanamaxError('not-found', 'no such pair', { found: item, where: store.where });
-  return {
-    target: parseName(document['target'], store.where),
-    sources: asArray(document['sources'], store.where).map((image) => parseName(image, store.where)),
-    candidate: document['candidate'] as Candidate,
-  };
+  const pair = await getDocument(store, run, inRun.pair(item), pairSchema);
+  if (pair) return pair;
+  throw new PanamaxError('not-found', 'no such pair', { found: item, where: store.where });
 }
 
 export async function loadPairs(
@@ -228,9 +166,4 @@ export async function loadPairs(
   const read = new Map<string, Pair>();
   await each(pairs, async (item) => void read.set(item, await loadPair(store, run, item)));
   return new Map(pairs.map((item) => [item, read.get(item)!]));
-}
-
-function parseName(value: unknown, where: string): ImageName {
-  const { manifest, reference } = asRecord(value, where);
-  return { manifest: parseDigest(manifest, where), reference: asString(reference, where) };
 }

@@ -1,78 +1,85 @@
-import type { Digest } from '../digest.ts';
-import type { PatchDescriptor } from '../store/descriptor.ts';
-import type { ErrorKind } from '../errors.ts';
-import type { Candidate } from '../pairing/ranking.ts';
-import type { Stage } from './stage.ts';
+import * as v from 'valibot';
+import { digestSchema, objectSchema, recordSchema, sizeSchema, type Checked } from '../schema.ts';
+import { candidateSchema, failureSchema, patchOutcomeSchema, type PatchOutcome } from './schemas.ts';
 
-/** The outcome of a run in short; stored as `runs/<id>/report.json` (docs/formats.md). */
-export interface RunSummary {
-  readonly id: string;
-  readonly started: string;
-  readonly finished: string;
-  readonly stages: Readonly<Record<Stage, Counts>>;
-  readonly bytes: PatchBytes;
-  /** What is in `runs/<id>/report/`. */
-  readonly parts: readonly { readonly failures: number }[];
+/** Number of items of a stage by status. */
+const countsSchema = objectSchema({
+  total: sizeSchema,
+  done: sizeSchema,
+  skipped: sizeSchema,
+  failed: sizeSchema,
+});
+export type Counts = Checked<typeof countsSchema>;
+
+/** Over pairs that are over: bytes that pulls would move, and bytes that the published patches move instead. */
+const patchBytesSchema = objectSchema({
+  pull: v.pipe(v.number(), v.integer()),
+  patches: v.pipe(v.number(), v.integer()),
+  saved: v.pipe(v.number(), v.integer()),
+});
+export type PatchBytes = Checked<typeof patchBytesSchema>;
+
+export const summarySchema = objectSchema({
+  id: v.string(),
+  started: v.string(),
+  finished: v.string(),
+  stages: objectSchema({ signature: countsSchema, pairing: countsSchema, delta: countsSchema }),
+  bytes: patchBytesSchema,
+  /** One entry for each document in `runs/<id>/report/`. */
+  parts: v.array(objectSchema({ failures: sizeSchema })),
+});
+
+/** The short outcome of a run; stored as `runs/<id>/report.json` (docs/formats.md). */
+export type RunSummary = Checked<typeof summarySchema>;
+
+const succeeded = v.picklist(['done', 'skipped']);
+const failed = { status: v.literal('failed'), error: failureSchema };
+
+export interface Failed {
+  readonly status: 'failed';
+  readonly error: Checked<typeof failureSchema>;
 }
 
-/** Some of the items of a run; stored as `runs/<id>/report/<number>.json`. */
-export interface ReportPart {
-  /** One for each image that was read, then those whose ranking failed. */
-  readonly images: readonly ImageOutcome[];
-  readonly pairs: readonly PairOutcome[];
+const imageOutcomeSchema = v.pipe(
+  recordSchema(),
+  v.variant('status', [
+    v.object({ reference: v.string(), status: succeeded, manifest: digestSchema }),
+    v.object({ reference: v.string(), ...failed }),
+  ]),
+);
+export type ImageOutcome = Checked<typeof imageOutcomeSchema>;
+
+const pair = { target: v.string(), source: v.string(), candidate: candidateSchema };
+const pairOutcomeSchema = v.pipe(
+  recordSchema(),
+  v.variant('status', [
+    v.object({ ...pair, status: succeeded, patches: v.array(patchOutcomeSchema) }),
+    v.object({ ...pair, ...failed }),
+  ]),
+);
+export type PairOutcome = Checked<typeof pairOutcomeSchema>;
+
+const skippedCandidateSchema = objectSchema(pair);
+/** A pair that was not tried, because a pull is predicted to move hardly more. */
+export type SkippedCandidate = Checked<typeof skippedCandidateSchema>;
+
+export const reportPartSchema = objectSchema({
+  /** One for each image that was read, then those of targets whose ranking failed. */
+  images: v.array(imageOutcomeSchema),
+  pairs: v.array(pairOutcomeSchema),
   /** Pairs of the best sources that got no patch. */
-  readonly passedOver: readonly PassedOver[];
-}
+  passedOver: v.array(skippedCandidateSchema),
+});
 
-/** The outcome of a run, whole. */
+/** Outcomes of some items of a run; stored as `runs/<id>/report/<number>.json`. */
+export type ReportPart = Checked<typeof reportPartSchema>;
+
+/** The whole outcome of a run. */
 export interface RunReport extends ReportPart {
   readonly id: string;
   readonly started: string;
   readonly finished: string;
   readonly rankings: Counts;
-}
-
-/** Over pairs that are over: what pulls would move, and what the patches on offer move instead. */
-export interface PatchBytes {
-  readonly pull: number;
-  readonly patches: number;
-  readonly saved: number;
-}
-
-/** How items of a stage went. */
-export interface Counts {
-  readonly total: number;
-  readonly done: number;
-  readonly skipped: number;
-  readonly failed: number;
-}
-
-export interface Failed {
-  readonly status: 'failed';
-  readonly error: { readonly kind: ErrorKind; readonly message: string };
-}
-
-export type ImageOutcome = { readonly reference: string } & (
-  { readonly status: 'done' | 'skipped'; readonly manifest: Digest } | Failed
-);
-
-export interface PatchOutcome {
-  readonly descriptor: PatchDescriptor;
-  /** What matching, coding and verifying took; undefined where it was done before. */
-  readonly encodeSeconds?: number;
-}
-
-export type PairOutcome = {
-  readonly target: string;
-  readonly source: string;
-  readonly candidate: Candidate;
-} & ({ readonly status: 'done' | 'skipped'; readonly patches: readonly PatchOutcome[] } | Failed);
-
-/** A pair that was not tried: the prediction says that a pull moves hardly more, if at all. */
-export interface PassedOver {
-  readonly target: string;
-  readonly source: string;
-  readonly candidate: Candidate;
 }
 
 export function countStatuses(list: Iterable<string | undefined>): Counts {
@@ -98,6 +105,7 @@ export function sumBytes(patches: readonly PatchOutcome[]): PatchBytes {
   return { pull, patches: moved, saved: pull - moved };
 }
 
+/** The failures of a report, each with a name of its item for people. */
 export function failuresOf(
   report: Pick<ReportPart, 'images' | 'pairs'>,
 ): (Failed & { readonly what: string })[] {

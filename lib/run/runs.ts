@@ -2,33 +2,31 @@ import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 import { inRun, putDocument } from './document.ts';
 
-/**
- * Which runs a store knows, and whether somebody is at work on them: told by few small objects, however large a run is.
- */
+/** The runs of a store, and whether they are being led; read from few small objects, however large a run is. */
 
-/** Who leads a run says so this often, in milliseconds. */
+/** Interval of the heartbeats of a coordinator, in milliseconds. */
 export const HEARTBEAT = 30_000;
-/** A run that has not been heard of for so long is led by nobody, in milliseconds. */
+/** Time without a heartbeat after which a run is idle, in milliseconds. */
 const SILENCE = 10 * 60_000;
 
 /**
- * `over`: there is a report. `active`: somebody leads it, or it was enqueued just now. `idle`: nobody does; it goes on
- * when it is enqueued again, or a worker takes it.
+ * `over`: the report exists. `active`: a coordinator leads the run, or it was enqueued just now. `idle`: no coordinator
+ * leads it; it continues when it is enqueued again, or when a worker takes it.
  */
 export type RunState = {
   readonly state: 'over' | 'active' | 'idle';
-  /** When it ended, or was last heard of, by the store's clock. */
+  /** End, or last heartbeat, by the store's clock. */
   readonly since: Date;
 };
 
-/** The names of all runs, in bytewise order. What is in a run is not listed. */
+/** Names of all runs in bytewise order. Reads one key per run. */
 export async function* listRuns(store: Store): AsyncGenerator<string, void, void> {
   for (let after = ''; ;) {
     const first = await firstKey(store, after);
     if (first === undefined) return;
     const run = first.split('/')[1]!;
     yield run;
-    // behind all of `runs/ID/`
+    // `0` follows `/`: skips all keys of this run
     after = `runs/${run}0`;
   }
 }
@@ -38,17 +36,17 @@ async function firstKey(store: Store, after: string): Promise<string | undefined
   return undefined;
 }
 
-/** Says that somebody leads a run. */
+/** Records that a coordinator leads the run. */
 export async function putHeartbeat(store: Store, run: string): Promise<void> {
   await putDocument(store, run, inRun.heartbeat, { at: new Date().toISOString() });
 }
 
-/** Says so again and again, until it is disposed of. */
+/** Writes heartbeats until disposed of. */
 export async function keepAlive(store: Store, run: string): Promise<AsyncDisposable> {
   await putHeartbeat(store, run);
   let last = Promise.resolve();
   const timer = setInterval(() => {
-    // what is missed now is said by the next
+    // an error is ignored: the next heartbeat makes up for it
     last = last.then(() => putHeartbeat(store, run)).catch(() => {});
   }, HEARTBEAT);
   return {
@@ -59,7 +57,7 @@ export async function keepAlive(store: Store, run: string): Promise<AsyncDisposa
   };
 }
 
-/** Undefined where the store knows no such run. */
+/** Undefined if the store has no such run. */
 export async function findRunState(
   store: Store,
   run: string,
@@ -67,9 +65,9 @@ export async function findRunState(
 ): Promise<RunState | undefined> {
   const report = await store.stat(keys.run(run, inRun.report));
   if (report) return { state: 'over', since: report.modified };
-  const plan = await store.stat(keys.run(run, inRun.plan));
-  if (!plan) return undefined;
+  const request = await store.stat(keys.run(run, inRun.request));
+  if (!request) return undefined;
   const heartbeat = await store.stat(keys.run(run, inRun.heartbeat));
-  const since = heartbeat && heartbeat.modified > plan.modified ? heartbeat.modified : plan.modified;
+  const since = heartbeat && heartbeat.modified > request.modified ? heartbeat.modified : request.modified;
   return { state: now - since.getTime() < SILENCE ? 'active' : 'idle', since };
 }

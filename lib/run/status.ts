@@ -1,15 +1,6 @@
 import type { Store } from '../store/objects/store.ts';
-import { imagesOf, items } from './plan.ts';
-import {
-  findPairings,
-  listOutcomes,
-  listPairs,
-  loadPairs,
-  loadPlan,
-  nameSources,
-  readOutcomes,
-  type Pairing,
-} from './record.ts';
+import { listOutcomes, readOutcomes } from './outcome.ts';
+import { findPairings, listPairs, loadPairs, loadRequest, nameSources } from './record.ts';
 import {
   countStatuses,
   failuresOf,
@@ -18,42 +9,42 @@ import {
   type Counts,
   type Failed,
   type PatchBytes,
-  type PatchOutcome,
   type RunSummary,
 } from './report.ts';
+import { imagesOf, items } from './request.ts';
 import { findRunState } from './runs.ts';
 import { STAGES, type Stage, type Status } from './stage.ts';
 import { findSummary, readParts } from './summary.ts';
 
-/** How far a run is, from the store alone. */
+/** Progress of a run, read from the store alone. */
 export interface RunStatus {
   readonly id: string;
   readonly started: string;
-  /** Undefined as long as it goes on. */
+  /** Undefined until the run is over. */
   readonly finished?: string;
-  /** Since when nobody has led it, where nobody does. */
+  /** Last sign of life, if no coordinator leads the run. */
   readonly idleSince?: string;
   readonly stages: Readonly<Record<Stage, StageStatus>>;
   readonly failures: readonly Failure[];
-  /** Over the pairs that are over: what pulls would move, and what the patches on offer move instead. */
+  /** Over the pairs that are over: bytes of pulls, and of the published patches. */
   readonly bytes: PatchBytes;
-  /** For the pairs that are known, at the rate of the last ones; undefined where there is none yet. */
+  /** Estimate for the known pairs, from the rate of the last ones; undefined without a rate. */
   readonly secondsLeft?: number;
 }
 
 export interface StageStatus extends Omit<Counts, 'total'> {
-  /** Undefined where the stage before has to tell first. */
+  /** Undefined until the stage before is over. */
   readonly total: number | undefined;
 }
 
 export type Failure = Pick<Failed, 'error'> & { readonly what: string };
 
-/** The last items over which the rate is taken. */
+/** Number of last items that the rate is computed from. */
 const RATE_WINDOW = 50;
-/** Documents that are in memory at a time. */
+/** Documents in memory at a time. */
 const CHUNK = 500;
 
-/** Of a pair that is over, what is kept of it: a run may have many. */
+/** Summary of a pair that is over; small, because a run may have many. */
 interface DeltaRead {
   readonly status: Status;
   readonly finished: number;
@@ -61,12 +52,12 @@ interface DeltaRead {
 }
 
 /**
- * Looks at a run again and again, reading what is new.
+ * Returns a function that reads the status of a run; each call reads only documents that are new.
  *
- * @throws PanamaxError `not-found` where the store knows no such run
+ * @throws PanamaxError `not-found` if the store has no such run; `bad-input`
  */
 export async function createStatusReader(store: Store, id: string): Promise<() => Promise<RunStatus>> {
-  const plan = await loadPlan(store, id);
+  const request = await loadRequest(store, id);
   const read = {
     deltas: new Map<string, DeltaRead>(),
     failures: new Map<string, Failure>(),
@@ -84,7 +75,7 @@ export async function createStatusReader(store: Store, id: string): Promise<() =
     const pairs = await listPairs(store, id);
     await readDeltas(over.delta);
     const failures = await readFailures(over);
-    const signatures = imagesOf(plan).map((reference) => items.signature(reference, plan.platform));
+    const signatures = imagesOf(request).map((reference) => items.signature(reference, request.platform));
     const rankings = (pairings?.pairings ?? []).map(({ target, scope }) =>
       items.pairing(target.manifest, scope),
     );
@@ -93,7 +84,7 @@ export async function createStatusReader(store: Store, id: string): Promise<() =
     const secondsLeft = timeLeft(pairs.length - over.delta.size);
     return {
       id,
-      started: plan.started,
+      started: request.started,
       stages: {
         signature: countStage(signatures, over.signature, true),
         pairing: countStage(rankings, over.pairing, isComplete),
@@ -110,9 +101,9 @@ export async function createStatusReader(store: Store, id: string): Promise<() =
     const news = [...over].filter(([item, status]) => read.deltas.get(item)?.status !== status);
     for (let at = 0; at < news.length; at += CHUNK) {
       const chunk = new Map(news.slice(at, at + CHUNK));
-      type Read = { readonly patches?: readonly PatchOutcome[] };
-      for (const [item, outcome] of await readOutcomes<Read>(store, id, 'delta', chunk)) {
-        const { status, finished, patches = [] } = outcome;
+      for (const [item, outcome] of await readOutcomes(store, id, 'delta', chunk)) {
+        const { status, finished } = outcome;
+        const patches = outcome.status === 'failed' ? [] : outcome.patches;
         read.deltas.set(item, { status, finished: Date.parse(finished), bytes: sumBytes(patches) });
       }
     }
@@ -152,18 +143,19 @@ async function findFailures(
   stage: Stage,
   failed: ReadonlyMap<string, Status>,
 ): Promise<Map<string, Failure>> {
-  type Read = Failed & Partial<Pairing> & { readonly reference?: string };
-  const read = await readOutcomes<Read>(store, run, stage, failed);
+  const read = await readOutcomes(store, run, stage, failed);
   const pairs = stage === 'delta' ? await loadPairs(store, run, [...read.keys()]) : undefined;
-  return new Map(
-    [...read].map(([item, { error, reference, target }]) => {
-      const pair = pairs?.get(item);
-      const what = pair
-        ? `${pair.target.reference} from ${nameSources(pair)}`
-        : (reference ?? target?.reference ?? item);
-      return [item, { what, error }];
-    }),
-  );
+  const failures = new Map<string, Failure>();
+  for (const [item, outcome] of read) {
+    if (outcome.status !== 'failed') continue;
+    const pair = pairs?.get(item);
+    let what = item;
+    if (pair) what = `${pair.target.reference} from ${nameSources(pair)}`;
+    else if ('reference' in outcome) what = outcome.reference;
+    else if ('target' in outcome) what = outcome.target.reference;
+    failures.set(item, { what, error: outcome.error });
+  }
+  return failures;
 }
 
 function countStage(

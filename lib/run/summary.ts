@@ -1,19 +1,26 @@
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 import { getDocument, inRun, putDocument } from './document.ts';
-import { failuresOf, type ReportPart, type RunReport, type RunSummary } from './report.ts';
+import {
+  failuresOf,
+  reportPartSchema,
+  summarySchema,
+  type ReportPart,
+  type RunReport,
+  type RunSummary,
+} from './report.ts';
 
 /**
- * A run's report in the store: `report.json` is short, however large the run is; what became of each item is in parts
- * beside it, so that neither who writes nor who reads it has to hold all of a large run.
+ * The report of a run: `report.json` is short, however large the run is. The outcomes of items are in numbered parts
+ * beside it, so that a large run is never held in memory as a whole.
  */
 
-/** Items of a part, about: some megabytes of JSON. */
+/** Items of a part at most: a few megabytes of JSON. A larger piece is a part of its own. */
 const PART_SIZE = 1000;
 
 const NO_ITEMS: ReportPart = { images: [], pairs: [], passedOver: [] };
 
-/** Writes the items as they come, then what `summarize` says once all have been seen. */
+/** Writes the items as they come, then the result of `summarize`, which is called once all have been written. */
 export async function putReport(
   store: Store,
   run: string,
@@ -36,16 +43,16 @@ export async function putReport(
   await putDocument(store, run, inRun.report, { ...summarize(), parts });
 }
 
-/** Undefined as long as a run is not over. */
+/** Undefined as long as a run is not over. @throws PanamaxError `bad-input` */
 export async function findSummary(store: Store, run: string): Promise<RunSummary | undefined> {
-  return (await getDocument(store, run, inRun.report)) as RunSummary | undefined;
+  return getDocument(store, run, inRun.report, summarySchema);
 }
 
 export async function removeSummary(store: Store, run: string): Promise<void> {
   await store.remove(keys.run(run, inRun.report));
 }
 
-/** What became of the items, some at a time. */
+/** Reads the parts that are wanted, one at a time. @throws PanamaxError `bad-input` */
 export async function* readParts(
   store: Store,
   { id, parts }: RunSummary,
@@ -53,12 +60,12 @@ export async function* readParts(
 ): AsyncGenerator<ReportPart, void, void> {
   for (const [number, part] of parts.entries()) {
     if (!isWanted(part)) continue;
-    const document = await getDocument(store, id, inRun.part(number));
-    if (document) yield document as unknown as ReportPart;
+    const document = await getDocument(store, id, inRun.part(number), reportPartSchema);
+    if (document) yield document;
   }
 }
 
-/** All of it. Undefined as long as the run is not over. */
+/** The whole report; undefined as long as the run is not over. @throws PanamaxError `bad-input` */
 export async function findReport(store: Store, run: string): Promise<RunReport | undefined> {
   const summary = await findSummary(store, run);
   if (!summary) return undefined;

@@ -1,11 +1,15 @@
+import * as v from 'valibot';
 import { parse } from 'yaml';
 import { PanamaxError } from '../../lib/errors.ts';
-import type { ResidentSet } from '../../lib/run/plan.ts';
+import type { ResidentSet } from '../../lib/run/request.ts';
+import { objectSchema, parseWith, recordSchema } from '../../lib/schema.ts';
 
-const EXAMPLE = 'sites: { NAME: [IMAGE, ...] }';
+/** Names of sites are any strings: each site's list is checked on its own. */
+const inventorySchema = objectSchema({ sites: recordSchema('sites: { NAME: [IMAGE, ...] }') });
+const imagesSchema = v.array(v.pipe(v.string(), v.nonEmpty('a reference of an image')));
 
 /**
- * Reads an inventory: YAML that says under `sites` which images each site holds.
+ * Reads an inventory: YAML that lists under `sites` the images that each site holds.
  *
  *     sites:
  *       shop-12: [oci:/images/app-1.0, oci:/images/db-3]
@@ -16,21 +20,10 @@ const EXAMPLE = 'sites: { NAME: [IMAGE, ...] }';
  * @throws PanamaxError `bad-input`
  */
 export function parseInventory(text: string, where: string): ResidentSet[] {
-  const bad = (found: unknown) =>
-    new PanamaxError('bad-input', 'not an inventory', {
-      expected: EXAMPLE,
-      found: (JSON.stringify(found) ?? 'nothing').slice(0, 100),
-      where,
-    });
-  const sites = (asMap(readYaml(text, where)) ?? {})['sites'];
-  const entries = asMap(sites);
-  if (!entries) throw bad(sites);
+  const inventory = parseWith(inventorySchema, readYaml(text, where), where);
   const sets = new Map<string, { images: string[]; sites: string[] }>();
-  for (const [site, held] of Object.entries(entries)) {
-    if (!Array.isArray(held) || !held.every((image) => typeof image === 'string' && image !== '')) {
-      throw bad({ [site]: held });
-    }
-    const images = [...new Set(held as string[])].sort();
+  for (const [site, held] of Object.entries(inventory.sites)) {
+    const images = [...new Set(parseWith(imagesSchema, held, `${where} sites.${site}`))].sort();
     const key = JSON.stringify(images);
     const set = sets.get(key);
     if (set) set.sites.push(site);
@@ -39,7 +32,7 @@ export function parseInventory(text: string, where: string): ResidentSet[] {
   return [...sets.values()];
 }
 
-/** Aliases may unfold to no more than a hundred nodes each, and keys occur once: both are the library's defaults. */
+/** The library's defaults refuse duplicate keys, and aliases that unfold to more than 100 nodes each. */
 function readYaml(text: string, where: string): unknown {
   try {
     return parse(text) as unknown;
@@ -47,10 +40,4 @@ function readYaml(text: string, where: string): unknown {
     const [line] = (error as Error).message.split('\n');
     throw new PanamaxError('bad-input', `not YAML: ${line!}`, { where });
   }
-}
-
-function asMap(value: unknown): Record<string, unknown> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : undefined;
 }

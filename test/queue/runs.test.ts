@@ -9,7 +9,7 @@ import { connectProducer, connectWorker } from '../../lib/queue/connection.ts';
 import { redisForest } from '../../lib/queue/similarity.ts';
 import { QUEUES } from '../../lib/queue/names.ts';
 import { openQueues } from '../../lib/queue/queues.ts';
-import { startQueueWorker, type JobAttempt, type Verdict } from '../../lib/queue/worker.ts';
+import { startQueueWorker, type JobAttempt, type JobResult } from '../../lib/queue/worker.ts';
 import { EXIT_CODES } from '../../lib/errors.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { openS3Store } from '../../lib/store/objects/s3.ts';
@@ -307,9 +307,9 @@ describe('a run on the queue', { skip }, () => {
 });
 
 /** Says no word of it in the store. */
-async function giveUpButA3({ data }: JobAttempt): Promise<Verdict> {
+async function giveUpButA3({ data }: JobAttempt): Promise<JobResult> {
   return (data as { reference: string }).reference.endsWith('a3')
-    ? { kind: 'over' }
+    ? { kind: 'done' }
     : { kind: 'failed', message: 'limit: too much', final: true };
 }
 

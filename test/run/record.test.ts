@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import type { Candidate } from '../../lib/pairing/ranking.ts';
-import type { RunPlan } from '../../lib/run/plan.ts';
-import { findPairings, putPairings, putPlan } from '../../lib/run/record.ts';
+import { makeCandidate } from '../support/candidate.ts';
+import type { RunRequest } from '../../lib/run/request.ts';
+import { findPairings, putPairings, putRequest } from '../../lib/run/record.ts';
 import { countStatuses, sumBytes, type ReportPart, type RunReport } from '../../lib/run/report.ts';
 import { findRunState, keepAlive, listRuns, putHeartbeat } from '../../lib/run/runs.ts';
 import { createStatusReader } from '../../lib/run/status.ts';
@@ -49,7 +49,7 @@ test('runs are listed by one key each', async (t) => {
   const { store } = await newStore(t);
   const names = ['a', 'a-b', 'a.b', 'a0', 'ab', 'b'];
   for (const name of names) {
-    await putPlan(store, planOf('/images', ['one'], { id: name }));
+    await putRequest(store, planOf('/images', ['one'], { id: name }));
     for (let i = 0; i < 5; i++)
       await store.put(`runs/${name}/outcomes/delta/${i}.done.json`, Buffer.from('{}'));
   }
@@ -61,7 +61,7 @@ test('runs are listed by one key each', async (t) => {
 test('a run is active while somebody says so, then idle, or over', async (t) => {
   const { store, directory } = await newStore(t);
   assert.equal(await findRunState(store, 'run'), undefined);
-  await putPlan(store, planOf('/images', ['one']));
+  await putRequest(store, planOf('/images', ['one']));
   const now = Date.now();
   const later = now + 3600_000;
   const stateAt = async (time: number) => (await findRunState(store, 'run', time))?.state;
@@ -93,7 +93,8 @@ test('a large report is written and read in parts', async (t) => {
   const count = 5000;
   const error = { kind: 'not-found', message: 'no such image' } as const;
   const pair = (i: number): RunReport['pairs'][number] => {
-    const names = { target: `target ${i}`, source: 'source', candidate: { pullSize: i } as Candidate };
+    const candidate = makeCandidate(digest('source'), { pullSize: i });
+    const names = { target: `target ${i}`, source: 'source', candidate };
     return i === 4321 ? { ...names, status: 'failed', error } : { ...names, status: 'done', patches: [] };
   };
   async function* pieces(): AsyncGenerator<ReportPart> {
@@ -102,8 +103,8 @@ test('a large report is written and read in parts', async (t) => {
       yield { images: [], pairs: Array.from({ length: 100 }, (_, n) => pair(i + n)), passedOver: [] };
     }
   }
-  const plan: RunPlan = planOf('/images', ['one']);
-  await putPlan(store, plan);
+  const plan: RunRequest = planOf('/images', ['one']);
+  await putRequest(store, plan);
   const summary = {
     id: 'run',
     started: plan.started,

@@ -7,7 +7,7 @@ import type { RunReport } from '../../lib/run/report.ts';
 import { createLayerCache } from '../../workers/resources/layercache.ts';
 import { createMemory } from '../../workers/resources/memory.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
-import { backfill, type BackfillPlan } from '../../producers/backfill.ts';
+import { backfill, type BackfillRequest } from '../../producers/backfill.ts';
 import { snapshot, temporaryDirectory } from './directory.ts';
 import type { Scope } from './scope.ts';
 import { writeRelease } from './releases.ts';
@@ -32,7 +32,7 @@ export async function runBackfill(
     sources = targets,
     together,
     ...plan
-  }: Partial<BackfillPlan> & {
+  }: Partial<BackfillRequest> & {
     store?: string;
     scratchSize?: number;
     sources?: readonly string[];

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
-import type { RunPlan } from '../../lib/run/plan.ts';
+import type { RunRequest } from '../../lib/run/request.ts';
 import { createStatusReader, type RunStatus } from '../../lib/run/status.ts';
 import { STAGES } from '../../lib/run/stage.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
@@ -132,8 +132,8 @@ export async function until<T>(look: () => Promise<T>, isSo: (seen: T) => boolea
 export function planOf(
   directory: string,
   names: readonly string[],
-  plan: Partial<RunPlan> & { readonly sources?: readonly string[] } = {},
-): RunPlan {
+  plan: Partial<RunRequest> & { readonly sources?: readonly string[] } = {},
+): RunRequest {
   const { sources = names, ...rest } = plan;
   const references = (list: readonly string[]) => list.map((name) => join(directory, name));
   return {

@@ -19,7 +19,7 @@ import { openS3Store } from '../../lib/store/objects/s3.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { createLayerCache } from '../../workers/resources/layercache.ts';
 import { createMemory } from '../../workers/resources/memory.ts';
-import type { RunPlan } from '../../lib/run/plan.ts';
+import type { RunRequest } from '../../lib/run/request.ts';
 import { findPairings, listPairs } from '../../lib/run/record.ts';
 import type { Stage } from '../../lib/run/stage.ts';
 import { createStatusReader, type RunStatus } from '../../lib/run/status.ts';
@@ -61,7 +61,7 @@ const scope = fileScope();
 const redis = skip ? (undefined as never) : await startRedis(scope);
 const s3 = skip ? (undefined as never) : await startOwnS3(scope);
 const images = await makeReleases(scope, NAMES);
-const plan: RunPlan = planOf(images, NAMES, { top: 3 });
+const plan: RunRequest = planOf(images, NAMES, { top: 3 });
 
 /** What an undisturbed run in one process leaves. */
 let expected: Record<string, string>;
@@ -323,25 +323,27 @@ describe('one job', { skip }, () => {
     const scratch = join(directory, 'scratch');
     await mkdir(scratch);
     await using layers = createLayerCache(join(directory, 'layers'), 1e9);
-    const contexts = [0, 1].map(() => ({
-      store,
-      layers,
-      memory: createMemory(8 * 1024 ** 3),
-      similar: createForest(createMemoryStorage()),
+    const dispatchers = [0, 1].map(() => ({
+      context: {
+        store,
+        layers,
+        memory: createMemory(8 * 1024 ** 3),
+        similar: createForest(createMemoryStorage()),
+        limits: DEFAULT_LIMITS,
+        scratch,
+        log: { info() {}, warn() {} },
+      },
       queues,
       leases: openLeases(connection, 60_000),
       leaseRenewal: 20_000,
-      limits: DEFAULT_LIMITS,
-      scratch,
-      log: { info() {}, warn() {} },
     }));
     const twice = async (stage: Stage, jobs: readonly ItemJob[]) => {
       for (const data of jobs) {
         const attempt = { id: data.item, data, attempt: 1, isLast: false, signal: AbortSignal.any([]) };
-        const verdicts = await Promise.all(
-          contexts.map((context) => stageDispatcher(stage, context)(attempt)),
+        const results = await Promise.all(
+          dispatchers.map((dispatcher) => stageDispatcher(stage, dispatcher)(attempt)),
         );
-        assert.deepEqual(verdicts, [{ kind: 'over' }, { kind: 'over' }]);
+        assert.deepEqual(results, [{ kind: 'done' }, { kind: 'done' }]);
       }
     };
     try {

@@ -40,7 +40,7 @@ const PATIENCE = 1000;
 
 /**
  * An image with how its layers were compressed, as far as that can be told, out of the store or found now and stored. Takes
- * several times as long as to read the image, once for all jobs of this process, and of others that `context.alone` knows.
+ * several times as long as to read the image, once for all jobs of this process, and of others that `context.runExclusive` knows.
  *
  * @param scratch a directory of the job's own
  * @param memory in bytes, for the thread
@@ -51,7 +51,7 @@ export async function findRecord(
   { scratch, memory }: { readonly scratch: string; readonly memory: number },
   context: StageContext,
 ): Promise<ImageRecord> {
-  const { store, signal, limits, alone = atOnce } = context;
+  const { store, signal, limits, runExclusive = runAlways } = context;
   const { record } = unpacked;
   const { manifest } = image;
   const digests = digestsOf(record);
@@ -73,7 +73,7 @@ export async function findRecord(
       await raceAbort(Promise.allSettled([other]), signal);
       continue;
     }
-    const mine = alone(`compressions.${manifest}`, async () => {
+    const mine = runExclusive(`compressions.${manifest}`, async () => {
       // another may have been at the end of it
       known = await loadCompressions(store, digests);
       if (!isComplete(known, digests)) known = await find(known);
@@ -87,7 +87,7 @@ export async function findRecord(
 const isComplete = (known: KnownCompressions, digests: readonly Digest[]) =>
   digests.every((digest) => known.has(digest));
 
-async function atOnce(_: string, action: () => Promise<void>): Promise<boolean> {
+async function runAlways(_: string, action: () => Promise<void>): Promise<boolean> {
   await action();
   return true;
 }

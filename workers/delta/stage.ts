@@ -26,7 +26,7 @@ import { pinnedReference } from '../../lib/image/oci/registryname.ts';
 import type { Outcome, StageContext } from '../context.ts';
 import type { CachedImage } from '../resources/layercache.ts';
 import { deltaMemory } from '../resources/memory.ts';
-import type { PatchOutcome } from '../../lib/run/report.ts';
+import type { PatchOutcome } from '../../lib/run/schemas.ts';
 import { indexHead, writeIndex } from '../../lib/store/targetindex.ts';
 import { scratchError } from '../../lib/runtime/scratch.ts';
 import { keys } from '../../lib/store/keys.ts';

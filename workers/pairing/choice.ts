@@ -1,6 +1,6 @@
 import { formatNamed } from '../../lib/delta/formats.ts';
 import { isWorthIt, type Candidate, type Ranking } from '../../lib/pairing/ranking.ts';
-import type { RunPlan } from '../../lib/run/plan.ts';
+import type { RunRequest } from '../../lib/run/request.ts';
 import { indexHead, writeIndex } from '../../lib/store/targetindex.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { loadRecord } from '../delta/compressions.ts';
@@ -16,7 +16,7 @@ export interface Choice {
 /** Takes the best of a ranking. Where none of them is worth it, the target's index says so at once. */
 export async function choosePairs(
   { target, candidates }: Ranking,
-  { top, formats, force }: Pick<RunPlan, 'top' | 'formats' | 'force'>,
+  { top, formats, force }: Pick<RunRequest, 'top' | 'formats' | 'force'>,
   store: Store,
 ): Promise<Choice> {
   const combines = formats.map((format) => formatNamed(format).traits.combinesSources);

@@ -23,7 +23,7 @@ import { pushName } from '../../lib/store/beside/names.ts';
 import { publishPatch } from '../../lib/store/beside/publish.ts';
 import { openRepository, type Repository } from '../../lib/image/registry/registry.ts';
 import type { StageContext } from '../context.ts';
-import type { ImageName } from '../../lib/run/record.ts';
+import type { NamedImage } from '../../lib/run/schemas.ts';
 import { keys } from '../../lib/store/keys.ts';
 import { readName } from '../../lib/store/name.ts';
 
@@ -97,7 +97,7 @@ const PATIENCE = 500;
  * two that write the same tag of referrers one would be lost.
  */
 export async function publishPair(
-  { reference, manifest }: ImageName,
+  { reference, manifest }: NamedImage,
   pairs: readonly PatchDescriptor[],
   context: StageContext,
 ): Promise<void> {
@@ -109,8 +109,8 @@ export async function publishPair(
       await publishStored(beside, keys.descriptor(manifest, source.manifest, format), context);
     }
   };
-  if (!context.alone) return push();
-  while (!(await context.alone(`publish.${manifest}`, push))) {
+  if (!context.runExclusive) return push();
+  while (!(await context.runExclusive(`publish.${manifest}`, push))) {
     await delay(PATIENCE, undefined, { signal: context.signal });
   }
 }

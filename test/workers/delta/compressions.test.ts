@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
 import { createForest, createMemoryStorage } from '../../../lib/pairing/forest.ts';
-import type { Candidate } from '../../../lib/pairing/ranking.ts';
+import { makeCandidate } from '../../support/candidate.ts';
 import { connectProducer } from '../../../lib/queue/connection.ts';
 import { openLeases } from '../../../lib/queue/lease.ts';
 import { prefixOf } from '../../../lib/queue/names.ts';
@@ -15,8 +15,8 @@ import { openQueues } from '../../../lib/queue/queues.ts';
 import { storeCompressions } from '../../../lib/store/compressions.ts';
 import { createLayerCache } from '../../../workers/resources/layercache.ts';
 import { createMemory } from '../../../workers/resources/memory.ts';
-import { items } from '../../../lib/run/plan.ts';
-import { putPair, putPlan } from '../../../lib/run/record.ts';
+import { items } from '../../../lib/run/request.ts';
+import { putPair, putRequest } from '../../../lib/run/record.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { loadRecord } from '../../../workers/delta/compressions.ts';
 import { stageDispatcher } from '../../../workers/dispatch.ts';
@@ -65,7 +65,6 @@ async function makePairs(t: TestContext) {
   const reads = new Map<Digest, number>();
   const context = {
     store,
-    queues,
     limits: DEFAULT_LIMITS,
     scratch: path('scratch'),
     memory: createMemory(8 * 1024 ** 3),
@@ -81,6 +80,10 @@ async function makePairs(t: TestContext) {
         },
       },
     },
+  };
+  const dispatcher = {
+    context,
+    queues,
     leases: {
       ...leases,
       async take(what: string, owner: string) {
@@ -97,19 +100,23 @@ async function makePairs(t: TestContext) {
     const { manifest } = await signatureStage({ reference }, { ...context, layers, signal });
     return { manifest, reference };
   };
-  await putPlan(store, planOf(directory, ['target']));
+  await putRequest(store, planOf(directory, ['target']));
   const target = await imageOf('target');
   const pairs: string[] = [];
   for (const name of ['source1', 'source2']) {
     const source = await imageOf(name);
     const item = items.delta(target.manifest, source.manifest);
-    await putPair(store, 'run', item, { target, sources: [source], candidate: {} as Candidate });
+    const candidate = makeCandidate(source.manifest);
+    await putPair(store, 'run', item, { target, sources: [source], candidate });
     pairs.push(item);
   }
   const jobs = deltaJobs('run', pairs);
   const work = (job: (typeof jobs)[number]) => {
     const { signal } = new AbortController();
-    return stageDispatcher('delta', context)({ id: job.item, data: job, attempt: 1, isLast: true, signal });
+    return stageDispatcher(
+      'delta',
+      dispatcher,
+    )({ id: job.item, data: job, attempt: 1, isLast: true, signal });
   };
   const what = `compressions.${target.manifest}`;
   const known = async () =>
@@ -132,7 +139,7 @@ test('who comes second waits for the first, and reads what it has found', { skip
   await storeCompressions(store, new Map([[layers[0]!.digest, null]]));
   clearInterval(keep);
   await leases.release(what, 'another');
-  assert.deepEqual(await working, { kind: 'over' });
+  assert.deepEqual(await working, { kind: 'done' });
   assert.equal(reads.get(target.manifest), 1);
   assert.deepEqual(await known(), [undefined]);
 });
@@ -153,7 +160,7 @@ test('who waits for a worker that is killed does it itself', { skip }, async (t)
   );
   await worker.end();
   assert.deepEqual(await known(), [undefined]);
-  assert.deepEqual(await work(jobs[1]!), { kind: 'over' });
+  assert.deepEqual(await work(jobs[1]!), { kind: 'done' });
   assert.ok(refused.get(what)! >= 1);
   assert.equal(reads.get(target.manifest), 2);
   assert.equal((await known())[0]?.encoder, 'corrected');
