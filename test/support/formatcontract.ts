@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { createPatch } from '../../lib/delta/create.ts';
 import type { PatchFormat, UnpackedImage } from '../../lib/delta/format.ts';
 import { formatOfFile, openPatch } from '../../lib/delta/patch.ts';
@@ -12,7 +11,6 @@ import { unpackImage } from '../../lib/image/layerstream.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { imageRecord, type ImageRecord } from '../../lib/image/record.ts';
-import { parseDestination } from '../../lib/image/write/destination.ts';
 import { DEFAULT_LIMITS as limits } from '../../lib/limits.ts';
 import { compareImages, isWorthIt } from '../../lib/pairing/ranking.ts';
 import { computeSignature } from '../../lib/pairing/signature/compute.ts';
@@ -23,6 +21,7 @@ import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { indexHead, readIndex, writeIndex } from '../../lib/store/targetindex.ts';
 import { snapshot, temporaryDirectory } from './directory.ts';
 import { writeLayout } from './layout.ts';
+import { applyPatch } from './patch.ts';
 import { releaseLayers } from './releases.ts';
 
 /** Bytes that are damaged one by one, evenly over the file. */
@@ -225,20 +224,11 @@ async function unpack(path: string, layers: readonly Uint8Array[]): Promise<Unpa
 }
 
 async function apply(
-  { patch, path }: Pair,
+  { patch }: Pair,
   source: string | readonly string[],
   output: string,
 ): Promise<ImageRecord> {
-  const scratch = path('scratch');
-  await mkdir(scratch);
-  try {
-    return await applyPatchFile(
-      { patch, sources: [source].flat(), destination: parseDestination(output) },
-      { scratch, limits, signal: new AbortController().signal },
-    );
-  } finally {
-    await rm(scratch, { recursive: true });
-  }
+  return applyPatch(patch, source, output);
 }
 
 /** Applying fails with one of these kinds and leaves the directory as it was. */
