@@ -38,7 +38,10 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<void>
   if (values.help) return void process.stdout.write(HELP);
   const [directory, ...rest] = positionals;
   if (directory === undefined || rest.length > 0) {
-    throw new PanamaxError('usage', 'one corpus directory', { found: positionals.length });
+    throw new PanamaxError('usage', 'wrong number of operands', {
+      expected: 'one corpus directory',
+      found: positionals.length,
+    });
   }
   const pairs = values.pairs === undefined ? DEFAULT_PAIRS : parsePairs(values.pairs);
   const tools = parseChoices('--tools', values.tools, TOOLS);

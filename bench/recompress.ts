@@ -111,7 +111,7 @@ async function main(argv: readonly string[]): Promise<void> {
   });
   if (values.help) return void process.stdout.write(HELP);
   const [corpus] = positionals;
-  if (corpus === undefined) throw new PanamaxError('usage', 'one corpus directory', { found: 'none' });
+  if (corpus === undefined) throw new PanamaxError('usage', 'no corpus directory', { expected: HELP });
   await using scratch = await createScratch(values.scratch);
   await using services = createServices(scratch.path);
   const tallies: Tally[] = [];
