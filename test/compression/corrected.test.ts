@@ -1,4 +1,4 @@
-/** Layers that no encoder known makes come back by corrections. */
+/** Layers that no known encoder makes are rebuilt by corrections. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { openSync, readSync } from 'node:fs';
@@ -65,7 +65,7 @@ const SAMPLES: Readonly<Record<string, Buffer>> = {
   'an executable': LARGE,
 };
 
-/** Each as real programs make it; `isSmall` where the correction is. */
+/** Programs that make streams; `isSmall` if their corrections are small. */
 const PROGRAMS: readonly { readonly command: readonly [string, ...string[]]; readonly isSmall: boolean }[] = [
   ...['-1', '-6', '-9'].map((level) => ({
     command: ['libdeflate-gzip', '-c', level] as const,
@@ -76,7 +76,7 @@ const PROGRAMS: readonly { readonly command: readonly [string, ...string[]]; rea
   { command: ['pigz', '-nc', '-p4', '-6'], isSmall: true },
 ];
 
-describe('streams of real encoders come back', { skip: missing('libdeflate-gzip', 'gzip', 'pigz') }, () => {
+describe('rebuilds streams of real encoders', { skip: missing('libdeflate-gzip', 'gzip', 'pigz') }, () => {
   for (const [name, text] of Object.entries(SAMPLES)) {
     test(name, async () => {
       for (const { command, isSmall } of PROGRAMS) {
@@ -124,7 +124,7 @@ const search: fc.Arbitrary<Search> = fc
   .map((search) => ({ ...search }));
 const pieceSize = fc.integer({ min: 1000, max: 200_000 });
 
-test('any text, cut into any members, in any pieces', async () => {
+test('rebuilds any text in any members, from any chunks', async () => {
   const options = fc.record({
     level: fc.nat(9),
     strategy: fc.nat(4),
@@ -147,8 +147,8 @@ test('any text, cut into any members, in any pieces', async () => {
   await fc.assert(property, { numRuns: 30 });
 });
 
-test('a stored block is the same however its text comes', async () => {
-  // zlib's second block of noise ends about there; its end is matched again, and is cut at every place
+test('codes a stored block the same for any chunks of its text', async () => {
+  // zlib's second block of noise ends about there; the end is repeated as a match, and split at every position
   const end = 2 * 16_384;
   const again = NOISE.subarray(end - 1000, end + 1000);
   const whole = Buffer.concat([NOISE.subarray(0, 40_000), again, TEXT.subarray(0, 40_000)]);
@@ -159,18 +159,18 @@ test('a stored block is the same however its text comes', async () => {
   }
 });
 
-test('what was written stays readable: the format has not changed', async () => {
+test('keeps its format: the correction of a fixed stream has fixed bytes', async () => {
   const go = createCompressor({ encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' });
   const blob = Buffer.concat([go.next(TEXT), go.end()]);
   const { correction } = await corrected(blob, TEXT);
-  // changes with the choices, their contexts, or what is expected: then corrections that are in stores make nothing
+  // a change of choices, contexts or predictions invalidates the corrections in stores
   assert.equal(
     digestOf(Buffer.from(correction, 'base64')),
     'sha256:21b65df656aa566f9fdd52af53039c078295bb6d634cd65322dc58f3d0863ceb',
   );
 });
 
-test('a stream that has no correction', async () => {
+test('finds no correction for streams that cannot have one', async () => {
   const blob = gzipSync(TEXT);
   const header = blob.subarray(0, 10);
   const flipped = (at: number) => {
@@ -197,12 +197,12 @@ test('a stream that has no correction', async () => {
   }
 });
 
-test('a way to search is found for little text, too', () => {
+test('finds a match search for short text', () => {
   const little = Buffer.from(random.text(3000));
   assert.ok(nearestSearch(gzipSync(little, { strategy: constants.Z_RLE }), little));
 });
 
-test('a correction over its bound is given up', async () => {
+test('gives up a correction over its limit', async () => {
   const blob = gzipSync(LARGE, { level: 1 });
   const streams = { blob: () => inPieces(blob), text: () => inPieces(LARGE) };
   const whole = await correct(streams, SEARCH, Infinity);
@@ -211,7 +211,7 @@ test('a correction over its bound is given up', async () => {
   assert.deepEqual(await correct(streams, SEARCH, whole.length), whole);
 });
 
-test('corrections that are damaged, cut off, of another text or made up: another stream, or refused', async () => {
+test('refuses corrections that are damaged, truncated, invented or of another text, or makes another stream', async () => {
   const blob = gzipSync(Buffer.concat([TEXT, NOISE, TEXT]), { level: 4 });
   const whole = gunzipSync(blob);
   const recipe = await corrected(blob, whole);
@@ -232,7 +232,7 @@ test('corrections that are damaged, cut off, of another text or made up: another
     const damaged = Buffer.from(bytes);
     damaged[at]! ^= 1 << (at & 7);
     assert.ok(!tried(damaged), `damaged at ${at}`);
-    // what is not there is read as zeros
+    // missing bytes are read as zeros
     if (bytes.subarray(at).some((byte) => byte !== 0))
       assert.ok(!tried(bytes.subarray(0, at)), `cut at ${at}`);
   }
@@ -242,8 +242,8 @@ test('corrections that are damaged, cut off, of another text or made up: another
   for (let i = 0; i < 200; i++) assert.ok(!tried(random.bytes(i * 20), whole.subarray(0, 100_000)));
 });
 
-test('corrections that no encoder could make, for next to nothing, are refused before they cost much', () => {
-  // blocks without tokens, one behind the other
+test('refuses small corrections that expand to huge streams before they take much time', () => {
+  // consecutive blocks without tokens
   const choices = createChoiceWriter();
   choices.direct(16, 10);
   for (const byte of Buffer.from('H4sIAAAAAAAA/w==', 'base64')) choices.direct(8, byte);
@@ -263,7 +263,7 @@ function ask(choices: Choices, [kind, context, value]: readonly [number, number,
   return kind === 1 ? choices.tree(1000, 5, value & 31) : choices.direct(21, value);
 }
 
-test('choices come back', () => {
+test('reads the choices that were written', () => {
   const kinds = fc.array(fc.tuple(fc.nat(2), fc.nat(100), fc.nat(2 ** 20)), { maxLength: 3000 });
   const property = fc.property(kinds, (asked) => {
     const writer = createChoiceWriter();
@@ -277,7 +277,7 @@ test('choices come back', () => {
   fc.assert(property);
 });
 
-test('recipes that make no sense are refused', () => {
+test('refuses invalid recipes', () => {
   const good = { encoder: 'corrected', search: SEARCH, correction: 'AAAA' };
   assert.deepEqual(parseCompression(good, 'test'), good);
   for (const bad of [

@@ -1,4 +1,4 @@
-/** Encoders of our own make what real ones make, bit for bit. */
+/** The encoders of this project make the same bytes as the real ones. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { openSync, readSync } from 'node:fs';
@@ -28,7 +28,7 @@ async function assertSame(encoder: RealEncoder, level: number, input: Uint8Array
   const expected = await encoder.compress(input, level);
   const { name, blockSize } = encoder;
   const format = name.includes('zstd') ? 'zstd' : 'gzip';
-  // of no input it makes no frame, and a tar is never empty
+  // it makes no frame for empty input, but a tar is never empty
   if (format === 'zstd' && input.length === 0) return;
   const header = expected.toString('base64', 0, headerSize(expected, format));
   const recipe = parseCompression({ encoder: name, level, blockSize, header }, 'test') as EncoderRecipe;
@@ -37,7 +37,7 @@ async function assertSame(encoder: RealEncoder, level: number, input: Uint8Array
   assert.ok(made.equals(expected), `${name} -${level}, ${input.length} bytes: differs at ${at}`);
 }
 
-/** A piece of a real executable. */
+/** A part of a real executable. */
 function executable(size: number): Buffer {
   const bytes = Buffer.alloc(size);
   readSync(openSync(process.execPath, 'r'), bytes, 0, size, 20_000_000);
@@ -48,7 +48,7 @@ const random = createRandom(1);
 const noise = random.bytes(400_000);
 const text = Buffer.from(random.text(400_000));
 
-/** Repeats at distances about those that encoders reach. */
+/** Repeats at distances near the encoders' limits. */
 function repeats(distance: number): Buffer {
   const parts = [noise.subarray(0, distance)];
   for (let i = 0; i < 8; i++) parts.push(Buffer.from([i, i + 1]), noise.subarray(i, distance - 2));
@@ -82,7 +82,7 @@ const BLOCKS: Readonly<Record<string, Buffer>> = {
   'two, and one byte': executable(2 * 1024 ** 2 + 1),
 };
 
-/** Text made of literals, runs, and copies of what came before. */
+/** Text of literals, runs, and copies of earlier text. */
 const composed = fc
   .array(
     fc.oneof(
@@ -110,7 +110,7 @@ const composed = fc
 const skip = missing('gzip', 'pigz', 'python3', 'go');
 const encoders = skip ? [] : [...PROGRAMS, ...(await buildGoEncoders({ after }))];
 
-describe('as the real encoder', { skip }, () => {
+describe('makes the bytes of the real encoder', { skip }, () => {
   for (const [name, input] of Object.entries(SAMPLES)) {
     test(name, async () => {
       for (const encoder of encoders) {
@@ -127,7 +127,7 @@ describe('as the real encoder', { skip }, () => {
     });
   }
 
-  test('any input', async () => {
+  test('for any input', async () => {
     const property = fc.asyncProperty(composed, fc.nat(1000), async (input, number) => {
       for (const encoder of encoders) {
         await assertSame(encoder, encoder.levels[number % encoder.levels.length]!, input);
@@ -150,7 +150,7 @@ async function assertFound(input: Buffer, level: number, ...options: string[]): 
   const found = await findCompression(layer, () => inPieces(input, 100_000));
   assert.ok(found?.encoder === 'libzstd', `${input.length} bytes at ${level}: ${found?.encoder}`);
   assert.deepEqual(parseCompression(JSON.parse(JSON.stringify(found)), 'test'), found);
-  // by a later libzstd, or an earlier one
+  // of another version of libzstd
   assert.equal(parseCompression({ ...found, version: '1.5.6' }, 'test'), undefined);
   for (const size of [1, 70_001, 1_000_000]) {
     if (size === 1 && input.length > 1000) continue;
@@ -159,8 +159,8 @@ async function assertFound(input: Buffer, level: number, ...options: string[]): 
   }
 }
 
-describe('as libzstd makes a stream', { skip: missing('libzstd-judge') }, () => {
-  test('the judge has the version that Node has', async () => {
+describe('makes the bytes of libzstd', { skip: missing('libzstd-judge') }, () => {
+  test('in the version that Node has', async () => {
     const { stdout } = await promisify(execFile)('libzstd-judge', ['--version']);
     assert.equal(stdout.trim(), process.versions.zstd);
   });
@@ -176,7 +176,7 @@ describe('as libzstd makes a stream', { skip: missing('libzstd-judge') }, () => 
     });
   }
 
-  test('a recipe of which the header has another size makes no layer', async () => {
+  test('but no layer if the header has another size', async () => {
     const blob = await judge(text.subarray(0, 1000), '3', '--size', '1000');
     const header = blob.toString('base64', 0, headerSize(blob, 'zstd'));
     const recipe = { encoder: 'libzstd', version: process.versions.zstd, level: 3, header };
@@ -192,7 +192,7 @@ async function* inPieces(input: Uint8Array, size: number): AsyncGenerator<Uint8A
   for (let at = 0; at < input.length; at += size) yield input.subarray(at, at + size);
 }
 
-test('any input in any pieces is the same, and comes back', () => {
+test('makes the same bytes for any chunks, which decompress to the input', () => {
   const pieces = fc.integer({ min: 1, max: 200_000 });
   const recipe = fc.constantFrom(
     ...candidates('gzip').map((candidate) => ({ ...candidate, header: HEADER })),
@@ -207,13 +207,13 @@ test('any input in any pieces is the same, and comes back', () => {
   fc.assert(property, { numRuns: 60 });
 });
 
-test('recipes that make no sense are refused', () => {
+test('refuses invalid recipes', () => {
   const good = { encoder: 'pigz', level: 6, blockSize: 131_072, header: HEADER };
   const libzstd = { encoder: 'libzstd', version: process.versions.zstd, level: 19, header: ZSTD_HEADER };
   assert.deepEqual(parseCompression(good, 'test'), good);
   assert.deepEqual(parseCompression(libzstd, 'test'), libzstd);
   assert.deepEqual(parseCompression({ encoder: 'none', more: 1 }, 'test'), { encoder: 'none' });
-  // of a later version
+  // of a later version of panamax
   assert.equal(parseCompression({ encoder: 'brotli', quality: 11 }, 'test'), undefined);
   assert.equal(parseCompression({ encoder: 'constructor' }, 'test'), undefined);
   for (const bad of [
@@ -242,14 +242,14 @@ test('recipes that make no sense are refused', () => {
     { ...libzstd, level: 20 },
     { ...libzstd, level: 0 },
     { ...libzstd, header: HEADER },
-    // more bytes than there are numbers
+    // a size beyond 2^53
     { ...libzstd, header: Buffer.from('28b52ffdc4581122334455667788', 'hex').toString('base64') },
   ]) {
     assert.throws(() => parseCompression(bad, 'test'), { kind: 'bad-input' }, JSON.stringify(bad));
   }
 });
 
-test('zstd headers are measured', () => {
+test('measures headers of zstd frames', () => {
   for (const [hex, size] of [
     ['28b52ffd0468', 6],
     ['28b52ffd2400', 6],
@@ -257,7 +257,7 @@ test('zstd headers are measured', () => {
     ['28b52ffd84580011223344', 10],
     ['28b52ffdc458001122334455667788', 14],
     ['28b52ffd845800', undefined],
-    // a dictionary, and a flag that is reserved
+    // a dictionary, and a reserved flag
     ['28b52ffd056800', undefined],
     ['28b52ffd0c6800', undefined],
     ['1f8b08000000000000ff', undefined],
@@ -267,7 +267,7 @@ test('zstd headers are measured', () => {
   }
 });
 
-test('the checksum of zstd', () => {
+test('computes the checksum of zstd frames', () => {
   const input = random.bytes(100_000);
   for (const size of [0, 1, 3, 4, 7, 8, 12, 31, 32, 33, 63, 64, 99, 4096, 100_000]) {
     const part = input.subarray(0, size);
@@ -280,7 +280,7 @@ test('the checksum of zstd', () => {
   }
 });
 
-test('gzip headers are measured', () => {
+test('measures headers of gzip members', () => {
   for (const [hex, size] of [
     ['1f8b08000000000000ff', 10],
     ['1f8b08000000000000ff4b', 10],

@@ -1,4 +1,4 @@
-/** Documents with anything anywhere in them: what is not understood is refused, never a crash. */
+/** Documents and files with random changes: each is read or refused with one of the expected errors. */
 import assert from 'node:assert/strict';
 import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ const RUNS = { numRuns: 300 };
 
 const asText = (document: unknown) => Buffer.from(JSON.stringify(document) ?? '');
 
-/** Passes what is understood and what is refused as one of `kinds`. */
+/** Passes if `read` succeeds, or fails with an error of one of `kinds` that names the place of bad input. */
 async function understoodOrRefused(
   read: () => unknown,
   kinds: readonly ErrorKind[] = ['bad-input', 'not-found', 'limit', 'usage'],
@@ -35,6 +35,7 @@ async function understoodOrRefused(
   } catch (error) {
     assert.ok(error instanceof PanamaxError, (error as Error).stack ?? String(error));
     assert.ok(kinds.includes(error.kind), error.stack);
+    if (error.kind === 'bad-input') assert.ok(error.facts.where, error.stack);
     assert.doesNotMatch(error.message, /\p{Cc}/u, 'control characters');
   }
 }
@@ -44,7 +45,7 @@ async function readImage(reference: string, scratch: string): Promise<Signature>
   return computeSignature(image, scratch, DEFAULT_LIMITS);
 }
 
-/** Nothing of the image is left on disk, either. */
+/** Also passes only if no scratch file is left. */
 async function readAndLeaveNothing(reference: string, scratch: string): Promise<void> {
   await understoodOrRefused(() => readImage(reference, scratch));
   await assert.rejects(stat(scratch), { code: 'ENOENT' });
@@ -56,8 +57,8 @@ async function signatureOf(t: TestContext): Promise<Signature> {
   return readImage(join(directory, 'image'), join(directory, 'scratch'));
 }
 
-describe('of an image', () => {
-  /** The three documents of a layout, each made from the one before. */
+describe('reads or refuses changed documents of an image', () => {
+  /** The three documents of a layout, each made from the previous one. */
   const documents = {
     config: {
       architecture: 'amd64',
@@ -134,7 +135,7 @@ describe('of an image', () => {
   });
 });
 
-describe('files that are damaged anywhere', () => {
+describe('reads or refuses damaged files', () => {
   const tar = writeTar([
     { path: 'etc/' },
     { path: 'etc/motd', content: 'welcome '.repeat(100) },
@@ -151,7 +152,7 @@ describe('files that are damaged anywhere', () => {
   ]);
 
   for (const compression of ['none', 'gzip', 'zstd'] as const) {
-    test(`a layer, before it is stored as ${compression}, and afterwards`, async (t) => {
+    test(`a layer, damaged before and after compression ${compression}`, async (t) => {
       const directory = await temporaryDirectory(t);
       const [layout, scratch] = [join(directory, 'image'), join(directory, 'scratch')];
       const whole = compress(tar, compression);
@@ -161,7 +162,7 @@ describe('files that are damaged anywhere', () => {
       );
       const property = fc.asyncProperty(both, async ({ layer, blob }) => {
         await rm(layout, { recursive: true, force: true });
-        // whole ones around it: what is found of them comes in the middle of the other's end
+        // sound layers around it
         await writeLayout(layout, [tar, layer, LAYER], { compression, blobs: [whole, blob] });
         await readAndLeaveNothing(layout, scratch);
       });
@@ -189,7 +190,7 @@ describe('files that are damaged anywhere', () => {
   }
 });
 
-describe('of the store and of patches', () => {
+describe('reads or refuses changed documents of stores and patches', () => {
   test('signature', async (t) => {
     const signature = await signatureOf(t);
     const document: unknown = JSON.parse(zstdDecompressSync(await serializeSignature(signature)).toString());

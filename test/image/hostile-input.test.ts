@@ -1,4 +1,4 @@
-/** Images that are damaged, hostile or no images: each is refused with one error that says what, and where. */
+/** Images that are damaged, hostile or not images: each is refused with one error that names problem and place. */
 import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ interface BadImage {
   readonly message: RegExp;
   readonly limits?: Partial<Limits>;
   readonly make: (path: string) => Promise<unknown>;
-  /** Where it is, other than where `make` wrote it. */
+  /** Its reference, if it differs from the path that `make` wrote. */
   readonly reference?: string;
 }
 
@@ -52,7 +52,7 @@ function entries(...fixtures: TarFixture[]): BadImage['make'] {
   return layer(writeTar(fixtures));
 }
 
-/** An image of one layer whose stored bytes are something else. */
+/** An image of one layer with other stored bytes. */
 function stored(blob: Uint8Array, compression: 'gzip' | 'zstd' = 'gzip'): BadImage['make'] {
   return (path) => writeLayout(path, [TAR], { compression, blobs: [blob] });
 }
@@ -63,7 +63,7 @@ function flipped(bytes: Uint8Array, at: number): Buffer {
   return copy;
 }
 
-/** A sound image whose layout or archive is then changed. */
+/** A sound image with a change to its layout or archive. */
 function changed(
   change: (path: string, layout: Awaited<ReturnType<typeof writeLayout>>) => Promise<unknown>,
 ) {
@@ -97,7 +97,7 @@ const DAMAGED: readonly BadImage[] = [
     make: layer(flipped(TAR, BLOCK + 3)),
   },
   {
-    what: 'a layer that is no tar',
+    what: 'a layer that is not a tar',
     kind: 'bad-input',
     message: /in .*sha256:/,
     make: layer(createRandom(2).bytes(4096)),
@@ -121,7 +121,7 @@ const DAMAGED: readonly BadImage[] = [
     make: stored(flipped(GZIP, GZIP.length - 6)),
   },
   {
-    what: 'gzip with other bytes behind it',
+    what: 'gzip with trailing bytes',
     kind: 'bad-input',
     message: /damaged compressed layer/,
     make: stored(Buffer.concat([GZIP, SMALL])),
@@ -139,7 +139,7 @@ const DAMAGED: readonly BadImage[] = [
     make: stored(flipped(ZSTD, ZSTD.length >> 1), 'zstd'),
   },
   {
-    what: 'zstd with other bytes behind it',
+    what: 'zstd with trailing bytes',
     kind: 'bad-input',
     message: /damaged compressed layer.*bytes between frames/,
     make: stored(Buffer.concat([ZSTD, SMALL]), 'zstd'),
@@ -151,7 +151,7 @@ const DAMAGED: readonly BadImage[] = [
     make: stored(Buffer.alloc(0)),
   },
   {
-    what: 'a layer that is not its diffID',
+    what: 'a layer that differs from its diffID',
     kind: 'bad-input',
     message: /digest mismatch: expected sha256:.*, found sha256:.*, in /,
     make: stored(compress(Buffer.concat([TAR, Buffer.alloc(BLOCK)]), 'gzip')),
@@ -224,7 +224,7 @@ const MISNAMED: readonly BadImage[] = [
     ),
   },
   {
-    what: 'a docker archive with a layer that is not its diffID',
+    what: 'a docker archive with a layer that differs from its diffID',
     kind: 'bad-input',
     message: /digest mismatch/,
     make: archive(dockerSave({ config: configOf([GZIP]), layers: [TAR] })),
@@ -245,7 +245,7 @@ const HOSTILE: readonly BadImage[] = [
     make: entries({ path: 'a', type: 'hardlink', linkPath: '../../etc/shadow' }),
   },
   {
-    what: 'a circle of hardlinks',
+    what: 'a loop of hardlinks',
     kind: 'bad-input',
     message: /hardlink to nothing: found b, in .*entry a/,
     make: entries(
@@ -254,7 +254,7 @@ const HOSTILE: readonly BadImage[] = [
     ),
   },
   {
-    what: 'a circle of symlinks',
+    what: 'a loop of symlinks',
     kind: 'bad-input',
     message: /loop of symlinks: expected at most 40 symlinks, in .*entry a\/file/,
     make: entries(
@@ -323,7 +323,7 @@ const HOSTILE: readonly BadImage[] = [
     make: entries({ path: 'x/'.repeat(2500).slice(0, 4999) + 'y' }),
   },
   {
-    what: 'an entry that says it is larger than the tar',
+    what: 'an entry whose size exceeds the tar',
     kind: 'bad-input',
     message: /truncated|ends within/,
     make: entries({ path: 'a', content: SMALL, edit: setNumber(124, 12, 2 ** 33) }),
@@ -388,7 +388,7 @@ const NO_IMAGES: readonly BadImage[] = [
     make: manifest({ mediaType: 'application/x-unknown' }),
   },
   {
-    what: 'an artifact that is no image',
+    what: 'an artifact that is not an image',
     kind: 'bad-input',
     message: /unknown config media type: expected .*, found application\/vnd\.oci\.empty\.v1\+json/,
     make: manifest({ artifactType: 'application/x-helm', config: EMPTY_CONFIG }),
@@ -406,13 +406,13 @@ const NO_IMAGES: readonly BadImage[] = [
     make: manifest({ config: { ...EMPTY_CONFIG, digest: 'sha256:../../etc/passwd' } }),
   },
   {
-    what: 'a config without a layer of the manifest',
+    what: 'a config that lacks a layer of the manifest',
     kind: 'bad-input',
     message: /config and manifest differ in the number of layers: expected 1 diff_ids, found 0/,
     make: (path) => writeLayout(path, [TAR], { config: { rootfs: { type: 'layers' } } }),
   },
   {
-    what: 'a docker archive without a layer of its config',
+    what: 'a docker archive that lacks a layer of its config',
     kind: 'bad-input',
     message: /differ in the number of layers: expected 2, found 1/,
     make: archive(dockerSave({ config: configOf([TAR, TAR]), layers: [TAR] })),
@@ -439,12 +439,12 @@ const NO_IMAGES: readonly BadImage[] = [
     }),
   },
   {
-    what: 'a directory that is no layout',
+    what: 'a directory that is not a layout',
     kind: 'bad-input',
     message: /not an OCI layout: expected a file oci-layout/,
     make: (path) => mkdir(path),
   },
-  { what: 'a path with nothing', kind: 'not-found', message: /no such image/, make: async () => {} },
+  { what: 'a path that does not exist', kind: 'not-found', message: /no such image/, make: async () => {} },
   {
     what: 'a device instead of an archive',
     kind: 'bad-input',
@@ -459,7 +459,7 @@ const NO_IMAGES: readonly BadImage[] = [
     make: archive(Buffer.alloc(0)),
   },
   {
-    what: 'an archive of something else',
+    what: 'an archive of other files',
     kind: 'bad-input',
     message: /neither an OCI archive nor a docker archive: expected index\.json or manifest\.json/,
     make: archive(TAR),
@@ -503,7 +503,7 @@ for (const [group, images] of Object.entries(ALL)) {
   });
 }
 
-test('the command tells the same of each, goes on with the others, and leaves nothing', async (t) => {
+test('backfill reports each bad image, signs the sound ones and leaves no scratch files', async (t) => {
   const directory = await temporaryDirectory(t);
   const [scratch, store] = ['scratch', 'store'].map((name) => join(directory, name)) as [string, string];
   await writeLayout(join(directory, 'good'), releaseLayers(1, 1));

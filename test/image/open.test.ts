@@ -1,4 +1,4 @@
-/** Images out of layouts and archives of every kind; skopeo is the judge of their names. */
+/** Images in layouts and archives of all kinds. Their digests are compared with skopeo's. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -41,30 +41,34 @@ async function assertNamedAsBySkopeo(image: Image, reference: string): Promise<v
   assert.equal(image.configDigest, await skopeoConfig(reference));
 }
 
-test('an OCI layout, its archive and its docker archive are the same image', needsSkopeo, async (t) => {
-  const directory = await temporaryDirectory(t);
-  const layout = await writeRelease(join(directory, 'app'), 1, 1, { tag: 'one' });
-  const oci = `oci:${directory}/app:one`;
-  for (const reference of [
-    `oci-archive:${directory}/oci.tar:one`,
-    `docker-archive:${directory}/docker.tar:app:one`,
-  ]) {
-    await skopeoCopy(oci, reference);
-  }
-  for (const reference of [
-    oci,
-    `oci-archive:${directory}/oci.tar:one`,
-    `docker-archive:${directory}/docker.tar`,
-  ]) {
-    const image = await open(reference);
-    await assertHolds(image, LAYERS);
-    await assertNamedAsBySkopeo(image, reference);
-    assert.equal(image.configDigest, layout.configDigest);
-    assert.deepEqual(image.platform, { os: 'linux', architecture: 'amd64' });
-  }
-});
+test(
+  'opens the same image from an OCI layout, its archive and its docker archive',
+  needsSkopeo,
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const layout = await writeRelease(join(directory, 'app'), 1, 1, { tag: 'one' });
+    const oci = `oci:${directory}/app:one`;
+    for (const reference of [
+      `oci-archive:${directory}/oci.tar:one`,
+      `docker-archive:${directory}/docker.tar:app:one`,
+    ]) {
+      await skopeoCopy(oci, reference);
+    }
+    for (const reference of [
+      oci,
+      `oci-archive:${directory}/oci.tar:one`,
+      `docker-archive:${directory}/docker.tar`,
+    ]) {
+      const image = await open(reference);
+      await assertHolds(image, LAYERS);
+      await assertNamedAsBySkopeo(image, reference);
+      assert.equal(image.configDigest, layout.configDigest);
+      assert.deepEqual(image.platform, { os: 'linux', architecture: 'amd64' });
+    }
+  },
+);
 
-test('a plain path is looked at', async (t) => {
+test('detects layouts and archives at plain paths', async (t) => {
   const directory = await temporaryDirectory(t);
   const { manifestDigest } = await writeRelease(join(directory, 'app'), 1, 1);
   assert.equal((await open(join(directory, 'app'))).manifestDigest, manifestDigest);
@@ -80,7 +84,7 @@ const zstdFrames = (layer: Buffer) => {
   return { head: Buffer.concat([skippable, ...frames]), tail: Buffer.concat([...frames, skippable]) };
 };
 
-test('layers as tar, gzip and zstd, of several members and frames too', needsSkopeo, async (t) => {
+test('reads layers as tar, gzip and zstd, also with several members and frames', needsSkopeo, async (t) => {
   const directory = await temporaryDirectory(t);
   const layers = [...LAYERS, ...releaseLayers(1, 2), ...releaseLayers(1, 3)];
   const [plain, gzip, members, zstd, head, tail] = layers as [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer];
@@ -100,14 +104,14 @@ test('layers as tar, gzip and zstd, of several members and frames too', needsSko
   await assertNamedAsBySkopeo(image, `oci:${directory}:latest`);
 });
 
-test('what a layer is compressed with shows in its bytes, whatever its media type says', async (t) => {
+test('detects the compression of a layer by its bytes, not by its media type', async (t) => {
   const directory = await temporaryDirectory(t);
   const blobs = [zstdCompressSync(LAYERS[0]!), LAYERS[1]!];
   await writeLayout(directory, LAYERS, { compression: ['none', 'gzip'], blobs });
   await assertHolds(await open(`oci:${directory}`), LAYERS);
 });
 
-test('an image of an index by platform', needsSkopeo, async (t) => {
+test('chooses an image of an index by platform', needsSkopeo, async (t) => {
   const parent = await temporaryDirectory(t);
   const directory = join(parent, 'multi');
   const [amd, arm, armv7] = [
@@ -132,7 +136,7 @@ test('an image of an index by platform', needsSkopeo, async (t) => {
     await skopeoCopy(`oci:${directory}:multi`, copy, ...chosen);
     assert.equal(image.manifestDigest, await skopeoManifest(copy));
   }
-  // an index in index.json itself, and no variant asked for
+  // an index in index.json itself, without a requested variant
   await writeIndex(directory, entries);
   const plainArm = await open(`oci:${directory}`, { platform: { os: 'linux', architecture: 'arm64' } });
   assert.equal(plainArm.manifestDigest, entries[1]!.digest);
@@ -143,7 +147,7 @@ test('an image of an index by platform', needsSkopeo, async (t) => {
   });
 });
 
-test('one of several tagged images of a layout', async (t) => {
+test('chooses an image of a layout by tag', async (t) => {
   const directory = await temporaryDirectory(t);
   const entries = [];
   for (const tag of ['one', 'two']) {
@@ -159,7 +163,7 @@ test('one of several tagged images of a layout', async (t) => {
   await assert.rejects(open(`oci:${directory}:three`), { kind: 'not-found', message: /three.*one, two/ });
 });
 
-test('docker save: repeated layers as symlinks', needsSkopeo, async (t) => {
+test('follows symlinks for repeated layers in archives of docker save', needsSkopeo, async (t) => {
   const path = join(await temporaryDirectory(t), 'save.tar');
   const layers = [LAYERS[0]!, LAYERS[1]!, LAYERS[0]!, LAYERS[1]!];
   await writeFile(path, dockerSave({ config: configOf(layers), layers }));
@@ -168,7 +172,7 @@ test('docker save: repeated layers as symlinks', needsSkopeo, async (t) => {
   await assertNamedAsBySkopeo(image, `docker-archive:${path}:app:1`);
 });
 
-test('docker archive with compressed layers', needsSkopeo, async (t) => {
+test('decompresses layers of a docker archive', needsSkopeo, async (t) => {
   const path = join(await temporaryDirectory(t), 'crane.tar');
   await writeFile(path, craneSave({ config: configOf(LAYERS), layers: LAYERS }));
   const image = await open(`docker-archive:${path}`);
@@ -176,20 +180,24 @@ test('docker archive with compressed layers', needsSkopeo, async (t) => {
   await assertNamedAsBySkopeo(image, `docker-archive:${path}`);
 });
 
-test('docker save with an OCI layout inside: the image, not its attestation', needsSkopeo, async (t) => {
-  const directory = await temporaryDirectory(t);
-  const layout = await writeRelease(join(directory, 'app'), 1, 1);
-  const path = join(directory, 'save.tar');
-  await writeFile(path, await containerdSave(join(directory, 'app'), layout));
-  for (const reference of [path, `docker-archive:${path}:app:1`, `oci-archive:${path}`]) {
-    const image = await open(reference, { platform: { os: 'linux', architecture: 'amd64' } });
-    assert.equal(image.manifestDigest, layout.manifestDigest);
-    await assertHolds(image, LAYERS);
-  }
-  assert.equal(layout.configDigest, await skopeoConfig(`docker-archive:${path}`));
-});
+test(
+  'opens the image, not its attestation, from an OCI layout in an archive of docker save',
+  needsSkopeo,
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const layout = await writeRelease(join(directory, 'app'), 1, 1);
+    const path = join(directory, 'save.tar');
+    await writeFile(path, await containerdSave(join(directory, 'app'), layout));
+    for (const reference of [path, `docker-archive:${path}:app:1`, `oci-archive:${path}`]) {
+      const image = await open(reference, { platform: { os: 'linux', architecture: 'amd64' } });
+      assert.equal(image.manifestDigest, layout.manifestDigest);
+      await assertHolds(image, LAYERS);
+    }
+    assert.equal(layout.configDigest, await skopeoConfig(`docker-archive:${path}`));
+  },
+);
 
-test('one of several images of a docker archive, by tag or number', needsSkopeo, async (t) => {
+test('chooses an image of a docker archive by tag or number', needsSkopeo, async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, 'both.tar');
   const configs = [LAYERS, LAYERS.slice(0, 1)].map(configOf);
@@ -225,7 +233,7 @@ function bothImages(configs: readonly Buffer[], layers: readonly Buffer[]): Buff
   ]);
 }
 
-test('manifests without mediaType and images without layers', needsSkopeo, async (t) => {
+test('opens manifests without mediaType and images without layers', needsSkopeo, async (t) => {
   const directory = await temporaryDirectory(t);
   const empty = await writeLayout(join(directory, 'empty'), []);
   const image = await open(`oci:${directory}/empty`);

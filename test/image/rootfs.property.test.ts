@@ -1,12 +1,12 @@
 /**
- * Random stacks of layers are the same tree, whether panamax flattens or umoci unpacks them. Left out is what
- * umoci 0.4.7, Debian's, does otherwise than newer umoci, docker or containerd:
+ * Random stacks of layers: the flattened tree is compared with umoci's. Cases in which umoci 0.4.7 (Debian) differs
+ * from newer umoci, docker or containerd are left out:
  *
- * - old GNU sparse entries (type flag S) it does not know;
- * - a non-directory that has to give way to an implied directory it refuses;
- * - xattrs with an empty value it drops;
- * - implied directories get setgid and group of a setgid parent, as the kernel has it, in some engines only;
- * - what is below AUFS's own directories (/.wh..wh.plnk and so on) it keeps.
+ * - it does not know old GNU sparse entries (type flag S);
+ * - it refuses to replace a non-directory by an implied directory;
+ * - it drops xattrs with an empty value;
+ * - implied directories inherit setgid and group of a setgid parent from the kernel, but only in some engines;
+ * - it keeps files below AUFS's own directories (/.wh..wh.plnk and so on).
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -19,7 +19,7 @@ import { writeEntry, writeTar, type SparseFormat, type TarFixture, type TarForma
 import { treeOf, type TreeItem } from '../support/tree.ts';
 import { unpack } from '../support/umoci.ts';
 
-/** Few names, so that entries meet: one is no UTF-8, one takes extension headers. */
+/** Few names, so that entries collide. One is not UTF-8, one needs extension headers. */
 const name = fc.constantFrom('a', 'b', 'c', 'a-b', 'caf\xe9', 'long'.repeat(30));
 const cleanPath = fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => names.join('/'));
 const path = fc
@@ -120,7 +120,7 @@ test(
   },
 );
 
-/** The candidates without the entries that panamax refuses, and those that only umoci 0.4.7 does. */
+/** Drops entries that panamax refuses, and those that only umoci 0.4.7 refuses. */
 async function acceptable(candidates: TarFixture[][]) {
   const fixtures: TarFixture[][] = [];
   const scanned: Scanned[][] = [];
@@ -153,7 +153,7 @@ function attempt(layers: readonly Scanned[][]): TreeItem[] | undefined {
   }
 }
 
-/** Whether a path that was no directory now has something below it. */
+/** Whether a path that was not a directory has become one. */
 function givesWay(before: readonly TreeItem[], after: readonly TreeItem[]): boolean {
   const files = before.filter(({ type }) => type !== 'directory').map(({ path }) => `${path}/`);
   return after.some(({ path }) => files.some((file) => path.startsWith(file)));

@@ -20,15 +20,15 @@ const hardlink = (path: string, linkPath: string): TarFixture => ({ path, type: 
 interface Case {
   readonly name: string;
   readonly layers: TarFixture[][];
-  /** The paths that are there, directories with a slash, files with their content, links with their target. */
+  /** All paths: directories with a slash, files with their content, links with their target. */
   readonly tree: string[];
-  /** Why Debian's umoci 0.4.7 is no judge. */
+  /** Why umoci 0.4.7 (Debian) is not compared. */
   readonly notUmoci?: string;
 }
 
 const CASES: Case[] = [
   {
-    name: 'a whiteout takes away a file, a directory with all below, and nothing where nothing is',
+    name: 'a whiteout removes a file or a whole directory, and ignores a missing path',
     layers: [
       [file('a', '1'), file('d/e/f', '2'), file('k', '3')],
       [file('.wh.a'), file('.wh.d'), file('x/.wh.y')],
@@ -36,12 +36,12 @@ const CASES: Case[] = [
     tree: ['k 3'],
   },
   {
-    name: 'a whiteout leaves its own layer alone, before and after it',
+    name: 'a whiteout keeps entries of its own layer, before and after it',
     layers: [[file('d/old', '1')], [file('d/new', '2'), file('.wh.d'), file('d/newer', '3')]],
     tree: ['d/', 'd/new 2', 'd/newer 3'],
   },
   {
-    name: 'an opaque directory hides lower content only, wherever its mark stands',
+    name: 'an opaque directory hides only lower content, at any position of its mark',
     layers: [
       [file('d/a', '1'), file('d/e/b', '2'), file('x', '3')],
       [file('d/c', '4'), file('d/e/g', '5'), file('d/.wh..wh..opq'), file('d/h', '6')],
@@ -57,7 +57,7 @@ const CASES: Case[] = [
     tree: ['k 1'],
   },
   {
-    name: 'each layer has opaque directories of its own',
+    name: 'opaque directories apply once per layer',
     layers: [
       [file('d/a')],
       [file('d/.wh..wh..opq')],
@@ -69,12 +69,12 @@ const CASES: Case[] = [
     tree: ['d/', 'd/c 3', 'd/e 4'],
   },
   {
-    name: 'a file replaces a directory and back, also within a layer',
+    name: 'a file replaces a directory and vice versa, also within a layer',
     layers: [[file('a/b', '1')], [file('a', '2')], [dir('a/'), file('a/c', '3'), file('z'), dir('z/')]],
     tree: ['a/', 'a/c 3', 'z/'],
   },
   {
-    name: 'a directory over a directory keeps what is in it, a directory over a symlink does not',
+    name: 'a directory keeps the content of a directory it replaces, but not that of a symlink',
     layers: [
       [file('a/b', '1'), file('c/d', '2'), symlink('l', 'c')],
       [dir('a/'), dir('l/'), file('l/x', '3')],
@@ -82,12 +82,12 @@ const CASES: Case[] = [
     tree: ['a/', 'a/b 1', 'c/', 'c/d 2', 'l/', 'l/x 3'],
   },
   {
-    name: 'of two entries for one path the later counts',
+    name: 'the later of two entries for a path counts',
     layers: [[file('a', '1'), symlink('a', 'x'), file('a', '2')]],
     tree: ['a 2'],
   },
   {
-    name: 'hardlinks hold on to what their target was, across layers',
+    name: 'hardlinks keep their target across layers',
     layers: [[file('a', '1')], [hardlink('b', 'a')], [file('a', '2')], [hardlink('c', '/b'), file('.wh.b')]],
     tree: ['a 2', 'c 1'],
   },
@@ -97,12 +97,12 @@ const CASES: Case[] = [
     tree: ['a 1', 'm = a', 'z 2'],
   },
   {
-    name: 'a hardlink to a symlink is the symlink',
+    name: 'a hardlink to a symlink shares the symlink',
     layers: [[file('t', '1'), symlink('s', 't'), hardlink('h', 's')]],
     tree: ['h -> t', 's = h', 't 1'],
   },
   {
-    name: 'a hardlink to a device',
+    name: 'a hardlink to a device shares the device',
     layers: [[{ path: 'c', type: 'char', devMajor: 1, devMinor: 3 }, hardlink('d', 'c')]],
     tree: ['c char 1:3', 'd = c'],
   },
@@ -115,7 +115,7 @@ const CASES: Case[] = [
     tree: ['c 1', 'lib -> usr/lib', 'usr/', 'usr/lib/', 'usr/lib/x/', 'usr/lib/x/b 2'],
   },
   {
-    name: 'symlinks are followed within the root: absolute, above it, through each other, to nowhere',
+    name: 'symlinks are followed within the root: absolute, above it, through each other, to missing paths',
     layers: [
       [
         dir('deep/er/'),
@@ -149,17 +149,17 @@ const CASES: Case[] = [
     tree: ['a/', 'a/b/', 'f 1', 'g 2', 'h 3', 's -> a/b'],
   },
   {
-    name: 'the root has an entry, too',
+    name: 'the root can have an entry',
     layers: [[dir('./', { mode: 0o700 }), dir('', { mode: 0o711 }), dir('/', { mode: 0o755 })]],
     tree: [],
   },
   {
-    name: 'bytewise order',
+    name: 'paths are in bytewise order',
     layers: [[file('a/b'), file('a-b'), file('a.b'), file('\xff'), file('Z')]],
     tree: ['Z', 'a/', 'a-b', 'a.b', 'a/b', '\xff'],
   },
   {
-    name: 'a file gives way to a directory without an entry',
+    name: 'a directory without an entry replaces a file',
     layers: [[file('a', '1'), symlink('s', 'a')], [file('a/b', '2')], [file('s/b/c', '3')]],
     tree: ['a/', 'a/b/', 'a/b/c 3', 's -> a'],
     notUmoci: 'refuses it; later versions and overlayfs do not',
@@ -186,7 +186,7 @@ describe('flattening', () => {
   }
 });
 
-test('files below a directory come where a slash sorts', async () => {
+test('sorts files by full path, where a directory ends in a slash', async () => {
   const paths = ['a/x', 'a-b', 'a.c/y', 'a0', 'a/-'];
   const rootfs = createRootfs(DEFAULT_LIMITS);
   rootfs.beginLayer('layer');
@@ -222,7 +222,7 @@ async function listing(layers: TarFixture[][]): Promise<string[]> {
   });
 }
 
-describe('umoci as judge', { skip: missing('umoci', 'tar') || notRoot() }, () => {
+describe('agrees with umoci', { skip: missing('umoci', 'tar') || notRoot() }, () => {
   for (const { name, layers } of CASES.filter(({ notUmoci }) => !notUmoci)) {
     test(name, async () => {
       const tars = layers.map(writeTar);
@@ -231,7 +231,7 @@ describe('umoci as judge', { skip: missing('umoci', 'tar') || notRoot() }, () =>
   }
 });
 
-test('metadata is that of the last entry; a hardlink brings none of its own', async () => {
+test('takes metadata from the last entry, but not from hardlinks', async () => {
   const last = { mode: 0o4711, uid: 7, gid: 8, mtime: 9.5 };
   const tars = [
     [dir('d/', { uid: 1, xattrs: { 'user.a': 'x' } }), { ...file('f', 'x'), ...last }],
@@ -249,7 +249,7 @@ test('metadata is that of the last entry; a hardlink brings none of its own', as
   assert.deepEqual([h!.owner, h!.mode, h!.mtime, h!.size], ['7:8', '4711', 9.5, 1]);
 });
 
-describe('what engines refuse', () => {
+describe('refuses entries that engines refuse', () => {
   const loop = [symlink('a', 'b/x'), symlink('b', 'a')];
   const cases: [name: string, layers: TarFixture[][], what: RegExp, notUmoci?: string][] = [
     ['a path out of the root', [[file('../x')]], /out of the root/, 'stops at the root'],
@@ -307,14 +307,14 @@ describe('what engines refuse', () => {
     test(name, () => assert.rejects(listing(layers), refusal('bad-input', what)));
   }
 
-  describe('umoci as judge', { skip: missing('umoci', 'tar') || notRoot() }, () => {
+  describe('agrees with umoci', { skip: missing('umoci', 'tar') || notRoot() }, () => {
     for (const [name, layers] of cases.filter(([, , , notUmoci]) => !notUmoci)) {
       test(name, () => assert.rejects(unpack(layers.map(writeTar))));
     }
   });
 });
 
-describe('limits hold for all layers together', () => {
+describe('applies limits to all layers together', () => {
   const cases: [limits: Partial<Limits>, layers: TarFixture[][]][] = [
     [
       { maxEntries: 3 },
@@ -337,13 +337,13 @@ describe('limits hold for all layers together', () => {
     });
   }
 
-  test('metadata of all layers together', async () => {
+  test('metadata of all layers', async () => {
     const layers = Array.from({ length: 9 }, (_, i) => [symlink(`f${i}`, 'x'.repeat(300))]);
     await assert.rejects(apply(layers, { maxEntries: 10 }), refusal('limit', /metadata for maxEntries/));
     assert.equal((await apply(layers, { maxEntries: 11 })).length, 10);
   });
 
-  test('paths together, where symlinks make them long', async () => {
+  test('paths that symlinks make long', async () => {
     const files = Array.from({ length: 20 }, (_, i) => file(`s/${i}`));
     const layers = [[symlink('s', `${'x'.repeat(200)}/${'y'.repeat(200)}`), ...files]];
     const tooLong = { kind: 'limit', message: /too long together for maxEntries/ };
@@ -351,19 +351,19 @@ describe('limits hold for all layers together', () => {
     assert.equal((await apply(layers, { maxEntries: 40 })).length, 24);
   });
 
-  test('an image of long chains of symlinks is refused in good time', async () => {
+  test('refuses long chains of symlinks in bounded time', async () => {
     const links = Array.from({ length: 39 }, (_, i) => symlink(`l${i}`, `${'./'.repeat(2000)}l${i + 1}`));
     const entries = [...links, ...Array.from({ length: 60 }, (_, i) => file(`l0/f${i}`))];
     await assert.rejects(apply([entries], { maxEntries: 1000 }), refusal('limit', /too many steps/));
     assert.equal((await apply([entries.slice(0, 40)], { maxEntries: 1000 })).length, 42);
   });
 
-  test('a tree as deep as a path can be', async () => {
+  test('accepts a tree of maximal depth', async () => {
     const items = await apply([[file(`${'a/'.repeat(2040)}f`)]]);
     assert.equal(items.length, 2042);
   });
 
-  test('repeated marks of a large directory cost no more than one', async () => {
+  test('repeated opaque marks of a large directory take no more time than one', async () => {
     const many = Array.from({ length: 10_000 }, (_, i) => file(`d/f${i}`));
     const marks = Array.from({ length: 10_000 }, () => file('d/.wh..wh..opq'));
     assert.equal((await apply([[...many, ...marks]])).length, 10_002);

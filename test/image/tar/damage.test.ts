@@ -41,7 +41,7 @@ const embedded = (map: string) =>
 const oldSparse = (...runs: { offset: number; size: number }[]) =>
   writeTar([{ path: 'victim', content: 'x', format: 'gnu', sparse: { format: 'gnu', runs, size: 100 } }]);
 
-describe('damaged and hostile tars', () => {
+describe('refuses damaged and hostile tars', () => {
   const whole = writeTar([{ path: 'victim', content: 'x'.repeat(600) }]);
   const brokenChecksum = writeTar([{ path: 'victim' }]);
   brokenChecksum[0]! ^= 1;
@@ -137,13 +137,13 @@ describe('damaged and hostile tars', () => {
     test(name, () => assert.rejects(scan([tar]), refusal('bad-input', what)));
   }
 
-  test('control characters of names stay out of messages', async () => {
+  test('escapes control characters of names in messages', async () => {
     const tar = edited(setText(124, 'xxxxxxxxxxxx'), { path: 'a\x1b[31m\n' });
     await assert.rejects(scan([tar]), (error: Error) => !/\p{Cc}/u.test(error.message));
   });
 });
 
-describe('limits', () => {
+describe('applies limits', () => {
   const many = writeTar(Array.from({ length: 11 }, (_, i) => ({ path: `f${i}`, content: 'x'.repeat(100) })));
   const cases: [limits: Partial<Limits>, tar: Buffer][] = [
     [{ maxEntries: 10 }, many],
@@ -171,18 +171,18 @@ describe('limits', () => {
     });
   }
 
-  test('what is just within is read', async () => {
+  test('reads a tar at the limits', async () => {
     assert.equal((await scan([many], { maxEntries: 11, maxImageSize: many.length })).length, 11);
     assert.equal((await scan([writeTar([{ path: LONG }])], { maxPathLength: LONG.length })).length, 1);
   });
 
-  test('a long name of NULs is refused in good time', async () => {
+  test('refuses a long name of NULs in bounded time', async () => {
     const name = Buffer.concat([Buffer.alloc(1_000_000), latin1('x')]);
     const tar = Buffer.concat([writeSpecial('L', name), writeTar([{ path: 'x' }])]);
     await assert.rejects(scan([tar]), refusal('bad-input', /NUL in its name/));
   });
 
-  test('metadata together', async () => {
+  test('metadata of all entries', async () => {
     const long = Array.from({ length: 10 }, () => ({ path: LONG }));
     const withXattrs = [{ path: 'x', xattrs: { 'user.x': 'x'.repeat(3000) } }];
     for (const entries of [
@@ -195,7 +195,7 @@ describe('limits', () => {
     assert.equal((await scan([writeTar(long)], { maxEntries: 10 })).length, 10);
   });
 
-  test('an endless stream behind the end of the tar is bounded, too', async () => {
+  test('bytes after the end of the tar', async () => {
     await assert.rejects(scan(endlessChunks(), { maxImageSize: 1 << 20 }), refusal('limit', /maxImageSize/));
   });
 });
@@ -213,7 +213,7 @@ function withRuns(format: SparseFormat, count: number): Buffer {
   ]);
 }
 
-test('random damage gives a PanamaxError or a tree, never anything else', async () => {
+test('reads or refuses randomly damaged tars', async () => {
   const content = Buffer.alloc(3000, 'content');
   const runs = [
     { offset: 0, size: 700 },
@@ -252,7 +252,7 @@ test('random damage gives a PanamaxError or a tree, never anything else', async 
   assert.ok(outcomes.read > 100 && outcomes.refused > 1000, JSON.stringify(outcomes));
 });
 
-/** Flips bits, overwrites digits, cuts, and splices blocks; half of the time makes the checksums good again. */
+/** Flips bits, overwrites digits, truncates, and moves blocks. In half of the cases it corrects the checksums. */
 function damage(tar: Buffer, random: (below: number) => number): Buffer {
   let bytes = Buffer.from(tar);
   for (let i = 0; i <= random(4); i++) {

@@ -39,8 +39,8 @@ import {
 
 const LONG = `${'directory/'.repeat(20)}file`;
 
-describe('entries', () => {
-  test('all metadata of every type', async () => {
+describe('reads entries', () => {
+  test('with all metadata of every type', async () => {
     const common = { mode: 0o4751, uid: 1000, gid: 2000, mtime: 1_700_000_000 };
     const found = await scan([
       writeTar([
@@ -75,7 +75,7 @@ describe('entries', () => {
     }
   });
 
-  test('long names in every format', async () => {
+  test('with long names in every format', async () => {
     for (const format of ['gnu', 'pax', 'ustar'] satisfies TarFormat[]) {
       assert.equal((await scanOne({ path: LONG, format })).entry.path, LONG, format);
     }
@@ -88,13 +88,13 @@ describe('entries', () => {
     assert.equal((await scanOne({ path: full, format: 'v7' })).entry.path, full);
   });
 
-  test('names that are no UTF-8 keep their bytes', async () => {
+  test('with names that are not UTF-8', async () => {
     const path = 'caf\xe9/\xff\xfe';
     assert.equal((await scanOne({ path, format: 'gnu' })).entry.path, path);
     assert.equal((await scanOne({ path: 'x', records: [['path', path]] })).entry.path, path);
   });
 
-  test('pax records rule over the header, GNU names over both; an empty record withdraws', async () => {
+  test('with pax records over the header, GNU names over both, and empty records', async () => {
     const records = [
       ['path', 'from-pax'],
       ['uid', '4294967294'],
@@ -137,7 +137,7 @@ describe('entries', () => {
     assert.deepEqual([withdrawn.entry.path, withdrawn.entry.uid], ['p', 7]);
   });
 
-  test('global pax headers are passed over, as engines do', async () => {
+  test('without global pax headers, like engines', async () => {
     const tar = Buffer.concat([
       writeSpecial(
         'g',
@@ -152,7 +152,7 @@ describe('entries', () => {
     assert.deepEqual([found!.entry.path, found!.entry.uid, found!.entry.offset], ['p', 0, 0]);
   });
 
-  test('only files have content, whatever their size field says', async () => {
+  test('with content only for files, also if others have a size', async () => {
     const edit = setNumber(124, 12, 5000);
     for (const type of ['directory', 'symlink', 'hardlink', 'char', 'fifo'] as const) {
       const found = await scan([writeTar([{ path: 'p', type, linkPath: 'x', edit }, { path: 'next' }])]);
@@ -167,7 +167,7 @@ describe('entries', () => {
     }
   });
 
-  test('old ways: contiguous files, v7 directories, signed checksums, base-256, prefixes under GNU magic', async () => {
+  test('of old forms: contiguous files, v7 directories, signed checksums, base-256, prefixes with GNU magic', async () => {
     assert.equal(
       (await scanOne({ path: 'p', content: 'x', edit: setText(156, '7') })).content.toString(),
       'x',
@@ -191,12 +191,12 @@ describe('entries', () => {
     assert.equal((await scanOne({ path: 'p', format: 'gnu', edit })).entry.path, 'some/prefix/p');
     const atime = setNumber(345, 12, 1_700_000_000);
     assert.equal((await scanOne({ path: 'p', format: 'gnu', edit: atime })).entry.path, 'p');
-    // star has atime and ctime behind a shorter prefix.
+    // star stores atime and ctime after a shorter prefix
     const star = setText(345, `${'x'.repeat(131)}00000000000\0`.padEnd(163, '\0') + 'tar\0');
     assert.equal((await scanOne({ path: 'p', edit: star })).entry.path, `${'x'.repeat(131)}/p`);
   });
 
-  test('numbers between spaces and NULs', async () => {
+  test('with numbers between spaces and NULs', async () => {
     for (const field of ['    755 ', '755\0    ', '000755 \0', '\0 755\0\0 ', '00000755']) {
       assert.equal((await scanOne({ path: 'p', edit: setText(100, field) })).entry.mode, 0o755, field);
     }
@@ -204,7 +204,7 @@ describe('entries', () => {
   });
 });
 
-describe('sparse files', () => {
+describe('reads sparse files', () => {
   const content = Buffer.alloc(200_000);
   const manyRuns = Array.from({ length: 60 }, (_, i) => ({ offset: 3000 * i, size: 512 }));
   for (const run of manyRuns) content.fill(1 + (run.offset % 251), run.offset, run.offset + run.size);
@@ -250,11 +250,11 @@ describe('sparse files', () => {
   }
 });
 
-describe('the end of a tar', () => {
+describe('ends', () => {
   const tar = writeTar([{ path: 'a', content: 'x' }]);
   const withoutEnd = tar.subarray(0, -2 * BLOCK);
 
-  test('two zero blocks, one, or none', async () => {
+  test('at two zero blocks, at one, or without any', async () => {
     for (const zeros of [0, 1, 2, 20]) {
       assert.equal((await scan([Buffer.concat([withoutEnd, Buffer.alloc(zeros * BLOCK)])])).length, 1);
     }
@@ -262,7 +262,7 @@ describe('the end of a tar', () => {
     assert.deepEqual(await scan([Buffer.alloc(0), Buffer.alloc(BLOCK)]), []);
   });
 
-  test('what stands behind it is read but ignored', async () => {
+  test('after it has read and ignored trailing bytes', async () => {
     let drained = 0;
     function* chunks() {
       for (const chunk of [tar, tar, Buffer.from('garbage')]) {
@@ -274,7 +274,7 @@ describe('the end of a tar', () => {
     assert.equal(drained, 3);
   });
 
-  test('the chunks are released when the reader stops early or fails', async () => {
+  test('its input when the caller stops early or fails', async () => {
     let released = 0;
     async function* chunks(bytes: Buffer) {
       try {
@@ -292,7 +292,7 @@ describe('the end of a tar', () => {
   });
 });
 
-test('chunk borders make no difference', async () => {
+test('gives the same events for any chunks', async () => {
   const content = Buffer.from(Array.from({ length: 5000 }, (_, i) => i % 251));
   const runs = [
     { offset: 0, size: 1000 },
@@ -326,7 +326,7 @@ test('chunk borders make no difference', async () => {
   );
 });
 
-test('headers of a tar on disk, between two offsets', async () => {
+test('reads the headers of a tar in a range of a file', async () => {
   const tars = [
     writeTar([
       { path: 'a', content: Buffer.alloc(100_000, 1) },
@@ -363,7 +363,7 @@ test('headers of a tar on disk, between two offsets', async () => {
   }
 });
 
-describe('GNU tar as judge', { skip: missing('tar') }, () => {
+describe('reads archives of GNU tar', { skip: missing('tar') }, () => {
   const formats = [
     ['--format=v7'],
     ['--format=oldgnu'],
