@@ -6,7 +6,9 @@ import { PanamaxError } from '../../lib/errors.ts';
 import { limitMemory } from '../../lib/runtime/footprint.ts';
 import { formatReleaseName, parseReleaseName } from '../../lib/image/oci/releasename.ts';
 import { type Engine } from '../../lib/image/engine/engine.ts';
-import { pull, type Plan, type PullOutcome } from '../../lib/site/pull.ts';
+import type { PullPlan } from '../../lib/site/choice/plan.ts';
+import { pull } from '../../lib/site/pull.ts';
+import type { PullOutcome } from '../../lib/site/site.ts';
 import { parseRegistryName } from '../../lib/image/oci/registryname.ts';
 import { openRepository } from '../../lib/image/registry/registry.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
@@ -106,7 +108,7 @@ function stateDirectory(): string {
   return join(process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'panamax');
 }
 
-function formatPlan({ offer, before, size, source, need }: Plan): string {
+function formatPlan({ offer, before, size, source, need }: PullPlan): string {
   const pull = `${formatShare(size, offer.pullSize)} of the ${formatSize(offer.pullSize)} that a pull moves`;
   const disk = `${formatSize(need.scratch + need.state)} of disk`;
   const patches = before.length > 0 ? `${before.length + 1} patches, one behind the other,` : 'patch';

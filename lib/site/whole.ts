@@ -1,29 +1,29 @@
-import type { Digest } from '../digest.ts';
 import { join } from 'node:path';
+import type { Digest } from '../digest.ts';
 import type { Engine } from '../image/engine/engine.ts';
+import { formatReleaseName } from '../image/oci/releasename.ts';
+import { openRepositoryImage } from '../image/open.ts';
 import { writeArchive } from '../image/write/archive.ts';
 import { storedBlobs } from '../image/write/imageblobs.ts';
-import { openRepositoryImage } from '../image/open.ts';
-import { formatReleaseName } from '../image/oci/releasename.ts';
 import { createScratch } from '../runtime/scratch.ts';
-import { engineName } from './install.ts';
-import { checkNeed } from './choice/requirements.ts';
-import type { PullTask, Site } from './pull.ts';
+import { checkRequirements } from './choice/requirements.ts';
+import { engineName, type PullTask, type Site } from './site.ts';
 
-/** Of a process that copies an image, and tar headers and documents. */
+/** Memory of a process that copies an image, in bytes. */
 const MEMORY = 256 * 1024 ** 2;
+/** Tar headers and documents of an image, in bytes. */
 const OVERHEAD = 16 * 1024 ** 2;
 
-/** Whether the engine pulls what no patch brings, so that nobody but it knows what that moves. */
+/** Whether `pullWhole` leaves the pull to the engine, so that the bytes it moves are not known. */
 export function pullsItself({ engine, openRegistry }: Pick<Site, 'engine' | 'openRegistry'>): boolean {
   return engine?.transport !== 'containerd' || !openRegistry;
 }
 
 /**
- * Brings an image from its registry without patches: by the engine's own pull, or, for containerd, whose `ctr` knows
- * nothing of Docker's credentials, by a copy of it that is loaded.
+ * Brings an image from its registry without patches, by the engine's own pull. For containerd the image is copied to
+ * an archive and loaded, because `ctr` does not read Docker's credentials.
  *
- * @param trusted where keys say what the name stands for: that is pulled, whatever the tag has become
+ * @param trusted the digest that a trusted key has signed for the name: pulled even if the tag has moved
  */
 export async function pullWhole(
   { name, platform }: PullTask,
@@ -45,7 +45,7 @@ export async function pullWhole(
     { limits, signal, ...(platform && { platform }) },
   );
   const size = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-  await checkNeed({ scratch: size + OVERHEAD, state: 0, memory: MEMORY }, parent, state);
+  await checkRequirements({ scratch: size + OVERHEAD, state: 0, memory: MEMORY }, parent, state);
   await using scratch = await createScratch(parent);
   const path = join(scratch.path, 'image.tar');
   await writeArchive(storedBlobs(image), path, engineName(name));

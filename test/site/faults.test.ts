@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { EXIT_CODES } from '../../lib/errors.ts';
-import type { PullOutcome } from '../../lib/site/pull.ts';
+import type { PullOutcome } from '../../lib/site/site.ts';
 import { snapshot } from '../support/directory.ts';
 import type { EngineUser } from '../support/engineuser.ts';
 import { panamax, panamaxJson, panamaxWith, startPanamax } from '../support/panamax.ts';

@@ -2,19 +2,20 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { PanamaxError } from '../../errors.ts';
 
-/** What an engine may print: an inspection of some thousand images. */
+/** Maximum output in bytes: an inspection of some thousand images. */
 const MAX_OUTPUT = 256 * 1024 ** 2;
-const MAX_COMPLAINT = 64 * 1024;
+const MAX_ERROR_OUTPUT = 64 * 1024;
+/** Messages of docker, podman and ctr about a missing image. */
 const MISSING =
   /no such image|image not known|image not found|reference does not exist|: not found|does not resolve/i;
 
-/** Runs an engine's command and returns what it prints. @throws PanamaxError `not-found`, `limit`, `io` */
+/** Runs an engine's command and returns its output. @throws PanamaxError `not-found`, `limit`, `io` */
 export type Run = (...args: readonly string[]) => Promise<Buffer>;
 
 export interface EngineOptions {
-  /** Ends what the command is about. */
+  /** Kills the command. */
   readonly signal?: AbortSignal;
-  /** By default the process's own. */
+  /** By default that of this process. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
@@ -28,10 +29,10 @@ export function engineCommand(program: string, { signal, env }: EngineOptions = 
       ...(env && { env }),
     });
     const closed = once(child, 'close') as Promise<[code: number | null, signal: string | null]>;
-    const reading = Promise.all([gather(child.stdout, MAX_OUTPUT), gather(child.stderr, MAX_COMPLAINT)]);
+    const reading = Promise.all([gather(child.stdout, MAX_OUTPUT), gather(child.stderr, MAX_ERROR_OUTPUT)]);
     try {
-      const [[output, complaint], [code, killedBy]] = await Promise.all([reading, closed]);
-      if (code !== 0) throw failure(complaint, code ?? killedBy ?? '', where);
+      const [[output, errorOutput], [code, killedBy]] = await Promise.all([reading, closed]);
+      if (code !== 0) throw failure(errorOutput, code ?? killedBy ?? '', where);
       if (output.length < MAX_OUTPUT) return output;
       throw new PanamaxError('limit', 'the engine prints too much', {
         expected: `under ${MAX_OUTPUT} bytes`,
@@ -48,7 +49,7 @@ export function engineCommand(program: string, { signal, env }: EngineOptions = 
   };
 }
 
-/** Reads to the end and keeps the beginning. */
+/** Reads a stream to its end and returns its first `most` bytes. */
 async function gather(stream: AsyncIterable<Buffer>, most: number): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let size = 0;
@@ -59,7 +60,7 @@ async function gather(stream: AsyncIterable<Buffer>, most: number): Promise<Buff
   return Buffer.concat(pieces);
 }
 
-function failure(complaint: Buffer, ended: number | string, where: string): PanamaxError {
-  const text = complaint.toString().trim() || `ended with ${ended}`;
+function failure(errorOutput: Buffer, ended: number | string, where: string): PanamaxError {
+  const text = errorOutput.toString().trim() || `ended with ${ended}`;
   return new PanamaxError(MISSING.test(text) ? 'not-found' : 'io', `the engine refuses: ${text}`, { where });
 }

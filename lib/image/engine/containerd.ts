@@ -9,8 +9,8 @@ import { engineCommand, type EngineOptions, type Run } from './command.ts';
 import type { Engine, EngineImage } from './engine.ts';
 
 /**
- * containerd, by its `ctr`: CONTAINERD_ADDRESS, CONTAINERD_NAMESPACE (`k8s.io` for what the kubelet runs) and
- * CONTAINERD_SNAPSHOTTER are its own settings. Images have names and no IDs there; names are in full.
+ * containerd, by its command `ctr`, which reads CONTAINERD_ADDRESS, CONTAINERD_NAMESPACE (`k8s.io` for the kubelet's
+ * images) and CONTAINERD_SNAPSHOTTER. Its images have full names and no IDs.
  */
 export function containerdEngine(options?: EngineOptions): Engine {
   const run = engineCommand('ctr', options);
@@ -31,7 +31,7 @@ export function containerdEngine(options?: EngineOptions): Engine {
   };
 }
 
-/** What is no image of this machine, or not all there, is passed over. */
+/** Leaves out images of other platforms and images with missing content. */
 async function listImages(run: Run): Promise<EngineImage[]> {
   const table = String(await run('images', 'ls'));
   const byManifest = new Map<string, EngineImage>();
@@ -39,7 +39,7 @@ async function listImages(run: Run): Promise<EngineImage[]> {
     const [name, mediaType, digest] = line.split(/\s+/);
     if (!name || !mediaType || !isDigest(digest)) continue;
     const known = byManifest.get(digest);
-    const image = known ?? (await inspect(run, { mediaType, digest, size: 0 }).catch(unlessThere));
+    const image = known ?? (await inspect(run, { mediaType, digest, size: 0 }).catch(ignoreUnusable));
     if (image) byManifest.set(digest, { ...image, names: [...image.names, name] });
   }
   return merged([...byManifest.values()]);
@@ -60,12 +60,12 @@ async function inspect(run: Run, named: Descriptor): Promise<EngineImage> {
   return { config: digest, diffIDs, names: [], manifests: [...new Set([manifest, named.digest])] };
 }
 
-function unlessThere(error: unknown): undefined {
+function ignoreUnusable(error: unknown): undefined {
   if (error instanceof PanamaxError && (error.kind === 'not-found' || error.kind === 'bad-input')) return;
   throw error;
 }
 
-/** An image may stand there under several manifests. */
+/** Merges the manifests and names of one image. */
 function merged(images: readonly EngineImage[]): EngineImage[] {
   const byConfig = new Map<Digest, EngineImage>();
   for (const image of images) {

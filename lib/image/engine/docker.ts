@@ -1,10 +1,10 @@
-import { asArray, asRecord, asString, parseDocument } from '../../json.ts';
 import { isDigest, parseDigest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
+import { asArray, asRecord, asString, parseDocument } from '../../json.ts';
 import { engineCommand, type EngineOptions, type Run } from './command.ts';
 import type { Engine, EngineImage } from './engine.ts';
 
-/** The Docker engine that the docker command talks to: DOCKER_HOST, contexts. */
+/** The Docker engine of the docker command, which reads DOCKER_HOST and contexts. */
 export function dockerEngine(options?: EngineOptions): Engine {
   const run = engineCommand('docker', options);
   return {
@@ -18,10 +18,10 @@ export function dockerEngine(options?: EngineOptions): Engine {
 }
 
 const ATTEMPTS = 5;
-/** Images that are asked for at once. */
+/** Images per `image inspect`. */
 const BATCH = 200;
 
-/** Images may go between the two questions: then they are asked again. */
+/** Lists images and inspects them, anew if one was removed in between. */
 export async function listImages(run: Run, where: string): Promise<EngineImage[]> {
   for (let attempt = 1; ; attempt++) {
     const ids = [
@@ -44,7 +44,7 @@ export async function listImages(run: Run, where: string): Promise<EngineImage[]
   }
 }
 
-/** Reads what `docker image inspect` prints of images, and podman after it. @throws PanamaxError `bad-input` */
+/** Parses the output of `image inspect` of docker and podman. @throws PanamaxError `bad-input` */
 export function parseInspection(output: Buffer, where: string): EngineImage[] {
   return asArray(parseDocument(output, where), where).map((value) => {
     const record = asRecord(value, where);
@@ -61,6 +61,6 @@ export function parseInspection(output: Buffer, where: string): EngineImage[] {
   });
 }
 
-export function strings(value: unknown, where: string): string[] {
+function strings(value: unknown, where: string): string[] {
   return asArray(value ?? [], where).map((item) => asString(item, where));
 }

@@ -1,32 +1,32 @@
 import type { Digest } from '../../digest.ts';
 import { type EngineTransport } from '../oci/transport.ts';
 
-/** A local container engine, by its own command line: that finds its socket, its storage and its settings. */
+/** A local container engine, used by its command, which finds the socket, the storage and the settings. */
 export interface Engine {
   readonly transport: EngineTransport;
   list(): Promise<readonly EngineImage[]>;
   /**
-   * Writes an archive of an image that `openImage` reads to a new file.
+   * Writes an image to a new file, as an archive that `openImage` reads.
    *
-   * @param image a name, or an image ID of `list`
+   * @param image a name, or an image ID from `list`
    * @throws PanamaxError `not-found`
    */
   export(image: string, path: string): Promise<void>;
-  /** Takes an archive as `docker-archive:` and `oci-archive:` write it, under the names that are in it. */
+  /** Loads an archive that `docker-archive:` or `oci-archive:` has written, under the names in it. */
   load(path: string): Promise<void>;
-  /** Names an image that is there; the name may have been another's. */
+  /** Adds a name to an image. A name of another image moves. */
   tag(image: string, name: string): Promise<void>;
-  /** Lets the engine pull from the image's registry. */
+  /** Has the engine pull an image from its registry. */
   pull(name: string): Promise<void>;
 }
 
 export interface EngineImage {
-  /** The image ID, which is the config's digest; in Docker with containerd's image store that of a manifest or an index. */
+  /** The image ID: the config's digest. Docker with containerd's image store gives a manifest's or an index's digest. */
   readonly config: Digest;
-  /** Of the layers uncompressed, bottom first. */
+  /** Bottom first. */
   readonly diffIDs: readonly Digest[];
-  /** As the engine shows them; none for an image that lost its name to another. */
+  /** As the engine shows them. Empty if the image's name has moved to another image. */
   readonly names: readonly string[];
-  /** Of manifests and indexes that the engine knows the image by. */
+  /** Digests of the manifests and indexes that name the image in the engine. */
   readonly manifests: readonly Digest[];
 }

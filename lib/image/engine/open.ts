@@ -1,10 +1,10 @@
-import type { Engine } from './engine.ts';
-import { isEngineTransport, type EngineTransport } from '../oci/transport.ts';
-import { podmanEngine } from './podman.ts';
-import { dockerEngine } from './docker.ts';
-import { containerdEngine } from './containerd.ts';
-import type { EngineOptions } from './command.ts';
 import { PanamaxError } from '../../errors.ts';
+import { isEngineTransport, type EngineTransport } from '../oci/transport.ts';
+import type { EngineOptions } from './command.ts';
+import { containerdEngine } from './containerd.ts';
+import { dockerEngine } from './docker.ts';
+import type { Engine } from './engine.ts';
+import { podmanEngine } from './podman.ts';
 
 export const ENGINES = {
   'docker-daemon': dockerEngine,
@@ -16,7 +16,7 @@ export function openEngine(transport: EngineTransport, options?: EngineOptions):
   return ENGINES[transport](options);
 }
 
-/** @throws PanamaxError `usage` for a text that is none of them; `docker` and `podman` are understood */
+/** Parses an engine's transport, or `docker` or `podman`. @throws PanamaxError `usage` for another text */
 export function parseEngineTransport(text: string): EngineTransport {
   const transport = { docker: 'docker-daemon', podman: 'containers-storage' }[text] ?? text;
   if (isEngineTransport(transport)) return transport;

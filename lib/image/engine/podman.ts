@@ -3,8 +3,8 @@ import { listImages } from './docker.ts';
 import type { Engine } from './engine.ts';
 
 /**
- * The containers-storage that the podman command works on. As a docker archive an image keeps its ID; podman's
- * oci-archive writes the config of a Docker image anew.
+ * The containers-storage of the podman command. Images are exported as docker archives, which keep the image ID:
+ * podman's oci-archive rewrites the config of a Docker image.
  */
 export function podmanEngine(options?: EngineOptions): Engine {
   const run = engineCommand('podman', options);
@@ -12,14 +12,14 @@ export function podmanEngine(options?: EngineOptions): Engine {
     transport: 'containers-storage',
     list: () => listImages(run, 'podman'),
     export: async (image, path) =>
-      void (await run('save', '-q', '--format', 'docker-archive', '-o', path, '--', bare(image))),
+      void (await run('save', '-q', '--format', 'docker-archive', '-o', path, '--', withoutAlgorithm(image))),
     load: async (path) => void (await run('load', '-q', '-i', path)),
-    tag: async (image, name) => void (await run('tag', '--', bare(image), name)),
+    tag: async (image, name) => void (await run('tag', '--', withoutAlgorithm(image), name)),
     pull: async (name) => void (await run('pull', '-q', '--', name)),
   };
 }
 
-/** podman knows image IDs without their algorithm. */
-function bare(image: string): string {
+/** podman takes image IDs without the `sha256:` prefix. */
+function withoutAlgorithm(image: string): string {
   return image.replace(/^sha256:/, '');
 }

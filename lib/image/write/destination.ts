@@ -1,67 +1,27 @@
-import { FILE_TRANSPORTS, splitTransport, type FileTransport } from '../oci/reference.ts';
-import { parseReleaseName } from '../oci/releasename.ts';
-import { openEngine } from '../engine/open.ts';
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isEngineTransport, ENGINE_TRANSPORTS, type EngineTransport } from '../oci/transport.ts';
 import { PanamaxError, toPanamaxError } from '../../errors.ts';
+import { openEngine } from '../engine/open.ts';
+import { FILE_TRANSPORTS, splitTransport, type FileTransport } from '../oci/reference.ts';
+import { parseReleaseName } from '../oci/releasename.ts';
+import { ENGINE_TRANSPORTS, isEngineTransport, type EngineTransport } from '../oci/transport.ts';
 
-/**
- * Whether an image could be written there, asked before much is done for it.
- *
- * @throws PanamaxError `not-found` for a directory that is missing, `io` for one that cannot be written to, for
- *   something else in its place, and for an engine that does not answer
- */
-export async function checkDestination({ transport, path }: Destination, signal: AbortSignal): Promise<void> {
-  if (isEngineTransport(transport)) {
-    await openEngine(transport, { signal }).list();
-    return;
-  }
-  const isDirectory = (await stat(path).catch(unlessMissing))?.isDirectory();
-  if (transport === 'oci') {
-    if (isDirectory === false) throw inTheWay('a directory', 'a file', path);
-    await checkDirectory(isDirectory ? path : await nearest(dirname(path)));
-    return;
-  }
-  if (isDirectory) throw inTheWay('a file', 'a directory', path);
-  await checkDirectory(dirname(path));
-}
+export const DESTINATIONS = [...FILE_TRANSPORTS, ...ENGINE_TRANSPORTS, 'stream'] as const;
 
-/** Missing parents of a layout are made. */
-async function nearest(directory: string): Promise<string> {
-  const isThere = await stat(directory).catch(unlessMissing);
-  return isThere || directory === dirname(directory) ? directory : nearest(dirname(directory));
-}
-
-async function checkDirectory(path: string): Promise<void> {
-  try {
-    if (!(await stat(path)).isDirectory()) throw inTheWay('a directory', 'a file', path);
-    await access(path, constants.W_OK | constants.X_OK);
-  } catch (error) {
-    throw toPanamaxError(error, path);
-  }
-}
-
-function unlessMissing(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw toPanamaxError(error);
-}
-
-function inTheWay(expected: string, found: string, where: string): PanamaxError {
-  return new PanamaxError('io', 'no image can be written there', { expected, found, where });
-}
-
-/** Where a rebuilt image goes: a file or a directory, an engine, or its bare layer stream to a file. */
+/** Where an image is written: a file, a directory or an engine; `stream` writes its bare layer stream to a file. */
 export interface Destination {
   readonly transport: FileTransport | EngineTransport | 'stream';
-  /** For an engine the image's name. */
+  /** Of an engine: the image's name. */
   readonly path: string;
   readonly name?: string;
 }
 
 /**
- * `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME:TAG]`, an engine's transport and a name, or
- * `stream:FILE`.
+ * Parses `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME:TAG]`, an engine's transport with a name,
+ * or `stream:FILE`.
+ *
+ * @throws PanamaxError `usage`
  */
 export function parseDestination(text: string): Destination {
   if (text.startsWith('stream:') && text.length > 'stream:'.length) {
@@ -87,4 +47,46 @@ export function parseDestination(text: string): Destination {
   });
 }
 
-export const DESTINATIONS = [...FILE_TRANSPORTS, ...ENGINE_TRANSPORTS, 'stream'] as const;
+/**
+ * Checks that an image can be written to a destination, before an expensive rebuild.
+ *
+ * @throws PanamaxError `not-found` for a missing directory; `io` for one that is not writable, for a file in place of a
+ *   directory or the reverse, and for an engine that does not answer
+ */
+export async function checkDestination({ transport, path }: Destination, signal: AbortSignal): Promise<void> {
+  if (isEngineTransport(transport)) {
+    await openEngine(transport, { signal }).list();
+    return;
+  }
+  const isDirectory = (await stat(path).catch(unlessMissing))?.isDirectory();
+  if (transport === 'oci') {
+    if (isDirectory === false) throw inTheWay('a directory', 'a file', path);
+    await checkDirectory(isDirectory ? path : await nearest(dirname(path)));
+    return;
+  }
+  if (isDirectory) throw inTheWay('a file', 'a directory', path);
+  await checkDirectory(dirname(path));
+}
+
+/** The directory, or its nearest parent that exists: missing parents of a layout are made. */
+async function nearest(directory: string): Promise<string> {
+  const isThere = await stat(directory).catch(unlessMissing);
+  return isThere || directory === dirname(directory) ? directory : nearest(dirname(directory));
+}
+
+async function checkDirectory(path: string): Promise<void> {
+  try {
+    if (!(await stat(path)).isDirectory()) throw inTheWay('a directory', 'a file', path);
+    await access(path, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw toPanamaxError(error, path);
+  }
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw toPanamaxError(error);
+}
+
+function inTheWay(expected: string, found: string, where: string): PanamaxError {
+  return new PanamaxError('io', 'no image can be written there', { expected, found, where });
+}

@@ -2,12 +2,13 @@ import { formatNamed } from '../../delta/formats.ts';
 import type { ImageName } from '../../store/descriptor.ts';
 import type { Answer, Offer } from '../offers/origin.ts';
 import type { Resident } from './resident.ts';
-import { findServers } from './sourceimages.ts';
+import { findSourceImages } from './sourceimages.ts';
 
-/** Patches to apply one behind the other: the first one to what the site has, each other to what the one before built. */
+/** Patches to apply in order: the first to images of the site, each other one to the result of the one before. */
 export interface Chain {
   readonly links: readonly Link[];
-  readonly servers: readonly Resident[];
+  /** The images that the first patch applies to. */
+  readonly sourceImages: readonly Resident[];
   /** Of all patches, in bytes. */
   readonly size: number;
 }
@@ -17,26 +18,27 @@ export interface Link {
   readonly target: ImageName;
 }
 
-/** Patches one behind the other, at most. */
+/** Maximum number of patches in a chain. */
 export const MOST_LINKS = 3;
-/** Images on the way that are asked for, at most. */
+/** Maximum number of images between that are looked up. */
 export const MOST_ASKED = 12;
-/** What asking for one moves, in bytes; a guess. */
+/** Bytes that looking up an image moves; an estimate. */
 const ASKING = 16 * 1024;
 
-/** The patches that can be applied to what the site has, each a chain of one. */
+/** The patches that apply to images of the site, each as a chain of one. */
 export function directChains({ offers = [], target }: Answer, residents: readonly Resident[]): Chain[] {
   return offers.flatMap((offer) => {
-    const servers = findServers(offer, residents);
-    return servers ? [{ links: [{ offer, target }], servers, size: offer.size }] : [];
+    const sourceImages = findSourceImages(offer, residents);
+    return sourceImages ? [{ links: [{ offer, target }], sourceImages, size: offer.size }] : [];
   });
 }
 
 /**
- * The least chain through images that the site does not have, but that can be built on the way. Cheapest way first,
- * backwards from the target (Dijkstra's algorithm).
+ * Finds the smallest chain through images that the site does not have: Dijkstra's algorithm, backwards from the
+ * target, cheapest way first.
  *
- * @param limit in bytes; undefined where there is no chain below
+ * @param limit in bytes
+ * @returns undefined if no chain is smaller than `limit`
  */
 export async function findChain(
   answer: Answer,
@@ -53,8 +55,8 @@ export async function findChain(
     const between = await way.ask();
     if (!between || seen.has(between.target.manifest)) continue;
     seen.add(between.target.manifest);
-    for (const { links, servers, size } of directChains(between, residents)) {
-      const chain = { links: [...links, ...way.links], servers, size: size + way.size };
+    for (const { links, sourceImages, size } of directChains(between, residents)) {
+      const chain = { links: [...links, ...way.links], sourceImages, size: size + way.size };
       if (chain.size < (best?.size ?? limit)) best = chain;
     }
     if (way.links.length < MOST_LINKS - 1) ways.push(...waysTo(between, way));
@@ -67,7 +69,7 @@ interface Way {
   readonly size: number;
 }
 
-/** Patches that could be applied to what another patch builds, which is a layer stream. */
+/** The patches that can follow another patch, whose result is a bare layer stream. */
 function waysTo({ target, offers = [] }: Answer, { links, size }: Way) {
   return offers.flatMap((offer) =>
     formatNamed(offer.format).traits.appliesToStream && offer.askSource

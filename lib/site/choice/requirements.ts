@@ -6,19 +6,23 @@ import type { ImageName } from '../../store/descriptor.ts';
 import type { Link } from './chain.ts';
 import type { Offer } from '../offers/origin.ts';
 
-/** What a patch takes to apply, in bytes. Said before anything is begun, and compared with what there is. */
-export interface Need {
-  /** On the disk of the scratch directory. */
+/** Space and memory for applying patches, in bytes; compared with the site's before the download. */
+export interface Requirements {
+  /** On the scratch directory's disk. */
   readonly scratch: number;
-  /** On the disk of the state directory, for the patch. */
+  /** On the state directory's disk, for the patches. */
   readonly state: number;
   readonly memory: number;
 }
 
-/** Tar headers and documents, for each image. */
+/** Tar headers and documents of an image. */
 const OVERHEAD = 16 * 1024 ** 2;
 
-function needOf({ format, source, size }: Offer, target: ImageName, isExported: boolean): Need {
+function requirementsOfPatch(
+  { format, source, size }: Offer,
+  target: ImageName,
+  isExported: boolean,
+): Requirements {
   const exported = isExported ? source.size + OVERHEAD : 0;
   const { traits, applyMemory } = formatNamed(format);
   const rebuilt = traits.rebuildsOnScratch ? target.size : 0;
@@ -29,9 +33,15 @@ function needOf({ format, source, size }: Offer, target: ImageName, isExported: 
   };
 }
 
-/** Of patches one behind the other: all are fetched first; a layer stream goes when the next one is built. */
-export function needOfChain(links: readonly Link[], isExported: boolean): Need {
-  const needs = links.map(({ offer, target }, i) => needOf(offer, target, isExported && i === 0));
+/**
+ * Requirements of a chain: all patches are downloaded first; scratch files of a step are removed after the step.
+ *
+ * @param isExported whether the source images are copied to scratch
+ */
+export function requirementsOf(links: readonly Link[], isExported: boolean): Requirements {
+  const needs = links.map(({ offer, target }, i) =>
+    requirementsOfPatch(offer, target, isExported && i === 0),
+  );
   return {
     scratch: Math.max(...needs.map(({ scratch }) => scratch)),
     state: needs.reduce((sum, { state }) => sum + state, 0),
@@ -39,8 +49,8 @@ export function needOfChain(links: readonly Link[], isExported: boolean): Need {
   };
 }
 
-/** @throws PanamaxError `io` */
-export async function checkNeed(need: Need, scratch: string, state: string): Promise<void> {
+/** @throws PanamaxError `io` if the site has too little disk space or memory */
+export async function checkRequirements(need: Requirements, scratch: string, state: string): Promise<void> {
   const isShared = (await stat(await existing(scratch))).dev === (await stat(await existing(state))).dev;
   await checkDisk(isShared ? need.scratch + need.state : need.scratch, scratch);
   if (!isShared) await checkDisk(need.state, state);
@@ -53,7 +63,7 @@ async function checkDisk(need: number, directory: string): Promise<void> {
   if (bavail * bsize < need) throw tooLittle('disk space', need, bavail * bsize, directory);
 }
 
-/** The directory, or what there is of its parents. */
+/** The directory, or its nearest parent that exists. */
 async function existing(directory: string): Promise<string> {
   for (let path = directory; ; path = dirname(path)) {
     if (path === dirname(path) || (await stat(path).catch(() => undefined))) return path;

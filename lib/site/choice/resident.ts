@@ -1,28 +1,29 @@
-import { hexOf, type Digest } from '../../digest.ts';
 import { join } from 'node:path';
-import type { Limits } from '../../limits.ts';
-import { type Platform } from '../../image/oci/descriptor.ts';
-import { openImage } from '../../image/open.ts';
-import { parseReference } from '../../image/oci/reference.ts';
+import { hexOf, type Digest } from '../../digest.ts';
 import type { Engine } from '../../image/engine/engine.ts';
+import { type Platform } from '../../image/oci/descriptor.ts';
+import { parseReference } from '../../image/oci/reference.ts';
+import { openImage } from '../../image/open.ts';
+import type { Limits } from '../../limits.ts';
+import type { ImageName } from '../../store/descriptor.ts';
 
-/** An image that the site has. */
+/** An image at the site. */
 export interface Resident {
-  /** The image ID: engines do not always keep the manifest. */
+  /** The image ID. */
   readonly config: Digest;
-  /** That it is known by. */
+  /** Manifests and indexes that name the image. May be empty: engines do not always keep them. */
   readonly manifests: readonly Digest[];
-  /** Of its layers, bottom first. */
+  /** Bottom first. */
   readonly diffIDs: readonly Digest[];
-  /** For people. */
+  /** For messages. */
   readonly label: string;
-  /** Whether `reference` makes a copy of it on scratch first. */
+  /** Whether `reference` copies the image to scratch. */
   readonly isExported: boolean;
-  /** @returns a reference that can be read */
+  /** Makes the image readable. @returns a reference for `openImage` */
   reference(scratch: string): Promise<string>;
 }
 
-/** @param sources references of images that no engine has */
+/** Lists the images of a site. @param sources references of images in addition to the engine's */
 export async function findResidents(
   engine: Engine | undefined,
   sources: readonly string[],
@@ -55,4 +56,12 @@ export async function findResidents(
     });
   }
   return residents;
+}
+
+/** Whether an image of the site is the target. */
+export function isImage(
+  { config, manifests }: Pick<Resident, 'config' | 'manifests'>,
+  target: Pick<ImageName, 'config' | 'manifest'>,
+): boolean {
+  return config === target.config || manifests.includes(target.manifest);
 }

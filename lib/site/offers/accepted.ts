@@ -1,16 +1,16 @@
-import { digestOf, hexOf } from '../../digest.ts';
-import { asRecord, asSize, parseDocument } from '../../json.ts';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { digestOf, hexOf } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
+import { asRecord, asSize, parseDocument } from '../../json.ts';
 import { replaceFile } from '../../runtime/file.ts';
 import type { NameRecord } from '../../store/name.ts';
 
 /**
- * Refuses a record of a name that is older than one that this site has accepted, and remembers this one: who serves
- * an old store, signed as it may be, does not bring an old release back.
+ * Refuses a name record that is older than one that the site has accepted, and records its sequence. Otherwise an old
+ * copy of a store, whose signatures are valid, could bring an old release back.
  *
- * @param directory of the site's state
+ * @param directory the site's state directory
  * @throws PanamaxError `untrusted`
  */
 export async function acceptName(directory: string, record: NameRecord, { keep = true } = {}): Promise<void> {

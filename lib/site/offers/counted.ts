@@ -1,11 +1,11 @@
 import type { StoreReader } from '../../store/objects/store.ts';
 
-/** Bytes that came from a store. */
+/** Counter of received bytes. */
 export interface Counted {
   bytes: number;
 }
 
-/** A reader that adds up what it has passed on. */
+/** Wraps a reader to count the bytes that it returns. */
 export function countBytes(reader: StoreReader, counted: Counted): StoreReader {
   async function* count(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
     for await (const piece of pieces) {

@@ -1,12 +1,12 @@
-import type { Digest } from '../../digest.ts';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, stat, truncate } from 'node:fs/promises';
+import type { Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { writeAll } from '../../runtime/file.ts';
 import type { StoreReader } from '../../store/objects/store.ts';
 
-/** The part of a store, or of a registry, that is needed. */
+/** The part of a store's interface that a download uses; a registry's blobs have it, too. */
 export type Blobs = Pick<StoreReader, 'where' | 'open'>;
 
 export interface Wanted {
@@ -16,11 +16,11 @@ export interface Wanted {
 }
 
 /**
- * Fills a file with an object of the store, behind what an earlier start has left there. In the end the file has the
- * size and the digest that are wanted.
+ * Downloads an object to a file, continuing after the bytes that an earlier start has left there. The file then has
+ * the wanted size and digest.
  *
- * @throws PanamaxError `bad-patch` for other bytes, of which nothing is kept; whatever the store throws, and then
- *   what has come is kept
+ * @throws PanamaxError `bad-patch` if the object differs, then the file is emptied; the store's errors, then the
+ *   received bytes are kept
  */
 export async function download(
   reader: Blobs,
@@ -32,7 +32,7 @@ export async function download(
   if (begun > 0 && begun <= wanted.size) {
     const found = await fill(reader, wanted, path, begun, signal);
     if (found === wanted.digest) return;
-    // what was left may have been torn by a loss of power, or be of an object that was replaced
+    // the kept bytes may be damaged by a loss of power, or be of an object that was replaced: start anew
   }
   if (begun > 0) await truncate(path);
   const found = await fill(reader, wanted, path, 0, signal);
@@ -41,7 +41,7 @@ export async function download(
   throw wrong(wanted, wanted.digest, found, reader);
 }
 
-/** @returns the digest of what there is in the end */
+/** Appends the object's bytes from `start`. @returns the digest of the whole file */
 async function fill(
   reader: Blobs,
   wanted: Wanted,

@@ -1,53 +1,83 @@
 import type { FormatName } from '../../delta/format.ts';
 import type { Digest } from '../../digest.ts';
+import type { Platform } from '../../image/oci/descriptor.ts';
+import type { ReleaseName } from '../../image/oci/releasename.ts';
+import type { Limits } from '../../limits.ts';
 import type { ImageName } from '../../store/descriptor.ts';
 import type { Verify } from '../../store/key.ts';
 
-/** A patch that a site may take, wherever it is. */
+/** A patch on offer. */
 export interface Offer {
   readonly format: FormatName;
   readonly source: {
     readonly config: Digest;
-    /** `layersDigest`; undefined where nobody says. */
+    /** `layersDigest`; undefined if the origin does not say. */
     readonly layers?: Digest;
-    /** Of its layers, bottom first. */
+    /** Bottom first. */
     readonly diffIDs?: readonly Digest[];
-    /** Of its layer stream, in bytes; where nobody says, a guess. */
+    /** Size of its layer stream in bytes; an estimate if the origin does not say. */
     readonly size: number;
   };
-  /** What fetching it moves, in bytes. */
+  /** Bytes that `fetch` moves. */
   readonly size: number;
-  /** Tells it apart from others, for who comes back to what was begun. */
+  /** Identifies the patch, so that a later start continues an unfinished download. */
   readonly digest: Digest;
-  /** What a pull moves at a site that has the source. */
+  /** Bytes that a pull moves at a site with the source. */
   readonly pullSize: number;
-  /** What there is of its source, which may be built, too, where the site does not have it. Undefined where that is not known. */
+  /** Looks up the patch's source, which may itself be rebuilt. Undefined if the origin cannot. */
   readonly askSource?: () => Promise<Answer | undefined>;
   /** @throws PanamaxError `untrusted` */
   verify(verify: Verify): void;
   /**
-   * Fills a file, behind what an earlier start has left there; in the end it is the very patch.
+   * Downloads the patch to a file, continuing an unfinished download.
    *
-   * @param partials a directory for parts of it
+   * @param partials a directory for parts of the patch
+   * @throws PanamaxError `bad-patch` if the bytes differ from the digest in the patch's descriptor
    */
   fetch(path: string, partials: string, signal: AbortSignal): Promise<void>;
 }
 
-/** What a store or a registry has of an image. */
+/** An image and the patches to it, as an origin lists them. */
 export interface Answer {
   readonly target: ImageName;
-  /** What a pull moves at a site that has nothing. */
+  /** Bytes that a pull moves at an empty site. */
   readonly pullSize?: number;
-  /** Of the image, with what a pull moves for each, in bytes; undefined where that is not known. */
+  /** Layers of the image; `size` is what a pull moves for each, in bytes. Undefined if the origin does not say. */
   readonly layers?: readonly { readonly diffID: Digest; readonly size: number }[];
-  /** Undefined where it knows the image and no more. */
+  /** Undefined if the origin has no list of patches to the image. */
   readonly offers?: readonly Offer[];
 }
 
-/** A place where patches are. */
+/** A place that offers patches. */
 export interface Origin {
-  /** For people: what has or lacks something. */
+  /** For messages. */
   readonly label: string;
-  /** @returns for people, what it lacks, where it does not know the image at all */
-  ask(): Promise<Answer | string>;
+  /** @returns a message if the origin does not know the image */
+  ask(question: Question): Promise<Answer | string>;
+}
+
+/** Facts that an origin needs to list few patches. */
+export interface Question {
+  /** The manifest that the name stands for, if another origin has said so. */
+  readonly known?: Digest;
+  /** The images at the site. */
+  readonly residents: readonly { readonly config: Digest; readonly diffIDs: readonly Digest[] }[];
+}
+
+/** The image that an origin is asked for. */
+export interface ImageRequest {
+  readonly name: ReleaseName;
+  /** By default the machine's. */
+  readonly platform?: Platform;
+}
+
+/** Settings of an origin. */
+export interface OriginOptions {
+  /** The site's state directory, which keeps the records of accepted names. */
+  readonly state: string;
+  /** Whether accepted names are recorded. */
+  readonly keepsNames: boolean;
+  readonly verify?: Verify;
+  readonly limits: Limits;
+  readonly signal: AbortSignal;
 }

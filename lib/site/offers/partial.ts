@@ -1,26 +1,25 @@
-import { hexOf, type Digest } from '../../digest.ts';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hexOf, type Digest } from '../../digest.ts';
 import { isOfDead, ownName } from '../../runtime/file.ts';
 
-/** What is abandoned is kept so long for who comes back to it. In milliseconds. */
+/** Age at which an unfinished download is removed, in milliseconds. */
 const KEPT = 7 * 24 * 3600 * 1000;
-/** A download of another machine that has not grown for so long is no longer under way. */
+/** Age at which a download of another machine counts as abandoned, in milliseconds. */
 const STALE = 10 * 60 * 1000;
 
-/** A file that is filled bit by bit, over several starts, by one process at a time. */
+/** The file of an unfinished download, claimed by this process. */
 export interface Partial {
-  /** May hold some of its bytes, or be missing. */
+  /** The file may hold the first bytes, or be missing. */
   readonly path: string;
-  /** Leaves it for the next start. */
+  /** Keeps the file for the next start. */
   release(): Promise<void>;
   remove(): Promise<void>;
 }
 
 /**
- * Takes the unfinished file of a digest that nobody is at work on, or begins a new one: the file is claimed by
- * renaming it, which only one can do, under a name that tells whether its owner is alive. Two at once each have a
- * file of their own.
+ * Claims the unfinished file of a digest, or a new one. A claim renames the file, which only one process can do, to a
+ * name that tells whether its owner is alive. Two processes at once have a file each.
  */
 export async function claimPartial(directory: string, digest: Digest): Promise<Partial> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -32,7 +31,7 @@ export async function claimPartial(directory: string, digest: Digest): Promise<P
     if (age === undefined) continue;
     const isFree = name.startsWith('sha256-') || isOfDead(name) || age > STALE;
     if (!isFree) continue;
-    // two claims of dead owners: the first will do
+    // of two files of dead owners the first is taken
     if (name.endsWith(suffix) && (await ageOf(path)) === undefined) await moved(join(directory, name), path);
     else if (name.endsWith(suffix) || age > KEPT) await rm(join(directory, name), { force: true });
   }
@@ -43,7 +42,7 @@ export async function claimPartial(directory: string, digest: Digest): Promise<P
   };
 }
 
-/** In milliseconds. Undefined where there is no such file. */
+/** In milliseconds. Undefined if the file is missing. */
 async function ageOf(path: string): Promise<number | undefined> {
   const info = await stat(path).catch(() => undefined);
   return info && Date.now() - info.mtimeMs;
@@ -51,7 +50,7 @@ async function ageOf(path: string): Promise<number | undefined> {
 
 async function moved(from: string, to: string): Promise<void> {
   await rename(from, to).catch((error: unknown) => {
-    // another was faster, or nothing was begun
+    // another process was faster, or nothing was downloaded
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   });
 }

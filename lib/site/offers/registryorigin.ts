@@ -22,39 +22,37 @@ import { nameStatement } from '../../store/name.ts';
 import type { Verify } from '../../store/key.ts';
 import { acceptName } from './accepted.ts';
 import { download, type Blobs } from './download.ts';
-import type { Answer, Offer, Origin } from './origin.ts';
+import type { Answer, ImageRequest, Offer, Origin, OriginOptions, Question } from './origin.ts';
 import { claimPartial, type Partial } from './partial.ts';
-import type { PullTask, Site } from '../pull.ts';
 
-/** What a layer unpacks to of what a pull moves for it, where nobody says: a guess that is mostly too high. */
+/** Estimated ratio of a layer's uncompressed to its compressed size, mostly too high. */
 const UNPACKED = 4;
 
-/**
- * Patches beside the image in its registry.
- *
- * @param known what the name stands for, where somebody who is trusted has said it
- * @param isWanted whether it is made from an image that is here
- */
+/** Patches beside an image in its registry. */
 export function registryOrigin(
-  task: PullTask,
-  site: Site,
+  request: ImageRequest,
+  options: OriginOptions,
   repository: Repository,
-  known: () => Digest | undefined,
-  isWanted: (source: SourceHint) => boolean,
 ): Origin {
   async function open(reference: string): Promise<Image> {
-    const { limits, signal } = site;
-    const named = { transport: 'docker', path: formatReleaseName(task.name) } as const;
-    const platform = task.platform && { platform: task.platform };
+    const { limits, signal } = options;
+    const named = { transport: 'docker', path: formatReleaseName(request.name) } as const;
+    const platform = request.platform && { platform: request.platform };
     return openRepositoryImage(repository, reference, named, { limits, signal, ...platform });
   }
 
-  async function answerOf(image: Image, referrers: readonly Referrer[]): Promise<Answer> {
-    const read = (isRead: typeof isWanted) =>
-      readPatches(repository, image.manifestDigest, referrers, isRead);
-    let patches = await read(isWanted);
-    // of several images that are one source the annotations do not tell which ones; and others may be built
-    if (patches.length === 0) patches = await read((source) => !isWanted(source));
+  async function answerOf(
+    image: Image,
+    referrers: readonly Referrer[],
+    residents: Question['residents'],
+  ): Promise<Answer> {
+    const isHere = ({ config, layers }: SourceHint) =>
+      config === undefined ||
+      residents.some((resident) => resident.config === config || layersDigest(resident.diffIDs) === layers);
+    const read = (isRead: typeof isHere) => readPatches(repository, image.manifestDigest, referrers, isRead);
+    let patches = await read(isHere);
+    // annotations do not name the images of a combined source, and a source may be rebuilt
+    if (patches.length === 0) patches = await read((source) => !isHere(source));
     const pullSize = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
     const target = patches.find(({ pair }) => pair)?.pair?.target ?? nameOf(image, pullSize * UNPACKED);
     return {
@@ -63,17 +61,20 @@ export function registryOrigin(
       layers: image.layers.map(({ diffID, descriptor: { size } }) => ({ diffID, size })),
       offers: patches.map((patch) => ({
         ...offerOf(patch, target, pullSize, repository),
-        askSource: async () => askSource(patch),
+        askSource: async () => askSource(patch, residents),
       })),
     };
   }
 
-  /** The source of a patch, where it is one image, which is beside the target. */
-  async function askSource({ pair }: RegistryPatch): Promise<Answer | undefined> {
+  /** Looks up the source of a patch in the target's repository. Undefined for a combined source. */
+  async function askSource(
+    { pair }: RegistryPatch,
+    residents: Question['residents'],
+  ): Promise<Answer | undefined> {
     if (!pair || pair.source.images) return undefined;
     try {
       const image = await open(pair.source.manifest);
-      return await answerOf(image, await listReferrers(repository, image.manifestDigest));
+      return await answerOf(image, await listReferrers(repository, image.manifestDigest), residents);
     } catch (error) {
       if (isUnusable(error)) return undefined;
       throw error;
@@ -82,12 +83,12 @@ export function registryOrigin(
 
   return {
     label: 'the registry',
-    async ask(): Promise<Answer> {
-      const reference = known() ?? task.name.digest;
-      const image = await open(reference ?? task.name.tag!);
+    async ask({ known, residents }): Promise<Answer> {
+      const reference = known ?? request.name.digest;
+      const image = await open(reference ?? request.name.tag!);
       const referrers = await listReferrers(repository, image.manifestDigest);
-      if (reference === undefined) await checkName(task, site, repository, image, referrers);
-      return answerOf(image, referrers);
+      if (reference === undefined) await checkName(request, options, repository, image, referrers);
+      return answerOf(image, referrers, residents);
     },
   };
 }
@@ -100,14 +101,14 @@ function nameOf(image: Image, size: number): ImageName {
 }
 
 /**
- * A registry's tag is what anybody who may push has made of it: where keys are trusted, one of them has to say what it
- * stands for; and what was accepted before is not taken back.
+ * Checks that a trusted key has signed the image that a tag stands for, since anybody who may push can move a tag, and
+ * that the image is not older than one accepted before.
  *
  * @throws PanamaxError `untrusted`
  */
 async function checkName(
-  { name, platform, dryRun }: PullTask,
-  { verify, state }: Site,
+  { name, platform }: ImageRequest,
+  { verify, state, keepsNames }: OriginOptions,
   repository: Repository,
   { manifestDigest }: Image,
   referrers: readonly Referrer[],
@@ -126,7 +127,7 @@ async function checkName(
       refusal ??= error;
       continue;
     }
-    return acceptName(state, record, { keep: !dryRun });
+    return acceptName(state, record, { keep: keepsNames });
   }
   throw (
     refusal ??
@@ -137,7 +138,7 @@ async function checkName(
   );
 }
 
-/** A variant may be left out. */
+/** Whether a platform is the wanted one; its variant may be missing. */
 function isPlatform(found: string, wanted: string): boolean {
   return found === wanted || found === wanted.split('/').slice(0, 2).join('/');
 }
@@ -172,7 +173,7 @@ function offerOf(patch: RegistryPatch, target: ImageName, pullSize: number, repo
   };
 }
 
-/** Blob by blob, each of which may have been begun; then the archive of them. */
+/** Downloads the blobs of an artifact one by one, continuing unfinished ones, then writes the archive of them. */
 async function fetchDelta(
   patch: RegistryPatch,
   repository: Repository,

@@ -8,18 +8,22 @@ import { readIndex, type PatchOffer, type TargetIndex } from '../../store/target
 import type { Verify } from '../../store/key.ts';
 import { acceptName } from './accepted.ts';
 import { download } from './download.ts';
-import type { Answer, Offer, Origin } from './origin.ts';
-import type { PullTask, Site } from '../pull.ts';
+import type { Answer, ImageRequest, Offer, Origin, OriginOptions } from './origin.ts';
 
-/** Patches of a store, where a name stands for what its owner says. */
-export function storeOrigin(task: PullTask, site: Site, open: () => Promise<StoreReader>): Origin {
+/** Patches in a store. The store's name records say which image a tag stands for. */
+export function storeOrigin(
+  request: ImageRequest,
+  options: OriginOptions,
+  open: () => Promise<StoreReader>,
+): Origin {
   return {
     label: 'the store',
     async ask(): Promise<Answer | string> {
       const reader = await open();
-      const named = task.name.digest ? undefined : await resolveName(task, site, reader);
-      const manifest = task.name.digest ?? named?.manifest;
-      if (!manifest) return `the store knows no ${formatReleaseName(task.name)}`;
+      const { name } = request;
+      const named = name.digest ? undefined : await resolveName(request, options, reader);
+      const manifest = name.digest ?? named?.manifest;
+      if (!manifest) return `the store knows no ${formatReleaseName(name)}`;
       const index = await readIndex(reader, manifest);
       if (!index) return named ? { target: named } : `the store has no index of ${manifest}`;
       if (named) checkSame(named, index.target, reader.where);
@@ -47,20 +51,20 @@ function offerOf(offer: PatchOffer, target: ImageName, reader: StoreReader): Off
   };
 }
 
-/** What a tag stands for, as the store's owner says. */
+/** The image that a tag stands for, from the store's name record. Undefined if there is none. */
 async function resolveName(
-  { name, platform, dryRun }: PullTask,
-  { verify, state }: Site,
+  { name, platform }: ImageRequest,
+  { verify, state, keepsNames }: OriginOptions,
   reader: StoreReader,
 ): Promise<ImageName | undefined> {
   const record = await readName(reader, name, formatPlatform(platform ?? machinePlatform()));
   if (!record) return undefined;
   verify?.(nameStatement(record), record.signature, `${reader.where} ${record.name}`);
-  await acceptName(state, record, { keep: !dryRun });
+  await acceptName(state, record, { keep: keepsNames });
   return record.target;
 }
 
-/** A manifest names its config, so one of the two has been meddled with. @throws PanamaxError `untrusted` */
+/** Compares the image IDs of one manifest: if they differ, a record was manipulated. @throws PanamaxError `untrusted` */
 function checkSame(named: ImageName, indexed: ImageName, where: string): void {
   if (named.config === indexed.config) return;
   const facts = { expected: named.config, found: indexed.config, where };

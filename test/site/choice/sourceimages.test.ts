@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { layersDigest } from '../../../lib/store/descriptor.ts';
-import { findServers } from '../../../lib/site/choice/sourceimages.ts';
+import { findSourceImages } from '../../../lib/site/choice/sourceimages.ts';
 import type { Resident } from '../../../lib/site/choice/resident.ts';
 import { digestOf, writeLayout } from '../../support/layout.ts';
 import { panamaxFails, panamaxJson } from '../../support/panamax.ts';
@@ -40,7 +40,7 @@ test('as few images as have the layers between them', () => {
     diffIDs,
   };
   const labels = (residents: Resident[], format: 'xdelta' | 'oci-delta' = 'xdelta') =>
-    findServers({ format, source }, residents)?.map(({ label }) => label);
+    findSourceImages({ format, source }, residents)?.map(({ label }) => label);
   const ab = resident('ab', 'a', 'b');
   const c = resident('c', 'c', 'd');
   const b = resident('b', 'b');
@@ -53,7 +53,7 @@ test('as few images as have the layers between them', () => {
   // unpacked files, of one image
   assert.equal(labels([ab, c], 'oci-delta'), undefined);
   const { diffIDs: _, ...unlisted } = source;
-  assert.equal(findServers({ format: 'xdelta', source: unlisted }, [ab, c]), undefined);
+  assert.equal(findSourceImages({ format: 'xdelta', source: unlisted }, [ab, c]), undefined);
 });
 
 test('a patch is applied to two images that share its source', async (t) => {
