@@ -293,3 +293,59 @@ test('an oci-delta of others', { skip: missing('docker-registry', 'skopeo') }, a
   assert.equal(outcome.method, 'patch');
   assert.equal(await skopeoConfig(`oci:${made.directory}/out:new`), made.images[1]!.configDigest);
 });
+
+test(
+  'refuses an oci-delta whose digest differs from its descriptor',
+  { skip: missing('docker-registry', 'skopeo') },
+  async (t) => {
+    const registry = await startRegistry(t);
+    const made = await pushReleases(t, registry, { format: 'oci-delta' });
+    await made.publish(2);
+    const base = `http://${registry.host}/v2/team/app`;
+    const tag = made.images[1]!.manifestDigest.replace(':', '-');
+    interface Manifest {
+      readonly config: { readonly digest: string };
+      readonly manifests: readonly { readonly artifactType: string; readonly digest: string }[];
+    }
+    const read = async (reference: string, type: string) =>
+      (await (
+        await fetch(`${base}/manifests/${reference}`, { headers: { accept: type } })
+      ).json()) as Manifest;
+    const write = async (reference: string, type: string, body: string) => {
+      const { status } = await fetch(`${base}/manifests/${reference}`, {
+        method: 'PUT',
+        body,
+        headers: { 'content-type': type },
+      });
+      assert.equal(status, 201);
+    };
+    const [MANIFEST, INDEX] = ['manifest', 'index'].map(
+      (kind) => `application/vnd.oci.image.${kind}.v1+json`,
+    );
+
+    // the descriptor names another digest than that of the artifact's archive
+    const index = await read(tag, INDEX!);
+    const entry = index.manifests.find(({ artifactType }) => artifactType.includes('panamax'))!;
+    const manifest = await read(entry.digest, MANIFEST!);
+    const text = await (await fetch(`${base}/blobs/${manifest.config.digest}`)).text();
+    const { patch } = JSON.parse(text) as { patch: { digest: string } };
+    const changed = Buffer.from(text.replace(patch.digest, `sha256:${'0'.repeat(64)}`));
+    const upload = await fetch(`${base}/blobs/uploads/`, { method: 'POST' });
+    const location = new URL(upload.headers.get('location')!, base);
+    location.searchParams.set('digest', digestOf(changed));
+    assert.equal((await fetch(location, { method: 'PUT', body: changed })).status, 201);
+    const document = JSON.stringify({
+      ...manifest,
+      config: { ...manifest.config, digest: digestOf(changed) },
+    });
+    const digest = digestOf(Buffer.from(document));
+    await write(digest, MANIFEST!, document);
+    const manifests = index.manifests.map((one) => (one === entry ? { ...one, digest } : one));
+    await write(tag, INDEX!, JSON.stringify({ ...index, manifests }));
+
+    const pull = ['pull', `${made.name}:2`, ...siteOf(made)] as const;
+    await panamaxFails('bad-patch', /not the one that its descriptor names/, ...pull);
+    assert.deepEqual(await snapshot(join(made.directory, 'out')), {});
+    assert.deepEqual(await readdir(join(made.directory, 'state', 'partial')), []);
+  },
+);
