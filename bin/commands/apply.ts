@@ -23,7 +23,7 @@ export const applyCommand: Command = {
       short: 's',
       multiple: true,
       value: 'IMAGE',
-      help: 'the image that is there, or several that have its layers between them, or stream:FILE',
+      help: "the patch's source image, or several images that together have its layers, or stream:FILE",
     },
     output: {
       type: 'string',
@@ -35,7 +35,7 @@ export const applyCommand: Command = {
     descriptor: {
       type: 'string',
       value: 'FILE',
-      help: "with the patch's signature (default: PATCH.json, as the store and diff --sign have it)",
+      help: "file with the patch's signature (default: PATCH.json, as in the store and from diff --sign)",
     },
     ...REGISTRY_OPTIONS,
     ...COMMON,

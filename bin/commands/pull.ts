@@ -21,13 +21,13 @@ import { printResult, scratchParent, SITE_OPTIONS } from '../options/session.ts'
 const USAGE = 'NAME [--store STORE] [options]';
 
 export const pullCommand: Command = {
-  summary: 'Brings an image to the engine of a site, by the smallest patch from one that is there.',
+  summary: 'Brings an image to the engine of a site, by the smallest patch from an image that the site has.',
   usage: USAGE,
   options: {
     store: {
       type: 'string',
       value: 'STORE',
-      help: 'http[s]://HOST/PATH, s3://BUCKET[/PREFIX] or a directory (default: what is beside the image in its registry)',
+      help: 'http[s]://HOST/PATH, s3://BUCKET[/PREFIX] or a directory (default: patches beside the image in its registry)',
     },
     engine: {
       type: 'string',
@@ -40,21 +40,21 @@ export const pullCommand: Command = {
       short: 's',
       multiple: true,
       value: 'IMAGE',
-      help: 'an image that is there beside those of the engine',
+      help: 'another image at the site, in addition to those of the engine',
     },
     output: {
       type: 'string',
       short: 'o',
       value: 'IMAGE',
-      help: 'write the image there instead of loading it',
+      help: 'write the image to this destination instead of loading it',
     },
     ...SITE_OPTIONS,
-    'dry-run': { type: 'boolean', help: 'show what would be done' },
-    'no-fallback': { type: 'boolean', help: 'fail where no patch does, instead of a pull by the engine' },
+    'dry-run': { type: 'boolean', help: 'print the plan and change nothing' },
+    'no-fallback': { type: 'boolean', help: 'fail if no patch can be used, instead of a pull by the engine' },
     state: {
       type: 'string',
       value: 'DIR',
-      help: 'where unfinished downloads are kept (default: below XDG_STATE_HOME)',
+      help: 'keeps unfinished downloads and accepted names (default: below XDG_STATE_HOME)',
     },
     ...REGISTRY_OPTIONS,
     ...COMMON,
@@ -67,7 +67,7 @@ export const pullCommand: Command = {
     const output = args.text('output');
     const engine = engineOf(args, signal);
     if (!engine && output === undefined) {
-      throw new PanamaxError('usage', 'without an engine there has to be an --output', { expected: USAGE });
+      throw new PanamaxError('usage', 'without an engine an --output is required', { expected: USAGE });
     }
     const keys = args.list('verify-key');
     const task = {
@@ -111,7 +111,7 @@ function stateDirectory(): string {
 function formatPlan({ offer, before, size, source, need }: PullPlan): string {
   const pull = `${formatShare(size, offer.pullSize)} of the ${formatSize(offer.pullSize)} that a pull moves`;
   const disk = `${formatSize(need.scratch + need.state)} of disk`;
-  const patches = before.length > 0 ? `${before.length + 1} patches, one behind the other,` : 'patch';
+  const patches = before.length > 0 ? `${before.length + 1} patches, one after the other,` : 'patch';
   return `${patches} of ${formatSize(size)} from ${source}, ${pull}; needs ${disk} and ${formatSize(need.memory)} of memory`;
 }
 
@@ -131,7 +131,7 @@ function formatOutcome(args: Arguments, outcome: PullOutcome): string {
   return `${name}${image}: moved ${formatSize(movedBytes)}, ${share}${why}`;
 }
 
-/** What a pull moves, as far as that is known. */
+/** The bytes that a pull by the engine moves, as far as known. */
 function formatPull({ movedBytes, pullBytes, enginePull }: PullOutcome, would: boolean): string {
   if (enginePull) {
     const { most, lacking } = enginePull;

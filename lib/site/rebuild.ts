@@ -26,7 +26,7 @@ export interface RebuildTask {
 
 export interface Rebuilt {
   readonly plan: PullPlan;
-  /** What `Sink.finish` has returned; undefined in a dry run. */
+  /** The result of `Sink.finish`; undefined in a dry run. */
   readonly isExact?: boolean;
   /** Why other patches were not used. */
   readonly reasons: readonly string[];

@@ -21,7 +21,7 @@ export interface PullTask {
   readonly fallback: boolean;
   /** Writes layers uncompressed, which takes less time but loses the manifest digest. */
   readonly isPlain?: boolean;
-  /** Reports what would be done and changes nothing. */
+  /** Reports the plan and changes nothing. */
   readonly dryRun: boolean;
 }
 
@@ -48,7 +48,7 @@ export interface Site extends Workplace {
 }
 
 export interface PullOutcome {
-  /** `none`: the image was there. `pull`: the engine pulled it. In a dry run: what would be done. */
+  /** `none`: the image was there. `pull`: the engine pulled it. In a dry run: the planned method. */
   readonly method: 'none' | 'patch' | 'pull';
   readonly target?: { readonly manifest: Digest; readonly config: Digest };
   readonly patch?: PullPlan;

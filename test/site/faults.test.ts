@@ -1,4 +1,4 @@
-/** A site whose network, patches, processes and disks fail: it has what it had, or the new image, and gets there in the end. */
+/** Faults of network, patches, processes and disks: a site keeps its images or has the new one, and a later pull succeeds. */
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -29,7 +29,7 @@ const skip = missing(...podman.programs, 'skopeo') || notRoot();
 
 interface EngineSite {
   readonly user: EngineUser;
-  /** Whether the engine has the second release; throws where it has neither what it had nor that. */
+  /** Whether the engine has the second release. Throws if the first one is gone or the name stands for another image. */
   hasSecond(): Promise<boolean>;
   forgetSecond(): Promise<void>;
 }
@@ -64,7 +64,7 @@ const left = async (made: SiteStore) => ({
 });
 const NOTHING = { partial: [], scratch: [] };
 
-describe('a connection that is cut at random', { skip: skip || missing('docker-registry') }, () => {
+describe('pull over a connection that is cut at random', { skip: skip || missing('docker-registry') }, () => {
   const ORIGINS = {
     async 'a web server'(t: TestContext) {
       const made = await makeSiteStore(t);
@@ -81,7 +81,7 @@ describe('a connection that is cut at random', { skip: skip || missing('docker-r
   };
 
   for (const [origin, start] of Object.entries(ORIGINS)) {
-    test(origin, async (t) => {
+    test(`resumes from ${origin}`, async (t) => {
       const { made, proxy, name, options } = await start(t);
       const site = await siteWith(t, podman, made, name);
       const random = createRandom(11);
@@ -108,7 +108,7 @@ describe('a connection that is cut at random', { skip: skip || missing('docker-r
   }
 });
 
-test('a process that is killed at random, with all that it started', { skip }, async (t) => {
+test('pull succeeds after its process group was killed at random moments', { skip }, async (t) => {
   const made = await makeSiteStore(t);
   const site = await siteWith(t, podman, made);
   const args = [
@@ -132,7 +132,7 @@ test('a process that is killed at random, with all that it started', { skip }, a
     child.stdout.resume();
     child.stderr.resume();
     const closed = new Promise((resolve) => child.once('close', resolve));
-    // from its start to where it loads the image
+    // any moment from the start to the loading of the image
     await Promise.race([delay((whole * (round + random.below(100) / 100)) / (2 * ROUNDS)), closed]);
     if (child.exitCode === null) {
       kills++;
@@ -149,7 +149,7 @@ test('a process that is killed at random, with all that it started', { skip }, a
 });
 
 test(
-  'a patch that is damaged at random, also where its digest was taken of what is damaged',
+  'pull refuses a randomly damaged patch, even if the index has the digest of the damaged file',
   { skip },
   async (t) => {
     const made = await makeSiteStore(t);
@@ -176,7 +176,7 @@ test(
       await writeFile(index, round % 2 ? document.replace(patches[0]!.digest, digest) : document);
       const { code, stderr } = await pull();
       const has = await site.hasSecond();
-      // a bit that no decoder looks at does no harm
+      // a flipped bit may be one that decoders ignore
       if (code === 0) assert.ok(round % 2 && has);
       else assert.ok(code === EXIT_CODES['bad-patch'] && !has, stderr);
       assert.deepEqual(await left(made), NOTHING);
@@ -189,14 +189,14 @@ test(
   },
 );
 
-test('an engine that refuses what it shall load is given it once', { skip }, async (t) => {
+test('pull does not try another patch if the engine refuses the image', { skip }, async (t) => {
   const made = await makeSiteStore(t, { count: 3 });
   const site = await siteWith(t, podman, made);
   const second = join(made.directory, 'second.tar');
   await skopeoCopy(`oci:${made.directory}/2`, `docker-archive:${second}:${NAME}:2`);
   await podman.load(site.user, second);
   const web = await startWeb(t, made.store);
-  // in front of the engine, with words that it also has for images that it does not have
+  // a wrapper whose message contains the engine's words for a missing image
   const bin = join(made.directory, 'bin');
   await mkdir(bin);
   const refusal = 'case $1 in load) echo "Error: storage: layer: not found" >&2; exit 125;; esac';
@@ -210,7 +210,7 @@ test('an engine that refuses what it shall load is given it once', { skip }, asy
   assert.match(stderr, /the engine refuses: .*not found/);
   const patches = web.requests.filter(({ path }) => path.endsWith('.xdelta'));
   assert.equal(patches.length, 1, patches.map(({ path }) => path).join());
-  // what was fetched is kept for the next start
+  // the downloaded patch is kept for the next start
   assert.equal((await panamaxWith(site.user.env, 'pull', `${NAME}:3`, ...options)).code, 0);
   assert.equal(web.requests.filter(({ path }) => path.endsWith('.xdelta')).length, 1);
 });
@@ -220,7 +220,7 @@ const noMounts = () =>
   unless(spawnSync('unshare', ['--mount', 'true']).status === 0, 'needs the right to mount');
 
 test(
-  'a disk that fills up at random',
+  'pull fails on a full disk and succeeds once there is space',
   { skip: missing('unshare', 'mount') || notRoot() || noMounts() },
   async (t) => {
     const made = await makeSiteStore(t);
@@ -262,7 +262,7 @@ test(
 for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
   const programs = [...engine.programs, 'docker-registry', 'skopeo'];
   test(
-    `${transport}: what no patch brings the engine pulls`,
+    `pull leaves an image without a patch to ${transport}`,
     { skip: missing(...programs) || notRoot() },
     async (t) => {
       const registry = await startRegistry(t);
@@ -272,7 +272,7 @@ for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
       await writeFile(registries, `[[registry]]\nlocation = "${registry.host}"\ninsecure = true\n`);
       const env = { ...site.user.env, CONTAINERS_REGISTRIES_CONF: registries };
       const options = ['--engine', transport, '--insecure-registry', registry.host, ...made.site, '--json'];
-      // a store that knows nothing of it, and a registry without patches
+      // neither the store nor the registry has a patch
       const { code, stdout, stderr } = await panamaxWith(
         env,
         'pull',
@@ -307,7 +307,7 @@ for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
 }
 
 test(
-  'containerd: a pull from a registry with a password is made with the credentials of Docker',
+  'pull uses Docker credentials for containerd',
   {
     skip: missing('containerd', 'ctr', 'docker-registry', 'htpasswd', 'skopeo') || notRoot(),
   },
@@ -347,7 +347,7 @@ for (const transport of ['containers-storage', 'containerd'] as const) {
   const engine = SITE_ENGINES[transport];
   const programs = [...engine.programs, 'docker-registry', 'skopeo'];
   test(
-    `${transport}: where keys are trusted, what is pulled is what was signed, whatever the tag has become`,
+    `pull with a trusted key has ${transport} pull the signed digest, even if the tag has moved`,
     {
       skip: missing(...programs) || notRoot(),
     },
@@ -358,7 +358,7 @@ for (const transport of ['containers-storage', 'containerd'] as const) {
       const path = (name: string) => join(made.directory, name);
       await panamax('keygen', path('owner'));
       const store = ['--store', path('registry-store')];
-      // signed is what the tag stands for, and no patch
+      // the tag's name record is signed, and there is no patch
       await panamaxJson('tag', `${made.name}:2`, path('2'), '--sign', path('owner.key'), ...store);
       await made.push(3, '2');
       const registries = path('registries.conf');

@@ -1,4 +1,4 @@
-/** panamax pull, as an agent at a site runs it. */
+/** `panamax pull` with a store. */
 import assert from 'node:assert/strict';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ const offline = ({ directory, site }: SiteStore) => [
   `oci:${directory}/out:new`,
 ];
 
-describe('a site without an engine', () => {
+describe('pull without an engine', () => {
   test('takes the smallest patch from a directory or a web server', async (t) => {
     const made = await makeSiteStore(t);
     const web = await startWeb(t, made.store);
@@ -48,7 +48,7 @@ describe('a site without an engine', () => {
         '--dry-run',
       );
       assert.equal(dry.method, 'patch');
-      // what a script reads names images and repeats none of their documents
+      // the JSON output names images and does not contain their documents
       const name = ['manifest', 'config', 'layers', 'size'];
       assert.deepEqual(Object.keys(dry.patch!.target), name);
       assert.doesNotMatch(JSON.stringify(dry), /schemaVersion|Document/);
@@ -72,7 +72,7 @@ describe('a site without an engine', () => {
     assert.deepEqual(await readdir(join(made.directory, 'scratch')), []);
   });
 
-  test('says why it fails, by exit code', async (t) => {
+  test('names the reason of a failure by its exit code', async (t) => {
     const made = await makeSiteStore(t);
     const options = ['--store', made.store, ...offline(made)];
     await panamaxFails('no-patch', /the store knows no .*:3/, 'pull', `${NAME}:3`, ...options);
@@ -98,7 +98,7 @@ describe('a site without an engine', () => {
     assert.deepEqual(await snapshot(join(made.directory, 'out')), {});
   });
 
-  test('looks first whether the image can be written where it shall go', async (t) => {
+  test('checks the destination before it asks the store', async (t) => {
     const made = await makeSiteStore(t);
     const path = (name: string) => join(made.directory, name);
     const web = await startWeb(t, made.store);
@@ -119,7 +119,7 @@ describe('a site without an engine', () => {
     await panamaxJson<Outcome>(...pull, `oci:${path('new')}/under/it`);
   });
 
-  test('goes on with what came before the connection was cut or the process killed', async (t) => {
+  test('continues a download after the process was killed', async (t) => {
     const made = await makeSiteStore(t);
     const web = await startWeb(t, made.store);
     const proxy = await startProxy(t, web);
@@ -157,8 +157,8 @@ async function signed(t: TestContext): Promise<{ made: SiteStore; options: reado
   return { made, options: ['--store', made.store, ...offline(made), ...key] };
 }
 
-describe('a site that trusts a key', () => {
-  test('takes what is signed by it, and nothing else', async (t) => {
+describe('pull with a trusted key', () => {
+  test('accepts patches that the key has signed, and no others', async (t) => {
     const { made, options } = await signed(t);
     assert.equal((await panamaxJson<Outcome>('pull', `${NAME}:2`, ...options)).method, 'patch');
     await panamax('keygen', join(made.directory, 'other'));
@@ -166,11 +166,11 @@ describe('a site that trusts a key', () => {
     await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', `${NAME}:2`, ...other);
     const digest = `${NAME}@${made.images[1]!.manifestDigest}`;
     await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', digest, ...other);
-    // both keys, while one takes over from the other
+    // two trusted keys, as during a change of keys
     await panamaxJson('pull', `${NAME}:2`, ...other, '--verify-key', join(made.directory, 'owner.pub'));
   });
 
-  test('refuses names and patches that were mixed up', async (t) => {
+  test('refuses name records and patches of other images', async (t) => {
     const { made, options } = await signed(t);
     // another name's record under this name
     await cp(nameFile(made, 3), nameFile(made, 2));
@@ -192,7 +192,7 @@ describe('a site that trusts a key', () => {
     assert.deepEqual(await snapshot(join(made.directory, 'out')), {});
   });
 
-  test('refuses an older release under a name than it has accepted', async (t) => {
+  test('refuses a release that is older than the one accepted under the name', async (t) => {
     const { made, options } = await signed(t);
     const tag = (release: number) =>
       panamaxJson<{ sequence: number }>(
@@ -211,7 +211,7 @@ describe('a site that trusts a key', () => {
     const now = await readFile(nameFile(made, 'stable'));
     await writeFile(nameFile(made, 'stable'), old);
     await panamaxFails('untrusted', /an older image under the name/, 'pull', `${NAME}:stable`, ...options);
-    // the owner may go back
+    // the owner may sign an older release under a new sequence
     await writeFile(nameFile(made, 'stable'), now);
     await tag(2);
     const { target } = await panamaxJson<Outcome>('pull', `${NAME}:stable`, ...options);
@@ -219,7 +219,7 @@ describe('a site that trusts a key', () => {
   });
 });
 
-test('apply and diff with keys', async (t) => {
+test('apply accepts patches that diff has signed with a trusted key, and no others', async (t) => {
   const { made } = await signed(t);
   const path = (name: string) => join(made.directory, name);
   await panamax('keygen', path('other'));
@@ -250,7 +250,7 @@ test('apply and diff with keys', async (t) => {
     await panamaxJson(...(diff as [string]), '--sign', path('owner.key'));
     await panamaxJson('apply', patch, ...output, ...key('other'), ...key('owner'));
     await panamaxFails('untrusted', /not signed by a key/, 'apply', patch, ...output, ...key('other'));
-    // another patch under this name, and this one's descriptor changed
+    // another patch's descriptor, and a changed descriptor
     const sound = await readFile(`${patch}.json`, 'utf8');
     const other = ['--descriptor', `${pathOf(third!)}.json`];
     await panamaxFails(
@@ -275,7 +275,7 @@ test('apply and diff with keys', async (t) => {
   }
 });
 
-/** Where each looks for its engine. */
+/** The variable that tells each command its engine's socket. */
 const ENGINE_PLACES = [
   ['docker', 'docker', 'DOCKER_HOST', 'unix://'],
   ['containerd', 'ctr', 'CONTAINERD_ADDRESS', ''],
@@ -283,16 +283,16 @@ const ENGINE_PLACES = [
 
 for (const [engine, program, variable, scheme] of ENGINE_PLACES) {
   test(
-    `${engine} that does not answer is an error, in a dry run as well`,
+    `pull fails if ${engine} does not answer, also in a dry run`,
     { skip: missing(program) },
     async (t) => {
       const made = await makeSiteStore(t);
       const socket = join(made.directory, 'socket');
       const env = { ...process.env, [variable]: `${scheme}${socket}` };
       const options = [`${NAME}:2`, '--store', made.store, '--engine', engine, ...made.site];
-      // with another image that cannot be read, it is still the engine that the error is about
+      // with a source that cannot be read the error is still about the engine
       const runs = [['--dry-run'], ['--dry-run', '--source', 'oci:/none'], []];
-      // at once, for ctr tries for ten seconds
+      // in parallel, because ctr tries for ten seconds
       const pull = (more: readonly string[]) => panamaxWith(env, 'pull', ...options, ...more);
       for (const { code, stdout, stderr } of await Promise.all(runs.map(pull))) {
         assert.equal(code, EXIT_CODES.io, stdout + stderr);
@@ -303,7 +303,7 @@ for (const [engine, program, variable, scheme] of ENGINE_PLACES) {
   );
 }
 
-test('docker that is not there at all is an error, in a dry run as well', async (t) => {
+test('pull fails if docker is not installed, also in a dry run', async (t) => {
   const made = await makeSiteStore(t);
   const env = { ...process.env, PATH: made.directory };
   const options = [`${NAME}:2`, '--store', made.store, ...made.site];
@@ -316,7 +316,7 @@ test('docker that is not there at all is an error, in a dry run as well', async 
 
 for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
   test(
-    `${transport}: the second release at a site that has the first`,
+    `pull brings the second release to ${transport} from the first`,
     { skip: missing(...engine.programs, 'skopeo') || notRoot() },
     async (t) => {
       const made = await makeSiteStore(t);
@@ -340,16 +340,16 @@ for (const [transport, engine] of Object.entries(SITE_ENGINES)) {
         outcome.movedBytes < 0.05 * outcome.pullBytes,
         `${outcome.movedBytes} of ${outcome.pullBytes}`,
       );
-      // the engine knows it by name and ID: then there is nothing to do
+      // the engine has the image by name and ID: nothing is done
       const again = await pull(...options);
       assert.equal(again.method, 'none');
       const list =
         transport === 'containerd' ? await command('images', 'ls') : await command('images', '--no-trunc');
       assert.match(list, /team\/app:?\s*2/);
-      // no patch, and no registry either: both reasons
+      // neither a patch nor a registry: the error has both reasons
       const { code, stderr } = await panamaxWith(env, 'pull', `${NAME}:9`, ...options.slice(1));
       assert.equal(code, EXIT_CODES.io, stderr);
-      // containerd's pull is panamax's own, with Docker's credentials
+      // for containerd panamax pulls itself, with Docker's credentials
       const refusal = transport === 'containerd' ? 'registry: .*registry.example' : 'the engine refuses: ';
       assert.match(stderr, new RegExp(`${refusal}.*before that: the store knows no .*:9`, 's'));
       await mkdir(join(made.directory, 'scratch'), { recursive: true });

@@ -1,4 +1,4 @@
-/** panamax pull without a store: by patches beside the image in its registry, found by the referrers API or by tags. */
+/** `panamax pull` without a store: patches beside the image in its registry, found by the referrers API or by tags. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -40,9 +40,9 @@ const REGISTRIES = {
 } as const;
 
 for (const [how, { program, start }] of Object.entries(REGISTRIES)) {
-  describe(`patches beside the image, ${how}`, { skip: missing(program, 'skopeo') }, () => {
+  describe(`pull from a registry, ${how}`, { skip: missing(program, 'skopeo') }, () => {
     for (const format of ['xdelta', 'oci-delta']) {
-      test(format, async (t) => {
+      test(`finds and applies patches of format ${format}`, async (t) => {
         const front = await startFront(t, await start(t), () => false);
         const made = await pushReleases(t, front, { format });
         await panamaxFails(
@@ -78,32 +78,36 @@ for (const [how, { program, start }] of Object.entries(REGISTRIES)) {
 }
 
 for (const [how, { program, start }] of Object.entries(REGISTRIES)) {
-  test(`a site two releases behind, ${how}`, { skip: missing(program, 'skopeo') }, async (t) => {
-    const made = await pushReleases(t, await startFront(t, await start(t), () => false), { count: 3 });
-    await panamax('keygen', join(made.directory, 'owner'));
-    const sign = ['--sign', join(made.directory, 'owner.key')];
-    const key = ['--verify-key', join(made.directory, 'owner.pub')];
-    // to each its patch from the release before alone
-    for (const release of [2, 3]) await made.publishFrom(release, release - 1, ...sign);
-    const pull = (...more: string[]) =>
-      panamaxJson<Outcome>('pull', `${made.name}:3`, ...siteOf(made), ...key, ...more);
-    for (const dryRun of [['--dry-run'], []]) {
-      const { method, patch, movedBytes, pullBytes } = await pull(...dryRun);
-      assert.equal(method, 'patch');
-      assert.equal(patch.before.length, 1);
-      assert.ok(movedBytes < 0.05 * pullBytes, `${movedBytes} of ${pullBytes}`);
-    }
-    assert.equal(await skopeoConfig(`oci:${made.directory}/out:new`), made.images[2]!.configDigest);
-    assert.deepEqual(await readdir(join(made.directory, 'state', 'partial')), []);
-    // where the image between is gone, there is no way
-    await made.remove(2);
-    await panamaxFails('no-patch', /none of|no patch/, 'pull', `${made.name}:3`, ...siteOf(made), ...key);
-  });
+  test(
+    `pull applies two patches in order at a site two releases behind, ${how}`,
+    { skip: missing(program, 'skopeo') },
+    async (t) => {
+      const made = await pushReleases(t, await startFront(t, await start(t), () => false), { count: 3 });
+      await panamax('keygen', join(made.directory, 'owner'));
+      const sign = ['--sign', join(made.directory, 'owner.key')];
+      const key = ['--verify-key', join(made.directory, 'owner.pub')];
+      // each release has a patch from the release before it only
+      for (const release of [2, 3]) await made.publishFrom(release, release - 1, ...sign);
+      const pull = (...more: string[]) =>
+        panamaxJson<Outcome>('pull', `${made.name}:3`, ...siteOf(made), ...key, ...more);
+      for (const dryRun of [['--dry-run'], []]) {
+        const { method, patch, movedBytes, pullBytes } = await pull(...dryRun);
+        assert.equal(method, 'patch');
+        assert.equal(patch.before.length, 1);
+        assert.ok(movedBytes < 0.05 * pullBytes, `${movedBytes} of ${pullBytes}`);
+      }
+      assert.equal(await skopeoConfig(`oci:${made.directory}/out:new`), made.images[2]!.configDigest);
+      assert.deepEqual(await readdir(join(made.directory, 'state', 'partial')), []);
+      // without the image between there is no chain
+      await made.remove(2);
+      await panamaxFails('no-patch', /none of|no patch/, 'pull', `${made.name}:3`, ...siteOf(made), ...key);
+    },
+  );
 }
 
-describe('a pull from a registry that is killed', { skip: missing('docker-registry', 'skopeo') }, () => {
+describe('a killed pull from a registry', { skip: missing('docker-registry', 'skopeo') }, () => {
   for (const format of ['xdelta', 'oci-delta']) {
-    test(`goes on where it was: ${format}`, async (t) => {
+    test(`continues its download of format ${format}`, async (t) => {
       const front = await startFront(t, await startRegistry(t), () => false);
       const proxy = await startProxy(t, { port: Number(front.host.split(':')[1]) });
       const made = await pushReleases(t, { host: `127.0.0.1:${proxy.port}` }, { format });
@@ -132,7 +136,7 @@ describe('a pull from a registry that is killed', { skip: missing('docker-regist
       const before = front.seen.length;
       const outcome = await panamaxJson<Outcome>(...args);
       assert.equal(outcome.method, 'patch');
-      // what was there whole is not asked for, of the rest the rest; but for documents that are read before
+      // complete blobs are not requested, others from the kept byte on, except for documents
       const again = front.seen.slice(before);
       const large = [...kept].filter(([, size]) => size > 2000);
       assert.ok(large.length > 0);
@@ -156,65 +160,75 @@ async function sizeOf(path: string): Promise<number> {
 
 const scope = fileScope();
 
-describe('where keys are trusted', { skip: missing('docker-registry', 'skopeo') }, async () => {
-  const registry = missing('docker-registry') ? (undefined as never) : await startRegistry(scope);
+describe(
+  'pull from a registry with a trusted key',
+  { skip: missing('docker-registry', 'skopeo') },
+  async () => {
+    const registry = missing('docker-registry') ? (undefined as never) : await startRegistry(scope);
 
-  for (const format of ['xdelta', 'oci-delta']) {
-    test(`what is signed is taken, and nothing else: ${format}`, async (t) => {
-      const made = await pushReleases(t, await startFront(t, registry, () => false), { format });
+    for (const format of ['xdelta', 'oci-delta']) {
+      test(`accepts signed patches of format ${format}, and no others`, async (t) => {
+        const made = await pushReleases(t, await startFront(t, registry, () => false), { format });
+        const path = (name: string) => join(made.directory, name);
+        for (const key of ['owner', 'other']) await panamax('keygen', path(key));
+        const options = [...siteOf(made), '--verify-key', path('owner.pub')];
+        const name = `${made.name}:2`;
+        const digest = `${made.name}@${made.images[1]!.manifestDigest}`;
+        // neither by name nor by digest
+        await made.publish(2);
+        await panamaxFails(
+          'untrusted',
+          /nobody has signed what the tag stands for|not signed/,
+          'pull',
+          name,
+          ...options,
+        );
+        await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', digest, ...options);
+        await made.publish(2, '--sign', path('other.key'));
+        await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', name, ...options);
+        await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', digest, ...options);
+        assert.deepEqual(await snapshot(path('out')), {});
+        await made.publish(2, '--sign', path('owner.key'));
+        for (const signed of [name, digest]) {
+          assert.equal((await panamaxJson<Outcome>('pull', signed, ...options)).method, 'patch');
+        }
+      });
+    }
+
+    test('refuses a tag that was moved without its owner', async (t) => {
+      const made = await pushReleases(t, await startFront(t, registry, () => false), { count: 3 });
       const path = (name: string) => join(made.directory, name);
-      for (const key of ['owner', 'other']) await panamax('keygen', path(key));
+      await panamax('keygen', path('owner'));
+      const sign = ['--sign', path('owner.key')];
       const options = [...siteOf(made), '--verify-key', path('owner.pub')];
-      const name = `${made.name}:2`;
-      const digest = `${made.name}@${made.images[1]!.manifestDigest}`;
-      // not by name, and not by digest
-      await made.publish(2);
+      const stable = `${made.name}:stable`;
+      for (const release of [2, 3]) {
+        await made.push(release, 'stable');
+        await made.publish('stable', ...sign);
+      }
+      await panamaxJson<Outcome>('pull', stable, ...options);
+      // another user with push rights moves the tag back
+      await made.push(2, 'stable');
+      await panamaxFails('untrusted', /an older image under the name/, 'pull', stable, ...options);
+      // or to an image that is signed for another tag only
+      await made.publish(1, ...sign);
+      await made.push(1, 'stable');
       await panamaxFails(
         'untrusted',
-        /nobody has signed what the tag stands for|not signed/,
+        /nobody has signed what the tag stands for/,
         'pull',
-        name,
+        stable,
         ...options,
       );
-      await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', digest, ...options);
-      await made.publish(2, '--sign', path('other.key'));
-      await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', name, ...options);
-      await panamaxFails('untrusted', /not signed by a key that is trusted/, 'pull', digest, ...options);
-      assert.deepEqual(await snapshot(path('out')), {});
-      await made.publish(2, '--sign', path('owner.key'));
-      for (const signed of [name, digest]) {
-        assert.equal((await panamaxJson<Outcome>('pull', signed, ...options)).method, 'patch');
-      }
-    });
-  }
-
-  test('an old release under a tag, or one that its owner has not put there', async (t) => {
-    const made = await pushReleases(t, await startFront(t, registry, () => false), { count: 3 });
-    const path = (name: string) => join(made.directory, name);
-    await panamax('keygen', path('owner'));
-    const sign = ['--sign', path('owner.key')];
-    const options = [...siteOf(made), '--verify-key', path('owner.pub')];
-    const stable = `${made.name}:stable`;
-    for (const release of [2, 3]) {
-      await made.push(release, 'stable');
+      // the owner may move it back
+      await made.push(2, 'stable');
       await made.publish('stable', ...sign);
-    }
-    await panamaxJson<Outcome>('pull', stable, ...options);
-    // somebody who may push moves the tag back
-    await made.push(2, 'stable');
-    await panamaxFails('untrusted', /an older image under the name/, 'pull', stable, ...options);
-    // or to what was signed under another tag alone
-    await made.publish(1, ...sign);
-    await made.push(1, 'stable');
-    await panamaxFails('untrusted', /nobody has signed what the tag stands for/, 'pull', stable, ...options);
-    // the owner may
-    await made.push(2, 'stable');
-    await made.publish('stable', ...sign);
-    assert.equal((await panamaxJson<Outcome>('pull', stable, ...options)).method, 'patch');
-  });
-});
+      assert.equal((await panamaxJson<Outcome>('pull', stable, ...options)).method, 'patch');
+    });
+  },
+);
 
-/** What a site finds beside an image without panamax: by the specification alone. */
+/** Finds the oci-delta beside an image by the distribution specification alone, without panamax. */
 async function findDelta(host: string, target: string): Promise<string> {
   const base = `http://${host}/v2/team/app`;
   const found = await fetch(`${base}/referrers/${target}`);
@@ -238,61 +252,61 @@ async function findDelta(host: string, target: string): Promise<string> {
 
 for (const [how, { program, start }] of Object.entries(REGISTRIES)) {
   const skip = missing(program, 'skopeo', 'oci-delta-judge', 'tar');
-  test(
-    `an oci-delta without panamax: found by the specification ${how}, applied by the oci-delta crate`,
-    { skip },
-    async (t) => {
-      const registry = await start(t);
-      const made = await pushReleases(t, registry, { format: 'oci-delta' });
-      await made.publish(2);
-      const path = (name: string) => join(made.directory, name);
-      const [source, target] = made.images;
-      const artifact = await findDelta(registry.host, target!.manifestDigest);
-      const from = `docker://${registry.host}/team/app@${artifact}`;
-      const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--src-tls-verify=false'];
-      execFileSync('skopeo', [...copy, from, `oci:${path('delta')}`]);
-      await mkdir(path('root'));
-      const image = await openImage(await parseReference(path('1')), { limits: DEFAULT_LIMITS });
-      for (const [i, layer] of image.layers.entries()) {
-        await writeChunks(path(`${i}.tar`), layer.tar());
-        execFileSync('tar', ['xf', path(`${i}.tar`), '-C', path('root')]);
-      }
-      const args = ['artifact', path('delta'), path('root'), path('layers')];
-      const said = execFileSync(findProgram('oci-delta-judge')!, args).toString();
-      assert.equal(said, `${target!.manifestDigest}\n${source!.configDigest}\n`);
-      const rebuilt = await readdir(path('layers'));
-      assert.ok(rebuilt.length > 0);
-      for (const name of rebuilt) {
-        assert.ok(target!.diffIDs.includes(`sha256:${name}`));
-        assert.equal(digestOf(await readFile(path(`layers/${name}`))), `sha256:${name}`);
-      }
-    },
-  );
+  test(`the oci-delta crate applies a published oci-delta, found ${how}`, { skip }, async (t) => {
+    const registry = await start(t);
+    const made = await pushReleases(t, registry, { format: 'oci-delta' });
+    await made.publish(2);
+    const path = (name: string) => join(made.directory, name);
+    const [source, target] = made.images;
+    const artifact = await findDelta(registry.host, target!.manifestDigest);
+    const from = `docker://${registry.host}/team/app@${artifact}`;
+    const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--src-tls-verify=false'];
+    execFileSync('skopeo', [...copy, from, `oci:${path('delta')}`]);
+    await mkdir(path('root'));
+    const image = await openImage(await parseReference(path('1')), { limits: DEFAULT_LIMITS });
+    for (const [i, layer] of image.layers.entries()) {
+      await writeChunks(path(`${i}.tar`), layer.tar());
+      execFileSync('tar', ['xf', path(`${i}.tar`), '-C', path('root')]);
+    }
+    const args = ['artifact', path('delta'), path('root'), path('layers')];
+    const said = execFileSync(findProgram('oci-delta-judge')!, args).toString();
+    assert.equal(said, `${target!.manifestDigest}\n${source!.configDigest}\n`);
+    const rebuilt = await readdir(path('layers'));
+    assert.ok(rebuilt.length > 0);
+    for (const name of rebuilt) {
+      assert.ok(target!.diffIDs.includes(`sha256:${name}`));
+      assert.equal(digestOf(await readFile(path(`layers/${name}`))), `sha256:${name}`);
+    }
+  });
 }
 
-test('an oci-delta of others', { skip: missing('docker-registry', 'skopeo') }, async (t) => {
-  const registry = await startRegistry(t);
-  const made = await pushReleases(t, registry, { format: 'oci-delta' });
-  await made.publish(2);
-  // as `oci-delta push` leaves it: no descriptor beside it
-  const target = made.images[1]!.manifestDigest;
-  const url = `http://${registry.host}/v2/team/app/manifests/${target.replace(':', '-')}`;
-  const type = 'application/vnd.oci.image.index.v1+json';
-  const index = (await (await fetch(url, { headers: { accept: type } })).json()) as {
-    manifests: { artifactType: string }[];
-  };
-  const manifests = index.manifests.filter(({ artifactType }) => !artifactType.includes('panamax'));
-  assert.equal(manifests.length, 1);
-  const body = JSON.stringify({ ...index, manifests });
-  assert.equal((await fetch(url, { method: 'PUT', body, headers: { 'content-type': type } })).status, 201);
-  await panamax('keygen', join(made.directory, 'owner'));
-  const key = ['--verify-key', join(made.directory, 'owner.pub')];
-  const digest = `${made.name}@${target}`;
-  await panamaxFails('untrusted', /unsigned oci-delta patch/, 'pull', digest, ...siteOf(made), ...key);
-  const outcome = await panamaxJson<Outcome>('pull', `${made.name}:2`, ...siteOf(made));
-  assert.equal(outcome.method, 'patch');
-  assert.equal(await skopeoConfig(`oci:${made.directory}/out:new`), made.images[1]!.configDigest);
-});
+test(
+  'pull uses an oci-delta of another program unless keys are trusted',
+  { skip: missing('docker-registry', 'skopeo') },
+  async (t) => {
+    const registry = await startRegistry(t);
+    const made = await pushReleases(t, registry, { format: 'oci-delta' });
+    await made.publish(2);
+    // like `oci-delta push`, without a descriptor beside it
+    const target = made.images[1]!.manifestDigest;
+    const url = `http://${registry.host}/v2/team/app/manifests/${target.replace(':', '-')}`;
+    const type = 'application/vnd.oci.image.index.v1+json';
+    const index = (await (await fetch(url, { headers: { accept: type } })).json()) as {
+      manifests: { artifactType: string }[];
+    };
+    const manifests = index.manifests.filter(({ artifactType }) => !artifactType.includes('panamax'));
+    assert.equal(manifests.length, 1);
+    const body = JSON.stringify({ ...index, manifests });
+    assert.equal((await fetch(url, { method: 'PUT', body, headers: { 'content-type': type } })).status, 201);
+    await panamax('keygen', join(made.directory, 'owner'));
+    const key = ['--verify-key', join(made.directory, 'owner.pub')];
+    const digest = `${made.name}@${target}`;
+    await panamaxFails('untrusted', /unsigned oci-delta patch/, 'pull', digest, ...siteOf(made), ...key);
+    const outcome = await panamaxJson<Outcome>('pull', `${made.name}:2`, ...siteOf(made));
+    assert.equal(outcome.method, 'patch');
+    assert.equal(await skopeoConfig(`oci:${made.directory}/out:new`), made.images[1]!.configDigest);
+  },
+);
 
 test(
   'refuses an oci-delta whose digest differs from its descriptor',

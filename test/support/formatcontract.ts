@@ -14,7 +14,7 @@ import { imageRecord, type ImageRecord } from '../../lib/image/record.ts';
 import { DEFAULT_LIMITS as limits } from '../../lib/limits.ts';
 import { compareImages, isWorthIt } from '../../lib/pairing/ranking.ts';
 import { computeSignature } from '../../lib/pairing/signature/compute.ts';
-import { findServers } from '../../lib/site/choice/sourceimages.ts';
+import { findSourceImages } from '../../lib/site/choice/sourceimages.ts';
 import { imageName, parseDescriptor, serializeDescriptor, sourceName } from '../../lib/store/descriptor.ts';
 import { keys } from '../../lib/store/keys.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
@@ -139,7 +139,7 @@ export function testFormat(format: PatchFormat): void {
       });
     }
     const source = sourceName((await unpack(pair.path('again'), releaseLayers(1, 1))).record);
-    const found = findServers({ format: name, source }, residents);
+    const found = findSourceImages({ format: name, source }, residents);
     assert.equal(found !== undefined, traits.combinesSources);
     if (!traits.combinesSources) return assertRefused(pair, sources, ['usage']);
     const record = await apply(pair, sources, `oci:${pair.path('rebuilt')}`);

@@ -1,7 +1,7 @@
 import { parseDestination } from '../../lib/image/write/destination.ts';
 import type { Digest } from '../../lib/digest.ts';
 
-/** Images whose layers were compressed by known encoders come back with their manifest digest. */
+/** Rebuilt images keep their manifest digest if their layers were compressed by known encoders. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
@@ -63,12 +63,12 @@ function zstd(tar: Uint8Array): Buffer {
   return Buffer.concat([frame.next(tar), frame.end()]);
 }
 
-/** Several, as nothing that is known makes. */
+/** Two zstd frames, which no known encoder makes. */
 function frames(tar: Uint8Array): Buffer {
   return Buffer.concat([tar.subarray(0, 1000), tar.subarray(1000)].map((part) => zstdCompressSync(part)));
 }
 
-/** Large enough to tell all encoders from each other. */
+/** Large enough to distinguish all encoders. */
 const LARGE = writeTar([{ path: 'large', content: createRandom(5).text(1_500_000) }]);
 
 const open = async (reference: string): Promise<Image> =>
@@ -99,13 +99,13 @@ async function assertExact(image: Image, { manifestDigest, layerDigests }: Layou
   }
 }
 
-describe('layers of known encoders', () => {
+describe('an image with layers of known encoders', () => {
   for (const [transport, format] of [
     ['oci', 'xdelta'],
     ['oci-archive', 'xdelta'],
     ['oci', 'oci-delta'],
   ] as const) {
-    test(`${transport} out of ${format}: keeps the manifest digest`, async (t) => {
+    test(`keeps its manifest digest in ${transport} from ${format}`, async (t) => {
       const directory = await temporaryDirectory(t);
       const layers = [...releaseLayers(1, 2), LARGE, Buffer.alloc(0), LARGE, LARGE, LARGE];
       const target = await writeLayout(join(directory, 'target'), layers, {
@@ -125,7 +125,7 @@ describe('layers of known encoders', () => {
     });
   }
 
-  test('not where plain layers are asked for, nor for docker', async (t) => {
+  test('gets a new manifest with --uncompressed and in docker archives', async (t) => {
     const directory = await temporaryDirectory(t);
     const file = (name: string) => join(directory, name);
     await writeRelease(file('source'), 1, 1);
@@ -160,11 +160,11 @@ describe('layers of known encoders', () => {
   });
 });
 
-describe('layers that no encoder makes', () => {
+describe('an image with layers of unknown encoders', () => {
   const layer = LARGE;
   const twice = Buffer.concat([layer, layer]);
   for (const format of ['xdelta', 'oci-delta'] as const) {
-    test(`${format}: keeps the manifest digest by corrections, where they are small`, async (t) => {
+    test(`keeps its manifest digest by small corrections in ${format}`, async (t) => {
       const directory = await temporaryDirectory(t);
       // of Node's own zlib, and of two members
       const members = Buffer.concat([goGzip(layer), goGzip(layer, 9)]);
@@ -183,11 +183,11 @@ describe('layers that no encoder makes', () => {
   }
 });
 
-test('a layer that can not be made again: rebuilt uncompressed', async (t) => {
+test('a layer that is not reproducible is rebuilt uncompressed', async (t) => {
   const layer = LARGE;
   for (const [blob, content] of [
     [frames(layer), layer],
-    // bytes that say nothing are behind it
+    // with padding after the stream
     [Buffer.concat([goGzip(layer), Buffer.alloc(512)]), layer],
   ] as const) {
     const directory = await temporaryDirectory(t);
@@ -208,7 +208,7 @@ async function record(directory: string, blob: Buffer): Promise<ImageRecord> {
   return imageRecord(await open(`oci:${directory}`), [LARGE.length]);
 }
 
-test('a layer that another libzstd has made: rebuilt uncompressed', async (t) => {
+test('a layer of another libzstd version is rebuilt uncompressed', async (t) => {
   const directory = await temporaryDirectory(t);
   const blob = zstdCompressSync(LARGE);
   const image = await record(join(directory, 'target'), blob);
@@ -222,13 +222,13 @@ test('a layer that another libzstd has made: rebuilt uncompressed', async (t) =>
   assert.equal(rebuilt.layers[0]!.descriptor.digest, rebuilt.layers[0]!.diffID);
 });
 
-describe('a recipe that lies', () => {
+describe('a wrong compression recipe', () => {
   for (const [what, blob] of [
     ['another level', goGzip(LARGE, 1)],
     ['too little', Buffer.concat([goGzip(LARGE), Buffer.alloc(1000)])],
     ['too much', goGzip(LARGE).subarray(0, 1000)],
   ] as const) {
-    test(`${what}: refused, and nothing is left`, async (t) => {
+    test(`with ${what} is refused and leaves no files`, async (t) => {
       const directory = await temporaryDirectory(t);
       const image = await record(join(directory, 'target'), blob);
       const before = await snapshot(directory);
@@ -250,7 +250,7 @@ async function* streamOf(layer: Buffer) {
 
 const encodersOf = ({ layers }: ImageRecord) => layers.map(({ compression }) => compression?.encoder);
 
-test('what is known of a layer is not looked for again', async (t) => {
+test('the delta stage looks for the compression of a layer once', async (t) => {
   const directory = await temporaryDirectory(t);
   const shared = goGzip(LARGE);
   const unknown = frames(LARGE);
@@ -298,7 +298,7 @@ test('what is known of a layer is not looked for again', async (t) => {
     assert.equal(index?.target.isExact, canBeExact(after));
     return { before: encodersOf(before), after: encodersOf(after) };
   };
-  // of a source nothing is looked into, nor for a signature
+  // neither a source nor a signature needs compressions
   assert.deepEqual(await Array.fromAsync(store.list(keys.compressions)), []);
   const all = ['go', undefined, 'go'];
   const nothing = [undefined, undefined, undefined];
@@ -312,12 +312,12 @@ test('what is known of a layer is not looked for again', async (t) => {
   await store.put(key, Buffer.from('{"compression":null}'));
   const known = [undefined, undefined, 'go'];
   assert.deepEqual(await compressionsOf('b'), { before: known, after: known });
-  // a damaged entry is made anew
+  // a damaged entry is replaced
   await store.put(key, Buffer.from('{"compression":'));
   assert.deepEqual(await compressionsOf('c'), { before: known, after: all });
   assert.deepEqual(JSON.parse(String(await store.get(key))), { compression: recipe });
 
-  // two patches to one target at once: it is read to be unpacked, and to be looked into, once each
+  // two patches to one target at once: it is read once to unpack it and once to find its compressions
   const target = await imageOf('d');
   const others = [source, await imageOf('a')];
   let leases = 0;
@@ -341,7 +341,7 @@ test('what is known of a layer is not looked for again', async (t) => {
 
 const skip = missing('dockerd', 'docker', 'docker-registry', 'skopeo', 'podman') || notRoot();
 
-test('what docker, podman and skopeo compress', { skip }, async (t) => {
+test('images from docker, podman and skopeo keep their manifest digest', { skip }, async (t) => {
   const directory = await temporaryDirectory(t);
   const file = (name: string) => join(directory, name);
   const { host } = await startRegistry({ after });
@@ -376,7 +376,7 @@ test('what docker, podman and skopeo compress', { skip }, async (t) => {
     const rebuilt = await open(`oci:${file(`${name}-new`)}`);
     assert.equal(rebuilt.manifestDigest, pulled.manifestDigest);
     assert.deepEqual(await blobs(file(`${name}-new`)), await blobs(file(name)));
-    // it can be pushed under its digest; skopeo 1.9 finds a docker manifest without a tag only
+    // the image can be pushed under its digest; skopeo 1.9 finds a docker manifest only without a tag
     const digest = `docker://${host}/${name}@${pulled.manifestDigest}`;
     const exact = ['--preserve-digests', insecure, `oci:${file(`${name}-new`)}`, digest];
     await run('skopeo', ['copy', '-q', ...exact]);

@@ -42,7 +42,7 @@ export interface Answer {
   readonly target: ImageName;
   /** Bytes that a pull moves at an empty site. */
   readonly pullSize?: number;
-  /** Layers of the image; `size` is what a pull moves for each, in bytes. Undefined if the origin does not say. */
+  /** Layers of the image; `size` is the compressed size of each in bytes, as a pull moves it. Undefined if the origin does not say. */
   readonly layers?: readonly { readonly diffID: Digest; readonly size: number }[];
   /** Undefined if the origin has no list of patches to the image. */
   readonly offers?: readonly Offer[];

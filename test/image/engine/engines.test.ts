@@ -1,6 +1,6 @@
 import { openEngine } from '../../../lib/image/engine/open.ts';
 
-/** Docker, podman and containerd: what panamax writes they load, what they export it reads, and it knows what is there. */
+/** Docker, podman and containerd: load, export, list and tag. */
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ import { SITE_ENGINES } from '../../support/siteengines.ts';
 for (const [name, site] of Object.entries(SITE_ENGINES)) {
   const transport = name as EngineTransport;
   test(
-    `${transport}: list, export, load, tag`,
+    `${transport} loads, lists, exports and tags images`,
     { skip: missing(...site.programs) || notRoot() },
     async (t) => {
       const { env } = await site.start(t);
@@ -63,7 +63,7 @@ for (const [name, site] of Object.entries(SITE_ENGINES)) {
 
 for (const [transport, site] of Object.entries(SITE_ENGINES)) {
   test(
-    `${transport}: apply from an image of the engine to one`,
+    `apply reads its source from ${transport} and writes its target there`,
     { skip: missing(...site.programs) || notRoot() },
     async (t) => {
       const user = await site.start(t);
@@ -95,7 +95,7 @@ for (const [transport, site] of Object.entries(SITE_ENGINES)) {
   );
 }
 
-test('an engine that is not there', async () => {
+test('openEngine rejects with io if the engine command is missing', async () => {
   const engine = openEngine('docker-daemon', { env: { PATH: '/nonexistent' } });
   await assert.rejects(engine.list(), { kind: 'io', message: /cannot be run/ });
 });

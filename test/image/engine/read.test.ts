@@ -1,4 +1,4 @@
-/** A real container engine takes what panamax rebuilds, and panamax takes what the engine saves. */
+/** Docker loads images that panamax rebuilds, and panamax reads images that Docker saves. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -48,7 +48,7 @@ test(
       assert.match(await docker('load', '-i', file('named.tar')), loaded);
     }
 
-    // what the engine saves is a source, and a layer that occurs twice is there once
+    // an image that the engine saved is a source; a duplicate layer is in it once
     await docker('save', '-o', file('saved.tar'), 'registry.example:5000/team/app:2');
     const saved = await openImage(await parseReference(file('saved.tar')), { limits: DEFAULT_LIMITS });
     assert.equal(saved.configDigest, second.configDigest);

@@ -1,4 +1,4 @@
-/** Images rebuilt from patches: the same image to panamax, xdelta3, skopeo and umoci, wherever they are written. */
+/** Destinations of rebuilt images, read back by panamax, xdelta3, skopeo and umoci. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -49,47 +49,51 @@ const layer = fc.oneof(
   fc.constantFrom(Buffer.alloc(0), writeTar([]), writeTar([{ path: 'a', content: 'one file' }])),
   fc.tuple(files, fc.uint8Array({ maxLength: 1500 })).map((parts) => Buffer.concat(parts)),
 );
-/** Layers, some more than once. */
+/** Layers; some occur more than once. */
 const layers = fc
   .tuple(fc.array(layer, { maxLength: 3 }), fc.array(fc.nat(2), { maxLength: 2 }))
   .map(([all, again]) => [...all, ...again.flatMap((i) => all[i] ?? [])]);
 
-test('any image out of any other', { skip: missing('xdelta3', 'skopeo') }, async (t) => {
-  const parent = await temporaryDirectory(t);
-  let runs = 0;
-  const property = fc.asyncProperty(layers, layers, async (sourceLayers, targetLayers) => {
-    const directory = join(parent, String(runs++));
-    const [source, target] = [join(directory, 'source'), join(directory, 'target')];
-    await writeLayout(source, sourceLayers);
-    const { configDigest } = await writeLayout(target, targetLayers);
-    const patch = join(directory, 'patch');
-    await makePatch(source, target, patch);
+test(
+  'apply rebuilds any image from any other at all destinations',
+  { skip: missing('xdelta3', 'skopeo') },
+  async (t) => {
+    const parent = await temporaryDirectory(t);
+    let runs = 0;
+    const property = fc.asyncProperty(layers, layers, async (sourceLayers, targetLayers) => {
+      const directory = join(parent, String(runs++));
+      const [source, target] = [join(directory, 'source'), join(directory, 'target')];
+      await writeLayout(source, sourceLayers);
+      const { configDigest } = await writeLayout(target, targetLayers);
+      const patch = join(directory, 'patch');
+      await makePatch(source, target, patch);
 
-    const sourceStream = join(directory, 'source.stream');
-    await writeFile(sourceStream, Buffer.concat(sourceLayers));
-    await applyPatch(patch, `stream:${sourceStream}`, `stream:${directory}/ours.stream`);
-    const expected = Buffer.concat(targetLayers);
-    assert.ok((await readFile(join(directory, 'ours.stream'))).equals(expected));
-    // xdelta3 refuses patches without a window: there is none for a target of no bytes
-    if (expected.length > 0) {
-      await run('xdelta3', ['-d', '-s', sourceStream, patch, join(directory, 'theirs.stream')]);
-      assert.ok((await readFile(join(directory, 'theirs.stream'))).equals(expected));
-    }
-    for (const output of [
-      `oci:${directory}/layout:tag`,
-      `oci-archive:${directory}/oci.tar:tag`,
-      `docker-archive:${directory}/docker.tar:app:tag`,
-    ]) {
-      await applyPatch(patch, source, output);
-      await assertImage(output, targetLayers, configDigest);
-      assert.equal(await skopeoConfig(output), configDigest);
-    }
-  });
-  await fc.assert(property, { numRuns: 15 });
-});
+      const sourceStream = join(directory, 'source.stream');
+      await writeFile(sourceStream, Buffer.concat(sourceLayers));
+      await applyPatch(patch, `stream:${sourceStream}`, `stream:${directory}/ours.stream`);
+      const expected = Buffer.concat(targetLayers);
+      assert.ok((await readFile(join(directory, 'ours.stream'))).equals(expected));
+      // xdelta3 refuses a patch without a window, as for an empty target
+      if (expected.length > 0) {
+        await run('xdelta3', ['-d', '-s', sourceStream, patch, join(directory, 'theirs.stream')]);
+        assert.ok((await readFile(join(directory, 'theirs.stream'))).equals(expected));
+      }
+      for (const output of [
+        `oci:${directory}/layout:tag`,
+        `oci-archive:${directory}/oci.tar:tag`,
+        `docker-archive:${directory}/docker.tar:app:tag`,
+      ]) {
+        await applyPatch(patch, source, output);
+        await assertImage(output, targetLayers, configDigest);
+        assert.equal(await skopeoConfig(output), configDigest);
+      }
+    });
+    await fc.assert(property, { numRuns: 15 });
+  },
+);
 
-describe('a release out of the one before', () => {
-  test('skopeo and umoci take it', { skip: missing('skopeo', 'umoci') }, async (t) => {
+describe('a rebuilt release', () => {
+  test('is read by skopeo and umoci', { skip: missing('skopeo', 'umoci') }, async (t) => {
     const directory = await temporaryDirectory(t);
     const source = join(directory, 'source');
     await writeRelease(source, 1, 1);
@@ -115,7 +119,7 @@ describe('a release out of the one before', () => {
     assert.ok(entry.includes(content) && content.length === 3000);
   });
 
-  test('the same archive every time', async (t) => {
+  test('gives the same archive every time', async (t) => {
     const directory = await temporaryDirectory(t);
     for (const release of [1, 2]) await writeRelease(join(directory, String(release)), 1, release);
     const patch = join(directory, 'patch');
@@ -131,8 +135,8 @@ describe('a release out of the one before', () => {
   });
 });
 
-describe('into a layout that is there', () => {
-  test('a tag is replaced, all else stays as it is', async (t) => {
+describe('an existing layout', () => {
+  test('has one tag replaced and keeps its other files', async (t) => {
     const directory = await temporaryDirectory(t);
     const output = join(directory, 'output');
     const kept = await writeRelease(output, 1, 7);
@@ -165,7 +169,7 @@ describe('into a layout that is there', () => {
     assert.equal(added.length, 'config manifest layer layer'.split(' ').length);
   });
 
-  test('a damaged index is refused and stays', async (t) => {
+  test('is unchanged if its index is damaged', async (t) => {
     const directory = await temporaryDirectory(t);
     for (const release of [1, 2]) await writeRelease(join(directory, String(release)), 1, release);
     const patch = join(directory, 'patch');
@@ -179,7 +183,7 @@ describe('into a layout that is there', () => {
   });
 });
 
-test('a file where the image should go stays until the image is whole', async (t) => {
+test('apply leaves an existing file in place until the image is complete', async (t) => {
   const directory = await temporaryDirectory(t);
   for (const release of [1, 2]) await writeRelease(join(directory, String(release)), 1, release);
   const patch = join(directory, 'patch');

@@ -1,4 +1,4 @@
-/** Patches one behind the other, through an image that the site does not have. */
+/** Chains of patches through images that the site does not have. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -62,8 +62,8 @@ const find = async (answer: Answer, limit = Infinity) => {
   return chain && { size: chain.size / 1e6, digests: chain.links.map(({ offer }) => offer.digest) };
 };
 
-describe('a chain', () => {
-  test('is the least there is, of up to three patches', async () => {
+describe('findChain', () => {
+  test('finds the smallest chain of up to three patches', async () => {
     const answer = answers([
       ['d', 'c', 2],
       ['d', 'x', 1],
@@ -79,7 +79,7 @@ describe('a chain', () => {
     assert.equal(await find(answers([['d', 'c', 1]])('d')), undefined);
   });
 
-  test('of four patches is none, and a circle is no way', async () => {
+  test('finds no chain of four patches and ignores circles', async () => {
     const long = answers([
       ['e', 'd', 1],
       ['d', 'c', 1],
@@ -91,7 +91,7 @@ describe('a chain', () => {
     assert.equal(await find(long('e')), undefined);
   });
 
-  test('may begin with an oci-delta, and goes on with xdelta', async () => {
+  test('begins with any format and continues with formats that apply to a stream', async () => {
     const first = answers([
       ['c', 'b', 1],
       ['b', 'a', 1, 'oci-delta'],
@@ -104,7 +104,7 @@ describe('a chain', () => {
     assert.equal(await find(second('c')), undefined);
   });
 
-  test('asks for few images', async () => {
+  test('looks up few images', async () => {
     const asked: string[] = [];
     const many = Array.from({ length: 100 }, (_, i) => ['t', `s${i}`, i] as const);
     assert.equal(await find(answers(many, asked)('t')), undefined);
@@ -131,7 +131,7 @@ async function makeReleases(t: TestContext) {
   return { directory, path, images, make };
 }
 
-test('a site two releases behind', async (t) => {
+test('pull applies two patches in order at a site two releases behind', async (t) => {
   const { path, images, make } = await makeReleases(t);
   interface Outcome {
     readonly method: string;

@@ -1,4 +1,4 @@
-/** Layers of a patch's source in other images than it: any that has them serves, several together, too. */
+/** Patches applied to images that have the layers of their source: another image, or several together. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ function resident(label: string, ...layers: string[]): Resident {
   };
 }
 
-test('as few images as have the layers between them', () => {
+test('findSourceImages finds few images that together have the layers', () => {
   const diffIDs = ['a', 'b', 'c'].map(sha);
   const source = {
     manifest: sha('m'),
@@ -56,7 +56,7 @@ test('as few images as have the layers between them', () => {
   assert.equal(findSourceImages({ format: 'xdelta', source: unlisted }, [ab, c]), undefined);
 });
 
-test('a patch is applied to two images that share its source', async (t) => {
+test('apply accepts two images that together have the layers of the source', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = (name: string) => join(directory, name);
   const [base, application] = releaseLayers(1, 1) as [Buffer, Buffer];
@@ -86,7 +86,7 @@ test('a patch is applied to two images that share its source', async (t) => {
   );
 });
 
-test('a site with no image that a patch is from, but with its layers', async (t) => {
+test('pull applies a patch at a site that has the layers of its source only', async (t) => {
   const made = await makeSiteStore(t);
   const path = (name: string) => join(made.directory, name);
   const noise = writeTar([{ path: 'noise', content: createRandom(7).bytes(1_500_000), mtime: 1 }]);
