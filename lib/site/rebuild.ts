@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { applyPatchFile } from '../delta/apply.ts';
-import { PanamaxError, toPanamaxError, type ErrorKind } from '../errors.ts';
+import { toPanamaxError, type ErrorKind, type PanamaxError } from '../errors.ts';
 import { imageSink } from '../image/write/sink.ts';
 import { createScratch } from '../runtime/scratch.ts';
 import { choosePatches, type PullPlan } from './choice/plan.ts';

@@ -9,6 +9,8 @@ import { isImage } from '../choice/resident.ts';
 import { engineName } from '../site.ts';
 import type { Sink } from './sink.ts';
 
+const pathIn = (scratch: string) => join(scratch, 'image.tar');
+
 /**
  * Loads images into an engine under a name. The archive has the form of which the engine keeps most: its manifest, if
  * the engine and the image allow that.
@@ -18,7 +20,6 @@ export function engineSink(
   name: ReleaseName,
   { isPlain = false, signal }: { readonly isPlain?: boolean; readonly signal: AbortSignal },
 ): Sink {
-  const pathIn = (scratch: string) => join(scratch, 'image.tar');
   return {
     async write(image, stream, scratch) {
       const isExact = !isPlain && keepsManifest(image, engine);
