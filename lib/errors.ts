@@ -7,7 +7,7 @@ export const EXIT_CODES = {
   internal: 1,
   /** The command line or an option is invalid. */
   usage: 2,
-  /** An image, tar, manifest or compressed stream is damaged, or differs from what refers to it. */
+  /** An image, tar, manifest or compressed stream is damaged, or differs from its descriptor. */
   'bad-input': 3,
   /** The source given is not the one that the patch was made from. */
   'wrong-source': 4,

@@ -7,6 +7,11 @@ import { createPigz } from './zlib/pigz.ts';
 import { createZlib } from './zlib/zlib.ts';
 import { createKlauspostZstd, type KlauspostZstdVersion } from './zstd/klauspost.ts';
 
+/**
+ * Encoders that make the same bytes as the programs that compress layers. No JavaScript package does: a layer's digest
+ * depends on every choice of its encoder.
+ */
+
 /** The parameters that determine an encoder's output. */
 export interface EncoderParams {
   /** 1 to 9. */

@@ -44,12 +44,14 @@ type InputOf<Module extends ThreadModule> = Parameters<Module['handler']>[0];
 type ResultOf<Module extends ThreadModule> = Awaited<ReturnType<Module['handler']>>;
 
 /**
- * Names the module of a thread. The one form in use is `threadEntry<typeof import('./xthread.ts')>(new
- * URL('./xthread.ts', import.meta.url))`, in the module's folder: so the compiler checks its path and types, and a
- * bundler that writes all modules of threads into one folder need not change it. For that their names are unique
- * (`test/runtime/threads.test.ts`).
+ * Names the module of a thread, always in this form and in the module's folder:
  *
- * @param source URL of the TypeScript source; in a build its JavaScript is taken
+ *     threadEntry<typeof import('./xthread.ts')>(new URL('./xthread.ts', import.meta.url))
+ *
+ * The compiler checks the import, and the types of input and result follow from it. File names of entries are unique
+ * (test/runtime/threads.test.ts), so a bundler can write all of them to one folder without changing this call.
+ *
+ * @param source URL of the TypeScript source; a build uses its JavaScript
  */
 export function threadEntry<Module extends ThreadModule>(
   source: URL,

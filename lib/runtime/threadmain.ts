@@ -10,8 +10,8 @@ import { toPanamaxError } from '../errors.ts';
 import { LEEWAY, outOfMemory, type ThreadMessage } from './thread.ts';
 
 /**
- * Makes the calling module the entry of a thread, which handles one input after the other. The module exports what this
- * returns as `handler`: the types of its `ThreadEntry` follow from it.
+ * Makes the calling module the entry of a thread, which handles inputs in order. The module exports the returned function
+ * as `handler`, which gives its `ThreadEntry` the types of input and result.
  */
 export function serveThread<Input, Result>(
   handle: (input: Input) => Result | Promise<Result>,

@@ -1,6 +1,6 @@
 import type { UnpackedImage } from '../../lib/delta/format.ts';
 
-/** What is verified of a patch before it is one. */
+/** The encoder verifies a patch before it finishes. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ async function unpack(path: string, layers: readonly Buffer[]): Promise<Unpacked
 }
 
 for (const format of ['xdelta', 'oci-delta'] as const) {
-  test(`no ${format} is made of a target that is damaged on scratch`, async (t) => {
+  test(`makes no ${format} patch if the target is damaged on scratch`, async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await unpack(join(directory, 'source'), [BASE, APP]);
     const target = await unpack(join(directory, 'target'), [BASE, NEW_APP]);
@@ -39,7 +39,7 @@ for (const format of ['xdelta', 'oci-delta'] as const) {
     await createPatch(format, { ...task, path: join(directory, 'sound') });
 
     const bytes = readFileSync(target.stream.path);
-    // of an oci-delta a layer that both images have is no part
+    // an oci-delta does not contain a layer that both images have
     const at = format === 'xdelta' ? 150_000 : BASE.length + 20_000;
     bytes[at]! ^= 1;
     writeFileSync(target.stream.path, bytes);
