@@ -128,5 +128,6 @@ async function applyPatches(
     { scratch: work, limits, signal },
   );
   await rm(work, { recursive: true });
-  return sink.finish(target, output);
+  // awaited here, because the scratch directory is removed at the end of this scope
+  return await sink.finish(target, output);
 }
