@@ -2,10 +2,10 @@ import type { DeltaResult } from '../../lib/delta/task.ts';
 import { copyFile, writeFile } from 'node:fs/promises';
 import type { Effort } from '../../lib/delta/align/alignment.ts';
 import {
-  imageName,
-  serializeDescriptor,
+  imageIdentity,
+  serializePatchDescriptor,
   signDescriptor,
-  sourceName,
+  sourceIdentity,
   type PatchDescriptor,
 } from '../../lib/store/descriptor.ts';
 import { descriptorBeside } from '../../lib/store/signed.ts';
@@ -89,13 +89,13 @@ function descriptorOf({ source, target, patches }: DeltaResult, effort: Effort):
   return {
     format,
     effort,
-    source: sourceName(source),
-    target: imageName(target),
+    source: sourceIdentity(source),
+    target: imageIdentity(target),
     patch: { size, digest },
     sizes: { predicted: size, actual: size, pull: pullSize(target, source) },
   };
 }
 
 async function putDescriptor(patch: string, descriptor: PatchDescriptor): Promise<void> {
-  await replaceFile(descriptorBeside(patch), (part) => writeFile(part, serializeDescriptor(descriptor)));
+  await replaceFile(descriptorBeside(patch), (part) => writeFile(part, serializePatchDescriptor(descriptor)));
 }

@@ -37,7 +37,7 @@ export const enqueueCommand: Command = {
     const redis = redisUrl(args);
     const plan = await planOf(args, signal);
     const location = args.text('store')!;
-    const store = await openStore(location, { signal, isHasty: true });
+    const store = await openStore(location, { signal, failFast: true });
     const dryRun = args.flag('dry-run');
     const enqueued = await enqueue(plan, store, { redis, dryRun, retryFailed: args.flag('retry-failed') });
     if (!args.flag('wait') || dryRun) {

@@ -26,7 +26,7 @@ export const statusCommand: Command = {
     operandCount(args, 0, 1, USAGE);
     const store = await openStore(args.text('store')!, {
       signal,
-      isHasty: !args.flag('watch'),
+      failFast: !args.flag('watch'),
       mustExist: true,
     });
     const [run] = args.operands;

@@ -1,5 +1,5 @@
 import { isDigest, type Digest } from '../digest.ts';
-import { parseDescriptor, type PatchDescriptor } from '../store/descriptor.ts';
+import { parsePatchDescriptor, type PatchDescriptor } from '../store/descriptor.ts';
 import { PanamaxError } from '../errors.ts';
 import { findRunState, listRuns } from '../run/runs.ts';
 import { keys } from '../store/keys.ts';
@@ -107,7 +107,7 @@ async function sortPatches(
 async function readPair(store: Store, key: string): Promise<PatchDescriptor | undefined> {
   const bytes = await store.get(key);
   try {
-    return bytes && parseDescriptor(bytes, key);
+    return bytes && parsePatchDescriptor(bytes, key);
   } catch (error) {
     if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
     throw error;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { openPatch } from '../delta/patch.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
-import type { ImageName } from '../store/descriptor.ts';
+import type { ImageIdentity } from '../store/descriptor.ts';
 import type { Link } from './choice/chain.ts';
 import type { Workplace } from './site.ts';
 import { claimPartial, type Partial } from './offers/partial.ts';
@@ -49,7 +49,7 @@ export async function fetchPatches(
 }
 
 /** A patch for another image may be undamaged. @throws PanamaxError `bad-patch` */
-function checkTarget(found: Pick<ImageName, 'manifest' | 'config'>, target: ImageName): void {
+function checkTarget(found: Pick<ImageIdentity, 'manifest' | 'config'>, target: ImageIdentity): void {
   if (found.manifest === target.manifest && found.config === target.config) return;
   throw new PanamaxError('bad-patch', 'patch of another image', {
     expected: `manifest ${target.manifest}, image ${target.config}`,

@@ -1,7 +1,7 @@
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Engine, EngineImage } from '../image/engine/engine.ts';
 import { checkDestination } from '../image/write/destination.ts';
-import type { ImageName } from '../store/descriptor.ts';
+import type { ImageIdentity } from '../store/descriptor.ts';
 import { findResidents, isImage, type Resident } from './choice/resident.ts';
 import { countBytes, type Counted } from './offers/counted.ts';
 import type { Answer, Origin } from './offers/origin.ts';
@@ -92,7 +92,7 @@ function originsOf(task: PullTask, site: Site, moved: Counted): Origin[] {
 /** Results of the origins so far. */
 interface Progress {
   readonly residents?: readonly Resident[];
-  readonly target?: ImageName;
+  readonly target?: ImageIdentity;
   /** Of the target, in bytes. */
   readonly pullSize?: number;
   /** Of layers of the target that no resident has, in bytes. */

@@ -5,7 +5,7 @@ import type { ReleaseName } from '../image/oci/releasename.ts';
 import type { Repository } from '../image/registry/registry.ts';
 import type { Destination } from '../image/write/destination.ts';
 import type { Limits } from '../limits.ts';
-import type { ImageName } from '../store/descriptor.ts';
+import type { ImageIdentity } from '../store/descriptor.ts';
 import type { Verify } from '../store/key.ts';
 import type { StoreReader } from '../store/objects/store.ts';
 import type { PullPlan } from './choice/plan.ts';
@@ -76,7 +76,7 @@ export interface EnginePull {
 }
 
 /** The digests of an image that a result shows. */
-export function digestsOf({ manifest, config }: ImageName): { manifest: Digest; config: Digest } {
+export function digestsOf({ manifest, config }: ImageIdentity): { manifest: Digest; config: Digest } {
   return { manifest, config };
 }
 

@@ -1,12 +1,13 @@
-import type { KnownCompressions } from '../image/compression/known.ts';
+import * as v from 'valibot';
+import { parseCompression, type Compression } from '../compression/recipe.ts';
 import type { Digest } from '../digest.ts';
-import { asRecord, parseDocument } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
+import type { KnownCompressions } from '../image/compression/known.ts';
+import { objectSchema, parseWith } from '../schema.ts';
 import { keys } from './keys.ts';
 import type { Store } from './objects/store.ts';
-import { parseCompression, type Compression } from '../compression/recipe.ts';
 
-/** What the store knows of layers. A damaged entry is as none. */
+/** Loads the known compressions of layers. Skips damaged entries: the next job of the image replaces them. */
 export async function loadCompressions(store: Store, layers: Iterable<Digest>): Promise<KnownCompressions> {
   const known = new Map<Digest, Compression | null>();
   for (const digest of new Set(layers)) {
@@ -24,10 +25,13 @@ export async function storeCompressions(store: Store, found: KnownCompressions):
   }
 }
 
+/** `null` stands for a layer whose compression was looked for in vain. */
+const entrySchema = objectSchema({ compression: v.unknown() });
+
 function parse(bytes: Uint8Array, where: string): Compression | null | undefined {
   try {
-    const { compression } = asRecord(parseDocument(bytes, where), where);
-    return compression === null ? null : parseCompression(compression, where);
+    const { compression } = parseWith(entrySchema, bytes, where) as { compression: unknown };
+    return compression === null ? null : parseCompression(compression, `${where} compression`);
   } catch (error) {
     if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
     throw error;

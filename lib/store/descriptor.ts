@@ -1,59 +1,63 @@
+import { EFFORTS, type Effort } from '../delta/align/alignment.ts';
 import type { FormatName } from '../delta/format.ts';
 import { findFormat, formatNames } from '../delta/formats.ts';
-import { digestOf, parseDigest, type Digest } from '../digest.ts';
-import { asArray, asRecord, asSize, parseDocument } from '../json.ts';
+import { digestOf, type Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
 import { streamSize, type ImageRecord } from '../image/record.ts';
-import { parseSignature, type Sign, type Signature, type Verify } from './key.ts';
-import { EFFORTS, type Effort } from '../delta/align/alignment.ts';
+import { parseVersioned } from '../json.ts';
+import { digestSchema, objectSchema, parseWith, sizeSchema } from '../schema.ts';
+import * as v from 'valibot';
+import { signatureSchema, type Sign, type Signature, type Verify } from './key.ts';
 
-/** What the store says of one pair: a patch, or that a pull is as good (docs/formats.md). */
+/** The store's document about one pair: its patch, or that a pull moves no more bytes (docs/formats.md). */
 export interface PatchDescriptor {
   readonly format: FormatName;
-  /** How much work went into it. */
   readonly effort: Effort;
-  readonly source: SourceName;
-  readonly target: ImageName;
-  /** Undefined where a pull moves no more than the patch would: then there is none. */
+  readonly source: SourceIdentity;
+  readonly target: ImageIdentity;
+  /** Undefined when a pull moves no more bytes than the patch would. */
   readonly patch?: { readonly size: number; readonly digest: Digest };
-  /** In bytes, for the audit of the ranking. */
+  /** In bytes; they allow an audit of the ranking. */
   readonly sizes: {
     readonly predicted: number;
-    /** Of the patch as it was made, published or not. */
+    /** Of the patch that was made, published or not. */
     readonly actual: number;
-    /** What a pull moves at a site that has the source, layers that both share left out. */
+    /** Of a pull at a site that has the source: the compressed layers that source and target do not share. */
     readonly pull: number;
   };
-  /** Of `patchStatement`, by the owner of the store. */
+  /** Signature of `patchStatement` by the owner of the store. */
   readonly signature?: Signature;
 }
 
-export interface ImageName {
+export interface ImageIdentity {
   readonly manifest: Digest;
   /** The image ID. */
   readonly config: Digest;
-  /** SHA-256 of its diffIDs, bottom first, joined by line feeds: equal where the layer streams are. */
+  /** SHA-256 of the diffIDs, bottom first, joined by line feeds. Equal layer streams have equal digests. */
   readonly layers: Digest;
-  /** Of its layer stream, in bytes. */
+  /** Of the layer stream, in bytes. */
   readonly size: number;
 }
 
-/** What a patch starts from: an image, or several as one. */
-export interface SourceName extends ImageName {
-  /** Of its layers, bottom first: who has them all, in whatever images, has the source of an `xdelta` patch. */
+/** The source of a patch: one image, or several images combined. */
+export interface SourceIdentity extends ImageIdentity {
+  /**
+   * Of its layers, bottom first. A site that has all of them, in any images, has the source of a patch that reads the
+   * layer stream.
+   */
   readonly diffIDs?: readonly Digest[];
-  /** Manifests of the images, in the order of their layers, where there are several. */
+  /** Manifests of several combined images, in the order of their layers. */
   readonly images?: readonly Digest[];
 }
 
-export function imageName({ manifest, config, layers }: ImageRecord): ImageName {
+export function imageIdentity({ manifest, config, layers }: ImageRecord): ImageIdentity {
   const diffIDs = layers.map(({ diffID }) => diffID);
   return { manifest, config, layers: layersDigest(diffIDs), size: streamSize({ layers }) };
 }
 
-export function sourceName(source: ImageRecord, images: readonly Digest[] = []): SourceName {
+export function sourceIdentity(source: ImageRecord, images: readonly Digest[] = []): SourceIdentity {
   const diffIDs = source.layers.map(({ diffID }) => diffID);
-  return { ...imageName(source), diffIDs, ...(images.length > 1 && { images }) };
+  return { ...imageIdentity(source), diffIDs, ...(images.length > 1 && { images }) };
 }
 
 /** @param diffIDs bottom first */
@@ -61,12 +65,15 @@ export function layersDigest(diffIDs: readonly Digest[]): Digest {
   return digestOf(diffIDs.join('\n'));
 }
 
-/** What a patch is said to be; vouched for by a signature. */
+/** The facts about a patch that a signature covers. */
 export type PatchStatement = Pick<PatchDescriptor, 'format' | 'source' | 'target'> & {
   readonly patch: { readonly size: number; readonly digest: Digest };
 };
 
-/** Everything a site acts on: another image's patch, or a patch under another's name, makes another statement. */
+/**
+ * The signed text. It contains all facts that a site acts on, so that a signature is valid neither for another patch of
+ * the same images nor for the same patch of other images.
+ */
 export function patchStatement({ format, source, target, patch }: PatchStatement): string {
   const images = [target, source].flatMap(({ manifest, config, layers, size }) => [
     manifest,
@@ -94,74 +101,50 @@ export function verifyPatch(
 
 export const DESCRIPTOR_VERSION = 1;
 
-export function serializeDescriptor(descriptor: PatchDescriptor): Buffer {
+export function serializePatchDescriptor(descriptor: PatchDescriptor): Buffer {
   return Buffer.from(`${JSON.stringify({ version: DESCRIPTOR_VERSION, ...descriptor }, null, 2)}\n`);
 }
 
-/** @throws PanamaxError `bad-input` */
-export function parseDescriptor(bytes: Uint8Array, where: string): PatchDescriptor {
-  const record = asRecord(parseDocument(bytes, where), where);
-  const { version, effort } = record;
-  const format = findFormat(record['format']);
-  if (version !== DESCRIPTOR_VERSION || !format || !EFFORTS.includes(effort as Effort)) {
-    throw new PanamaxError('bad-input', 'unknown kind of descriptor', {
-      expected: `version ${DESCRIPTOR_VERSION}, format ${formatNames().join(' or ')}, effort ${EFFORTS.join(' or ')}`,
-      found: JSON.stringify({ version, format: record['format'], effort }),
-      where,
-    });
-  }
-  const sizes = asRecord(record['sizes'], `${where} sizes`);
-  const signature = parseSignature(record['signature'], where);
-  return {
-    format: format.name,
-    effort: effort as Effort,
-    source: parseSourceName(record['source'], `${where} source`),
-    target: parseImageName(record['target'], `${where} target`),
-    ...(record['patch'] === undefined ? {} : { patch: parsePatch(record['patch'], `${where} patch`) }),
-    sizes: {
-      predicted: asSize(sizes['predicted'], `${where} sizes.predicted`),
-      actual: asSize(sizes['actual'], `${where} sizes.actual`),
-      pull: asSize(sizes['pull'], `${where} sizes.pull`),
-    },
-    ...(signature && { signature }),
-  };
+const formatSchema = v.custom<FormatName>(
+  (value) => findFormat(value) !== undefined,
+  () => formatNames().join(' or '),
+);
+
+export const imageSchema = objectSchema({
+  manifest: digestSchema,
+  config: digestSchema,
+  layers: digestSchema,
+  size: sizeSchema,
+});
+
+export const sourceSchema = objectSchema({
+  ...imageSchema.pipe[1].entries,
+  diffIDs: v.exactOptional(v.array(digestSchema)),
+  images: v.exactOptional(v.array(digestSchema)),
+});
+
+const descriptorSchema = objectSchema({
+  format: formatSchema,
+  effort: v.picklist(EFFORTS, EFFORTS.join(' or ')),
+  source: sourceSchema,
+  target: imageSchema,
+  patch: v.exactOptional(objectSchema({ size: sizeSchema, digest: digestSchema })),
+  sizes: objectSchema({ predicted: sizeSchema, actual: sizeSchema, pull: sizeSchema }),
+  signature: v.exactOptional(signatureSchema),
+});
+
+/** @throws PanamaxError `bad-input`, also for a format or version that is not known here */
+export function parsePatchDescriptor(bytes: Uint8Array, where: string): PatchDescriptor {
+  const record = parseVersioned(bytes, DESCRIPTOR_VERSION, 'unknown version of descriptor', where);
+  const descriptor = parseWith(descriptorSchema, record, where);
+  checkSource(descriptor.source, `${where} source`);
+  return descriptor;
 }
 
-/** @throws PanamaxError `bad-input` */
-export function parseImageName(value: unknown, where: string): ImageName {
-  const record = asRecord(value, where);
-  return {
-    manifest: parseDigest(record['manifest'], where),
-    config: parseDigest(record['config'], where),
-    layers: parseDigest(record['layers'], `${where} layers`),
-    size: asSize(record['size'], `${where} size`),
-  };
-}
-
-/** @throws PanamaxError `bad-input`, also for layers that are not those that `layers` stands for */
-export function parseSourceName(value: unknown, where: string): SourceName {
-  const name = parseImageName(value, where);
-  const { diffIDs, images } = asRecord(value, where);
-  const listed = diffIDs === undefined ? undefined : parseDigests(diffIDs, `${where} diffIDs`);
-  if (listed && layersDigest(listed) !== name.layers) {
-    const facts = { expected: name.layers, found: layersDigest(listed), where };
-    throw new PanamaxError('bad-input', 'layers of another source', facts);
-  }
-  return {
-    ...name,
-    ...(listed && { diffIDs: listed }),
-    ...(images !== undefined && { images: parseDigests(images, `${where} images`) }),
-  };
-}
-
-function parseDigests(value: unknown, where: string): Digest[] {
-  return asArray(value, where).map((digest) => parseDigest(digest, where));
-}
-
-function parsePatch(value: unknown, where: string): { size: number; digest: Digest } {
-  const record = asRecord(value, where);
-  return {
-    size: asSize(record['size'], `${where} size`),
-    digest: parseDigest(record['digest'], `${where} digest`),
-  };
+/** @throws PanamaxError `bad-input` when `layers` is not the digest of `diffIDs` */
+export function checkSource({ layers, diffIDs }: SourceIdentity, where: string): void {
+  if (!diffIDs) return;
+  const found = layersDigest(diffIDs);
+  if (found === layers) return;
+  throw new PanamaxError('bad-input', 'layers of another source', { expected: layers, found, where });
 }

@@ -1,5 +1,4 @@
 import { digestOf, hexOf } from '../digest.ts';
-import { asRecord, asString } from '../json.ts';
 import {
   createPrivateKey,
   createPublicKey,
@@ -9,22 +8,24 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import * as v from 'valibot';
 import { PanamaxError } from '../errors.ts';
+import { objectSchema, type Checked } from '../schema.ts';
 
-/** Ed25519 (RFC 8032) over a statement: one line of text that says all that is vouched for. */
-export interface Signature {
-  /** Which key: the first 16 hex digits of the SHA-256 of the public key (SPKI, DER). */
-  readonly key: string;
-  /** base64 */
-  readonly value: string;
-}
+export const signatureSchema = objectSchema({ key: v.string(), value: v.string() });
+
+/**
+ * An Ed25519 signature (RFC 8032) of a statement: one line of text with all facts that it covers. `key` is the key's ID,
+ * the first 16 hex digits of the SHA-256 of the public key (SPKI, DER); `value` is base64.
+ */
+export type Signature = Checked<typeof signatureSchema>;
 
 export type Sign = (statement: string) => Signature;
 
-/** @throws PanamaxError `untrusted`, unless one of the keys has signed the statement */
+/** @throws PanamaxError `untrusted` unless one of the trusted keys has signed the statement */
 export type Verify = (statement: string, signature: Signature | undefined, where: string) => void;
 
-/** A new pair of keys, as PEM: PKCS #8 and SPKI. */
+/** Generates a pair of keys in PEM: PKCS #8 and SPKI. */
 export function generateKeys(): { privateKey: string; publicKey: string; id: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   return {
@@ -65,16 +66,6 @@ export async function readVerifyKeys(paths: readonly string[]): Promise<Verify> 
   };
 }
 
-/** @throws PanamaxError `bad-input` */
-export function parseSignature(value: unknown, where: string): Signature | undefined {
-  if (value === undefined) return undefined;
-  const record = asRecord(value, `${where} signature`);
-  return {
-    key: asString(record['key'], `${where} signature.key`),
-    value: asString(record['value'], `${where} signature.value`),
-  };
-}
-
 async function readKey(
   path: string,
   expected: string,
@@ -85,13 +76,13 @@ async function readKey(
     const key = parse(pem);
     if (key.asymmetricKeyType === 'ed25519') return key;
   } catch (cause) {
-    // what the file holds may be a secret: it is in no message
+    // the message leaves out the content, which may be a private key
     throw new PanamaxError('usage', 'key cannot be read', { expected, where: path }, { cause });
   }
   throw new PanamaxError('usage', 'key of another kind', { expected, where: path });
 }
 
-/** A private key would do, too, but has no business at a site. */
+/** Refuses a private key, which Node would accept: it must not be at a site. */
 function readPublicKey(pem: string): KeyObject {
   if (!pem.includes('BEGIN PUBLIC KEY')) throw new Error('no public key');
   return createPublicKey(pem);

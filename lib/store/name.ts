@@ -1,24 +1,26 @@
+import * as v from 'valibot';
 import type { Digest } from '../digest.ts';
-import { asSize, asString, parseVersioned } from '../json.ts';
-import { parseImageName, type ImageName } from './descriptor.ts';
 import { PanamaxError } from '../errors.ts';
 import { formatReleaseName, parseReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
-import { parseSignature, type Sign, type Signature } from './key.ts';
+import { parseVersioned } from '../json.ts';
+import { objectSchema, parseWith, sizeSchema } from '../schema.ts';
+import { imageSchema, type ImageIdentity } from './descriptor.ts';
+import { signatureSchema, type Sign, type Signature } from './key.ts';
 import { keys } from './keys.ts';
 import { isKey, type Store, type StoreReader } from './objects/store.ts';
 
 const NAME_VERSION = 1;
 
-/** What an image's name stands for on one platform (docs/formats.md). */
+/** The image that a name stands for on one platform (docs/formats.md). */
 export interface NameRecord {
   /** In full, with a tag. */
   readonly name: string;
   /** `os/architecture[/variant]` */
   readonly platform: string;
-  readonly target: ImageName;
-  /** Higher each time the name gets another target: milliseconds since 1970, or one more than before. */
+  readonly target: ImageIdentity;
+  /** Grows with each new target of the name: milliseconds since 1970, or the previous value plus one. */
   readonly sequence: number;
-  /** Of `nameStatement`. */
+  /** Signature of `nameStatement`. */
   readonly signature?: Signature;
 }
 
@@ -28,20 +30,22 @@ export function nameStatement({ name, platform, target, sequence }: NameRecord):
 }
 
 /**
- * Makes a name stand for an image from now on. What it stood for before is kept beside, for who cleans up. The same
- * again changes nothing, but for a signature by another key.
+ * Makes a name stand for an image from now on. Earlier records are kept for the garbage collection. A repeated call
+ * changes nothing unless another key signs.
+ *
+ * @throws PanamaxError `bad-input` for a platform that cannot be part of a store key
  */
 export async function writeName(
   store: Store,
   { repository, tag }: ReleaseName,
   platform: string,
-  target: ImageName,
+  target: ImageIdentity,
   sign: Sign | undefined,
 ): Promise<NameRecord> {
   const key = keys.name(repository, tag!, platform);
   if (!isKey(key))
     throw new PanamaxError('bad-input', 'a platform that cannot be a key', { found: platform });
-  // a damaged one is replaced
+  // a damaged record is replaced
   const before = await readSoundName(store, key);
   const isSame = before?.target.manifest === target.manifest && before.target.config === target.config;
   const sequence = isSame ? before.sequence : Math.max(Date.now(), (before?.sequence ?? 0) + 1);
@@ -56,10 +60,11 @@ export async function writeName(
 }
 
 /**
- * What a name stands for. A platform's variant is left out where there is nothing for it.
+ * Reads the record of a name. Without a record for the platform's variant, the one for the platform without a variant
+ * is taken.
  *
- * @returns undefined where nothing is known of it
- * @throws PanamaxError `bad-input`; `untrusted` for another name's record under this one
+ * @returns undefined for an unknown name
+ * @throws PanamaxError `bad-input`; `untrusted` for the record of another name under this name's key
  */
 export async function readName(
   store: StoreReader,
@@ -86,10 +91,10 @@ export async function readNameAt(store: StoreReader, key: string): Promise<NameR
   return bytes && parseName(bytes, `${store.where} ${key}`);
 }
 
-/** Names that are read at a time. */
+/** Number of names that are read concurrently. */
 const BATCH = 32;
 
-/** What images are called now: of several names the one that was given last. Damaged records name nothing. */
+/** Current names of images: the latest one of an image with several names. Skips damaged records. */
 export async function namesOf(
   store: Store,
   images: ReadonlySet<Digest>,
@@ -109,12 +114,12 @@ export async function namesOf(
   return new Map([...latest].map(([image, { name }]) => [image, name]));
 }
 
-/** Whether a key below `names/` is of what a name has stood for, not of what it stands for. */
+/** Whether a key below `names/` belongs to an earlier record of a name. */
 export function isPast(key: string): boolean {
   return /\/\d{16}\.json$/.test(key);
 }
 
-/** Undefined also for a damaged one. */
+/** As `readNameAt`, but undefined for a damaged record. */
 async function readSoundName(store: StoreReader, key: string): Promise<NameRecord | undefined> {
   try {
     return await readNameAt(store, key);
@@ -128,21 +133,23 @@ export function nameDocument(record: NameRecord): Buffer {
   return Buffer.from(`${JSON.stringify({ version: NAME_VERSION, ...record }, null, 2)}\n`);
 }
 
+const nameSchema = objectSchema({
+  name: v.custom<string>(isTaggedName, 'a name with a tag'),
+  platform: v.string(),
+  target: imageSchema,
+  sequence: sizeSchema,
+  signature: v.exactOptional(signatureSchema),
+});
+
 /** @throws PanamaxError `bad-input` */
 export function parseName(bytes: Uint8Array, where: string): NameRecord {
-  const record = parseVersioned(bytes, NAME_VERSION, 'unknown version of name', where);
-  const name = asString(record['name'], `${where} name`);
+  return parseWith(nameSchema, parseVersioned(bytes, NAME_VERSION, 'unknown version of name', where), where);
+}
+
+function isTaggedName(value: unknown): boolean {
   try {
-    if (parseReleaseName(name).tag === undefined) throw new Error('no tag');
+    return typeof value === 'string' && parseReleaseName(value).tag !== undefined;
   } catch {
-    throw new PanamaxError('bad-input', 'not a name with a tag', { found: name, where });
+    return false;
   }
-  const signature = parseSignature(record['signature'], where);
-  return {
-    name,
-    platform: asString(record['platform'], `${where} platform`),
-    target: parseImageName(record['target'], `${where} target`),
-    sequence: asSize(record['sequence'], `${where} sequence`),
-    ...(signature && { signature }),
-  };
 }

@@ -4,18 +4,18 @@ import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { digestOfFile } from '../runtime/filedigest.ts';
 import type { Verify } from './key.ts';
-import { parseDescriptor, verifyPatch, type ImageName } from './descriptor.ts';
+import { parsePatchDescriptor, verifyPatch, type ImageIdentity } from './descriptor.ts';
 import { openPatch } from '../delta/patch.ts';
 
-/** Where a patch's descriptor is, as stores have it and `diff --sign` writes it. */
+/** Path of the descriptor of a patch file, as in a store and as written by `diff --sign`. */
 export function descriptorBeside(patch: string): string {
   return `${patch.replace(/\.tar$/, '')}.json`;
 }
 
 /**
- * Checks that a key that is trusted has signed what a patch is: its bytes, and from what to what.
+ * Checks that a trusted key has signed a patch file: its bytes, its source and its target.
  *
- * @throws PanamaxError `untrusted`; `bad-patch` for a patch that is not the one that was signed
+ * @throws PanamaxError `untrusted`; `bad-patch` for another patch than the signed one; `bad-input`, `limit`
  */
 export async function verifyPatchFile(
   patch: string,
@@ -31,17 +31,17 @@ export async function verifyPatchFile(
     });
   });
   checkDocumentSize(bytes.length, limits, descriptor);
-  const pair = parseDescriptor(bytes, descriptor);
+  const pair = parsePatchDescriptor(bytes, descriptor);
   if (!pair.patch) throw new PanamaxError('bad-input', 'descriptor of no patch', { where: descriptor });
   verifyPatch({ ...pair, patch: pair.patch }, verify, descriptor);
   const digest = await digestOfFile(patch);
   const { source, target } = await openPatch(patch, limits);
-  const said = `${digest} of ${named(target)} from image ${source.config}`;
-  const signed = `${pair.patch.digest} of ${named(pair.target)} from image ${pair.source.config}`;
-  if (said === signed) return;
-  const facts = { expected: signed, found: said, where: patch };
+  const found = `${digest} of ${named(target)} from image ${source.config}`;
+  const expected = `${pair.patch.digest} of ${named(pair.target)} from image ${pair.source.config}`;
+  if (found === expected) return;
+  const facts = { expected, found, where: patch };
   throw new PanamaxError('bad-patch', 'patch is not the one that was signed', facts);
 }
 
-const named = ({ manifest, config }: Pick<ImageName, 'manifest' | 'config'>) =>
+const named = ({ manifest, config }: Pick<ImageIdentity, 'manifest' | 'config'>) =>
   `manifest ${manifest}, image ${config}`;

@@ -1,53 +1,56 @@
+import * as v from 'valibot';
 import type { FormatName } from '../delta/format.ts';
 import { findFormat } from '../delta/formats.ts';
-import { digestOf, parseDigest, type Digest } from '../digest.ts';
-import { asArray, asRecord, asSize, asString, parseVersioned } from '../json.ts';
-import {
-  parseDescriptor,
-  imageName,
-  parseImageName,
-  parseSourceName,
-  type ImageName,
-  type PatchDescriptor,
-  type SourceName,
-} from './descriptor.ts';
+import { digestOf, type Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
-import { DEFAULT_LIMITS } from '../limits.ts';
 import { parseManifest } from '../image/oci/manifest.ts';
-import { canBeExact } from '../image/write/imageblobs.ts';
 import { pullSize, type ImageRecord } from '../image/record.ts';
-import { parseSignature, type Signature } from './key.ts';
+import { canBeExact } from '../image/write/imageblobs.ts';
+import { asRecord, parseVersioned } from '../json.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
+import { digestSchema, objectSchema, parseWith, sizeSchema } from '../schema.ts';
+import {
+  checkSource,
+  imageIdentity,
+  imageSchema,
+  parsePatchDescriptor,
+  sourceSchema,
+  type ImageIdentity,
+  type PatchDescriptor,
+  type SourceIdentity,
+} from './descriptor.ts';
+import { signatureSchema, type Signature } from './key.ts';
 import { keys } from './keys.ts';
 import { isKey, type Store, type StoreReader } from './objects/store.ts';
 
 export const INDEX_VERSION = 1;
 
-/** What a site reads of a target (docs/formats.md). */
+/** The document that tells a site how to get a target (docs/formats.md). */
 export interface TargetIndex extends IndexHead {
-  /** Smallest first; only those of formats that are known. */
+  /** Smallest first. Formats that are not known here are left out. */
   readonly patches: readonly PatchOffer[];
 }
 
-/** The part of an index that does not change with the patches on offer. */
+/** The part of an index that does not depend on the patches. */
 export interface IndexHead {
-  readonly target: ImageName & {
+  readonly target: ImageIdentity & {
     readonly platform: string;
-    /** Whether all layers' compressions are known, so that the manifest digest can be kept. */
+    /** Whether the compression of every layer is known, so that a site can rebuild the manifest digest. */
     readonly isExact: boolean;
-    /** The manifest, byte for byte: proves that the config is its own. */
+    /** The manifest, byte for byte. Proves that the config belongs to it. */
     readonly manifestDocument: string;
   };
-  /** What a pull moves at a site that has nothing. In bytes, as all sizes. */
+  /** Bytes that a pull moves to an empty site. */
   readonly pullSize: number;
 }
 
 export interface PatchOffer {
   readonly format: FormatName;
-  readonly source: SourceName;
+  readonly source: SourceIdentity;
   readonly key: string;
   readonly size: number;
   readonly digest: Digest;
-  /** What a pull moves at a site that has the source. */
+  /** Bytes that a pull moves to a site that has the source. */
   readonly pullSize: number;
   readonly signature?: Signature;
 }
@@ -56,15 +59,15 @@ export function indexHead(target: ImageRecord): IndexHead {
   const { platform, manifestDocument } = target;
   const isExact = canBeExact(target);
   return {
-    target: { ...imageName(target), platform, isExact, manifestDocument },
+    target: { ...imageIdentity(target), platform, isExact, manifestDocument },
     pullSize: pullSize(target),
   };
 }
 
 /**
- * Writes what a site reads of a target: every pair of it that the store knows, smallest patch first. Derived
- * from the descriptors alone, so it can be written at any time by anybody; written again until the descriptors
- * read before and after are the same, so that of two writers at once the last one has it all.
+ * Writes the index of a target from the descriptors of its pairs, smallest patch first. Any process may write it at any
+ * time. It is written again until the descriptors before and after are the same, so that the last one of concurrent
+ * writers includes every pair.
  */
 export async function writeIndex(store: Store, head: IndexHead): Promise<void> {
   const { manifest } = head.target;
@@ -78,58 +81,64 @@ export async function writeIndex(store: Store, head: IndexHead): Promise<void> {
   }
 }
 
-/** Undefined where there is none. @throws PanamaxError `bad-input`, also for an index of another target */
+/**
+ * @returns undefined for a target without an index
+ * @throws PanamaxError `bad-input`, also for the index of another target
+ */
 export async function readIndex(store: StoreReader, target: Digest): Promise<TargetIndex | undefined> {
   const key = keys.index(target);
   const bytes = await store.get(key);
   return bytes && parseIndex(bytes, target, `${store.where} ${key}`);
 }
 
-function parseIndex(bytes: Uint8Array, target: Digest, where: string): TargetIndex {
+const indexSchema = objectSchema({
+  target: objectSchema({
+    ...imageSchema.pipe[1].entries,
+    platform: v.string(),
+    isExact: v.optional(v.boolean(), false),
+    manifestDocument: v.string(),
+  }),
+  pullSize: sizeSchema,
+  // checked one by one: formats of later versions are skipped
+  patches: v.array(v.unknown()),
+});
+
+const offerSchema = objectSchema({
+  source: sourceSchema,
+  key: v.custom<string>((value) => typeof value === 'string' && isKey(value), 'a store key'),
+  size: sizeSchema,
+  digest: digestSchema,
+  pullSize: sizeSchema,
+  signature: v.exactOptional(signatureSchema),
+});
+
+function parseIndex(bytes: Uint8Array, image: Digest, where: string): TargetIndex {
   const record = parseVersioned(bytes, INDEX_VERSION, 'unknown version of index', where);
-  const head = asRecord(record['target'], `${where} target`);
-  const named = parseImageName(head, `${where} target`);
-  const manifestDocument = asString(head['manifestDocument'], `${where} manifestDocument`);
+  const { target, pullSize, patches } = parseWith(indexSchema, record, where);
+
+  // the manifest has the digest that was asked for, and names the config
+  const { manifestDocument } = target;
   const found = digestOf(manifestDocument);
-  if (named.manifest !== target || found !== target) {
-    throw new PanamaxError('bad-input', 'index of another image', { expected: target, found, where });
+  if (target.manifest !== image || found !== image) {
+    throw new PanamaxError('bad-input', 'index of another image', { expected: image, found, where });
   }
-  const { config } = parseManifest(
-    Buffer.from(manifestDocument),
-    DEFAULT_LIMITS,
-    `${where} manifestDocument`,
-  );
-  if (config.digest !== named.config) {
-    const facts = { expected: config.digest, found: named.config, where };
+  const document = Buffer.from(manifestDocument);
+  const { config } = parseManifest(document, DEFAULT_LIMITS, `${where} target.manifestDocument`);
+  if (config.digest !== target.config) {
+    const facts = { expected: config.digest, found: target.config, where };
     throw new PanamaxError('bad-input', 'config of another image', facts);
   }
-  const platform = asString(head['platform'], `${where} platform`);
-  return {
-    target: { ...named, platform, isExact: head['isExact'] === true, manifestDocument },
-    pullSize: asSize(record['pullSize'], `${where} pullSize`),
-    patches: asArray(record['patches'], `${where} patches`).flatMap((item, i) =>
-      parseOffer(asRecord(item, `${where} patches[${i}]`), `${where} patches[${i}]`),
-    ),
-  };
+  const offers = patches.flatMap((item, i) => parseOffer(item, `${where} patches[${i}]`) ?? []);
+  return { target, pullSize, patches: offers };
 }
 
-function parseOffer(record: Record<string, unknown>, where: string): PatchOffer[] {
-  const known = findFormat(record['format']);
-  if (!known) return [];
-  const key = asString(record['key'], `${where} key`);
-  if (!isKey(key)) throw new PanamaxError('bad-input', 'not a store key', { found: key, where });
-  const signature = parseSignature(record['signature'], where);
-  return [
-    {
-      format: known.name,
-      source: parseSourceName(record['source'], `${where} source`),
-      key,
-      size: asSize(record['size'], `${where} size`),
-      digest: parseDigest(record['digest'], `${where} digest`),
-      pullSize: asSize(record['pullSize'], `${where} pullSize`),
-      ...(signature && { signature }),
-    },
-  ];
+/** @returns undefined for a format that is not known here */
+function parseOffer(item: unknown, where: string): PatchOffer | undefined {
+  const format = findFormat(asRecord(item, where)['format']);
+  if (!format) return undefined;
+  const offer = parseWith(offerSchema, item, where);
+  checkSource(offer.source, `${where} source`);
+  return { format: format.name, ...offer };
 }
 
 async function readPairs(store: Store, target: Digest): Promise<PatchDescriptor[]> {
@@ -143,10 +152,10 @@ async function readPairs(store: Store, target: Digest): Promise<PatchDescriptor[
   return pairs.toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
 }
 
-/** A damaged descriptor hides its own pair only; the pair's next job makes it anew. */
+/** Undefined for a damaged descriptor: the next job of its pair replaces it. */
 function readPair(bytes: Uint8Array, where: string): PatchDescriptor | undefined {
   try {
-    return parseDescriptor(bytes, where);
+    return parsePatchDescriptor(bytes, where);
   } catch (error) {
     if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
     throw error;

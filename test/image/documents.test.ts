@@ -13,7 +13,7 @@ import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { compareImages, parseRanking, rankCandidates, serializeRanking } from '../../lib/pairing/ranking.ts';
 import { computeSignature } from '../../lib/pairing/signature/compute.ts';
 import { parseSignature, serializeSignature, type Signature } from '../../lib/pairing/signature/signature.ts';
-import { imageName, parseDescriptor, serializeDescriptor } from '../../lib/store/descriptor.ts';
+import { imageIdentity, parsePatchDescriptor, serializePatchDescriptor } from '../../lib/store/descriptor.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { configOf, craneSave, dockerSave } from '../support/dockerarchive.ts';
 import { blobPath, compress, digestOf, writeLayout } from '../support/layout.ts';
@@ -205,7 +205,7 @@ describe('reads or refuses changed documents of stores and patches', () => {
 
   test('patch descriptor', async (t) => {
     const signature = await signatureOf(t);
-    const name = imageName(signature.image);
+    const name = imageIdentity(signature.image);
     const descriptor = {
       format: 'xdelta',
       effort: 'default',
@@ -214,12 +214,12 @@ describe('reads or refuses changed documents of stores and patches', () => {
       patch: { size: 1, digest: name.manifest },
       sizes: { predicted: 1, actual: 1, pull: 2 },
     } as const;
-    const bytes = serializeDescriptor(descriptor);
-    assert.deepEqual(parseDescriptor(bytes, 'here'), descriptor);
+    const bytes = serializePatchDescriptor(descriptor);
+    assert.deepEqual(parsePatchDescriptor(bytes, 'here'), descriptor);
     await fc.assert(
       fc.asyncProperty(mutated(JSON.parse(bytes.toString())), (changed) => {
         const bytes = asText(changed);
-        return understoodOrRefused(() => parseDescriptor(bytes, 'here'), ['bad-input']);
+        return understoodOrRefused(() => parsePatchDescriptor(bytes, 'here'), ['bad-input']);
       }),
       RUNS,
     );

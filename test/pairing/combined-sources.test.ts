@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { parseDescriptor } from '../../lib/store/descriptor.ts';
+import { parsePatchDescriptor } from '../../lib/store/descriptor.ts';
 import { findReport } from '../../lib/run/summary.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { enqueue } from '../../producers/enqueue.ts';
@@ -95,7 +95,7 @@ test('ranks, plans, makes and applies a combined source, also by xdelta3', async
       `store/patches/${digests.manifestDigest.replace(':', '-')}/${best!.source.replace(':', '-')}.xdelta.json`,
     ),
   );
-  assert.deepEqual(parseDescriptor(kept, 'here'), descriptor);
+  assert.deepEqual(parsePatchDescriptor(kept, 'here'), descriptor);
   const again = await runBackfill(directory, ['target'], { sources: SOURCES, together: true });
   assert.equal(again.pairs[0]!.status, 'skipped');
 

@@ -698,7 +698,7 @@ describe('servers that take connections and never answer', { skip: skip || noS3(
     const s3 = await startS3(t);
     const front = await startProxy(t, { port: Number(s3.access.endpoint.port) });
     const { access } = throughPort(s3, front.port);
-    const hasty = await openS3Store(access, await s3.makeBucket(), '', { isHasty: true });
+    const hasty = await openS3Store(access, await s3.makeBucket(), '', { failFast: true });
     front.setFault({ kind: 'hang' });
     await assert.rejects(put(plan, hasty), {
       kind: 'io',

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { cp, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { parseDescriptor } from '../../lib/store/descriptor.ts';
+import { parsePatchDescriptor } from '../../lib/store/descriptor.ts';
 import { takeCensus } from '../../lib/retention/census.ts';
 import { applyPolicy } from '../../lib/retention/policy.ts';
 import { remove } from '../../lib/retention/removal.ts';
@@ -54,7 +54,7 @@ async function assertWhole(store: Store): Promise<void> {
     for (const offer of index ? index.patches : [])
       assert.ok(await store.stat(offer.key), `${key} names ${offer.key}`);
     if (!key.startsWith('patches/') || !key.endsWith('.json')) continue;
-    const { format, source, target, patch } = parseDescriptor((await store.get(key))!, key);
+    const { format, source, target, patch } = parsePatchDescriptor((await store.get(key))!, key);
     if (patch)
       assert.ok(
         await store.stat(keys.patch(target.manifest, source.manifest, format)),

@@ -15,7 +15,12 @@ import { DEFAULT_LIMITS as limits } from '../../lib/limits.ts';
 import { compareImages, isWorthIt } from '../../lib/pairing/ranking.ts';
 import { computeSignature } from '../../lib/pairing/signature/compute.ts';
 import { findSourceImages } from '../../lib/site/choice/sourceimages.ts';
-import { imageName, parseDescriptor, serializeDescriptor, sourceName } from '../../lib/store/descriptor.ts';
+import {
+  imageIdentity,
+  parsePatchDescriptor,
+  serializePatchDescriptor,
+  sourceIdentity,
+} from '../../lib/store/descriptor.ts';
 import { keys } from '../../lib/store/keys.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { indexHead, readIndex, writeIndex } from '../../lib/store/targetindex.ts';
@@ -138,7 +143,7 @@ export function testFormat(format: PatchFormat): void {
         reference: async () => path,
       });
     }
-    const source = sourceName((await unpack(pair.path('again'), releaseLayers(1, 1))).record);
+    const source = sourceIdentity((await unpack(pair.path('again'), releaseLayers(1, 1))).record);
     const found = findSourceImages({ format: name, source }, residents);
     assert.equal(found !== undefined, traits.combinesSources);
     if (!traits.combinesSources) return assertRefused(pair, sources, ['usage']);
@@ -174,13 +179,13 @@ export function testFormat(format: PatchFormat): void {
     const descriptor = {
       format: name,
       effort: 'default' as const,
-      source: sourceName(record),
-      target: imageName(target),
+      source: sourceIdentity(record),
+      target: imageIdentity(target),
       patch: { size: bytes.length, digest: target.config },
       sizes: { predicted: 1, actual: bytes.length, pull: 2 },
     };
-    const document = serializeDescriptor(descriptor);
-    assert.deepEqual(parseDescriptor(document, 'test'), descriptor);
+    const document = serializePatchDescriptor(descriptor);
+    assert.deepEqual(parsePatchDescriptor(document, 'test'), descriptor);
     await store.put(keys.descriptor(target.manifest, record.manifest, name), document);
     await writeIndex(store, indexHead(target));
     const { patches } = (await readIndex(store, target.manifest))!;

@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseDescriptor } from '../../lib/store/descriptor.ts';
+import { parsePatchDescriptor } from '../../lib/store/descriptor.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { connectProducer } from '../../lib/queue/connection.ts';
 import { openLeases } from '../../lib/queue/lease.ts';
@@ -94,7 +94,7 @@ async function objectsIn(store: Store): Promise<Record<string, string>> {
 async function assertApplies(store: Store, names: ReadonlyMap<string, string>): Promise<void> {
   for await (const key of store.list('patches/')) {
     if (!key.endsWith('.json')) continue;
-    const { source, target } = parseDescriptor((await store.get(key))!, key);
+    const { source, target } = parsePatchDescriptor((await store.get(key))!, key);
     const [patch, output] = [join(images, 'patch'), join(images, 'output')];
     await writeFile(patch, (await store.get(key.replace(/\.json$/, '')))!);
     await applyPatch(patch, join(images, names.get(source.manifest)!), `stream:${output}`);

@@ -7,11 +7,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EFFORTS, type Effort } from '../../lib/delta/align/alignment.ts';
 import {
-  imageName,
-  parseDescriptor,
-  serializeDescriptor,
+  imageIdentity,
+  parsePatchDescriptor,
+  serializePatchDescriptor,
   signDescriptor,
-  sourceName,
+  sourceIdentity,
   type PatchDescriptor,
 } from '../../lib/store/descriptor.ts';
 import { isEngineTransport } from '../../lib/image/oci/transport.ts';
@@ -128,11 +128,11 @@ async function makePatches(
       const made: PatchDescriptor = {
         format,
         effort: input.effort,
-        source: sourceName(
+        source: sourceIdentity(
           source,
           records.map(({ manifest }) => manifest),
         ),
-        target: imageName(target),
+        target: imageIdentity(target),
         ...(size < pull ? { patch: { size, digest } } : {}),
         sizes: { predicted: input.predictedPatchSize, actual: size, pull },
       };
@@ -191,7 +191,10 @@ function exportRoom(images: readonly DeltaImage[], records: readonly ImageRecord
 
 async function putDescriptor(descriptor: PatchDescriptor, store: Store): Promise<void> {
   const { target, source, format } = descriptor;
-  await store.put(keys.descriptor(target.manifest, source.manifest, format), serializeDescriptor(descriptor));
+  await store.put(
+    keys.descriptor(target.manifest, source.manifest, format),
+    serializePatchDescriptor(descriptor),
+  );
 }
 
 /** Patches that were made before there was a key, or with another one, are signed now. */
@@ -216,7 +219,7 @@ async function findPublished(
   const bytes = await store.get(key);
   if (!bytes) return undefined;
   try {
-    const descriptor = parseDescriptor(bytes, `${store.where} ${key}`);
+    const descriptor = parsePatchDescriptor(bytes, `${store.where} ${key}`);
     const isOfPair =
       descriptor.format === format &&
       descriptor.source.manifest === source &&

@@ -1,6 +1,6 @@
 import type { FormatName } from '../../lib/delta/format.ts';
 import { formatNames } from '../../lib/delta/formats.ts';
-import { parseDescriptor } from '../../lib/store/descriptor.ts';
+import { parsePatchDescriptor } from '../../lib/store/descriptor.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import {
   calibrationOf,
@@ -78,7 +78,7 @@ async function readPair(store: Store, key: string): Promise<Encoded | undefined>
   const bytes = await store.get(key);
   if (!bytes) return undefined;
   try {
-    const descriptor = parseDescriptor(bytes, `${store.where} ${key}`);
+    const descriptor = parsePatchDescriptor(bytes, `${store.where} ${key}`);
     const { format, effort, source, target, sizes } = descriptor;
     const sources: Signature[] = [];
     for (const manifest of source.images ?? [source.manifest]) {

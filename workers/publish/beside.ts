@@ -5,8 +5,8 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
-  parseDescriptor,
-  serializeDescriptor,
+  parsePatchDescriptor,
+  serializePatchDescriptor,
   signDescriptor,
   type PatchDescriptor,
 } from '../../lib/store/descriptor.ts';
@@ -74,8 +74,8 @@ export async function publishStored(
 ): Promise<PublishedPatch | undefined> {
   const stored = await store.get(key);
   if (!stored) return undefined;
-  const pair = signDescriptor(parseDescriptor(stored, `${store.where} ${key}`), sign);
-  const document = sign ? serializeDescriptor(pair) : stored;
+  const pair = signDescriptor(parsePatchDescriptor(stored, `${store.where} ${key}`), sign);
+  const document = sign ? serializePatchDescriptor(pair) : stored;
   const { patch, format, source, target } = pair;
   if (!patch || target.manifest !== subject.digest) return undefined;
   const path = join(scratch, `publish-${randomUUID()}`);

@@ -1,5 +1,5 @@
 import type { Digest } from '../../lib/digest.ts';
-import { imageName } from '../../lib/store/descriptor.ts';
+import { imageIdentity } from '../../lib/store/descriptor.ts';
 import { releaseNameOf, type ReleaseName } from '../../lib/image/oci/releasename.ts';
 import type { StageContext } from '../context.ts';
 import { writeName, type NameRecord } from '../../lib/store/name.ts';
@@ -16,7 +16,7 @@ export async function publishName(
   context: Pick<StageContext, 'store' | 'sign'>,
 ): Promise<NameRecord> {
   const { image } = await loadSignature(context.store, manifest);
-  return writeName(context.store, name, image.platform, imageName(image), context.sign);
+  return writeName(context.store, name, image.platform, imageIdentity(image), context.sign);
 }
 
 /** Of those references that say the name that their image has at sites, and whose image was read. */

@@ -1,5 +1,5 @@
 import { formatNamed } from '../../delta/formats.ts';
-import type { ImageName } from '../../store/descriptor.ts';
+import type { ImageIdentity } from '../../store/descriptor.ts';
 import type { Answer, Offer } from '../offers/origin.ts';
 import type { Resident } from './resident.ts';
 import { findSourceImages } from './sourceimages.ts';
@@ -15,7 +15,7 @@ export interface Chain {
 
 export interface Link {
   readonly offer: Offer;
-  readonly target: ImageName;
+  readonly target: ImageIdentity;
 }
 
 /** Maximum number of patches in a chain. */

@@ -1,5 +1,5 @@
 import { toPanamaxError } from '../../errors.ts';
-import type { ImageName } from '../../store/descriptor.ts';
+import type { ImageIdentity } from '../../store/descriptor.ts';
 import type { Answer, Offer } from '../offers/origin.ts';
 import { directChains, findChain, type Chain, type Link } from './chain.ts';
 import { requirementsOf, type Requirements } from './requirements.ts';
@@ -7,7 +7,7 @@ import type { Resident } from './resident.ts';
 
 /** The patches that a pull applies, as shown to users. */
 export interface PullPlan {
-  readonly target: ImageName;
+  readonly target: ImageIdentity;
   /** Labels of the source images. */
   readonly source: string;
   /** The patch that rebuilds the target. */
@@ -60,7 +60,7 @@ export async function choosePatches(
   return { choices: chains.map((chain) => choiceOf(chain, target)), reasons };
 }
 
-function choiceOf({ links, sourceImages, size }: Chain, target: ImageName): Choice {
+function choiceOf({ links, sourceImages, size }: Chain, target: ImageIdentity): Choice {
   const need = requirementsOf(
     links,
     sourceImages.some(({ isExported }) => isExported),

@@ -2,7 +2,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatNamed } from '../../delta/formats.ts';
 import { PanamaxError } from '../../errors.ts';
-import type { ImageName } from '../../store/descriptor.ts';
+import type { ImageIdentity } from '../../store/descriptor.ts';
 import type { Link } from './chain.ts';
 import type { Offer } from '../offers/origin.ts';
 
@@ -20,7 +20,7 @@ const OVERHEAD = 16 * 1024 ** 2;
 
 function requirementsOfPatch(
   { format, source, size }: Offer,
-  target: ImageName,
+  target: ImageIdentity,
   isExported: boolean,
 ): Requirements {
   const exported = isExported ? source.size + OVERHEAD : 0;

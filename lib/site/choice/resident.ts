@@ -5,7 +5,7 @@ import { type Platform } from '../../image/oci/descriptor.ts';
 import { parseReference } from '../../image/oci/reference.ts';
 import { openImage } from '../../image/open.ts';
 import type { Limits } from '../../limits.ts';
-import type { ImageName } from '../../store/descriptor.ts';
+import type { ImageIdentity } from '../../store/descriptor.ts';
 
 /** An image at the site. */
 export interface Resident {
@@ -61,7 +61,7 @@ export async function findResidents(
 /** Whether an image of the site is the target. */
 export function isImage(
   { config, manifests }: Pick<Resident, 'config' | 'manifests'>,
-  target: Pick<ImageName, 'config' | 'manifest'>,
+  target: Pick<ImageIdentity, 'config' | 'manifest'>,
 ): boolean {
   return config === target.config || manifests.includes(target.manifest);
 }

@@ -3,7 +3,7 @@ import type { Digest } from '../../digest.ts';
 import type { Platform } from '../../image/oci/descriptor.ts';
 import type { ReleaseName } from '../../image/oci/releasename.ts';
 import type { Limits } from '../../limits.ts';
-import type { ImageName } from '../../store/descriptor.ts';
+import type { ImageIdentity } from '../../store/descriptor.ts';
 import type { Verify } from '../../store/key.ts';
 
 /** A patch on offer. */
@@ -39,7 +39,7 @@ export interface Offer {
 
 /** An image and the patches to it, as an origin lists them. */
 export interface Answer {
-  readonly target: ImageName;
+  readonly target: ImageIdentity;
   /** Bytes that a pull moves at an empty site. */
   readonly pullSize?: number;
   /** Layers of the image; `size` is the compressed size of each in bytes, as a pull moves it. Undefined if the origin does not say. */

@@ -1,7 +1,7 @@
 import type { Digest } from '../../digest.ts';
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { layersDigest, verifyPatch, type ImageName } from '../../store/descriptor.ts';
+import { layersDigest, verifyPatch, type ImageIdentity } from '../../store/descriptor.ts';
 import { formatNamed } from '../../delta/formats.ts';
 import { PanamaxError } from '../../errors.ts';
 import { digestOfFile } from '../../runtime/filedigest.ts';
@@ -95,7 +95,7 @@ export function registryOrigin(
 
 const layersOf = ({ layers }: Image) => layersDigest(layers.map(({ diffID }) => diffID));
 
-function nameOf(image: Image, size: number): ImageName {
+function nameOf(image: Image, size: number): ImageIdentity {
   const { manifestDigest: manifest, configDigest: config } = image;
   return { manifest, config, layers: layersOf(image), size };
 }
@@ -143,7 +143,12 @@ function isPlatform(found: string, wanted: string): boolean {
   return found === wanted || found === wanted.split('/').slice(0, 2).join('/');
 }
 
-function offerOf(patch: RegistryPatch, target: ImageName, pullSize: number, repository: Repository): Offer {
+function offerOf(
+  patch: RegistryPatch,
+  target: ImageIdentity,
+  pullSize: number,
+  repository: Repository,
+): Offer {
   const { format, source, size, layers, pair, artifact } = patch;
   const reader: Blobs = {
     where: repository.where,

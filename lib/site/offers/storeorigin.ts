@@ -1,4 +1,4 @@
-import { verifyPatch, type ImageName } from '../../store/descriptor.ts';
+import { verifyPatch, type ImageIdentity } from '../../store/descriptor.ts';
 import { PanamaxError } from '../../errors.ts';
 import { formatPlatform, machinePlatform } from '../../image/oci/platform.ts';
 import { formatReleaseName } from '../../image/oci/releasename.ts';
@@ -39,7 +39,7 @@ function answerOf(index: TargetIndex, reader: StoreReader): Answer {
   return { target, pullSize: index.pullSize, offers };
 }
 
-function offerOf(offer: PatchOffer, target: ImageName, reader: StoreReader): Offer {
+function offerOf(offer: PatchOffer, target: ImageIdentity, reader: StoreReader): Offer {
   return {
     ...offer,
     async askSource() {
@@ -56,7 +56,7 @@ async function resolveName(
   { name, platform }: ImageRequest,
   { verify, state, keepsNames }: OriginOptions,
   reader: StoreReader,
-): Promise<ImageName | undefined> {
+): Promise<ImageIdentity | undefined> {
   const record = await readName(reader, name, formatPlatform(platform ?? machinePlatform()));
   if (!record) return undefined;
   verify?.(nameStatement(record), record.signature, `${reader.where} ${record.name}`);
@@ -65,7 +65,7 @@ async function resolveName(
 }
 
 /** Compares the image IDs of one manifest: if they differ, a record was manipulated. @throws PanamaxError `untrusted` */
-function checkSame(named: ImageName, indexed: ImageName, where: string): void {
+function checkSame(named: ImageIdentity, indexed: ImageIdentity, where: string): void {
   if (named.config === indexed.config) return;
   const facts = { expected: named.config, found: indexed.config, where };
   throw new PanamaxError('untrusted', 'name and index differ in the image', facts);

@@ -2,7 +2,7 @@ import type { ArtifactForm, FormatName, PatchFormat } from '../../delta/format.t
 import { formatNamed, patchFormats } from '../../delta/formats.ts';
 import { hexOf, isDigest, type Digest } from '../../digest.ts';
 import { asArray, asRecord, parseDocument } from '../../json.ts';
-import { parseDescriptor as parsePair, type PatchDescriptor } from '../descriptor.ts';
+import { parsePatchDescriptor, type PatchDescriptor } from '../descriptor.ts';
 import { PanamaxError } from '../../errors.ts';
 import { readDocument } from '../../image/blobs.ts';
 import { parseDescriptor, type Descriptor } from '../../image/oci/descriptor.ts';
@@ -163,7 +163,7 @@ async function readPairsOf(
       const { record, where, annotations } = await readReferrer(repository, candidate, target);
       if (isOwnArtifact && annotations[`${PREFIX}.artifact`] !== artifact.digest) continue;
       const config = parseDescriptor(record['config'], `${where} config`);
-      const pair = parsePair(await readConfig(repository, config), where);
+      const pair = parsePatchDescriptor(await readConfig(repository, config), where);
       const { patch } = pair;
       const isSame =
         pair.format === format &&

@@ -5,7 +5,7 @@ import { openHttpStore } from './http.ts';
 import { openS3Store, type S3Options } from './s3.ts';
 import type { Store, StoreReader } from './store.ts';
 
-type OpenOptions = Pick<S3Options, 'signal' | 'isHasty' | 'mustExist'>;
+type OpenOptions = Pick<S3Options, 'signal' | 'failFast' | 'mustExist'>;
 
 /** Opens `s3://BUCKET[/PREFIX]`, with access from the environment, or a directory. */
 export async function openStore(location: string, options: OpenOptions = {}): Promise<Store> {

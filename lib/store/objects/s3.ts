@@ -18,7 +18,7 @@ export interface S3Options {
   readonly patience?: Patience;
   readonly firstContact?: Patience;
   /** For who must not hang: a server that was there and stops answering is waited for no longer than at the start. */
-  readonly isHasty?: boolean;
+  readonly failFast?: boolean;
   /** The account may only read: the bucket is not made, nothing is tidied up. */
   readonly readOnly?: boolean;
   /** A bucket that is missing is an error: for who has no use for a new one. */
@@ -41,12 +41,12 @@ export async function openS3Store(
 ): Promise<Store> {
   const {
     firstContact = FIRST_CONTACT,
-    isHasty = false,
+    failFast = false,
     readOnly = false,
     mustExist = false,
     signal,
   } = options;
-  const patience = options.patience ?? (isHasty ? firstContact : PATIENCE);
+  const patience = options.patience ?? (failFast ? firstContact : PATIENCE);
   const bucket = bucketOf(access, bucketName, patience, signal);
   const { client, policy } = bucket;
   const name = `s3://${bucketName}/${prefix}`;

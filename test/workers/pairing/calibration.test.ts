@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import type { Effort } from '../../../lib/delta/align/alignment.ts';
-import { imageName, serializeDescriptor, sourceName } from '../../../lib/store/descriptor.ts';
+import { imageIdentity, serializePatchDescriptor, sourceIdentity } from '../../../lib/store/descriptor.ts';
 import { DEFAULT_LIMITS as limits } from '../../../lib/limits.ts';
 import { openImage } from '../../../lib/image/open.ts';
 import { calibrationOf, parseCalibrations, serializeCalibrations } from '../../../lib/pairing/calibration.ts';
@@ -70,12 +70,15 @@ async function openStore(
     const descriptor = {
       format: 'xdelta' as const,
       effort,
-      source: sourceName(source.image),
-      target: imageName(target.image),
+      source: sourceIdentity(source.image),
+      target: imageIdentity(target.image),
       sizes: { predicted: predicted.size, actual: Math.round(predicted.size * factor), pull: 1e6 },
     };
     const name = `sha256:${String(i).padStart(64, '0')}` as const;
-    await store.put(keys.descriptor(target.image.manifest, name, 'xdelta'), serializeDescriptor(descriptor));
+    await store.put(
+      keys.descriptor(target.image.manifest, name, 'xdelta'),
+      serializePatchDescriptor(descriptor),
+    );
   }
   return { store, predicted };
 }
