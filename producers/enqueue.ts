@@ -18,22 +18,22 @@ import { findKnown } from './question/known.ts';
 
 export interface EnqueueOptions {
   readonly redis: string;
-  /** Items that have failed are tried again. */
+  /** Retries failed items. */
   readonly retryFailed: boolean;
-  /** Only tells. */
+  /** Only counts. */
   readonly dryRun: boolean;
   readonly jobs?: JobSettings;
 }
 
-/** What became of the items of a stage that are known so far. */
+/** Number of known items of a stage by state. */
 export interface StageTally {
   readonly added: number;
   readonly queued: number;
-  /** Before, also by the queue alone; they stay as they are unless they are to be retried: then they are added as well. */
+  /** Failed before, in the store or in the queue; counted in `added` as well if they are retried. */
   readonly failed: number;
-  /** What the store has of other runs: nothing is added. */
+  /** Read by other runs; no job is added. */
   readonly skipped: number;
-  /** Over in this run. */
+  /** Done in this run. */
   readonly done: number;
 }
 
@@ -43,10 +43,10 @@ export interface Enqueued {
 }
 
 /**
- * Writes a run's plan into the store and its first jobs into the queue. Of a run that was begun before, what is over
- * stays so, what is queued stays queued, and what Redis has lost is added again: it can be done at any time.
+ * Writes a run's request to the store and adds its first jobs to the queue. May be called again at any time: finished
+ * and queued items of the run are kept, and jobs that Redis has lost are added again.
  *
- * @throws PanamaxError `io` within seconds where Redis is out of reach; `usage` where the run asks for something else
+ * @throws PanamaxError `io` within seconds if Redis is unreachable; `usage` if the run exists with another request
  */
 export async function enqueue(plan: RunRequest, store: Store, options: EnqueueOptions): Promise<Enqueued> {
   const connection = await connectProducer(options.redis, store);
@@ -80,7 +80,7 @@ export async function enqueue(plan: RunRequest, store: Store, options: EnqueueOp
   }
 }
 
-/** Records what needs no job: images that have been read in other runs. @returns their items */
+/** Records the outcomes of images that other runs have read; they need no job. @returns their items */
 async function skipKnown(
   plan: RunRequest,
   store: Store,
@@ -121,7 +121,7 @@ async function enqueueStage(
   const left = jobs.filter(({ item }) => !over.has(item));
   const retried = retryFailed ? failed : [];
   if (retried.length > 0 && !dryRun) {
-    // a failed job that Redis keeps blocks its id
+    // a failed job that Redis keeps blocks its ID
     await queues.remove(
       stage,
       retried.map(({ item }) => jobId(run, item)),
@@ -143,22 +143,22 @@ async function enqueueStage(
   };
 }
 
-/** The coordinator is looked for every so often, in milliseconds. */
+/** Interval at which `waitForRun` looks for the coordinator, in milliseconds. */
 const CHECK_EVERY = 15_000;
 
 export interface WaitOptions {
   readonly redis: string;
   readonly signal: AbortSignal;
   readonly onStatus: (status: RunStatus) => void;
-  /** Told now and then which stages with work left no worker is there for. */
+  /** Called with the stages that have work left but no worker. */
   readonly onUnattended?: (stages: readonly Stage[]) => void;
 }
 
 /**
- * Follows a run in the store until it is over. Where Redis has lost it, a new coordinator is added, which adds what is
- * left to do.
+ * Follows a run in the store until it is over. If Redis has lost the run, a new coordinator is added, which adds the
+ * remaining jobs.
  *
- * @throws PanamaxError `io` where the store stays out of reach
+ * @throws PanamaxError `io` if the store stays unreachable
  */
 export async function waitForRun(
   run: string,
@@ -174,7 +174,7 @@ export async function waitForRun(
     if (status.finished !== undefined) return status;
     if (performance.now() - checked > CHECK_EVERY) {
       checked = performance.now();
-      // out of reach for now: the next check will tell
+      // an error is ignored: the next check tries again
       const unattended = await keepCoordinated(run, store, redis).catch((): QueueName[] => []);
       const waiting = STAGES.filter((stage) => isLeft(status.stages[stage]) && unattended.includes(stage));
       if (waiting.length > 0) onUnattended?.(waiting);
@@ -187,14 +187,14 @@ export async function waitForRun(
   }
 }
 
-/** The name of the coordinator that those who wait add: one is enough. */
+/** Name of the coordinator that waiting producers add; all use the same one. */
 const WAITERS = 'wait';
 
 function isLeft({ total, done, skipped, failed }: StageStatus): boolean {
   return total === undefined || done + skipped + failed < total;
 }
 
-/** @returns the queues that no worker is there for */
+/** @returns the queues without a worker */
 async function keepCoordinated(run: string, store: Store, redis: string): Promise<readonly QueueName[]> {
   const connection = await connectProducer(redis, store);
   const queues = openQueues(connection);

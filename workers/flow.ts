@@ -14,20 +14,21 @@ import { publishPair } from './publish/beside.ts';
 import { signatureStage } from './signature/stage.ts';
 
 /**
- * The stages of a run on the queue, and what follows what:
+ * The stage graph:
  *
  *     enqueue ─► signature ─► (all of a set are over) ─► pairing ────────► delta ─► (all are over) ─► report
  *                one per      the coordinator adds its     one per target    one per
  *                reference    rankings                     and set, chooses  pair
  *                                                          the pairs
  *
- * The handlers are those of the embedded driver (producers/backfill.ts). Jobs carry names and digests; what else they
- * need is in the run's record in the store. Each may be done twice, by anybody, at any time.
+ * Both drivers run these handlers through `runItem` (item.ts): the embedded one (producers/backfill.ts) stage after
+ * stage, the queue's (dispatch.ts) as jobs arrive. Jobs carry names and digests only; the rest is in the run's record.
+ * Every handler may run twice, anywhere, at any time.
  */
 
 export type { ItemJob, PairingJob, StageJob };
 
-/** What an item's outcome says beside its status, and the jobs of the next stage that it gives rise to. */
+/** Result of a handler: fields of the outcome beside its status, and the jobs of the next stage that follow. */
 export interface StageResult {
   readonly status: 'done' | 'skipped';
   readonly outcome: object;
@@ -53,10 +54,10 @@ export const FLOW: StageHandlers = {
     const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
     const sources = [...referenceOf.keys()];
     const rank = () =>
-      pairingStage({ target: target.manifest, sources, ...(together && { together }) }, context);
+      pairingStage({ target: target.manifest, sources, ...(together && { combineSources: true }) }, context);
     const { status, ...ranking } = await rank().catch(async (error: unknown) => {
       if (!(error instanceof PanamaxError) || error.kind !== 'bad-input') throw error;
-      // a signature that was there before the run was taken on trust, and is damaged
+      // A signature from before the run was not verified, and is damaged: make all of them again.
       for (const { reference } of [target, ...images]) {
         await signatureStage({ reference, ...platformOf(request) }, context);
       }
@@ -71,7 +72,10 @@ export const FLOW: StageHandlers = {
       await putPair(context.store, run, item, { target, sources: namesOf(candidate), candidate });
       jobs.push({ run, item });
     }
-    const passedOver = choice.passedOver.map((candidate) => ({ sources: namesOf(candidate), candidate }));
+    const passedOver = choice.skippedCandidates.map((candidate) => ({
+      sources: namesOf(candidate),
+      candidate,
+    }));
     return { status, outcome: { target, scope, passedOver }, next: { stage: 'delta', jobs } };
   },
 
@@ -123,17 +127,17 @@ export function deltaJobs(run: string, pairs: readonly string[]): DeltaJob[] {
   return pairs.map((item) => ({ run, item }));
 }
 
-/** What tells items of a stage apart for people: goes into the outcome of one that failed. */
+/** The fields that name an item for people; part of the outcome of a failed item. */
 export function subjectOf(job: ItemJob): object {
   const { run: _, item: __, ...subject } = job;
   return subject;
 }
 
 /**
- * The pairings of a run, as far as it is known which image each reference is: each target that has been read within
- * each set of sources that has been read whole, one for sets that turn out to be the same.
+ * The pairings of a run that are known so far: each target that has been read, within each set of sources that has been
+ * read completely. Sets with the same images are one.
  *
- * @param images by reference; undefined for those that could not be read, which are left out
+ * @param images manifests by reference; undefined for images that could not be read, which are left out
  */
 export function planPairings(
   request: RunRequest,

@@ -4,7 +4,7 @@ import type { PatchOutcome } from '../lib/run/schemas.ts';
 import type { CacheStats } from './resources/layercache.ts';
 import type { Stage } from '../lib/run/stage.ts';
 
-/** What an attempt at an item came to. */
+/** Result of one attempt at an item. */
 export interface Attempt {
   readonly stage: Stage;
   readonly status: string;
@@ -13,7 +13,7 @@ export interface Attempt {
   readonly outcome?: object;
 }
 
-/** What is asked for when somebody reads the metrics. */
+/** Figures that are read when the metrics are scraped. */
 export interface MetricSources {
   readonly counts: () => Promise<Record<string, Record<string, number>>>;
   readonly scratch: Readonly<CacheStats>;
@@ -22,11 +22,11 @@ export interface MetricSources {
 export interface Metrics {
   readonly contentType: string;
   onAttempt(attempt: Attempt): void;
-  /** In the text format of Prometheus. Queue depths are left out where Redis does not answer. */
+  /** The metrics in the text format of Prometheus. Queue depths are omitted if Redis does not answer. */
   text(sources: MetricSources | undefined): Promise<string>;
 }
 
-/** Minutes rather than milliseconds, but for what is skipped. In seconds. */
+/** Seconds. Attempts take minutes, skipped ones fractions of a second. */
 const BUCKETS = [0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800];
 
 /** In milliseconds. */
@@ -94,7 +94,7 @@ export function createMetrics(): Metrics {
 }
 
 async function countsOf({ counts }: MetricSources): Promise<Record<string, Record<string, number>>> {
-  // a client of Redis that is gone waits for it
+  // a client of Redis waits for a lost server
   const late = delay(COUNTS_TIMEOUT, {}, { ref: false });
   return Promise.race([counts().catch(() => ({})), late]);
 }

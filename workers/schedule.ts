@@ -7,30 +7,29 @@ import type { Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import { subjectOf, type ItemJob } from './flow.ts';
 
-/** Of a number of jobs each is in one column. */
+/** Number of jobs by state; each job is counted once. */
 export interface Scheduled {
   readonly added: number;
-  /** In the queue already. */
+  /** Were in the queue before. */
   readonly queued: number;
-  /** Before, or given up by the queue; those of the latter that are tried again are added, too. */
+  /** Failed before, or given up by the queue. The latter are counted in `added` as well if they are retried. */
   readonly failed: number;
-  /** Over by now. */
+  /** Have ended meanwhile. */
   readonly done: number;
 }
 
 export interface ScheduleOptions {
   readonly store: Store;
   readonly queues: Queues;
-  /** What the queue gave up is tried again. */
+  /** Retries jobs that the queue gave up. */
   readonly retryFailed?: boolean;
-  /** Only tells. */
+  /** Only counts. */
   readonly dryRun?: boolean;
 }
 
 /**
- * Sees to it that each of a stage's items that are not over is in the queue, or over: one that the queue gave up
- * without a handler having had a say (its workers were killed, or the store could not be written) gets its outcome
- * here.
+ * Adds the jobs of a stage that are neither queued nor over. A job that the queue gave up without an outcome (its workers
+ * were killed, or the store could not be written) gets its outcome here.
  */
 export async function ensureQueued(
   stage: Stage,
@@ -39,7 +38,7 @@ export async function ensureQueued(
 ): Promise<Scheduled> {
   const states = await queues.states(stage, jobs.map(idOf));
   const missing: ItemJob[] = [];
-  /** Over for the queue, not for the store: they block their ids. */
+  /** Finished for the queue but without an outcome in the store; they block their IDs. */
   const lost: ItemJob[] = [];
   const givenUp: ItemJob[] = [];
   const counts = { queued: 0, failed: 0, done: 0 };
@@ -75,21 +74,20 @@ export async function addJobs(stage: Stage, jobs: readonly ItemJob[], queues: Qu
 }
 
 /**
- * Pairs that share a source run near each other, so that a worker finds it unpacked: the source is the priority. It is
- * the same in all runs and whenever a pair is added, and as good as chance among sources, so that no run waits for
- * all of another.
+ * Priority of a delta job, derived from its source: pairs of one source run close together, so that a worker finds it
+ * unpacked. It is the same in all runs, and evenly distributed, so that no run waits for all of another.
  */
 function nearSource({ item }: ItemJob): { priority: number } {
-  // 20 bits of what the item begins with; BullMQ takes 21
+  // the first 20 bits of the item; BullMQ takes 21
   return { priority: 1 + Number.parseInt(item.slice(0, 5), 16) };
 }
 
-/** Queues a coordinator for a run. A second one waits for the first and then finds little to do. */
+/** Queues a coordinator for a run. A second coordinator waits for the first, then finds the run over. */
 export async function addCoordinator(run: string, name: string, queues: Queues): Promise<void> {
   await queues.add(RUN_QUEUE, [{ id: jobId(run, name), data: { run, name } }]);
 }
 
-/** A failure as the queue keeps it: its kind, then its message. */
+/** Formats a failure for the queue: its kind, then its message. */
 export function writeFailure({ kind, message }: Failed['error']): string {
   return `${kind}: ${message}`;
 }

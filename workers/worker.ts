@@ -24,41 +24,41 @@ export interface WorkerOptions {
   readonly redis: string;
   readonly store: Store;
   readonly stages: readonly Stage[];
-  /** Jobs at a time, of all stages together. */
+  /** Concurrent jobs, all stages together. */
   readonly concurrency: number;
   readonly limits: Limits;
   readonly scratch: string;
-  /** What may be kept there, in bytes; by default most of what is free. */
+  /** Bytes that may be kept in `scratch`; by default most of the free space. */
   readonly scratchSize?: number;
-  /** What the process may take, in bytes; by default most of what there is. */
+  /** Memory of the process in bytes; by default most of the available memory. */
   readonly memorySize?: number;
-  /** Signs what is published, where the store's owner has a key. */
+  /** Signs what is published; undefined without a key. */
   readonly sign?: Sign;
-  /** For jobs under way when the worker is told to stop, in milliseconds. */
+  /** Time for jobs under way to end after the abort, in milliseconds. */
   readonly grace: number;
   readonly log: Log;
   readonly onAttempt?: (event: AttemptEvent) => void;
-  /** Where the queues are shown by HTTP. */
+  /** Address of the board, which shows the queues by HTTP. */
   readonly board?: Listen;
-  /** Called once jobs are being taken. */
+  /** Called when the worker takes jobs. */
   readonly onReady?: (worker: RunningWorker) => void;
   readonly locks?: LockSettings;
   readonly jobs?: JobSettings;
   readonly handlers?: StageHandlers;
 }
 
-/** What health checks and metrics look at. */
+/** State of a worker for health checks and metrics. */
 export interface RunningWorker {
-  /** Whether Redis answers. */
+  /** Rejects if Redis does not answer. */
   ping(): Promise<void>;
   counts(): Promise<Record<Stage | 'run', QueueCounts>>;
   readonly scratch: Readonly<CacheStats>;
 }
 
-/** Coordinators do little but wait: one worker leads many runs. */
+/** Coordinators mostly wait, so one worker leads many runs. */
 const RUNS_AT_A_TIME = 100;
 
-/** Takes jobs until the signal is aborted; then ends or hands back those under way. Waits for Redis where it is gone. */
+/** Takes jobs until the signal is aborted, then ends jobs under way or hands them back. Reconnects to Redis when it is lost. */
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const { locks = LOCK_SETTINGS, jobs = JOB_SETTINGS, concurrency, log } = options;
   const warn = createWarner(log);
@@ -88,7 +88,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     ...(onAttempt && { onAttempt }),
   };
   const start = { locks, onError: warn };
-  // one queue needs none
+  // one queue limits its jobs itself
   const shared = options.stages.length > 1 ? { slots: createSemaphore(concurrency) } : {};
   const leader = startQueueWorker(RUN_QUEUE, connection, runDispatcher(dispatcher), {
     ...start,
@@ -110,7 +110,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   if (!signal.aborted)
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   log.info({}, 'worker stops');
-  // a run has no end that were worth waiting for
+  // coordinators are handed back at once: another worker goes on with the run
   await Promise.all([leader.stop(0), ...stages.map((worker) => worker.stop(options.grace))]);
   connection.redis.disconnect();
   log.info({}, 'worker stopped');
@@ -121,12 +121,12 @@ async function openBoard(
   listen: Listen,
   warn: (error: Error) => void,
 ): Promise<Board> {
-  // few want it, and it is large
+  // loaded only when it is used, since it is large
   const { serveBoard } = await import('../lib/web/board.ts');
   return serveBoard(connectWorker(redis, store, warn), listen);
 }
 
-/** The same error over and over, while a server is gone, is said once a minute. */
+/** Logs errors of Redis. An error that repeats while a server is down is logged once a minute. */
 function createWarner(log: Log): (error: Error) => void {
   let last = '';
   let at = 0;

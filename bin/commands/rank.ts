@@ -46,7 +46,7 @@ async function rank(args: Arguments, context: StageContext): Promise<void> {
     {
       target: targetManifest,
       sources: [...references.keys()] as `sha256:${string}`[],
-      together: args.flag('together'),
+      combineSources: args.flag('together'),
     },
     context,
   );

@@ -5,7 +5,7 @@ import { prefixOf } from './names.ts';
 
 /** In milliseconds. */
 const CONNECT_TIMEOUT = 2000;
-/** Until a server has answered for the first time; then for each command. */
+/** Time until the first answer of a server; then the time for each command. */
 const GREETING_TIMEOUT = 6000;
 const ANSWER_TIMEOUT = 10_000;
 const CONNECT_TRIES = 3;
@@ -15,14 +15,14 @@ export interface Connection {
   readonly redis: Redis;
   /** Names the server in messages, without credentials. */
   readonly where: string;
-  /** Of the keys of the store that it is for. */
+  /** Prefix of the store's keys. */
   readonly prefix: string;
 }
 
 /**
- * For who puts work in: gives up within seconds where Redis is out of reach or stops answering.
+ * Connects a producer: gives up within seconds if Redis is unreachable or stops answering.
  *
- * @throws PanamaxError `usage` for what is no URL of Redis, `io`
+ * @throws PanamaxError `usage` for an invalid URL, `io`
  */
 export async function connectProducer(url: string, store: Pick<Store, 'name'>): Promise<Connection> {
   const where = checkedWhere(url);
@@ -31,7 +31,7 @@ export async function connectProducer(url: string, store: Pick<Store, 'name'>): 
     connectTimeout: CONNECT_TIMEOUT,
     commandTimeout: ANSWER_TIMEOUT,
     maxRetriesPerRequest: null,
-    // only the end of retries fails the commands that wait
+    // pending commands fail only when retries end
     retryStrategy: (times) => (times < CONNECT_TRIES ? 200 * times : null),
   });
   let last: Error | undefined;
@@ -52,7 +52,7 @@ export async function connectProducer(url: string, store: Pick<Store, 'name'>): 
   return { redis, where, prefix: prefixOf(store) };
 }
 
-/** For workers: waits for Redis as long as it takes. @throws PanamaxError `usage` */
+/** Connects a worker: reconnects until Redis answers. @throws PanamaxError `usage` for an invalid URL */
 export function connectWorker(
   url: string,
   store: Pick<Store, 'name'>,
@@ -68,11 +68,11 @@ export function connectWorker(
   return { redis, where, prefix: prefixOf(store) };
 }
 
-/** What goes wrong on the way to Redis or in it may go well later: `io`. */
+/** Errors of Redis and of the way to it are of kind `io`, so that jobs are retried. */
 export function redisError(error: unknown, where: string): PanamaxError {
   if (error instanceof PanamaxError) return error;
   const { message } = toPanamaxError(error);
-  // node tells of several addresses at once, with an empty message
+  // node reports several addresses in one error, whose message is empty
   const code = (error as NodeJS.ErrnoException).code ?? 'no answer';
   return new PanamaxError('io', `Redis: ${message || code}`, { where }, { cause: error });
 }
@@ -80,7 +80,7 @@ export function redisError(error: unknown, where: string): PanamaxError {
 function checkedWhere(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (!parsed || !/^rediss?:$/.test(parsed.protocol) || !parsed.hostname) {
-    // the text may hold a password
+    // the text is not shown, since it may hold a password
     throw new PanamaxError('usage', 'not a URL of Redis', {
       expected: 'redis://[USER:PASSWORD@]HOST[:PORT][/DB]',
     });

@@ -2,14 +2,14 @@ import { Queue } from 'bullmq';
 import { RUN_QUEUE, QUEUES, type QueueName } from './names.ts';
 import { redisError, type Connection } from './connection.ts';
 
-/** Jobs in one pipeline: enough to be fast, few enough to hold up nobody. */
+/** Jobs in one pipeline: few enough not to block other clients of Redis. */
 const CHUNK = 500;
 
 export interface QueuedJob {
   /** Made by `jobId`. */
   readonly id: string;
   readonly data: object;
-  /** From 1; those with a smaller number go first, and those with none before them. */
+  /** From 1; smaller numbers run first, jobs without a number before all others. */
   readonly priority?: number;
 }
 
@@ -22,29 +22,29 @@ export interface QueueCounts {
   readonly failed: number;
 }
 
-/** The queues as those see them who put work in or look after it. Every method throws PanamaxError `io`. */
+/** The queues, as producers and coordinators use them. Every method throws PanamaxError `io`. */
 export interface Queues {
-  /** Adds jobs; of ids that are there nothing happens. */
+  /** Adds jobs. IDs that exist are ignored. */
   add(queue: QueueName, jobs: readonly QueuedJob[]): Promise<void>;
-  /** In the order of `ids`. */
+  /** States of jobs, in the order of `ids`. */
   states(queue: QueueName, ids: readonly string[]): Promise<JobState[]>;
-  /** Why a job failed for good. */
+  /** Reason of a job that failed for good. */
   failureOf(queue: QueueName, id: string): Promise<string | undefined>;
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
   counts(): Promise<Record<QueueName, QueueCounts>>;
-  /** Those that no worker is connected to, as far as the server tells. */
+  /** Queues that no worker is connected to, as far as the server tells. */
   unattended(): Promise<QueueName[]>;
   close(): Promise<void>;
 }
 
 export interface JobSettings {
-  /** How often a job is tried that may go well later. */
+  /** Attempts at a job whose error is retried. */
   readonly attempts: number;
-  /** Before the second attempt, in milliseconds; doubles with each. */
+  /** Delay before the second attempt in milliseconds; doubles with each attempt. */
   readonly backoff: number;
 }
 
-/** Eight attempts with doubling pauses outlast four minutes without a store or network. */
+/** Eight attempts with doubling delays outlast an outage of four minutes. */
 export const JOB_SETTINGS: JobSettings = { attempts: 8, backoff: 2000 };
 
 export function openQueues(
@@ -60,7 +60,7 @@ export function openQueues(
         defaultJobOptions: {
           attempts: name === RUN_QUEUE ? Number.MAX_SAFE_INTEGER : attempts,
           backoff: { type: 'exponential', delay: backoff, jitter: 0.5 },
-          // outcomes are in the store: what Redis keeps is for looking at
+          // outcomes are in the store; finished jobs are kept for display only
           removeOnComplete: { count: 1000 },
           removeOnFail: { count: 10_000 },
           // stacks of PanamaxErrors say nothing that their messages don't

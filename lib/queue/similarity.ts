@@ -3,14 +3,14 @@ import { TREES } from '../pairing/signature/imagesketch.ts';
 import { redisError, type Connection } from './connection.ts';
 
 /**
- * The similarity index of a store in Redis: a sorted set for each tree, all of score 0 and so ordered bytewise, and a hash
- * of records by id. About 1.5 KB an image. Everything in it can be made again from the store.
+ * The similarity index of a store in Redis: a sorted set for each tree, with all scores 0 and so ordered bytewise, and a
+ * hash of records by ID. About 1.5 KB per image. It can be rebuilt from the store.
  */
 export function redisForest({ redis, where, prefix }: Connection): ForestStorage {
   const trees = Array.from({ length: TREES }, (_, tree) => `${prefix}:similar:${tree}`);
   const records = `${prefix}:similar:images`;
 
-  /** Several commands in one round trip. */
+  /** Runs several commands in one round trip. */
   async function run(commands: readonly Command[]): Promise<unknown[]> {
     try {
       const pipeline = redis.pipeline();
@@ -27,7 +27,7 @@ export function redisForest({ redis, where, prefix }: Connection): ForestStorage
 
   return {
     async put(images) {
-      // records last: what has one is in all trees
+      // records are written last: an image with a record is in all trees
       const members = trees.map((tree, i): Command => [
         'ZADD',
         tree,
@@ -62,7 +62,7 @@ export function redisForest({ redis, where, prefix }: Connection): ForestStorage
           [Buffer, Buffer[]],
         ];
         cursor = next.toString();
-        // ids and records by turns
+        // IDs and records alternate
         for (let i = 1; i < fields.length; i += 2) yield fields[i]!;
       } while (cursor !== '0');
     },

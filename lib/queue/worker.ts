@@ -3,12 +3,12 @@ import type { Connection } from './connection.ts';
 import type { Semaphore } from '../runtime/semaphore.ts';
 import { RUN_QUEUE, type QueueName } from './names.ts';
 
-/** What came of one attempt at a job. */
+/** Result of one attempt at a job. */
 export type JobResult =
   | { readonly kind: 'done' }
-  /** Not now, and through no fault of the job: it counts as no attempt. In milliseconds. */
+  /** The job cannot run now; this does not count as an attempt. `delay` is in milliseconds. */
   | { readonly kind: 'retryLater'; readonly delay: number }
-  /** To be tried again with backoff, unless this was the last attempt or nothing will help. */
+  /** Retried with backoff, unless this was the last attempt or the failure is final. */
   | { readonly kind: 'failed'; readonly message: string; readonly final: boolean };
 
 export interface JobAttempt {
@@ -17,7 +17,7 @@ export interface JobAttempt {
   /** From 1. */
   readonly attempt: number;
   readonly isLast: boolean;
-  /** Aborted when the job has been lost to another worker, or has to be handed back at once. */
+  /** Aborted when another worker has taken the job, or when it must be handed back at once. */
   readonly signal: AbortSignal;
 }
 
@@ -25,10 +25,10 @@ export type JobHandler = (job: JobAttempt) => Promise<JobResult>;
 
 /** Times in milliseconds. */
 export interface LockSettings {
-  /** A worker that has not been heard of for so long has lost its jobs. */
+  /** Time without a renewal after which a worker loses its jobs. */
   readonly lockDuration: number;
   readonly stalledInterval: number;
-  /** How often a job may lose its worker to a crash before it counts as what kills them. */
+  /** Number of worker crashes after which a job fails: it is then taken to be their cause. */
   readonly maxStalled: number;
 }
 
@@ -38,14 +38,14 @@ export const LOCK_SETTINGS: LockSettings = {
   maxStalled: 3,
 };
 
-/** How long a job is kept that waits for a slot, in milliseconds. */
+/** Time that a job waits for a slot before it goes back into its queue, in milliseconds. */
 const SLOT_PATIENCE = 3000;
-/** For handlers to end after an abort, and for Redis to take the last words. */
+/** Time for handlers to end after an abort, and for the last commands to Redis, in milliseconds. */
 const LAST_WORDS = 10_000;
 
 export interface QueueWorker {
   /**
-   * Takes no more jobs, lets those under way end within `grace` milliseconds, then aborts them and hands them back.
+   * Takes no more jobs. Jobs under way may end within `grace` milliseconds, then they are aborted and handed back.
    */
   stop(grace: number): Promise<void>;
 }
@@ -58,7 +58,7 @@ export function startQueueWorker(
   options: {
     readonly concurrency: number;
     readonly locks: LockSettings;
-    /** Shared with other queues; a job that gets none in some seconds goes back into its queue. */
+    /** Job slots shared with other queues. */
     readonly slots?: Semaphore;
     readonly onError: (error: Error) => void;
   },
@@ -69,7 +69,7 @@ export function startQueueWorker(
   const { slots } = options;
 
   async function attempt(job: Job, token: string | undefined, lost: AbortSignal): Promise<void> {
-    // what waits for a slot of this process may be another's sooner
+    // A job without a slot goes back, so that another worker can take it.
     using slot = slots && (await takeSlot(slots, stopping.signal));
     if ((slots && !slot) || stopping.signal.aborted) return await handBack(job, token);
     await attemptNow(job, token, lost);
@@ -95,7 +95,7 @@ export function startQueueWorker(
 
   const worker = new Worker(
     name,
-    // BullMQ makes a signal for functions of three parameters
+    // BullMQ passes a signal only to functions of three parameters
     (job, token, signal) => {
       const running = attempt(job, token, signal!);
       const settled = running.catch(() => {}).finally(() => active.delete(settled));
@@ -108,7 +108,7 @@ export function startQueueWorker(
       concurrency: options.concurrency,
       lockDuration: options.locks.lockDuration,
       stalledInterval: options.locks.stalledInterval,
-      // a run's own job goes on as long as the run; waiting for others would count as starts (maxStartedAttempts)
+      // The job of a run lasts as long as the run, and may outlive many workers.
       maxStalledCount: name === RUN_QUEUE ? Number.MAX_SAFE_INTEGER : options.locks.maxStalled,
       runRetryDelay: 2000,
     },
@@ -128,7 +128,7 @@ export function startQueueWorker(
       await within(idle(), grace);
       hurry.abort(new Error('the worker is shutting down'));
       await within(idle(), LAST_WORDS);
-      // a job that does not end keeps its lock until it is found stalled
+      // A job that does not end keeps its lock until it is found stalled.
       await within(worker.close(active.size > 0), LAST_WORDS);
     },
   };
@@ -145,7 +145,7 @@ async function handBack(job: Job, token: string | undefined): Promise<never> {
   throw new WaitingError();
 }
 
-/** Waits for a promise, but no longer than so many milliseconds. */
+/** Waits for a promise to settle, at most `time` milliseconds. */
 async function within(promise: Promise<unknown>, time: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, time)));

@@ -8,7 +8,7 @@ export interface Page {
   text(): Promise<string>;
 }
 
-/** Port 0 is a free one. */
+/** Port 0 selects a free port. */
 export interface Listen {
   readonly host: string;
   readonly port: number;
@@ -16,7 +16,7 @@ export interface Listen {
 
 export interface LivenessOptions {
   readonly listen: Listen;
-  /** By path. A page that throws, or takes too long, is answered by 503. */
+  /** By path. A page that throws or takes too long is answered with status 503. */
   readonly pages: Readonly<Record<string, Page>>;
 }
 
@@ -24,10 +24,10 @@ export interface Listener extends AsyncDisposable {
   readonly port: number;
 }
 
-/** For a page, in milliseconds. */
+/** Time limit of a page, in milliseconds. */
 const PAGE_TIMEOUT = 3000;
 
-/** Serves what an orchestrator asks of a process. It knows nothing that is secret, and takes nothing. */
+/** Serves health checks and metrics to an orchestrator. The pages hold no secrets; requests have no effect. */
 export async function serveLiveness({ listen, pages }: LivenessOptions): Promise<Listener> {
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?', 1)[0]!;
@@ -46,7 +46,7 @@ export async function serveLiveness({ listen, pages }: LivenessOptions): Promise
   return listenOn(server, listen);
 }
 
-/** @throws PanamaxError `io` where the port is taken, or not ours to take */
+/** @throws PanamaxError `io` if the port is taken, or may not be used */
 export async function listenOn(server: Server, { host, port }: Listen): Promise<Listener> {
   server.headersTimeout = 10_000;
   server.requestTimeout = 10_000;

@@ -6,20 +6,19 @@ import { openRepository } from '../../lib/image/registry/registry.ts';
 import { parseRegistryName } from '../../lib/image/oci/registryname.ts';
 
 export interface TagChoice {
-  /** A pattern of tags, for repositories that are named without one. */
+  /** Pattern of tags for repositories that are named without one. */
   readonly tags?: string;
-  /** How many of those that fit, the highest versions. */
+  /** Number of matching tags to keep, the highest versions. */
   readonly last?: number;
   readonly limits: Limits;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Replaces repositories of a registry by the images in them: `docker://HOST/REPO:PATTERN`, and with `tags` also
- * `docker://HOST/REPO`. Patterns have `*` and `?`. Other references stay as they are, each once.
+ * Replaces repositories of a registry by their images: `docker://HOST/REPO:PATTERN`, and with `tags` also
+ * `docker://HOST/REPO`. Patterns have `*` and `?`. Other references are kept; duplicates are dropped.
  *
- * @throws PanamaxError `not-found` where no tag fits; `usage` for what can name no image; and what the registry's client
- * throws
+ * @throws PanamaxError `not-found` if no tag matches; `usage` for an invalid reference; errors of the registry's client
  */
 export async function expandReferences(references: readonly string[], choice: TagChoice): Promise<string[]> {
   const expanded: string[] = [];
@@ -38,7 +37,7 @@ export function isPattern(reference: string, tags: string | undefined): boolean 
   return patternOf(reference, tags) !== undefined;
 }
 
-/** What is there who reads it will tell; what no registry can have is told at once. @throws PanamaxError `usage` */
+/** Refuses names that no registry can have. Whether the image exists is found when it is read. @throws PanamaxError `usage` */
 function checkReference(reference: string): void {
   const split = splitTransport(reference);
   if (split?.transport === 'docker') parseRegistryName(split.path);
@@ -63,7 +62,7 @@ async function findTags({ path, pattern }: RepositoryPattern, choice: TagChoice)
   const fits = globOf(pattern);
   const tags: string[] = [];
   for await (const tag of repository.listTags()) {
-    // where referrers stand in a registry that knows no referrers
+    // tags of the form sha256-HEX hold referrers in registries without the referrers API
     if (fits.test(tag) && !/^sha256-[0-9a-f]{64}(\.|$)/.test(tag)) tags.push(tag);
   }
   if (tags.length === 0) {

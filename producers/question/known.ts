@@ -7,14 +7,14 @@ import { runPool } from '../../lib/runtime/pool.ts';
 import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 
-/** Images looked at at a time. */
+/** Concurrent requests. */
 const LOOKS = 16;
-/** What has not been looked at by then is left to workers, in milliseconds. */
+/** Time limit in milliseconds; images not looked at by then are left to workers. */
 const LOOK_TIME = 20_000;
 
 /**
- * Which of these images have signatures in the store already, whatever run they are of. Of each only the manifest is
- * read; images that cannot be seen from here, or not without reading all of them, are left out.
+ * Finds the images that have signatures in the store, from any run. Reads only manifests. Images that are not
+ * accessible from here, or have to be read completely, are left out.
  *
  * @returns manifests, by reference
  */

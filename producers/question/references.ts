@@ -8,8 +8,8 @@ import { formatReference, splitTransport } from '../../lib/image/oci/reference.t
 const MAX_REFERENCES = 1_000_000;
 
 /**
- * Reads references from a file, or from standard input where it is `-`: one a line; empty lines and lines that begin
- * with `#` are passed over.
+ * Reads references from a file, or from standard input if the path is `-`: one per line. Empty lines and lines that
+ * begin with `#` are skipped.
  *
  * @throws PanamaxError `not-found`, `io`, `limit`
  */
@@ -34,7 +34,7 @@ export async function readReferences(path: string): Promise<string[]> {
   return references;
 }
 
-/** Workers run elsewhere: paths are made absolute. What is no path stays as it is. */
+/** Makes the path of a reference absolute, since workers run in other directories. Other references are kept. */
 export function absoluteReference(text: string): string {
   if (/^(oci|oci-archive|docker-archive):/.test(text)) {
     const reference = splitTransport(text)!;

@@ -12,12 +12,12 @@ import type { Store } from '../../lib/store/objects/store.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
 import { loadSignature } from '../signature/stage.ts';
 
-/** An image with what the store knows of how its layers were compressed. @throws PanamaxError `not-found`, `bad-input` */
+/** An image with the stored compressions of its layers. @throws PanamaxError `not-found`, `bad-input` */
 export async function loadRecord(store: Store, manifest: Digest): Promise<ImageRecord> {
   return completed(store, (await loadSignature(store, manifest)).image);
 }
 
-/** A signature's image with what the store knows of how its layers were compressed. */
+/** Adds the stored compressions of its layers to a signature's image. */
 export async function completed(store: Store, image: ImageRecord): Promise<ImageRecord> {
   return withKnown(image, await loadCompressions(store, digestsOf(image)));
 }
@@ -33,17 +33,18 @@ function withKnown(record: ImageRecord, known: KnownCompressions): ImageRecord {
   );
 }
 
-/** What jobs of this process are at work on. */
+/** Images whose compressions a job of this process is finding. */
 const finding = new Map<Digest, Promise<unknown>>();
-/** What another process is at work on is looked for again after so many milliseconds. */
+/** Delay before the result of another process is looked for again, in milliseconds. */
 const PATIENCE = 1000;
 
 /**
- * An image with how its layers were compressed, as far as that can be told, out of the store or found now and stored. Takes
- * several times as long as to read the image, once for all jobs of this process, and of others that `context.runExclusive` knows.
+ * An image with the compressions of its layers, as far as they can be found; from the store, or found now and stored.
+ * Finding them takes several times as long as reading the image. It is done once for all jobs of this process, and of
+ * other processes by `context.runExclusive`.
  *
- * @param scratch a directory of the job's own
- * @param memory in bytes, for the thread
+ * @param scratch a directory for this job only
+ * @param memory memory of the thread in bytes
  */
 export async function findRecord(
   image: KnownImage,
@@ -69,12 +70,12 @@ export async function findRecord(
     if (isComplete(known, digests)) return withKnown(record, known);
     const other = finding.get(manifest);
     if (other) {
-      // what has stopped another job does not stop this one
+      // an error or abort of the other job does not fail this one
       await raceAbort(Promise.allSettled([other]), signal);
       continue;
     }
     const mine = runExclusive(`compressions.${manifest}`, async () => {
-      // another may have been at the end of it
+      // another process may have stored them meanwhile
       known = await loadCompressions(store, digests);
       if (!isComplete(known, digests)) known = await find(known);
     });

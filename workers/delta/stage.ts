@@ -58,8 +58,8 @@ export interface DeltaOutput {
 }
 
 /**
- * Makes the patches of a pair, applies and publishes them: patch, then descriptor, then index, so that whatever is
- * named is there. Where a pull moves no more, that is what is recorded.
+ * Makes the patches of a pair, applies them, and publishes patch, descriptor and index in this order, so that every
+ * object that is named exists. If a pull moves no more than a patch, the descriptor records that instead.
  */
 export async function deltaStage(input: DeltaInput, context: StageContext): Promise<Outcome<DeltaOutput>> {
   const { store } = context;
@@ -150,7 +150,7 @@ async function makePatches(
   }
 }
 
-/** An image's layer stream for the cache: what has the same layers is the same. */
+/** An image's layer stream for the cache. Images with the same layers share the key. */
 function cachedImage(
   record: ImageRecord,
   images: readonly DeltaImage[],
@@ -181,7 +181,7 @@ function patchRoom(target: ImageRecord, formats: readonly FormatName[]): number 
   return streamSize(target) * factors.reduce((sum, factor) => sum + factor, 0);
 }
 
-/** What engines export while their images are unpacked. */
+/** Scratch space for exports of engines while their images are unpacked, in bytes. */
 function exportRoom(images: readonly DeltaImage[], records: readonly ImageRecord[]): number {
   return images.reduce((sum, { reference }, i) => {
     const isExport = isEngineTransport(splitTransport(reference)?.transport ?? '');
@@ -197,7 +197,7 @@ async function putDescriptor(descriptor: PatchDescriptor, store: Store): Promise
   );
 }
 
-/** Patches that were made before there was a key, or with another one, are signed now. */
+/** Signs the descriptor of a patch that was published without a key or with another one. */
 async function signPublished(
   descriptor: PatchDescriptor,
   { sign, store }: Pick<StageContext, 'sign' | 'store'>,
@@ -208,7 +208,7 @@ async function signPublished(
   return signed;
 }
 
-/** The descriptor of a pair that is done: of this pair, made with no less effort, its patch there and sound. */
+/** The stored descriptor of a pair, if it was made with at least this effort and its patch verifies. */
 async function findPublished(
   { sources, target, effort }: DeltaInput,
   format: FormatName,
@@ -232,7 +232,7 @@ async function findPublished(
     for await (const _ of verified(await store.open(patchKey), patch, `${store.where} ${patchKey}`));
     return descriptor;
   } catch (error) {
-    // damaged or gone: it is made anew
+    // damaged or gone: the patch is made again
     if (error instanceof PanamaxError && (error.kind === 'bad-input' || error.kind === 'not-found'))
       return undefined;
     throw error;

@@ -16,22 +16,22 @@ import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { loadSignature } from '../signature/stage.ts';
 
-/** Patches of a format that are compared with what is predicted of them, at most. */
+/** Patches of a format that are compared with their predictions, at most. */
 const MOST_PAIRS = 300;
 
-/** What predictions of a format were adjusted by. */
+/** The calibration of a format, and the patches it rests on. */
 export interface Calibrated {
   readonly format: FormatName;
   readonly calibration: Calibration;
-  /** Patches that it was found from. */
+  /** Number of patches that were compared. */
   readonly pairs: number;
-  /** Patches that the store has. */
+  /** Number of patches in the store. */
   readonly known: number;
 }
 
 /**
- * Adjusts what predictions go by to the patches that the store knows, and stores it. Of many it takes some from all over
- * the list, which is in the order of the targets' digests, so that no target stands for all.
+ * Calibrates the predictions by the patches in the store, and stores the result. Of many patches it takes a sample spread
+ * evenly over the list, which is ordered by the targets' digests, so that it covers many targets.
  */
 export async function calibrate(store: Store, signal: AbortSignal): Promise<Calibrated[]> {
   const known = new Map(formatNames().map((format): [FormatName, string[]] => [format, []]));
@@ -55,13 +55,13 @@ export async function calibrate(store: Store, signal: AbortSignal): Promise<Cali
   return calibrated;
 }
 
-/** At most `count` of a list, evenly from all of it. */
+/** At most `count` items, evenly spread over the list. */
 function spread<Item>(items: readonly Item[], count: number): Item[] {
   if (items.length <= count) return [...items];
   return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)]!);
 }
 
-/** None where there is none, or a damaged one: predictions then go by the costs as they are. */
+/** The stored calibrations; empty if they are missing or damaged. Predictions then use the costs unchanged. */
 export async function loadCalibrations(store: Store): Promise<Calibrations> {
   const bytes = await store.get(keys.calibration);
   if (!bytes) return {};
@@ -73,7 +73,7 @@ export async function loadCalibrations(store: Store): Promise<Calibrations> {
   }
 }
 
-/** Pairs that are damaged, or whose signatures are gone, are passed over. */
+/** Undefined for pairs that are damaged or whose signatures are gone; they are skipped. */
 async function readPair(store: Store, key: string): Promise<Encoded | undefined> {
   const bytes = await store.get(key);
   if (!bytes) return undefined;

@@ -8,24 +8,24 @@ import type { Store } from '../../lib/store/objects/store.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';
 import { loadSignature } from '../signature/stage.ts';
 
-/** From a source to a target by patches one behind the other, of which at least the last one exists. */
+/** A way from a source to a target by several patches, of which at least the last exists. */
 export interface Chain {
-  /** The images that are built on the way, first to last; none where the source's own patch exists. */
+  /** Images that are rebuilt on the way, first to last; empty if the source's own patch exists. */
   readonly through: readonly Digest[];
-  /** Of all patches, in bytes; predicted where the first one has to be made. */
+  /** Size of all patches in bytes; predicted if the first one has to be made. */
   readonly size: number;
-  /** Processor time of what has to be made; 0 where all exist. */
+  /** Processor time of the patch that has to be made; 0 if all exist. */
   readonly seconds: number;
 }
 
-/** Bytes of a chain over those of a patch of its own, at most, to be worth saving its making. */
+/** Size of a chain over that of a direct patch, at most, for a chain that saves processor time. */
 const WORTH = 1.1;
-/** Processor time of a chain over that of a patch of its own, at most, for such. */
+/** Processor time of such a chain over that of a direct patch, at most. */
 const SAVED = 0.5;
 
 /**
- * For candidates to whose sites it is cheaper to get to the target through a patch that exists: in bytes, or in processor
- * time for hardly more bytes.
+ * Chains through existing patches that are cheaper than a direct patch: smaller, or much less processor time for hardly
+ * more bytes. By the candidate's source.
  */
 export async function cheaperChains(
   store: Store,
@@ -49,7 +49,7 @@ export async function cheaperChains(
   return chains;
 }
 
-/** From each image that patches which exist lead from, the least of them. Nearest to the target first (Dijkstra). */
+/** The smallest chain of existing patches from each image to the target (Dijkstra's algorithm, from the target). */
 async function waysTo(store: Store, target: Digest): Promise<ReadonlyMap<Digest, Chain>> {
   const ways = new Map<Digest, Chain>();
   const asked = new Set<Digest>();
@@ -72,14 +72,14 @@ async function waysTo(store: Store, target: Digest): Promise<ReadonlyMap<Digest,
   return ways;
 }
 
-/** Of the images that a patch may still lead to, the one from where it is least. */
+/** The image with the smallest chain among those that are not passed and may have one link more. */
 function nearest(ways: ReadonlyMap<Digest, Chain>, passed: ReadonlySet<Digest>) {
   return [...ways]
     .filter(([image, { through }]) => !passed.has(image) && through.length + 1 < MOST_LINKS)
     .toSorted(([, a], [, b]) => a.size - b.size)[0];
 }
 
-/** What a patch to the nearest image that patches lead from would make of the way from there. */
+/** The chain that starts with a new patch from the source to the nearest image. */
 async function madeThrough(
   store: Store,
   source: Digest,
@@ -95,7 +95,7 @@ async function madeThrough(
     const made = predictionOf(predictions, DEFAULT_FORMAT.name);
     return { through: [image, ...through], size: size + made.size, seconds: made.seconds };
   } catch (error) {
-    // removed since, or damaged
+    // the signature has been removed meanwhile, or is damaged
     if (error instanceof PanamaxError && (error.kind === 'not-found' || error.kind === 'bad-input'))
       return undefined;
     throw error;

@@ -5,15 +5,15 @@ import { indexHead, writeIndex } from '../../lib/store/targetindex.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { loadRecord } from '../delta/compressions.ts';
 
-/** What a ranking leads to. */
+/** The pairs that are made from a ranking. */
 export interface Choice {
   /** The sources that get a patch. */
   readonly chosen: readonly Candidate[];
-  /** Those of the best that get none, since a pull is expected to move hardly more. */
-  readonly passedOver: readonly Candidate[];
+  /** Best candidates without a patch, because a pull is predicted to move hardly more. */
+  readonly skippedCandidates: readonly Candidate[];
 }
 
-/** Takes the best of a ranking. Where none of them is worth it, the target's index says so at once. */
+/** Takes the best candidates of a ranking. If none is worth a patch, the target's index is written at once. */
 export async function choosePairs(
   { target, candidates }: Ranking,
   { top, formats, force }: Pick<RunRequest, 'top' | 'formats' | 'force'>,
@@ -24,10 +24,10 @@ export async function choosePairs(
   let best = fits.slice(0, top);
   // formats that combine no sources get the best single images as well
   if (combines.includes(false)) {
-    const alone = fits.filter(({ images }) => !images).slice(0, top);
-    best = [...new Set([...best, ...alone])];
+    const single = fits.filter(({ images }) => !images).slice(0, top);
+    best = [...new Set([...best, ...single])];
   }
   const chosen = best.filter((candidate) => force === true || isWorthIt(candidate, formats));
   if (chosen.length === 0) await writeIndex(store, indexHead(await loadRecord(store, target)));
-  return { chosen, passedOver: best.filter((candidate) => !chosen.includes(candidate)) };
+  return { chosen, skippedCandidates: best.filter((candidate) => !chosen.includes(candidate)) };
 }

@@ -8,11 +8,11 @@ import type { Signature } from '../../lib/pairing/signature/signature.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { loadSignature } from '../signature/stage.ts';
 
-/** Comparisons of one target by the same calibrations, each made once: the rankings of a target share them. */
+/** Comparisons of one target with sources by the same calibrations. Each is made once; the rankings of the target share them. */
 export interface Comparisons {
   readonly target: Digest;
   readonly calibrations: Calibrations;
-  /** With a source, which may be several images. @throws PanamaxError `not-found`, `bad-input` */
+  /** Compares with a source of one or several images. @throws PanamaxError `not-found`, `bad-input` */
   compare(source: readonly Digest[]): Promise<Compared>;
 }
 
@@ -22,13 +22,13 @@ export interface Compared {
   readonly costs: ContentCosts;
 }
 
-/** What is remembered takes so many bytes at most; what was compared first goes first. */
+/** Bytes of remembered comparisons at most; the oldest are dropped first. */
 const MOST_REMEMBERED = 32 * 1024 ** 2;
 
-/** Holds the signatures of the target and of the images of one source at a time. */
+/** Keeps in memory the signatures of the target and of one source at a time. */
 export function createComparisons(store: Store, target: Digest, calibrations: Calibrations): Comparisons {
   const made = new Map<string, Compared>();
-  // several images are tried as one source with the same first ones
+  // combined sources are tried one after the other with the same first images
   let kept: readonly Signature[] = [];
   let wanted: Signature | undefined;
 

@@ -56,7 +56,11 @@ export async function findPossiblePatches(
     const combined: Candidate[] = [];
     for (const { images } of toCombine) {
       if (images.includes(target)) continue;
-      const ranking = await pairingStage({ target, sources: images, together: true }, context, comparisons);
+      const ranking = await pairingStage(
+        { target, sources: images, combineSources: true },
+        context,
+        comparisons,
+      );
       combined.push(...ranking.candidates.filter((candidate) => candidate.images));
     }
     for (const candidate of [...candidates, ...combined]) {

@@ -10,10 +10,10 @@ import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { loadSignature } from '../signature/stage.ts';
 
-/** A sketch never changes: each is read once by a process. */
+/** Sketches never change, so a process reads each once. */
 const loaded = new WeakMap<Store, Map<Digest, ImageSketch>>();
 
-/** The sketch of an image whose signature is stored; made of that where it is not there yet. @throws PanamaxError `not-found` */
+/** The sketch of an image; made from its stored signature if it is missing. @throws PanamaxError `not-found` */
 export async function loadSketch(store: Store, manifest: Digest): Promise<ImageSketch> {
   let known = loaded.get(store);
   if (!known) loaded.set(store, (known = new Map()));
@@ -29,12 +29,12 @@ export async function loadSketch(store: Store, manifest: Digest): Promise<ImageS
   return sketch;
 }
 
-/** Images that an index is asked about, or given, at a time. */
+/** Images per request to the index. */
 const BATCH = 500;
 
 /**
- * The `count` of the images that have most in common with the target. Where the index finds too few of them, since they
- * have little in common with the target, or since it has lost some, all their sketches are compared.
+ * The `count` images that are most similar to the target. If the index finds too few, because they have little in common
+ * with the target or the index is incomplete, all sketches are compared.
  */
 export async function mostSimilar(
   { store, similar }: { readonly store: Store; readonly similar: SimilarityIndex },
@@ -63,7 +63,7 @@ export async function mostSimilar(
     .map(({ manifest }) => manifest);
 }
 
-/** Makes the index hold the images that the store has a signature of, and no others. */
+/** Makes the index hold exactly the images with a signature in the store. */
 export async function rebuildIndex(
   index: SimilarityIndex,
   store: Store,
@@ -84,7 +84,7 @@ export async function rebuildIndex(
   return index;
 }
 
-/** All images that the store has a signature of. */
+/** All images with a signature in the store. */
 export async function* listImages(store: Store): AsyncGenerator<Digest, void, void> {
   for await (const key of store.list(keys.signatures)) {
     const name = /sha256-([0-9a-f]{64})\.json\.zst$/.exec(key);

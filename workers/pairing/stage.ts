@@ -19,28 +19,28 @@ import { mostSimilar } from './similar.ts';
 
 export interface PairingInput {
   readonly target: Digest;
-  /** The images allowed as sources; the target itself is passed over. */
+  /** The images allowed as sources; the target itself is ignored. */
   readonly sources: readonly Digest[];
-  /** Whether sites have all of the sources, so that several may be one. */
-  readonly together?: boolean;
+  /** Sites have all of the sources, so that several images may be one source. */
+  readonly combineSources?: boolean;
 }
 
-/** Of more sources than this only those are compared that the similarity index holds for nearest. */
+/** Sources that are compared at most; of more, those nearest by the similarity index. */
 export const MOST_COMPARED = 64;
 
-/** Images that are one source, at most. */
-const MOST_TOGETHER = 3;
-/** Images that are tried beside the best: those that are expected to help it most. */
+/** Images of a combined source, at most. */
+const MOST_COMBINED = 3;
+/** Images that are tried in addition to the best source at each step. */
 const MOST_TRIED = 3;
-/** What another image has to bring a prediction down to, at most, to be worth its place in a source. */
+/** Another image is added to a source only if it reduces the prediction to this share. */
 const GAIN = 0.9;
-/** Of that, what an image has to be expected to gain to be tried: headers, and files that each has a part of, are not counted. */
+/** An image is tried if its expected gain is this share of the needed gain. The expectation ignores headers and partly covered files. */
 const CREDIT = 0.5;
 
 /**
  * Ranks the sources for a target and stores the ranking.
  *
- * @param known what the target has been compared with already, where more than one ranking of it is made
+ * @param known earlier comparisons of the target, if it is ranked more than once
  */
 export async function pairingStage(
   input: PairingInput,
@@ -48,7 +48,7 @@ export async function pairingStage(
   known?: Comparisons,
 ): Promise<Outcome<Ranking>> {
   const { store, signal } = context;
-  const key = keys.pairing(input.target, scopeOf(input.sources, input.together));
+  const key = keys.pairing(input.target, scopeOf(input.sources, input.combineSources));
   const comparisons = known ?? createComparisons(store, input.target, await loadCalibrations(store));
   const { calibrations } = comparisons;
   const stored = await findRanking(input, key, store, calibrations);
@@ -65,7 +65,7 @@ export async function pairingStage(
     candidates.push((await comparisons.compare([manifest])).candidate);
   }
   let ranking = rankCandidates(input.target, candidates, calibrations);
-  if (input.together) {
+  if (input.combineSources) {
     const combined = await findCombined(ranking, comparisons, signal);
     if (combined) ranking = rankCandidates(input.target, [...candidates, combined], calibrations);
   }
@@ -78,8 +78,8 @@ export async function pairingStage(
 }
 
 /**
- * The best source of several images, if it beats each alone: the best one, and what helps it most again and again. Of all
- * others those are tried that cover most of what it lacks: what ranks next to it often lacks the same.
+ * The best source of several images, if it beats each single one. Starts with the best image and adds the one that helps
+ * most, step by step. Tries the images that cover most of what the source lacks: the next in rank often lack the same.
  */
 async function findCombined(
   { candidates }: Ranking,
@@ -90,7 +90,7 @@ async function findCombined(
   if (!best) return undefined;
   let parts = [best.source];
   let { costs } = await comparisons.compare(parts);
-  while (parts.length < MOST_TOGETHER) {
+  while (parts.length < MOST_COMBINED) {
     const least = best.predictedPatchSize * (1 - GAIN) * CREDIT;
     const helpers: { source: Digest; costs: ContentCosts; covered: number }[] = [];
     for (const { source } of candidates) {
@@ -118,7 +118,7 @@ async function findCombined(
   return best.images && best;
 }
 
-/** A stored ranking that is sound and of this very question. */
+/** The stored ranking, if it is sound and was made from the same inputs. */
 async function findRanking(
   input: PairingInput,
   key: string,
@@ -129,8 +129,8 @@ async function findRanking(
   if (!bytes) return undefined;
   try {
     const ranking = parseRanking(bytes, `${store.where} ${key}`);
-    const alone = ranking.candidates.filter(({ images }) => !images);
-    const ranked = new Set(alone.map(({ source }) => source));
+    const single = ranking.candidates.filter(({ images }) => !images);
+    const ranked = new Set(single.map(({ source }) => source));
     const wanted = new Set(input.sources.filter((source) => source !== input.target));
     return ranking.target === input.target &&
       JSON.stringify(ranking.calibrations) === JSON.stringify(calibrations) &&

@@ -27,7 +27,7 @@ import type { NamedImage } from '../../lib/run/schemas.ts';
 import { keys } from '../../lib/store/keys.ts';
 import { readName } from '../../lib/store/name.ts';
 
-/** The place beside an image in its registry. */
+/** An image in a registry, and the repository in which patches are published beside it. */
 export interface Beside {
   readonly image: Image;
   readonly repository: Repository;
@@ -38,7 +38,7 @@ export interface PublishedPatch {
   readonly format: FormatName;
   readonly source: Digest;
   readonly size: number;
-  /** Of the artifact's manifest in the registry. */
+  /** Digest of the artifact's manifest in the registry. */
   readonly artifact: Digest;
 }
 
@@ -62,10 +62,10 @@ export async function openBeside(
 }
 
 /**
- * Puts a patch of the store beside its target. What is there stays.
+ * Publishes a patch of the store beside its target. Existing artifacts are kept.
  *
- * @param key of its descriptor
- * @returns undefined where there is none
+ * @param key key of the patch's descriptor
+ * @returns undefined if the store has no patch for the pair
  */
 export async function publishStored(
   { repository, subject }: Beside,
@@ -89,12 +89,12 @@ export async function publishStored(
   }
 }
 
-/** What another job is putting beside the same image is waited for, in milliseconds. */
+/** Delay while another job publishes beside the same image, in milliseconds. */
 const PATIENCE = 500;
 
 /**
- * Puts the patches of a pair beside their target, where that is in a registry. One job at a time does so for an image: of
- * two that write the same tag of referrers one would be lost.
+ * Publishes the patches of a pair beside their target, if that is in a registry. One job at a time publishes beside an
+ * image, since concurrent updates of the same referrers tag would be lost.
  */
 export async function publishPair(
   { reference, manifest }: NamedImage,
@@ -116,8 +116,8 @@ export async function publishPair(
 }
 
 /**
- * Puts what the store says that names stand for beside their images. A registry that refuses it for good refuses no patch:
- * it is said in the log.
+ * Publishes the name records of the store beside their images. If a registry refuses them for good, that is logged only:
+ * the patches are published.
  */
 export async function pushNames(
   references: readonly string[],

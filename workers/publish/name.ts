@@ -10,7 +10,7 @@ export interface NameInput {
   readonly manifest: Digest;
 }
 
-/** Tells sites what a name stands for. The image's patches are to be there before. @throws PanamaxError `not-found` */
+/** Records the image that a name stands for. Its patches must have been published before. @throws PanamaxError `not-found` */
 export async function publishName(
   { name, manifest }: NameInput,
   context: Pick<StageContext, 'store' | 'sign'>,
@@ -19,7 +19,7 @@ export async function publishName(
   return writeName(context.store, name, image.platform, imageIdentity(image), context.sign);
 }
 
-/** Of those references that say the name that their image has at sites, and whose image was read. */
+/** Publishes the names of all references that have one and whose image was read. */
 export async function publishNames(
   references: readonly string[],
   manifests: ReadonlyMap<string, Digest | undefined>,

@@ -14,15 +14,15 @@ export interface Published {
   readonly reference: string;
   readonly target: Digest;
   readonly patches: readonly PublishedPatch[];
-  /** What says there what the tag stands for: the digest of its manifest. */
+  /** Digest of the manifest of the published name record. */
   readonly name?: Digest;
 }
 
 /**
- * Puts the patches that the store has to an image of a registry beside it there. What is there stays; a second time
- * changes nothing.
+ * Publishes the store's patches to an image of a registry beside it. Existing artifacts are kept, so a second call changes
+ * nothing.
  *
- * @throws PanamaxError `usage` for another kind of reference, `bad-input` for damaged patches, `io`
+ * @throws PanamaxError `usage` if the image is not in a registry, `bad-input` for damaged patches, `io`
  */
 export async function publish(
   image: { readonly reference: string; readonly platform?: Platform },
@@ -41,7 +41,7 @@ export async function publish(
   return { reference, target, patches, ...(name && { name }) };
 }
 
-/** What the store says that the reference's tag stands for, if that is this image; signed where there is a key. */
+/** The name record of the reference's tag, if it names this image; signed if there is a key. */
 async function nameOf(
   reference: string,
   { manifestDigest: manifest, platform }: Image,

@@ -10,16 +10,16 @@ import { pinnedReference } from '../../lib/image/oci/registryname.ts';
 import { isThere } from '../../lib/runtime/scratch.ts';
 
 /**
- * What registries have sent, compressed as it came, on scratch and shared by the jobs of one process: a layer that many
- * images have is fetched once. What is in use stays; the rest goes least recently used first where it is over `maxSize`.
+ * Blobs of registries on scratch, compressed as received, shared by the jobs of one process: a layer of many images is
+ * fetched once. Blobs in use are kept; above `maxSize` the others are evicted, least recently used first.
  */
 export interface BlobCache {
-  /** For `blobs` of `openImage`: what is there is not asked for again. */
+  /** For the option `blobs` of `openImage`: blobs in it are not fetched again. */
   readonly directory: string;
   /**
-   * Has all of an image there until the lease is disposed of. Of images that are not in a registry nothing is kept.
+   * Keeps all blobs of an image until the lease is disposed of. Images outside registries are not cached.
    *
-   * @throws PanamaxError as `openImage` does, and `bad-input` where the name stands for another image by now
+   * @throws PanamaxError as `openImage` does; `bad-input` if the name has moved to another image
    */
   lease(
     image: KnownImage,
@@ -34,11 +34,11 @@ export interface KnownImage {
 }
 
 export interface BlobLease extends AsyncDisposable {
-  /** Names the image, by its digest where it is in a registry: nothing has to be asked there any more. */
+  /** Names the image; by digest if it is in a registry, so that the registry need not be asked again. */
   readonly reference: string;
 }
 
-/** @param directory made where it is missing */
+/** @param directory created if it is missing */
 export function createBlobCache(directory: string, maxSize: number): BlobCache {
   const users = new Map<string, number>();
   const coming = new Map<string, Promise<void>>();
@@ -52,10 +52,10 @@ export function createBlobCache(directory: string, maxSize: number): BlobCache {
     }
   }
 
-  /** Reading is what keeps. Who asks for what is on its way waits for it. */
+  /** Fetches a blob by reading it, which stores it. A blob that is being fetched is waited for. */
   async function fetchOnce(name: string, { blob }: Pick<Layer, 'blob'>, signal: AbortSignal): Promise<void> {
     for (let known = coming.get(name); known; known = coming.get(name)) {
-      // what has stopped another job does not stop this one
+      // an error or abort of the other job does not fail this one
       if (await raceAbort(hasWorked(known), signal)) return;
     }
     const fetch = async () => {
@@ -98,7 +98,7 @@ export function createBlobCache(directory: string, maxSize: number): BlobCache {
         reference: pinned,
         async [Symbol.asyncDispose]() {
           use(names, -1);
-          // one at a time
+          // evictions run one after the other
           last = last.then(evict, evict);
           await last;
         },
@@ -107,7 +107,7 @@ export function createBlobCache(directory: string, maxSize: number): BlobCache {
         const now = new Date();
         for (const name of names) await utimes(join(directory, name), now, now).catch(() => {});
         const fetched = [...byName].map(([name, layer]) => fetchOnce(name, layer, signal));
-        // none may still be at work when this returns
+        // all fetches must have ended when this returns
         for (const result of await Promise.allSettled(fetched)) {
           if (result.status === 'rejected') throw result.reason;
         }

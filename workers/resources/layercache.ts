@@ -8,41 +8,41 @@ import { isThere } from '../../lib/runtime/scratch.ts';
 import { createBlobCache, type BlobCache } from './blobcache.ts';
 
 /**
- * The layer streams of images on scratch, shared by the jobs of one process: an image that many jobs need is
- * fetched and unpacked once. Bytes on disk never exceed `maxSize`; what is in use is never evicted, the rest goes
- * least recently used first.
+ * Layer streams of images on scratch, shared by the jobs of one process: an image that many jobs need is fetched and
+ * unpacked once. Bytes on disk never exceed `maxSize`. Streams in use are never evicted, the others least recently used
+ * first.
  */
 export interface LayerCache {
   /**
-   * Waits until there is room for all of a job's images, unpacks what is not there, and keeps them until the lease
-   * is disposed of. A job takes all it needs by one lease, so that no two wait for each other.
+   * Waits for room for all images of a job, unpacks those that are missing, and keeps them until the lease is disposed
+   * of. A job takes all of its images by one lease, so that no two jobs wait for each other.
    *
-   * @throws PanamaxError `refusal` for what never fits, `io` for files that somebody has removed (another lease makes
-   * them anew), and whatever `unpack` throws
+   * @throws PanamaxError `refusal` for a request that never fits; `io` if files have been removed by others (the next
+   * lease unpacks them again); errors of `unpack`
    */
   lease(request: LeaseRequest): Promise<Lease>;
   readonly stats: Readonly<CacheStats>;
-  /** What may be on scratch at a time, in bytes. */
+  /** Bytes on scratch at most. */
   readonly maxSize: number;
-  /** What is said of a job that never fits: `limit`; `io` where the limit is what the disk happens to have. */
+  /** Error for a job that never fits: `limit`, or `io` if the limit is the free space of the disk. */
   refusal(found: number | string): PanamaxError;
   /** Counts bytes of layers that a job has unpacked for itself. */
   noteRead(bytes: number): void;
-  /** What they are unpacked from where it comes from registries. */
+  /** Compressed blobs of images in registries. */
   readonly blobs: BlobCache;
-  /** Ends what is under way and removes all files. */
+  /** Stops unpacking and removes all files. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface LeaseRequest {
   readonly images: readonly CachedImage[];
-  /** What the job itself will write to scratch, in bytes. */
+  /** Bytes that the job itself writes to scratch. */
   readonly ownSize: number;
   readonly signal: AbortSignal;
 }
 
 export interface CachedImage {
-  /** Names the layer stream: images with the same layers share it. */
+  /** Key of the layer stream; images with the same layers share it. */
   readonly key: string;
   /** Of the layer stream, in bytes. */
   readonly size: number;
@@ -57,7 +57,7 @@ export interface Lease {
 }
 
 export interface CacheStats {
-  /** Images that were there, or on their way, when a job asked for them. */
+  /** Images that were unpacked, or being unpacked, when a job requested them. */
   hits: number;
   misses: number;
   evictions: number;
@@ -77,13 +77,12 @@ interface Entry {
   isReady: boolean;
 }
 
-/** Of `maxSize`, beside it, for what is compressed. */
+/** Size of the cache of compressed blobs, as a share of `maxSize`; not counted in it. */
 const BLOBS_SHARE = 1 / 8;
 
 /**
- * @param directory made where it is missing, and removed in the end
- * @param isDisk whether `maxSize` is what the disk had at the start, rather than what somebody has asked for: another
- * time, or another machine, may have more
+ * @param directory created if it is missing, removed in the end
+ * @param isDisk `maxSize` is the free space that was found at the start, not an option: it may differ at another time
  */
 export function createLayerCache(directory: string, maxSize: number, isDisk = false): LayerCache {
   /** Least recently used first. */
@@ -132,7 +131,7 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
     removals.add(removal);
   }
 
-  /** The room is there when the file is gone. */
+  /** Room is released only after the file has been removed. */
   async function remove({ path, size, stream }: Entry): Promise<void> {
     await Promise.allSettled([stream]);
     await rm(path, { force: true }).catch(() => {});
@@ -177,7 +176,7 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
       entry.isReady = true;
       stats.bytesRead += entry.size;
     } catch {
-      // who comes later tries again
+      // the next lease tries again
       if (entries.get(key) === entry) drop(key, entry);
     }
   }
@@ -191,11 +190,11 @@ export function createLayerCache(directory: string, maxSize: number, isDisk = fa
     entry.users--;
     if (entries.get(key) !== entry) return;
     if (entry.isReady) touch(key, entry);
-    // nobody waits for it any more
+    // no job waits for it
     else if (entry.users === 0) drop(key, entry);
   }
 
-  /** Of files that are not there any more the cache has nothing. */
+  /** Drops entries whose files have been removed by others. */
   async function refuseLost(taken: ReadonlyMap<string, Entry>): Promise<void> {
     for (const [key, entry] of taken) {
       if (await isThere(entry.path)) continue;

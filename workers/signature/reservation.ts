@@ -6,16 +6,16 @@ import { splitTransport } from '../../lib/image/oci/reference.ts';
 import type { StageContext } from '../context.ts';
 import type { Lease } from '../resources/layercache.ts';
 
-/** What compressed layers unpack to, as a first guess: gzip makes of most images a half to a third. */
+/** First estimate of uncompressed over compressed size; gzip reduces most images to a half or a third. */
 const LIKELY_RATIO = 4;
 
 /**
- * Reads an image with as much room reserved on scratch as its layer stream may take: how much that is nobody knows
- * before it has been read, so it is guessed, and read again with twice the room where it was not enough.
+ * Reads an image with scratch space reserved for its layer stream. The size of the stream is unknown until it has been
+ * read, so it is estimated; if the estimate is too small, the image is read again with twice the space.
  *
- * @param scratch a directory for it alone, which is there; it is gone afterwards
- * @param read throws what `openSpool` throws of a layer stream over `room` bytes
- * @throws PanamaxError what `read` throws, and what the cache says of images that never fit
+ * @param scratch an existing directory for this image only; removed afterwards
+ * @param read throws the error of `openSpool` for a layer stream over `room` bytes
+ * @throws PanamaxError errors of `read`, and the cache's refusal of images that never fit
  */
 export async function readInRoom<Result>(
   image: Image,
@@ -40,7 +40,7 @@ export async function readInRoom<Result>(
       }
     }
   } finally {
-    // the room is free when the files are gone
+    // the space is released after the files have been removed
     await rm(scratch, { recursive: true, force: true });
     lease?.[Symbol.dispose]();
   }
@@ -58,7 +58,7 @@ function likelySize(image: Image): number {
   }, 0);
 }
 
-/** What is on scratch beside the layer stream: the blobs that a registry sends, or what an engine exports. */
+/** Scratch space beside the layer stream in bytes: blobs of a registry, or an engine's export. */
 function keptSize(image: Image): number {
   const transport = transportOf(image);
   if (transport !== 'docker' && !isEngineTransport(transport)) return 0;

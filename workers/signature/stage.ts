@@ -26,7 +26,7 @@ export interface SignatureOutput {
   readonly manifest: Digest;
 }
 
-/** A signature that was written longer ago, in milliseconds, is written again. */
+/** Age after which a signature in use is written again, in milliseconds. */
 const RENEWAL = 3600_000;
 
 /** Reads an image, stores its signature, and puts it into the similarity index. */
@@ -36,7 +36,7 @@ export async function signatureStage(
 ): Promise<Outcome<SignatureOutput>> {
   const { store, limits, signal, layers } = context;
   const scratch = join(context.scratch, randomUUID());
-  // told while the directory is still there
+  // checked while the directory exists
   const onScratch = async (error: unknown) => {
     throw await scratchError(error, [context.scratch, scratch]);
   };
@@ -89,7 +89,7 @@ async function addSketch(
   await similar.add([{ manifest, sketch }]);
 }
 
-/** What a run goes on to use is young again, so that `gc` leaves it alone. */
+/** Writes an old object again, so that `gc` does not remove it during the run. */
 async function renew(store: Store, key: string): Promise<void> {
   const info = await store.stat(key);
   if (!info || Date.now() - info.modified.getTime() < RENEWAL) return;
@@ -97,7 +97,7 @@ async function renew(store: Store, key: string): Promise<void> {
   if (bytes) await store.put(key, bytes);
 }
 
-/** Undefined also for a damaged one: it is made anew. */
+/** Undefined if the signature is missing or damaged; then it is computed again. */
 async function findSound(store: Store, manifest: Digest): Promise<Signature | undefined> {
   try {
     return await findSignature(store, manifest);

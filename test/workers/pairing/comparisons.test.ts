@@ -61,7 +61,7 @@ test('a target is compared with each source once, in however many sets that is',
   await pairingStage({ target, sources }, context, comparisons);
   assert.equal(reads, 6);
   for (const set of sets) {
-    together.push(await pairingStage({ target, sources: set, together: true }, context, comparisons));
+    together.push(await pairingStage({ target, sources: set, combineSources: true }, context, comparisons));
   }
   // what is new is only which two, or three, are one source, and few of these are read anew
   assert.ok(reads <= 30, `${reads} signatures read`);
@@ -69,7 +69,10 @@ test('a target is compared with each source once, in however many sets that is',
   reads = 0;
   for (const [i, set] of sets.entries()) {
     await store.remove(keys.pairing(target, scopeOf(set, true)));
-    assert.deepEqual(await pairingStage({ target, sources: set, together: true }, context), together[i]);
+    assert.deepEqual(
+      await pairingStage({ target, sources: set, combineSources: true }, context),
+      together[i],
+    );
   }
   assert.ok(reads > 90, `${reads} signatures read`);
 });
