@@ -100,7 +100,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
     // the old name is removed first, so a hardlink cannot refer to the file it replaces
     children.delete(name);
     const node = entry.type === 'hardlink' ? hardlinked(entry, where) : nodeOf(entry, content);
-    if (node.type === 'symlink' && !node.linkPath) refuse('symlink to nothing', { where });
+    if (node.type === 'symlink' && !node.linkPath) refuse('symlink without a target', { where });
     children.set(name, node.type === 'directory' ? { node, children: new Map(), layer } : { node, layer });
   }
 
@@ -108,7 +108,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
     const parents = cleanPath(entry.linkPath, where);
     const name = parents.pop();
     const link = name === undefined ? root : endOf(resolve(parents, where))?.children?.get(name);
-    if (!link) refuse('hardlink to nothing', { found: entry.linkPath, where });
+    if (!link) refuse('hardlink to a missing path', { found: entry.linkPath, where });
     if (link.children) refuse('hardlink to a directory', { found: entry.linkPath, where });
     return link.node;
   }
@@ -120,7 +120,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
       return;
     }
     const name = whiteout.slice(WHITEOUT.length);
-    if (['', '.', '..'].includes(name)) refuse('whiteout of no name', { where });
+    if (['', '.', '..'].includes(name)) refuse('whiteout without a name', { where });
     const link = directory?.children?.get(name);
     if (link?.layer === layer) hideBelow(link);
     else directory?.children?.delete(name);

@@ -247,7 +247,7 @@ const HOSTILE: readonly BadImage[] = [
   {
     what: 'a loop of hardlinks',
     kind: 'bad-input',
-    message: /hardlink to nothing: found b, in .*entry a/,
+    message: /hardlink to a missing path: found b, in .*entry a/,
     make: entries(
       { path: 'a', type: 'hardlink', linkPath: 'b' },
       { path: 'b', type: 'hardlink', linkPath: 'a' },

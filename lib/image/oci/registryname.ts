@@ -15,7 +15,7 @@ export interface RegistryName {
 /** Parses a name as after `docker://`. @throws PanamaxError `usage` */
 export function parseRegistryName(text: string): RegistryName {
   if (/[*?[]/.test(text)) {
-    throw new PanamaxError('usage', 'a pattern names many images; one is asked for', {
+    throw new PanamaxError('usage', 'a pattern in place of one image', {
       found: `docker://${text}`,
     });
   }
