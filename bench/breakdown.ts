@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { constants, zstdCompressSync } from 'node:zlib';
 import { type Alignments } from '../lib/delta/align/alignment.ts';
-import { matchStreams } from '../lib/delta/align/alignstreams.ts';
+import { alignStreams } from '../lib/delta/align/alignstreams.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { createScratch } from '../lib/runtime/scratch.ts';
@@ -70,7 +70,7 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function sharesOf(source: LayerStream, target: LayerStream): Promise<ReadonlyMap<Kind, Share>> {
-  const alignments = await matchStreams(source, target);
+  const alignments = await alignStreams(source, target);
   await using from = await open(source.path);
   await using to = await open(target.path);
   const shares = new Map<Kind, Share>(

@@ -5,7 +5,7 @@ import { storedLayers } from '../image/stored.ts';
 import { serveThread } from '../runtime/threadmain.ts';
 import { createPatch } from './create.ts';
 
-/** The body of the thread that makes one patch. */
+/** The body of the thread that makes the patches of a pair. */
 
 export const handler = serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
   const { limits, scratch, effort } = task;

@@ -53,7 +53,7 @@ export interface FormatTraits {
   readonly combinesSources: boolean;
   /** A patch applies to a bare layer stream (`stream:FILE`), as another patch rebuilds it: patches chain. */
   readonly appliesToStream: boolean;
-  /** The target is rebuilt on scratch before the image is written, because the patch does not tell the layers' sizes. */
+  /** The target is rebuilt on scratch before the image is written: the patch does not tell the layers' sizes. */
   readonly rebuildsOnScratch: boolean;
   /** Scratch space for making a patch at most, as a multiple of the target's layer stream. */
   readonly createScratch: number;
@@ -161,7 +161,7 @@ export interface UnpackedImage {
   readonly layers: readonly Pick<Layer, 'blob'>[];
 }
 
-/** What a format makes one patch from. */
+/** Input of the creation of one patch. */
 export interface PatchTask {
   readonly source: Pick<UnpackedImage, 'record' | 'stream'>;
   readonly target: UnpackedImage;

@@ -1,15 +1,15 @@
 import type { FileHandle } from 'node:fs/promises';
 import { readExactly, shortened } from '../runtime/blocking.ts';
 
-/** A file, or what stands in for one, that is read at any offset. */
+/** A file, or bytes in its place, that can be read at any offset. */
 export interface RandomAccess {
   /** In bytes. */
   readonly size: number;
-  /** Fills `into` from `position` on; throws when there is less. */
+  /** Fills `into` from `position` on; throws if the file ends before. */
   read(into: Uint8Array, position: number): Promise<void>;
 }
 
-/** The caller keeps the handle open as long as it reads, and closes it. */
+/** The caller owns the handle, which has to stay open while it is read. */
 export async function fileAccess(file: FileHandle): Promise<RandomAccess> {
   const { size } = await file.stat();
   return {
@@ -24,7 +24,7 @@ export async function fileAccess(file: FileHandle): Promise<RandomAccess> {
   };
 }
 
-/** The same for a thread that may wait for its reads: a small one takes a tenth of the time. */
+/** `fileAccess` with blocking reads, for threads that may wait: small reads take a tenth of the time. */
 export async function blockingAccess(file: FileHandle): Promise<RandomAccess> {
   const { size } = await file.stat();
   const done = Promise.resolve();
@@ -41,8 +41,8 @@ const PAGE_SIZE = 32 * 1024;
 const PAGES = 64;
 
 /**
- * Keeps what was read last, 2 MiB in pages, for one reader of many small pieces that jump about: it may not ask for a
- * second piece before it has the first.
+ * Caches the pages read last (2 MiB) for a reader of many small pieces in random order. A read has to end before the
+ * next one begins.
  */
 export function pagedAccess(access: RandomAccess): RandomAccess {
   const memory = new Uint8Array(PAGES * PAGE_SIZE);

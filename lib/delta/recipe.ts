@@ -7,13 +7,13 @@ import { parseImageRecord, type ImageRecord } from '../image/record.ts';
 const RECIPE_VERSION = 1;
 const MAX_RECIPE_SIZE = 16 * 1024 ** 2;
 
-/** What a site needs beyond the bytes to rebuild a target; travels inside the patch (docs/formats.md). */
+/** Data beyond the layer stream that a site needs to rebuild a target; stored inside the patch (docs/formats.md). */
 export interface Recipe {
   readonly source: SourceRecord;
   readonly target: ImageRecord;
 }
 
-/** The image a patch is made from. Any image with these diffIDs has the same layer stream. */
+/** The source image of a patch. Every image with these diffIDs has the same layer stream. */
 export interface SourceRecord {
   readonly manifest: Digest;
   /** The image ID. */
@@ -25,7 +25,7 @@ export function sourceRecord({ manifest, config, layers }: ImageRecord): SourceR
   return { manifest, config, layers: layers.map(({ diffID, size }) => ({ diffID, size })) };
 }
 
-/** base64url over zstd with a checksum over JSON: `xdelta3` takes a header apart at each `/`. */
+/** JSON, compressed by zstd with a checksum, in base64url: `xdelta3` splits an application header at each `/`. */
 export function serializeRecipe(recipe: Recipe): string {
   const document = JSON.stringify({ version: RECIPE_VERSION, ...recipe });
   const params = { [constants.ZSTD_c_checksumFlag]: 1 };

@@ -8,14 +8,14 @@ import { imageRecord, withCompressions } from '../image/record.ts';
 import { parseReference } from '../image/oci/reference.ts';
 import { findCompressions } from '../image/compression/find.ts';
 
-/** Images that are read for a patch. A thread that gets them unpacked loads nothing of this. */
+/** Reads and unpacks images for a patch. Not loaded by a thread that gets unpacked images. */
 
-/** @param scratch where blobs from registries go, unless the side says it */
+/** @param scratch directory for blobs from registries, unless the side names one */
 export async function readImage(side: DeltaSide, limits: Limits, scratch: string): Promise<Image> {
   return openImage(await parseReference(side.reference), { ...side, limits, scratch });
 }
 
-/** @param path where the layer stream goes */
+/** @param path of the layer stream to write */
 export async function unpackSource(image: Image, path: string, limits: Limits): Promise<UnpackedImage> {
   const stream = await unpackImage(image, path, limits);
   const record = imageRecord(image, stream.layerSizes, await measurePullSizes(image));

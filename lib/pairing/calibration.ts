@@ -5,7 +5,7 @@ import type { Effort } from '../delta/align/alignment.ts';
 import { PanamaxError } from '../errors.ts';
 import { UNCALIBRATED, type Calibration, type Calibrations, type Prediction } from './prediction.ts';
 
-/** A prediction without calibration, and the patch that came of it. */
+/** A prediction without calibration, and the size of the resulting patch. */
 export interface Encoded {
   readonly reasons: Prediction['reasons'];
   /** In bytes; with effort `default`. */
@@ -17,15 +17,15 @@ export function sizeAtDefault(size: number, format: FormatName, effort: Effort):
   return Math.round(size / formatNamed(format).sizeByEffort[effort]);
 }
 
-/** Factors stay within this of 1, either way. */
+/** Factors are between 1 / MOST and MOST. */
 const MOST = 3;
-/** Says as much as so many patches that the costs are right as they are: one alone moves them little. */
+/** Weight of the prior that the costs are right, in patches: a single patch changes them little. */
 const PRIOR = 1;
 const STEPS = 24;
-/** A patch that is farther from its prediction counts as this far: its descriptor may be wrong. */
+/** Error of a patch at most, because its descriptor may be wrong. */
 const FARTHEST = Math.log(MOST ** 2);
 
-/** The factors that bring predictions nearest to what was encoded, by least squares of logarithms. */
+/** Fits the factors to encoded patches by least squares of logarithms. */
 export function calibrationOf(encoded: readonly Encoded[]): Calibration {
   let best = UNCALIBRATED;
   let least = errorOf(encoded, best);

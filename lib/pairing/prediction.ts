@@ -3,11 +3,11 @@ import type { FormatName } from '../delta/format.ts';
 import { PanamaxError } from '../errors.ts';
 import { isChanged, type Comparison, type ComparedFile } from './compare.ts';
 
-/** What a patch is expected to weigh and to take. */
+/** Expected size of a patch and time of its encoding. */
 export interface Prediction {
   /** In bytes. */
   readonly size: number;
-  /** Of `size`: what tar headers, recipe and framing take, what changed files do, what new files do. */
+  /** Parts of `size`: tar headers, recipe and framing; changed files; new files. */
   readonly reasons: { readonly fixed: number; readonly changed: number; readonly new: number };
   /** Processor time of encoding. */
   readonly seconds: number;
@@ -23,25 +23,25 @@ export function predictionOf(predictions: Predictions, format: FormatName): Pred
   throw new PanamaxError('internal', 'no prediction of a format', { expected: format });
 }
 
-/** How far the patches of a store are from the costs above: factors for changed and new files. */
+/** Factors by which the patches of a store differ from the costs, for changed and new files. */
 export interface Calibration {
   readonly changed: number;
   readonly new: number;
 }
 
-/** Formats without one go by the costs as they are. */
+/** A format without a calibration uses its costs unchanged. */
 export type Calibrations = Readonly<Partial<Record<FormatName, Calibration>>>;
 
 export const UNCALIBRATED: Calibration = { changed: 1, new: 1 };
 
-/** Share of its size that a content is compressed to from which on it counts as compressed already. */
+/** Compressed size of a file, as a share of its size, from which on it counts as already compressed. */
 const DENSE = 0.8;
 
 const MIB = 1024 ** 2;
 
 /** In bytes. */
 export interface PatchSizes {
-  /** Of what a patch says of its source and target. */
+  /** Size of the recipe. */
   readonly recipeSize: number;
   /** Of the target's layer stream. */
   readonly targetSize: number;
@@ -80,7 +80,7 @@ export function fileCost(
   costs: Costs,
 ): number {
   const { file, small, coded, slope, power, spread } = costs;
-  // what hardly compresses does not compress better in a patch
+  // content that hardly compresses does not compress better in a patch
   const dense = Math.max(0, (compressed / Math.max(size, 1) - DENSE) / (1 - DENSE));
   const most = coded + (1 - coded) * dense;
   if (similarity === undefined) return file + compressed * (hasCounterpart ? small : most);

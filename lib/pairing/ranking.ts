@@ -20,48 +20,48 @@ import {
 import type { Signature } from './signature/signature.ts';
 import { tlshDistance } from './signature/tlsh.ts';
 
-/** How well an image would do as the source of a target. */
+/** An image, or several as one, as a possible source of a target. */
 export interface Candidate {
   readonly source: Digest;
-  /** Where several images are one source: their manifests in the order of their layers. `source` then names them all. */
+  /** Manifests of several images that are one source, in the order of their layers; `source` names them together. */
   readonly images?: readonly Digest[];
-  /** Null where one of the two has no TLSH. Small is near; it misleads across families of images. */
+  /** Null if one of the two has no TLSH. Small is similar; misleading across families of images. */
   readonly tlshDistance: number | null;
-  /** Bytes of the target's files whose content the source has, under whatever path. All layers count, hidden files too. */
+  /** Bytes of target files whose content the source has at any path. All layers count, with hidden files. */
   readonly identicalBytes: number;
-  /** Bytes of the target's files that the source, or the target before, has something similar to. */
+  /** Bytes of target files with similar content in the source or earlier in the target. */
   readonly changedBytes: number;
-  /** Bytes of the target's files that neither has anything like. */
+  /** Bytes of target files without similar content. */
   readonly newBytes: number;
   /** Layers that both share, in uncompressed bytes. */
   readonly sharedLayerBytes: number;
   /** Of a patch in the default format: candidates are ranked by it. */
   readonly predictedPatchSize: number;
   readonly predictions: Predictions;
-  /** What a pull would move at a site that has the source. */
+  /** Bytes that a pull moves at a site that has the source. */
   readonly pullSize: number;
 }
 
 export interface Ranking {
   readonly target: Digest;
-  /** What predictions were adjusted by; `{}` where by nothing. */
+  /** Calibrations used by the predictions; `{}` without any. */
   readonly calibrations: Calibrations;
   /** Best first. */
   readonly candidates: readonly Candidate[];
 }
 
-/** Of the formula, too: rankings of another version are made anew. */
+/** Goes up with each change of document or formula; rankings of other versions are made again. */
 export const RANKING_VERSION = 7;
 
-/** Of a pull, at most, for a patch to be worth its making. */
+/** A patch is worth making up to this share of a pull. */
 const WORTH = 0.95;
 
-/** What a layer of the source takes in a recipe, in bytes. */
+/** Bytes of a source layer in a recipe. */
 const RECIPE_LAYER = 61;
-/** How most layers are compressed, as good as any to tell what it takes to say so: a signature does not say. */
+/** The most common compression, assumed for the recipe's size because a signature does not contain it. */
 const COMPRESSION: Compression = { encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' };
 
-/** What predictions for a target and its source go by. */
+/** Input of the predictions for a target and its source. */
 export interface Evidence {
   readonly compared: Comparison;
   readonly sizes: PatchSizes;
@@ -69,7 +69,7 @@ export interface Evidence {
 
 export function evidenceOf(target: Signature, sources: readonly Signature[]): Evidence {
   const compared = compareLayers(layersOf(target), indexSource(layersOfAll(sources)));
-  // digests of the source would make a noise of some bytes where sources are equally good
+  // without the source's digests, whose compressed sizes would be noise between equally good sources
   const image = withCompressions(
     target.image,
     target.image.layers.map(() => COMPRESSION),
@@ -116,7 +116,7 @@ export function candidateOf(
   };
 }
 
-/** Whether a patch from this source, in one of some formats, is expected to weigh less than a pull by more than noise. */
+/** Whether a patch from this source in one of the formats is predicted to be clearly smaller than a pull. */
 export function isWorthIt(
   { predictions, pullSize, images }: Candidate,
   formats: readonly FormatName[] = formatNames(),
@@ -147,7 +147,7 @@ export function rankCandidates(
 }
 
 /**
- * Names a set of allowed sources: the rankings of one target differ by it.
+ * Names a set of allowed sources; each set has its own ranking of a target.
  *
  * @param together whether several of them may be one source
  */

@@ -1,7 +1,7 @@
 import { parseDestination } from '../../lib/image/write/destination.ts';
 import { imageSink } from '../../lib/image/write/sink.ts';
 
-/** Wrong sources, damaged patches and files that are none: refused, and nothing is kept. */
+/** Wrong sources, damaged patches and other files are refused, and nothing is left behind. */
 import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -60,8 +60,8 @@ const outputs = ({ directory }: Pair) => [
   `stream:${directory}/new.stream`,
 ];
 
-describe('a source that is not the source of the patch', () => {
-  test('is refused before anything is written', async (t) => {
+describe('applying with a wrong source', () => {
+  test('fails before anything is written', async (t) => {
     const pair = await makePair(t);
     const { directory } = pair;
     const first = releaseLayers(1, 1);
@@ -70,7 +70,7 @@ describe('a source that is not the source of the patch', () => {
       fewer: first.slice(0, 1),
       none: [],
     };
-    // an xdelta needs the source's layers, in whatever image
+    // an xdelta needs the source's layers from any image
     const others = { more: [...first, first[0]!], swapped: first.toReversed() };
     for (const [name, layers] of Object.entries(others)) {
       const source = join(directory, name);
@@ -99,7 +99,7 @@ describe('a source that is not the source of the patch', () => {
     await panamaxFails('wrong-source', message, ...apply, '--source', join(directory, 'release'));
   });
 
-  test('as a stream too', async (t) => {
+  test('fails for a layer stream with other bytes', async (t) => {
     const pair = await makePair(t);
     const source = join(pair.directory, 'source.stream');
     const right = Buffer.concat(releaseLayers(1, 1));
@@ -123,7 +123,7 @@ describe('a source that is not the source of the patch', () => {
     await assertRefused(pair, task, ['usage']);
   });
 
-  test('as a stream that is not there', async (t) => {
+  test('fails for a missing layer stream', async (t) => {
     const pair = await makePair(t);
     const source = `stream:${pair.directory}/none`;
     await assertRefused(pair, { patch: pair.patches.xdelta, source, output: outputs(pair)[0]! }, [
@@ -145,7 +145,7 @@ function damaged(patch: Buffer, { kind, at, bits }: { kind: string; at: number; 
   return copy;
 }
 
-describe('a damaged patch', () => {
+describe('applying a damaged patch', () => {
   const damage = fc.oneof(
     fc.record({ kind: fc.constant('flip' as const), at: fc.nat(), bits: fc.integer({ min: 1, max: 255 }) }),
     fc.record({ kind: fc.constant('cut' as const), at: fc.nat(), bits: fc.constant(0) }),
@@ -154,7 +154,7 @@ describe('a damaged patch', () => {
   );
 
   for (const format of FORMATS) {
-    test(`of format ${format} is refused, or all the same makes the target`, async (t) => {
+    test(`of format ${format} fails or still rebuilds the target`, async (t) => {
       const pair = await makePair(t);
       const sound = await readFile(pair.patches[format]);
       const patch = join(pair.directory, 'damaged');
@@ -185,7 +185,7 @@ describe('a damaged patch', () => {
     });
   }
 
-  test('by the command', async (t) => {
+  test('makes the command fail and leaves nothing behind', async (t) => {
     const pair = await makePair(t);
     const bytes = await readFile(pair.patches.xdelta);
     bytes[bytes.length - 100]! ^= 1;
@@ -198,7 +198,7 @@ describe('a damaged patch', () => {
   });
 });
 
-test('a file that is no patch', async (t) => {
+test('applying a file that is no patch fails', async (t) => {
   const pair = await makePair(t);
   const patch = join(pair.directory, 'file');
   for (const content of ['', 'text', Buffer.from('d6c3c4', 'hex'), releaseLayers(1, 1)[0]!]) {
@@ -212,7 +212,7 @@ test('a file that is no patch', async (t) => {
   await assertRefused(pair, { patch: pair.source, output: outputs(pair)[0]! }, ['not-found']);
 });
 
-test('a target that is larger than allowed', async (t) => {
+test('applying a patch to a target over maxImageSize fails', async (t) => {
   const pair = await makePair(t);
   const before = await snapshot(pair.directory);
   const scratch = await temporaryDirectory(t);

@@ -3,7 +3,7 @@ import type { LayerStream } from '../../lib/image/layerstream.ts';
 /** Images on disk and the parts of a tar-diff for tests: layers go in, a patch or what it builds comes out. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { matchStreams } from '../../lib/delta/align/alignstreams.ts';
+import { alignStreams } from '../../lib/delta/align/alignstreams.ts';
 import { decodeTarDiff, type OpenSource } from '../../lib/delta/formats/ocidelta/tardiff/decode.ts';
 import { encodeTarDiff } from '../../lib/delta/formats/ocidelta/tardiff/encode.ts';
 import { openInStream } from '../../lib/delta/formats/ocidelta/tardiff/sourceaccess.ts';
@@ -33,7 +33,7 @@ export async function store(directory: string, name: string, layers: readonly Ui
 
 /** A tar-diff for all of the target's layers as one. */
 export async function diff(source: Stored, target: Stored): Promise<Buffer> {
-  const alignments = await matchStreams(source.stream, target.stream, { usable: source.files.usable });
+  const alignments = await alignStreams(source.stream, target.stream, { usable: source.files.usable });
   return collect(
     encodeTarDiff({
       source: source.access,

@@ -1,5 +1,5 @@
 import type { LayerStream } from '../../image/layerstream.ts';
-import type { MatchOptions, MatchTask } from './task.ts';
+import type { AlignOptions, StreamsTask } from './task.ts';
 import type { ImageRecord } from '../../image/record.ts';
 import { runThread, threadEntry } from '../../runtime/thread.ts';
 import type { Alignments } from './alignment.ts';
@@ -14,13 +14,13 @@ interface StoredImage {
   readonly stream: LayerStream;
 }
 
-/** Finds what of the target's layer stream resembles which places of the source's, in a thread of its own. */
-export function matchInThread(
+/** Aligns the target's layer stream with the source's, in a thread of its own. */
+export function alignInThread(
   source: StoredImage,
   target: StoredImage,
-  { signal, ...options }: MatchOptions,
+  { signal, ...options }: AlignOptions,
 ): Promise<Alignments> {
-  const task: MatchTask = { source: named(source), target: named(target), options };
+  const task: StreamsTask = { source: named(source), target: named(target), options };
   return runThread(alignThread, task, signal);
 }
 

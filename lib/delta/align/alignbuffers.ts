@@ -8,25 +8,25 @@ import {
   sidesOf,
   type Sides,
 } from './compare.ts';
-import { Draft } from './alignmentlist.ts';
+import { AlignmentBuilder } from './alignmentlist.ts';
 import { rephased } from './records.ts';
 import { isTagged, MAX_ENTRIES, offsetOf, SEED, seedHash, SeedTables, type SeedIndex } from './seedindex.ts';
 
-/** How much a better place has to gain over going on at the same distance, in equal bytes (as in bsdiff). */
+/** Equal bytes that another place has to gain over the current distance (as in bsdiff). */
 const MARGIN = 8;
-/** Equal bytes at the distance in use that are not worth looking for anything better. */
+/** A run of this many equal bytes at the current distance ends the search for a better place. */
 const RUN = 16;
 const MAX_SKIP = 8;
-/** Entries with the hash of a seed or one like it that are looked through. */
+/** Entries of a slot that are examined. */
 const MAX_IN_SLOT = 64;
-/** Equal bytes that pay for an alignment at another distance than the one before; more of them in all are not counted. */
+/** Equal bytes that pay for an alignment at another distance than the one before. */
 const MIN_EQUAL = 20;
 const LONG = 64;
 
 interface Settings {
-  /** Places looked at for one seed. */
+  /** Places compared for one seed. */
   readonly maxChain: number;
-  /** Entries of an index at most: 4 bytes each, and 4 for each slot. */
+  /** Entries of an index at most: 4 bytes each, and 4 bytes for each slot. */
   readonly maxEntries: number;
 }
 
@@ -36,41 +36,41 @@ const SETTINGS: Readonly<Record<Effort, Settings>> = {
   best: { maxChain: 64, maxEntries: MAX_ENTRIES },
 };
 
-/** Memory for one pair of buffers after the other. */
+/** Memory that successive pairs of buffers share. */
 export interface Workspace {
   readonly tables: SeedTables;
-  readonly drafts: readonly [Draft, Draft];
+  readonly builders: readonly [AlignmentBuilder, AlignmentBuilder];
 }
 
-/** @param tables where there are some */
+/** @param tables existing ones to use again */
 export function createWorkspace(tables = new SeedTables()): Workspace {
-  return { tables, drafts: [new Draft(), new Draft()] };
+  return { tables, builders: [new AlignmentBuilder(), new AlignmentBuilder()] };
 }
 
 /**
- * Aligns two buffers byte by byte. The target is scanned for seeds of the source; a place that is better than going
- * on at the same distance starts a new alignment, and both extend over single differences to where they meet.
+ * Aligns two buffers byte by byte. The target is scanned for seeds of the source. A place that fits better than the
+ * current distance starts a new alignment; both extend over single differences until they meet.
  *
- * @returns what is valid until the workspace is used again
+ * @returns alignments that are valid until the workspace is used again
  */
 export function alignBuffers(
   source: Uint8Array,
   target: Uint8Array,
   effort: Effort = 'default',
-  { tables, drafts } = createWorkspace(),
-): Draft {
+  { tables, builders } = createWorkspace(),
+): AlignmentBuilder {
   const { maxChain, maxEntries } = SETTINGS[effort];
   const sides = sidesOf(source, target);
   let step = 1;
   while (source.length / step > maxEntries) step *= 2;
-  const [one, other] = drafts;
+  const [one, other] = builders;
   scan(sides, tables.index(sides.sourceView, step), maxChain, one);
   pruned(sides, one, other);
   return rephased(sides, other, one);
 }
 
-/** Leaves out alignments too short for any encoding: what they cost is more than what they save. */
-function pruned({ sourceView, targetView }: Sides, items: Draft, kept: Draft): void {
+/** Leaves out alignments too short for any format: they cost more than they save. */
+function pruned({ sourceView, targetView }: Sides, items: AlignmentBuilder, kept: AlignmentBuilder): void {
   kept.clear();
   let before = NaN;
   for (let i = 0; i < items.count; i++) {
@@ -84,15 +84,15 @@ function pruned({ sourceView, targetView }: Sides, items: Draft, kept: Draft): v
   }
 }
 
-function scan(sides: Sides, index: SeedIndex, maxChain: number, out: Draft): void {
+function scan(sides: Sides, index: SeedIndex, maxChain: number, out: AlignmentBuilder): void {
   const { source, target, sourceView, targetView } = sides;
   const { step, shift, starts, entries, filterShift, filter } = index;
   out.clear();
   const last = target.length - SEED;
-  // a fine index finds nearly as much from some places of the target; both are without a common factor
+  // with a fine index some offsets of the target suffice; stride and step have no common factor
   const stride = step === 1 ? 4 : step <= 4 ? 3 : 1;
   let distance = NaN;
-  /** Where the alignment in use begins, and up to where it is known to be good. */
+  /** Start of the current alignment, and the end of its verified part. */
   let begin = 0;
   let anchor = 0;
   let t = 0;
@@ -121,7 +121,7 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, out: Draft): voi
       const s = offsetOf(entry);
       if (s - t === distance) continue;
       if (sourceView.getInt32(s, true) !== low || sourceView.getInt32(s + 4, true) !== high) continue;
-      // what is no longer than the best differs there
+      // a match that is no longer than the best one differs there
       if (source[s + best] !== target[t + best]) continue;
       const length = SEED + commonLength(sourceView, s + SEED, targetView, t + SEED);
       if (length > best) {
@@ -130,7 +130,7 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, out: Draft): voi
       }
     }
     if (found < 0) {
-      // where nothing is found for long, less is looked for
+      // the search gets sparser the longer nothing is found
       t += stride + Math.min(MAX_SKIP, (t - anchor) >> 7);
       continue;
     }
@@ -156,10 +156,10 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, out: Draft): voi
   }
 }
 
-/** Ends the alignment in use for one at another distance, found at `t`, and returns where that begins. */
+/** Ends the current alignment for one at another distance, found at `t`. @returns the start of the new one */
 function change(
   { source, target, sourceView, targetView }: Sides,
-  out: Draft,
+  out: AlignmentBuilder,
   { begin, anchor, distance }: { begin: number; anchor: number; distance: number },
   t: number,
   next: number,

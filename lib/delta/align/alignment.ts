@@ -1,10 +1,10 @@
 /**
- * What the matcher hands to every encoding: places of the target that resemble places of the source.
+ * The result of the matcher for every format: places of the target that resemble places of the source.
  *
  * Item i says: target[target[i], target[i] + length[i]) resembles source[source[i], source[i] + length[i]),
  * byte by byte at the same distance. `exact[i]` is 1 where the two are known to be identical; where it is 0
  * single bytes may differ, and an exact-copy encoding has to compare. Items ascend in `target` and do not
- * overlap there; what no item covers has no counterpart. Offsets are in bytes of the layer streams.
+ * overlap there; target bytes that no item covers have no counterpart. Offsets are in bytes of the layer streams.
  */
 export interface Alignments {
   readonly count: number;
@@ -14,6 +14,6 @@ export interface Alignments {
   readonly exact: Uint8Array;
 }
 
-/** From the least work to the most. */
+/** Ascending in work. */
 export const EFFORTS = ['fast', 'default', 'best'] as const;
 export type Effort = (typeof EFFORTS)[number];

@@ -1,10 +1,10 @@
 import type { Alignments } from './alignment.ts';
 
-/** Of an empty list, in items. */
+/** Capacity of an empty list, in items. */
 const ROOM = 256;
 
 /** A growing list of alignments in columns; see `Alignments` for their meaning. */
-export class Draft {
+export class AlignmentBuilder {
   count = 0;
   target = new Float64Array(ROOM);
   source = new Float64Array(ROOM);
@@ -25,14 +25,14 @@ export class Draft {
     this.exact[i] = exact;
   }
 
-  /** @param target what is added to the other's offsets */
+  /** @param target added to the other's target offsets, as `source` to its source offsets */
   append(other: Alignments, target = 0, source = 0): void {
     for (let i = 0; i < other.count; i++) {
       this.push(other.target[i]! + target, other.source[i]! + source, other.length[i]!, other.exact[i]!);
     }
   }
 
-  /** Takes the items out, in memory of their own size. */
+  /** Moves the items out, in memory of exactly their size. */
   items(): Alignments {
     const { count } = this;
     this.#resize(count);
@@ -45,7 +45,7 @@ export class Draft {
     return { count, target, source, length, exact };
   }
 
-  /** What was there before is freed at once: left to be collected, it would be as much again. */
+  /** Frees the old memory at once: the garbage collector would keep as much again. */
   #resize(room: number): void {
     this.target = new Float64Array(this.target.buffer.transfer(8 * room));
     this.source = new Float64Array(this.source.buffer.transfer(8 * room));
@@ -55,10 +55,10 @@ export class Draft {
 }
 
 /**
- * Orders alignments by target, cuts what overlaps there (the earlier item wins) and joins neighbours that
- * lie at the same distance and are equally exact. What comes out does not depend on the order they are in.
+ * Sorts alignments by target, cuts overlaps there (the earlier item wins) and joins neighbours with the same distance
+ * and exactness. The result does not depend on the order of the items.
  */
-export function tidied(items: Alignments): Alignments {
+export function sortAndMerge(items: Alignments): Alignments {
   const order = new Uint32Array(items.count);
   for (let i = 0; i < order.length; i++) order[i] = i;
   order.sort(
@@ -67,7 +67,7 @@ export function tidied(items: Alignments): Alignments {
       items.source[a]! - items.source[b]! ||
       items.length[a]! - items.length[b]!,
   );
-  const out = new Draft();
+  const out = new AlignmentBuilder();
   let end = 0;
   for (const i of order) {
     const cut = Math.max(0, end - items.target[i]!);
@@ -88,9 +88,9 @@ export function tidied(items: Alignments): Alignments {
   return out.items();
 }
 
-/** What of the alignments copies from the allowed source ranges: [start, end, start, end, …], ascending. */
-export function clipped(items: Alignments, allowed: Float64Array): Alignments {
-  const out = new Draft();
+/** The parts of alignments within the allowed source ranges [start, end, start, end, …], ascending. */
+export function clip(items: Alignments, allowed: Float64Array): Alignments {
+  const out = new AlignmentBuilder();
   for (let i = 0; i < items.count; i++) {
     const source = items.source[i]!;
     const end = source + items.length[i]!;

@@ -1,9 +1,9 @@
-import type { MatchTask } from './task.ts';
+import type { StreamsTask } from './task.ts';
 import { serveThread } from '../../runtime/threadmain.ts';
-import { matchStreams } from './alignstreams.ts';
+import { alignStreams } from './alignstreams.ts';
 
-/** The body of the thread that matches two layer streams: the memory that takes goes when it ends. */
+/** The body of the thread that aligns two layer streams. Its memory is freed when it ends. */
 
-export const handler = serveThread(({ source, target, options }: MatchTask) =>
-  matchStreams(source, target, options),
+export const handler = serveThread(({ source, target, options }: StreamsTask) =>
+  alignStreams(source, target, options),
 );

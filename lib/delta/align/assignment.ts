@@ -2,7 +2,7 @@ import { listLayers } from './listing.ts';
 import { samplePart } from './samples.ts';
 import { alignPairs } from './windows.ts';
 
-/** Parts of the alignment's work that can be done in other threads. */
+/** Parts of an alignment that can run in other threads. */
 
 const WORK = { list: listLayers, sample: samplePart, align: alignPairs };
 
@@ -15,6 +15,6 @@ export interface Assignment<K extends Kind = Kind> {
   readonly task: Task<K>;
 }
 
-export function perform<K extends Kind>({ kind, task }: Assignment<K>): Result<K> | Promise<Result<K>> {
+export function runAssignment<K extends Kind>({ kind, task }: Assignment<K>): Result<K> | Promise<Result<K>> {
   return (WORK[kind] as (task: Task<K>) => Result<K> | Promise<Result<K>>)(task);
 }

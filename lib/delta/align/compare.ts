@@ -1,4 +1,4 @@
-/** How two buffers compare at a distance; what reaches beyond the source counts as different. */
+/** Comparison of two buffers at a distance. Bytes beyond the end of the source count as different. */
 
 /** How far a score may fall below its best before an extension gives up. */
 const PATIENCE = 4096;
@@ -39,9 +39,9 @@ export function equalBytes(source: DataView, s: number, target: DataView, t: num
 }
 
 /**
- * How many of `size` bytes differ; `limit` where there are as many or more.
+ * Number of differing bytes among `size`, at most `limit`.
  *
- * Of a word's difference each byte that is not zero leaves its highest bit set: by itself, or by the carry of the others.
+ * Each nonzero byte of a word's difference sets its highest bit, by itself or by the carry of its other bits.
  */
 export function differingBytes(
   source: DataView,

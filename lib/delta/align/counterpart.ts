@@ -2,19 +2,19 @@ import { firstEndingAfter } from './alignmentlist.ts';
 import { groupByDigest, sameDigest, type Groups } from './groups.ts';
 import type { DigestedListing, Listing } from './listing.ts';
 
-/** For each piece of the target the piece of the source that it most likely comes from. */
+/** For each piece of the target, the piece of the source that it most likely comes from. */
 export interface Counterparts {
   /** Source piece, or -1. */
   readonly piece: Int32Array;
   /** 1 where the bodies are identical. */
   readonly same: Uint8Array;
-  /** 1 where the heads are. */
+  /** 1 where the heads are identical. */
   readonly sameHead: Uint8Array;
 }
 
 /**
- * Pairs pieces: an identical body first (best the one that goes on where the piece before came from, so
- * that runs stay whole, then one at the same path), then the same path, then the same name.
+ * Pairs pieces: first by identical bodies (preferably the successor of the previous piece's counterpart, so that runs
+ * stay whole, then the one at the same path), then by path, then by name.
  */
 export function findCounterparts(
   source: DigestedListing,
@@ -63,7 +63,7 @@ export function findCounterparts(
   return { piece, same, sameHead };
 }
 
-/** Of a group, from `first` on, the piece whose body size is nearest, or -1. */
+/** The piece of a group, from `first` on, with the nearest body size, or -1. */
 function closest(source: Listing, groups: Groups, first: number, size: number): number {
   let best = -1;
   let bestGap = Infinity;
@@ -77,7 +77,7 @@ function closest(source: Listing, groups: Groups, first: number, size: number): 
   return best;
 }
 
-/** Whether a source offset may be copied from: [start, end, start, end, …], ascending; all may where none are given. */
+/** Whether a source offset lies in ranges [start, end, start, end, …], ascending; true without ranges. */
 export function isUsable(ranges: Float64Array | undefined, offset: number): boolean {
   if (ranges === undefined) return true;
   const k = firstEndingAfter(ranges, offset);

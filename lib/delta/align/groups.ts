@@ -1,7 +1,7 @@
-/** Words of a digest in a column: 128 bits, all zero for what is empty. */
+/** Words of a digest in a column: 128 bits, all zero for empty content. */
 export const DIGEST_WORDS = 4;
 
-/** Items by their digests. Of one digest the first stands for all, each leads to the next: ascending. */
+/** Items grouped by digest: the first item of a group, and from each item the next one, in ascending order. */
 export interface Groups {
   /** First item with the digest that item i of another column has, or -1. */
   first(digests: Int32Array, i: number): number;

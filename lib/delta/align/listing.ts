@@ -10,9 +10,9 @@ import { blockingInput, scanInput, type BlockingInput, type TarRange } from '../
 import { DIGEST_WORDS } from './groups.ts';
 
 /**
- * A layer, or a stream of them, cut into pieces that tile it: one for each tar entry, and one for what stands behind
- * the last entry of a layer. A piece is a head (header blocks) followed by a body (stored content and padding).
- * In columns, which threads share: 16 bytes for each piece.
+ * A layer, or a stream of layers, cut into adjoining pieces: one for each tar entry, and one for the bytes behind the
+ * last entry of a layer. A piece is a head (header blocks) followed by a body (stored content and padding). Columns in
+ * shared memory: 16 bytes for each piece.
  */
 export interface Listing {
   readonly count: number;
@@ -22,12 +22,12 @@ export interface Listing {
   readonly body: Float64Array;
 }
 
-/** A listing as it is made, with what pieces are told by: 64 more bytes for each. */
+/** A listing with the digests that pieces are paired by: 64 more bytes for each piece. */
 export interface DigestedListing extends Listing {
   /** Digests (sha256, as far as `DIGEST_WORDS` goes) of heads and bodies. */
   readonly headDigest: Int32Array;
   readonly bodyDigest: Int32Array;
-  /** And of paths, and of names without version numbers; what is behind the last entry has neither. */
+  /** Digests of paths, and of names without version numbers; zero for the bytes behind the last entry. */
   readonly pathDigest: Int32Array;
   readonly nameDigest: Int32Array;
 }
@@ -41,7 +41,7 @@ export interface ListTask {
   readonly next: Int32Array<SharedArrayBuffer>;
 }
 
-/** Lists layers, one after the other, as long as there are some that nobody has taken; by their indices. */
+/** Takes and lists one layer after the other until none is left. @returns listings by layer index */
 export async function listLayers({ layers, next }: ListTask): Promise<Map<number, DigestedListing>> {
   const listings = new Map<number, DigestedListing>();
   for (let i = Atomics.add(next, 0, 1); i < layers.length; i = Atomics.add(next, 0, 1)) {
@@ -78,7 +78,7 @@ async function listLayer(range: TarRange): Promise<DigestedListing> {
       const entries = scanInput(input, range, { limits: DEFAULT_LIMITS, where: range.path });
       for await (const { bodyOffset, end, path } of entries) add(bodyOffset, end, path);
     } catch (error) {
-      // what is no tar, or one beyond the limits, is a piece as any other
+      // content that is no tar, or a tar beyond the limits, is one piece
       if (!(error instanceof PanamaxError) || !['bad-input', 'limit'].includes(error.kind)) throw error;
     }
     if (at < range.end) add(at, range.end);
@@ -88,7 +88,7 @@ async function listLayer(range: TarRange): Promise<DigestedListing> {
   }
 }
 
-/** The piece that an offset in the layer stream is of. */
+/** The piece that contains an offset of the layer stream. */
 export function pieceAt({ start, count }: Listing, offset: number): number {
   let low = 0;
   let high = count - 1;
@@ -116,7 +116,7 @@ interface Table {
   readonly nameDigest: Int32Array<SharedColumn>;
 }
 
-/** @param max pieces it may come to */
+/** @param max number of pieces at most */
 function createTable(max: number): Table {
   const offsets = () => new Float64Array(createSharedColumn(8 * (max + 1)));
   const digests = () => new Int32Array(createSharedColumn(4 * DIGEST_WORDS * max));
@@ -152,7 +152,7 @@ function ofTable({ start, body, ...digests }: Table, count: number): DigestedLis
 
 const DIGESTS = ['headDigest', 'bodyDigest', 'pathDigest', 'nameDigest'] as const;
 
-/** The listing of a stream, of those of its layers: each as it was listed, wherever its like stands. */
+/** Joins the listings of layers to the listing of their stream. A layer may occur more than once. */
 export function joined(layers: readonly DigestedListing[]): DigestedListing {
   const [only] = layers;
   if (only && layers.length === 1 && only.start[0] === 0) return only;
@@ -169,7 +169,7 @@ export function joined(layers: readonly DigestedListing[]): DigestedListing {
     for (const name of DIGESTS) stream[name].set(layer[name], DIGEST_WORDS * at);
     end = layer.start[layer.count]! + shift;
     at += layer.count;
-    // without a path, what is behind the last entry is paired with its like of the same layer
+    // bytes behind the last entry have no path: they are paired with those of the same layer
     const last = DIGEST_WORDS * (at - 1);
     if (layer.count > 0 && isEmpty(stream.pathDigest, at - 1)) stream.pathDigest[last] = index;
   }
@@ -181,7 +181,7 @@ function isEmpty(digests: Int32Array, i: number): boolean {
   return digests.subarray(DIGEST_WORDS * i, DIGEST_WORDS * (i + 1)).every((word) => word === 0);
 }
 
-/** @param bytes the digest, a char each; '' leaves it as it is */
+/** @param bytes the digest, one byte a char; '' leaves the column unchanged */
 function enter(digests: Int32Array, i: number, bytes: string): void {
   for (let word = 0; 4 * word < Math.min(bytes.length, 4 * DIGEST_WORDS); word++) {
     digests[DIGEST_WORDS * i + word] =
@@ -192,7 +192,7 @@ function enter(digests: Int32Array, i: number, bytes: string): void {
   }
 }
 
-/** As chars of a byte each; '' where there is nothing. */
+/** One byte a char; '' for an empty range. */
 function digest(input: BlockingInput, start: number, end: number): string {
   if (start === end) return '';
   let sha256: Hash | undefined;

@@ -1,30 +1,30 @@
 import type { Alignments } from './alignment.ts';
-import { Draft, tidied } from './alignmentlist.ts';
+import { AlignmentBuilder, sortAndMerge } from './alignmentlist.ts';
 import { forEachSample, placeOf, SPACING, type Range, type Samples } from './samples.ts';
 import type { StretchPair } from './windows.ts';
 
 /**
- * Content that is not where it is looked for first, in the file's counterpart: parts that went from one file to another,
- * or far away within one. What has no alignment is sampled, and where samples of it stand near each other in the
+ * Finds moved content: parts that went from one file to another, or far away within one, and so are not in the
+ * file's counterpart. Stretches without an alignment are sampled; where their samples are close together in the
  * source, too, the two stretches are compared.
  */
 
-/** Shorter alignments may be by chance, and give way to longer ones. */
+/** Shorter alignments may be coincidences and give way to longer ones. */
 const STRONG = 256;
-/** Less has too few samples. */
+/** Shorter ranges have too few samples. */
 const MIN_OPEN = 8 * SPACING;
-/** What has to be open in all: such a part of the source, which has to be read for it, within these bounds in bytes. */
+/** Least total of open bytes for which sampling the source pays: a part of the source's size, within two bounds. */
 const WORTHWHILE_PART = 1 / 256;
 const ALWAYS_WORTHWHILE = 2 * 1024 ** 2;
 const NEVER_WORTHWHILE = 64 * 1024;
-/** How many samples have to agree: so many, and such a part of what content of the trail's length has. */
+/** Samples that have to agree: a number, and a share of the samples that a stretch of this length has. */
 const MIN_HITS = 4;
 const MIN_PART = 1 / 8;
-/** What may have come or gone between two samples of one stretch, in bytes. */
+/** Bytes that may be inserted or removed between two samples of one stretch. */
 const SLACK = 32 * 1024;
-/** Stretches of an open range that a sample may go on with, the last first. */
+/** Number of the latest stretches of an open range that a sample may continue. */
 const RECENT = 8;
-/** How far a stretch may reach beyond its samples. */
+/** Bytes that a stretch extends beyond its outer samples. */
 const REACH = 8 * SPACING;
 
 /** Stretches of the target without strong alignments, ascending. */
@@ -47,12 +47,12 @@ export function openRanges(items: Alignments, targetSize: number, sourceSize: nu
   return total < Math.min(ALWAYS_WORTHWHILE, least) ? [] : ranges;
 }
 
-/** What samples of an open range and of the source have in common, in their order. */
+/** Samples that an open range and the source share in the same order. */
 interface Trail {
   hits: number;
   readonly first: number;
   last: number;
-  /** In the source: of the last sample, and the lowest and highest of all. */
+  /** Offsets in the source: of the last sample, and the lowest and highest of all samples. */
   place: number;
   low: number;
   high: number;
@@ -76,7 +76,7 @@ export function findMoved(
           start: Math.max(0, low - (first - start) - REACH),
           end: Math.min(sourceSize, high + (end - last) + REACH),
         },
-        // only the best matches are worth looking for
+        // only the best matches pay
         effort: 'fast' as const,
       };
     });
@@ -105,7 +105,7 @@ function trailsOf(targetFd: number, range: Range, samples: Samples): Trail[] {
   );
 }
 
-/** Those with most samples that do not overlap, ascending. */
+/** Trails that do not overlap, those with most samples preferred, in ascending order. */
 function separate(trails: readonly Trail[]): Trail[] {
   const kept: Trail[] = [];
   for (const trail of trails.toSorted((a, b) => b.hits - a.hits)) {
@@ -114,25 +114,26 @@ function separate(trails: readonly Trail[]): Trail[] {
   return kept.toSorted((a, b) => a.first - b.first);
 }
 
-/** The alignments with what was found later: that comes first where it is strong, and fills gaps where it is not. */
-export function completed(items: Alignments, later: readonly Alignments[]): Alignments {
-  const strong = new Draft();
-  const weak = new Draft();
+/** Adds later alignments: strong ones take precedence over the others, weak ones only fill gaps. */
+export function withMoved(items: Alignments, later: readonly Alignments[]): Alignments {
+  const strong = new AlignmentBuilder();
+  const weak = new AlignmentBuilder();
   for (const found of later) {
     for (let i = 0; i < found.count; i++) {
-      const draft = found.length[i]! < STRONG ? weak : strong;
-      draft.push(found.target[i]!, found.source[i]!, found.length[i]!, found.exact[i]!);
+      const builder = found.length[i]! < STRONG ? weak : strong;
+      builder.push(found.target[i]!, found.source[i]!, found.length[i]!, found.exact[i]!);
     }
   }
-  const first = tidied(strong.items());
-  const all = new Draft();
-  for (const part of [first, outside(items, first), outside(tidied(weak.items()), first)]) all.append(part);
-  return tidied(all.items());
+  const first = sortAndMerge(strong.items());
+  const all = new AlignmentBuilder();
+  for (const part of [first, outside(items, first), outside(sortAndMerge(weak.items()), first)])
+    all.append(part);
+  return sortAndMerge(all.items());
 }
 
-/** What of alignments does not overlap others in the target. */
+/** The parts of alignments that do not overlap others in the target. */
 function outside(items: Alignments, others: Alignments): Alignments {
-  const out = new Draft();
+  const out = new AlignmentBuilder();
   let next = 0;
   for (let i = 0; i < items.count; i++) {
     let at = items.target[i]!;

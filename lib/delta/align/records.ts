@@ -1,31 +1,31 @@
 import type { Alignments } from './alignment.ts';
 import { border, differingBytes, type Sides } from './compare.ts';
-import type { Draft } from './alignmentlist.ts';
+import type { AlignmentBuilder } from './alignmentlist.ts';
 
 /**
- * Executables hold tables of records: relocations, symbols, pointers. Where records have come or gone, a target's table
- * still resembles the source's at any distance that is off by some records, for most bytes of a record are those of
- * all; seeds even prefer the distance at which absolute addresses agree. At the right one fewer bytes differ, and by
- * the same amount from record to record.
+ * Executables hold tables of records: relocations, symbols, pointers. After records were inserted or removed, a table
+ * still resembles the source's at a distance that is wrong by some records, because most bytes of records are equal;
+ * seeds even prefer the distance at which absolute addresses agree. At the right distance fewer bytes differ, and by
+ * the same amount in each record.
  */
 
-/** What is judged as one, in bytes. */
+/** Size of the blocks that are compared, in bytes. */
 const BLOCK = 1024;
-/** Shorter alignments are no tables. */
+/** Shorter alignments are not taken for tables. */
 const MIN_LENGTH = 256;
 /** Blocks with fewer differing bytes are in phase. */
 const MIN_DIFFERING = BLOCK / 16;
-/** What another distance has to gain, in equal bytes of a block; what is good for the block before needs less. */
+/** Equal bytes that another distance has to gain in a block; the distance of the block before needs fewer. */
 const MIN_GAIN = 40;
 const MIN_GAIN_AS_BEFORE = 16;
-/** Distances that are tried: so many bytes off to either side, in steps of the smallest record. */
+/** Distances that are tried: up to this many bytes to either side, in steps of the smallest record. */
 const MAX_SHIFT = 512;
 const STEP = 8;
-/** So many bytes of a block tell whether a distance is worth counting in the whole block. */
+/** Bytes of a block that are compared first: only promising distances are counted in the whole block. */
 const PROBE = 128;
 
-/** Writes to `out` the alignments with those that run out of phase split where another distance nearby is better. */
-export function rephased(sides: Sides, items: Alignments, out: Draft): Draft {
+/** Writes the alignments to `out`, split where another distance nearby fits better. */
+export function rephased(sides: Sides, items: Alignments, out: AlignmentBuilder): AlignmentBuilder {
   out.clear();
   for (let i = 0; i < items.count; i++) {
     const start = items.target[i]!;
@@ -78,7 +78,7 @@ function distanceFor(sides: Sides, at: number, size: number, found: number, befo
   return best;
 }
 
-/** How many bytes differ at a distance; `limit` where there are as many or more, or where the source ends. */
+/** Number of differing bytes at a distance, at most `limit`; `limit` also where the source ends. */
 function differing(
   { sourceView, targetView }: Sides,
   at: number,

@@ -4,25 +4,25 @@ import { isUsable } from './counterpart.ts';
 import { pieceAt, type Listing } from './listing.ts';
 
 /**
- * Samples of content: where four bytes have a certain hash, about every 512 bytes, the twelve bytes there stand for what
- * is around them. Equal stretches are sampled alike wherever they stand.
+ * Samples of content: where four bytes have a certain hash, about every 512 bytes, the twelve bytes there represent
+ * their surroundings. Equal stretches have equal samples, wherever they are.
  */
 const SHIFT = 23;
 const SAMPLED = 12;
 const SLOT_BITS = 22;
 const CHUNK = 128 * 1024;
 const MULTIPLIER = 0x9e3779b1;
-/** How exactly places are kept, in bytes: less than the header that stands before a body, and good for 64 GiB. */
+/** Precision of stored places, in bytes: finer than a tar header, and enough for 64 GiB in 32 bits. */
 const UNIT = 16;
 
-/** About how far one sample is from the next, in bytes. */
+/** Mean distance between samples, in bytes. */
 export const SPACING = 2 ** (32 - SHIFT);
 
-/** Where of a source a sample was seen first. */
+/** The first place of each sample in a source. */
 export interface Samples {
   /** 1 + the offset in the layer stream in units of UNIT, by slot; 0 where there is none. */
   readonly places: Uint32Array<ArrayBuffer>;
-  /** The sample itself, to tell apart what shares a slot. */
+  /** The sample itself, to tell apart samples that share a slot. */
   readonly values: Int32Array<ArrayBuffer>;
 }
 
@@ -30,19 +30,19 @@ export interface Samples {
 export type Range = readonly [start: number, end: number];
 
 export interface SampleTask {
-  /** A layer stream, and its pieces. */
+  /** Path of a layer stream; `listing` has its pieces. */
   readonly path: string;
   readonly listing: Pick<Listing, 'count' | 'start' | 'body'>;
   /** The part to sample, as offsets. */
   readonly part: Range;
-  /** As in `MatchOptions`. */
+  /** As in `AlignOptions`. */
   readonly usable: Float64Array | undefined;
 }
 
-/** Shorter bodies have hardly a sample. */
+/** Shorter bodies have hardly any sample. */
 const MIN_SAMPLED = 2 * SPACING;
 
-/** Samples the bodies in a part of a stream. Takes 32 MiB, whatever that is: of what shares a slot the first is kept. */
+/** Samples the bodies in a part of a stream. Takes 32 MiB for any size: a slot keeps its first sample. */
 export function samplePart({ path, listing, part, usable }: SampleTask): Samples {
   const places = new Uint32Array(1 << SLOT_BITS);
   const values = new Int32Array(1 << SLOT_BITS);
@@ -62,7 +62,7 @@ export function samplePart({ path, listing, part, usable }: SampleTask): Samples
   return { places, values };
 }
 
-/** The bodies that may be copied from, as far as they lie in a part of the stream. */
+/** The bodies that may be copied from, cut to a part of the stream. */
 function* bodiesOf(
   listing: SampleTask['listing'],
   [first, last]: Range,
@@ -84,13 +84,13 @@ export function addSamples({ places, values }: Samples, later: Samples): void {
   }
 }
 
-/** Gives the memory back without waiting for the collector. */
+/** Frees the memory without waiting for the garbage collector. */
 export function freeSamples({ places, values }: Samples): void {
   places.buffer.transfer(0);
   values.buffer.transfer(0);
 }
 
-/** About where in the source the sample was seen, or -1: never in another piece than it was. */
+/** The approximate place of a sample in the source, always within its piece; -1 for an unknown sample. */
 export function placeOf({ places, values }: Samples, sample: number): number {
   const slot = sample >>> (32 - SLOT_BITS);
   return values[slot] === sample ? (places[slot]! - 1) * UNIT : -1;
@@ -99,10 +99,10 @@ export function placeOf({ places, values }: Samples, sample: number): number {
 const chunk = new Uint8Array(CHUNK);
 const view = new DataView(chunk.buffer);
 const words = new Int32Array(chunk.buffer);
-/** Where in the chunk there are samples. */
+/** Offsets of samples in the current chunk. */
 const places = new Uint32Array(CHUNK);
 
-/** The samples of a range in their order, but for those of what repeats itself. */
+/** Calls back with the samples of a range in order; samples of repetitive content are left out. */
 export function forEachSample(
   fd: number,
   [start, end]: Range,
@@ -123,11 +123,11 @@ export function forEachSample(
   }
 }
 
-/** @returns how many there are */
+/** @returns the number of places found */
 function findPlaces(size: number): number {
   let count = 0;
   let i = 0;
-  // word by word, which takes a third of the time
+  // word by word: a third of the time of a byte loop
   const whole = LITTLE_ENDIAN ? size - SAMPLED - 3 : 0;
   for (let word = words[0]!; i < whole; i += 4) {
     const next = words[(i >> 2) + 1]!;
@@ -141,7 +141,7 @@ function findPlaces(size: number): number {
   return count;
 }
 
-/** What all zero bytes come to is none. */
+/** Zero bytes are no sample. */
 function isSample(four: number): boolean {
   return Math.imul(four, MULTIPLIER) >>> SHIFT === 0 && four !== 0;
 }

@@ -1,27 +1,27 @@
-/** Bytes of a seed: what has to be equal for a place to be found. */
+/** Bytes of a seed. A place is found if this many bytes are equal. */
 export const SEED = 8;
 
 /** Entries of an index at most. */
 export const MAX_ENTRIES = 2 ** 23;
-/** Of the number of slots, as a power of two. Entries and slots take 4 bytes each. */
+/** Binary logarithm of the number of slots at most. Entries and slots take 4 bytes each. */
 const MAX_BITS = 21;
-/** So many entries share a slot, as a power of two: a table of slots that is small is quick to fill. */
+/** Binary logarithm of the entries per slot: a small table of slots is quick to fill. */
 const SHARED_BITS = 2;
-/** An entry is an offset and, above it, hash bits that the slot does not tell. Buffers are up to 32 MiB. */
+/** An entry is an offset with further bits of the hash above it. Buffers have at most 32 MiB. */
 const OFFSET_BITS = 25;
 const TAG_BITS = 32 - OFFSET_BITS;
 
-/** A bit of the filter stands for so many more bits of a hash than a slot does, up to FILTER_BITS in all. */
+/** Bits of the hash that the filter distinguishes beyond those of a slot, up to FILTER_BITS in all. */
 const FILTERED = 5;
 const FILTER_BITS = 24;
 
 /**
- * An index of 8-byte seeds. What has one hash stands together in the order of the buffer:
- * entries[starts[slot], starts[slot + 1]). Most look-ups find nothing, which one bit of the filter tells: it fits the
- * cache that the tables do not fit. An index is valid until its tables are used for another.
+ * An index of 8-byte seeds. Seeds of one slot are adjacent, in the order of the buffer:
+ * entries[starts[slot], starts[slot + 1]). Most look-ups find nothing and end at a bit of the filter, which fits the
+ * processor's cache while the tables do not. An index is valid until its tables are used for another one.
  */
 export interface SeedIndex {
-  /** Bytes of the buffer from one entry to the next at least. */
+  /** Least distance between entries, in bytes of the buffer. */
   readonly step: number;
   readonly shift: number;
   readonly starts: Int32Array;
@@ -31,10 +31,10 @@ export interface SeedIndex {
 }
 
 const MAX_STARTS = 2 ** MAX_BITS + 2;
-/** What the tables of an index take at most, in bytes. */
+/** Size of the tables of an index at most, in bytes. */
 export const MAX_INDEX_SIZE = 4 * (MAX_STARTS + MAX_ENTRIES) + 2 ** (FILTER_BITS - 3);
 
-/** The memory of one index after the other. */
+/** Memory that successive indexes share. */
 export class SeedTables {
   readonly #starts: Int32Array;
   readonly #entries: Int32Array;
@@ -46,13 +46,13 @@ export class SeedTables {
     this.#filter = new Int32Array(memory, offset + 4 * (MAX_STARTS + MAX_ENTRIES), 2 ** (FILTER_BITS - 5));
   }
 
-  /** Indexes every `step`-th offset. They are sorted by slot: counted first, then put where they belong. */
+  /** Indexes every `step`-th offset by a counting sort over the slots. */
   index(data: DataView, step: number): SeedIndex {
     const end = data.byteLength - SEED + 1;
     const count = Math.max(0, Math.ceil(end / step));
     const bits = Math.min(MAX_BITS, Math.max(8, Math.floor(Math.log2(count + 1)) - SHARED_BITS));
     const shift = 32 - bits;
-    // one more than the slots while they are counted, and another for the end of the last
+    // one entry more for counting, and one for the end of the last slot
     const starts = this.#starts.subarray(0, 2 ** bits + 2).fill(0);
     const entries = this.#entries;
     const filterBits = Math.min(FILTER_BITS, bits + FILTERED);
@@ -67,7 +67,7 @@ export class SeedTables {
     for (let at = 0, before = -1; at < end; at += step) {
       const hash = hashAt(data, at);
       const slot = hash >>> shift;
-      // of a run of equal seeds only the first is entered
+      // only the first of a run of equal seeds is entered
       if (slot !== before) entries[starts[slot + 1]!++] = at | (tagOf(hash, shift) << OFFSET_BITS);
       filter[hash >>> (filterShift + 5)]! |= 1 << (hash >>> filterShift);
       before = slot;

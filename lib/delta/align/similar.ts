@@ -1,14 +1,14 @@
 import { pieceAt, type Listing } from './listing.ts';
 import { forEachSample, placeOf, type Samples } from './samples.ts';
 
-/** Bytes of target pieces without a counterpart that are worth reading the whole source for. */
+/** Bytes of target pieces without a counterpart from which on reading the whole source pays. */
 const WORTHWHILE = 2 * 1024 ** 2;
 /** Shorter pieces are left alone. */
 const MIN_PIECE = 8 * 1024;
-/** How many samples have to agree: so many, and so large a share. */
+/** Samples that have to agree: a number, and a share of the piece's samples. */
 const MIN_VOTES = 6;
 const MIN_SHARE = 0.02;
-/** What is looked at of the source piece, in sizes of the target piece. */
+/** Longest stretch of the source piece that is compared, as a multiple of the target piece. */
 const MAX_STRETCH = 4;
 
 /** A stretch of a source piece. */
@@ -19,20 +19,21 @@ export interface Similar {
   readonly end: number;
 }
 
-/** Pieces of the target without a counterpart that are worth a look; none where they are too small in all. */
-export function strangersOf(target: Listing, counterpart: Int32Array): number[] {
-  const strangers: number[] = [];
+/** Pieces of the target without a counterpart; none where they are too small together to be worth comparing. */
+export function unmatchedPieces(target: Listing, counterpart: Int32Array): number[] {
+  const unmatched: number[] = [];
   let size = 0;
   for (const [i, piece] of counterpart.entries()) {
     if (piece >= 0 || sizeOf(target, i) < MIN_PIECE) continue;
-    strangers.push(i);
+    unmatched.push(i);
     size += sizeOf(target, i);
   }
-  return size < WORTHWHILE ? [] : strangers;
+  return size < WORTHWHILE ? [] : unmatched;
 }
 
 /**
- * For the target pieces asked for the source piece that shares most content with each, where one does at all.
+ * Finds, for each wanted target piece, the source piece that shares most content with it. Pieces without any are
+ * left out.
  *
  * @param samples of the source
  */
@@ -72,7 +73,7 @@ export function findSimilar(
   return similar;
 }
 
-/** Where most of the offsets are. */
+/** The range of the offsets without the outliers at both ends. */
 function bulkOf(offsets: number[]): [number, number] {
   offsets.sort((a, b) => a - b);
   const outliers = Math.floor(offsets.length / 16);

@@ -1,7 +1,7 @@
 import type { LayerStream } from '../../image/layerstream.ts';
 import type { Effort } from './alignment.ts';
 
-export interface MatchOptions {
+export interface AlignOptions {
   readonly effort?: Effort;
   readonly signal?: AbortSignal;
   /**
@@ -11,8 +11,8 @@ export interface MatchOptions {
   readonly usable?: Float64Array;
 }
 
-export interface MatchTask {
+export interface StreamsTask {
   readonly source: LayerStream;
   readonly target: LayerStream;
-  readonly options: Omit<MatchOptions, 'signal'>;
+  readonly options: Omit<AlignOptions, 'signal'>;
 }

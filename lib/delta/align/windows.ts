@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { readExactly } from '../../runtime/blocking.ts';
 import type { Alignments, Effort } from './alignment.ts';
 import { alignBuffers, createWorkspace } from './alignbuffers.ts';
-import { Draft } from './alignmentlist.ts';
+import { AlignmentBuilder } from './alignmentlist.ts';
 import { MAX_INDEX_SIZE, SeedTables } from './seedindex.ts';
 
 /** Part of a layer stream, in bytes. */
@@ -30,14 +30,14 @@ export interface AlignTask {
 }
 
 /**
- * The most that is aligned at once, in bytes of either side. Of what is larger half of this is aligned with so much
- * of the source: more would mean a coarser index, which loses more than what lies farther away is worth.
+ * Most bytes of either side that are aligned at once. A larger target is cut into parts of half this size, each
+ * aligned with this much of the source: more would need a coarser index, which loses more than distant content gains.
  */
 const MAX_ALIGNED = 24 * 1024 ** 2;
 
 /**
- * What is to be aligned, the largest parts of the target first, so that no thread is left alone at the end. In numbers,
- * which threads share: there may be a pair for every file.
+ * Pairs of stretches to align, the largest parts of the target first, so that threads end at about the same time.
+ * Stored as numbers in shared memory, because there may be a pair for every file.
  */
 export interface StretchTable {
   readonly count: number;
@@ -88,7 +88,7 @@ function pairAt({ fields }: StretchTable, i: number): StretchPair {
   };
 }
 
-/** A pair in parts that fit memory: parts of the target, each with what of the source is about there. */
+/** Cuts a pair into parts that fit memory: parts of the target, each with the nearby part of the source. */
 function windowsOf(pair: StretchPair): StretchPair[] {
   const { source, target, ...rest } = pair;
   const size = target.end - target.start;
@@ -109,12 +109,12 @@ function windowsOf(pair: StretchPair): StretchPair[] {
   return windows;
 }
 
-/** Aligns pairs, one after the other, as long as there are some that nobody has taken. */
+/** Takes and aligns one pair after the other until none is left. */
 export function alignPairs({ source, target, pairs, next, effort }: AlignTask): Alignments {
-  const draft = new Draft();
+  const builder = new AlignmentBuilder();
   const sourceFd = openSync(source, 'r');
   const targetFd = openSync(target, 'r');
-  // all memory in one piece
+  // one allocation, which can be freed as a whole
   const memory = new ArrayBuffer(2 * MAX_ALIGNED + MAX_INDEX_SIZE);
   const from = new Uint8Array(memory, 0, MAX_ALIGNED);
   const to = new Uint8Array(memory, MAX_ALIGNED, MAX_ALIGNED);
@@ -128,13 +128,13 @@ export function alignPairs({ source, target, pairs, next, effort }: AlignTask): 
         pair.effort ?? effort,
         workspace,
       );
-      draft.append(found, pair.target.start, pair.source.start);
+      builder.append(found, pair.target.start, pair.source.start);
     }
-    return draft.items();
+    return builder.items();
   } finally {
     closeSync(sourceFd);
     closeSync(targetFd);
-    // without waiting for the collector
+    // frees the memory without waiting for the garbage collector
     memory.transfer(0);
   }
 }

@@ -1,15 +1,15 @@
 import { digestOf } from '../../../lib/digest.ts';
 
-/** The matcher, of two buffers and of layer streams. */
+/** Alignment of two buffers and of layer streams. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { EFFORTS, type Alignments } from '../../../lib/delta/align/alignment.ts';
-import { matchStreams } from '../../../lib/delta/align/alignstreams.ts';
+import { alignStreams } from '../../../lib/delta/align/alignstreams.ts';
 import { alignBuffers } from '../../../lib/delta/align/alignbuffers.ts';
-import { Draft } from '../../../lib/delta/align/alignmentlist.ts';
-import { completed } from '../../../lib/delta/align/moved.ts';
+import { AlignmentBuilder } from '../../../lib/delta/align/alignmentlist.ts';
+import { withMoved } from '../../../lib/delta/align/moved.ts';
 import {
   commonLength,
   differingBytes,
@@ -48,9 +48,9 @@ function relocations(records: readonly { readonly address: number; readonly to: 
   return table;
 }
 
-describe('buffers are aligned', () => {
+describe('aligning two buffers', () => {
   for (const effort of EFFORTS) {
-    test(`what moved and changed in single bytes is found with effort ${effort}`, () => {
+    test(`finds moved content with single changed bytes, effort ${effort}`, () => {
       const source = random.bytes(200_000);
       const target = Buffer.concat([
         source.subarray(120_000),
@@ -64,7 +64,7 @@ describe('buffers are aligned', () => {
     });
   }
 
-  test('a table of relocations is matched record by record', () => {
+  test('aligns a table of relocations record by record', () => {
     const records = Array.from({ length: 20_000 }, () => ({ address: 0, to: 0 }));
     let [address, to] = [0x5a0000, 0x120000];
     for (const record of records) {
@@ -87,7 +87,7 @@ describe('buffers are aligned', () => {
     assert.ok(items.count < 50);
   });
 
-  test('zeros, repetitions and short buffers come to an end', () => {
+  test('terminates on zeros, repetitions and short buffers', () => {
     const zeros = new Uint8Array(3_000_000);
     const repeated = Buffer.alloc(3_000_000, 'abcdefghi');
     for (const source of [zeros, repeated, new Uint8Array(), zeros.subarray(0, 7)]) {
@@ -103,14 +103,14 @@ describe('buffers are aligned', () => {
     }
   });
 
-  test('the same buffers give the same alignments', () => {
+  test('gives the same alignments for the same buffers', () => {
     const source = random.bytes(50_000);
     const target = Buffer.concat([source.subarray(9), random.bytes(99), source.subarray(0, 30_000)]);
     assert.deepEqual(alignBuffers(source, target).items(), alignBuffers(source, target).items());
   });
 });
 
-test('words are compared as their bytes are', () => {
+test('comparing by words gives the same results as by bytes', () => {
   for (let round = 0; round < 2000; round++) {
     const source = random.bytes(random.below(60));
     const target = Buffer.from(source.subarray(random.below(8)));
@@ -149,7 +149,7 @@ function layer(name: string, size = 50_000): Buffer {
   return writeTar([1, 2].map((i) => ({ path: `${name}/${i}`, content: random.bytes(size) })));
 }
 
-test('where diffIDs tell which layers both images have, the alignments are the same', async (t) => {
+test('alignments are the same with and without diffIDs of common layers', async (t) => {
   const directory = await temporaryDirectory(t);
   const [a, b, c, d] = [
     layer('a'),
@@ -169,37 +169,37 @@ test('where diffIDs tell which layers both images have, the alignments are the s
   const source = await stream('source', [a, b, d, a]);
   const target = await stream('target', [d, layer('e'), a, c, b]);
   const unnamed = ({ path, layerSizes }: typeof source) => ({ path, layerSizes });
-  const found = await matchStreams(source, target);
-  assert.deepEqual(found, await matchStreams(unnamed(source), unnamed(target)));
+  const found = await alignStreams(source, target);
+  assert.deepEqual(found, await alignStreams(unnamed(source), unnamed(target)));
   const covered = found.length.reduce((sum, length, i) => sum + (found.exact[i] ? length : 0), 0);
   assert.ok(covered >= a.length + b.length + d.length - 1024);
 });
 
-describe('content is found wherever it went', () => {
+describe('aligning layer streams finds content', () => {
   const [a, b] = [random.bytes(700_000), random.bytes(900_000)];
   const large = random.bytes(32_000_000);
   type Files = Readonly<Record<string, Uint8Array>>;
   const cases: Readonly<Record<string, readonly [source: Files, target: Files]>> = {
-    'to the file of another, which came here': [
+    'in a file that took the place of another': [
       { a, b },
       { a: Buffer.concat([b, a.subarray(0, 1)]), b: a },
     ],
-    'to one file with others': [{ a, b }, { bundle: Buffer.concat([b, random.bytes(99), a]) }],
-    'into the middle of a file that stayed': [
+    'in a file that combines several': [{ a, b }, { bundle: Buffer.concat([b, random.bytes(99), a]) }],
+    'in the middle of another file': [
       { a, b },
       { a: Buffer.concat([a.subarray(0, 300_000), b.subarray(500_000), a.subarray(600_000)]) },
     ],
-    'to many small files': [
+    'in many small files': [
       { b },
       Object.fromEntries(
         Array.from({ length: 100 }, (_, i) => [`part${i}`, b.subarray(9000 * i, 9000 * i + 7000)]),
       ),
     ],
-    'to the other end of a large file': [
+    'at the other end of a large file': [
       { large },
       { large: Buffer.concat([large.subarray(9_000_000), large.subarray(0, 9_000_000)]) },
     ],
-    'with single bytes changed': [
+    'with single changed bytes': [
       { a, b },
       { bundle: Buffer.concat([b, a]).map((byte, i) => (i % 5000 === 0 ? byte ^ 1 : byte)) },
     ],
@@ -217,7 +217,7 @@ describe('content is found wherever it went', () => {
           return { path, layerSizes: [bytes.length] };
         }),
       );
-      const items = await matchStreams(streams[0]!, streams[1]!);
+      const items = await alignStreams(streams[0]!, streams[1]!);
       const content = Object.values(sides[1]).reduce((sum, { length }) => sum + length, 0);
       // where a stretch begins and ends some hundred bytes may be left
       assert.ok(equalBytes(source, target, items) > 0.97 * content);
@@ -226,19 +226,19 @@ describe('content is found wherever it went', () => {
 });
 
 function randomAlignments(count: number): Alignments {
-  const draft = new Draft();
+  const draft = new AlignmentBuilder();
   for (let i = 0; i < count; i++)
     draft.push(random.below(40) * 50, random.below(40) * 50, 1 + random.below(600), 0);
   return draft.items();
 }
 
-test('whichever thread found what, it comes together as the same', () => {
-  const first = new Draft();
+test('merged alignments do not depend on the thread that found them', () => {
+  const first = new AlignmentBuilder();
   for (let at = 0; at < 2000; at += 400) first.push(at, random.below(3000), 1 + random.below(400), 1);
   const items = first.items();
   const [one, other] = [randomAlignments(20), randomAlignments(20)];
-  const found = completed(items, [one, other]);
-  assert.deepEqual(completed(items, [other, one]), found);
+  const found = withMoved(items, [one, other]);
+  assert.deepEqual(withMoved(items, [other, one]), found);
   for (let i = 1; i < found.count; i++)
     assert.ok(found.target[i]! >= found.target[i - 1]! + found.length[i - 1]!);
 });

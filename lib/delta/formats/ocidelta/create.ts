@@ -4,7 +4,7 @@ import { runThread } from '../../../runtime/thread.ts';
 import { encodeOciDelta } from './encode.ts';
 import { verifyArtifact } from './verify.ts';
 
-/** Writes an artifact of which each tar-diff has been applied: what comes out has the target's diffIDs, or this throws. */
+/** Writes an artifact and applies each of its tar-diffs; throws unless the results have the target's diffIDs. */
 export async function createOciDelta(task: PatchTask): Promise<void> {
   const { source, target, limits, signal } = task;
   const sourceFiles = await runThread(rootfsThread, { stream: source.stream, limits }, signal);

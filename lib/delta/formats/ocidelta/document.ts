@@ -14,11 +14,11 @@ export const TAR_DIFF = 'application/vnd.tar-diff';
 const DELTA = ANNOTATION_PREFIX;
 const CONTENT = `${DELTA}.content`;
 const TO = `${DELTA}.to`;
-/** Ours: how the target's layers were compressed (docs/formats.md). */
+/** An annotation of panamax: compressions of the target's layers (docs/formats.md). */
 const COMPRESSIONS = 'panamax.compressions';
 
 /** The image that a delta is made from or builds. */
-export interface ImageName {
+export interface ArtifactSubject {
   readonly manifest: Digest;
   readonly config: Digest;
 }
@@ -40,7 +40,7 @@ export interface DeltaManifest {
 }
 
 export interface NewDeltaManifest {
-  readonly source: ImageName;
+  readonly source: ArtifactSubject;
   readonly targetManifest: Buffer;
   readonly targetConfig: Buffer;
   readonly blobs: readonly DeltaBlob[];
@@ -50,7 +50,7 @@ export interface NewDeltaManifest {
   readonly reused: readonly { readonly digest: Digest; readonly diffID: Digest }[];
 }
 
-/** Key by key as `oci-delta create` writes it. */
+/** In the key order of `oci-delta create`. */
 export function serializeDeltaManifest(manifest: NewDeltaManifest): Buffer {
   const { source, targetManifest, targetConfig, blobs, reused, compressions } = manifest;
   const subject = { mediaType: MEDIA_TYPES.ociManifest, ...identityOf(targetManifest) };
@@ -82,7 +82,7 @@ export function serializeDeltaManifest(manifest: NewDeltaManifest): Buffer {
         [`${DELTA}.source`]: source.manifest,
         [`${DELTA}.source-config`]: source.config,
         [`${DELTA}.target`]: subject.digest,
-        // of no use where one is missing
+        // useless unless all are known
         ...(compressions.every(Boolean) && { [COMPRESSIONS]: JSON.stringify(compressions) }),
       },
     }),
@@ -100,7 +100,7 @@ export function serializeDeltaIndex(manifest: Buffer): Buffer {
 }
 
 /**
- * Layers of unknown content are passed over, as the format asks of readers.
+ * Layers of unknown content are ignored, as the specification requires of readers.
  *
  * @throws PanamaxError `bad-input`
  */

@@ -8,10 +8,10 @@ import type { ImageRecord } from '../../../image/record.ts';
 import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
 import { openThread, threadEntry } from '../../../runtime/thread.ts';
 import type { Effort } from '../../align/alignment.ts';
-import { matchInThread } from '../../align/align.ts';
+import { alignInThread } from '../../align/align.ts';
 import { encodePart } from './tardiff/encode.ts';
 import { cutParts, type Part } from './tardiff/parts.ts';
-import type { PlanOptions } from './tardiff/operations.ts';
+import type { OperationsOptions } from './tardiff/operations.ts';
 import { indexSourceFiles } from './tardiff/sourcefiles.ts';
 import { blockingAccess } from '../../randomaccess.ts';
 import { writeDeltaArchive, type StoredBlob } from './archive.ts';
@@ -28,7 +28,7 @@ export interface OciDeltaTask {
   readonly target: ImageOnDisk;
   /** Of the source's flattened root filesystem, as `listRootfsFiles` lists them. */
   readonly sourceFiles: RootfsFiles;
-  /** The bytes of a layer of the target as its manifest names them, by its index. */
+  /** Opens the bytes of a target layer, as the manifest names them, by its index. */
   readonly openBlob: (layer: number) => AsyncIterable<Uint8Array>;
   /** The file to write. */
   readonly path: string;
@@ -44,39 +44,39 @@ export interface ImageOnDisk {
   readonly stream: LayerStream;
 }
 
-/** Parts of layers that are compressed at the same time: each takes up to 110 MiB. */
+/** Parts of layers that are compressed at the same time. Each takes up to 110 MiB. */
 const CONCURRENCY = 2;
 
 /**
  * Writes an oci-delta artifact as a tar, as `oci-delta create` does. A layer whose diffID the source has is left
  * out; a gzip layer that is no larger than its tar-diff is carried as it is. The same images give the same bytes.
  *
- * @returns the tar-diffs that it may hold, by the diffIDs of the layers that they have been seen to build
+ * @returns the tar-diffs that it may hold, which have been applied, by the diffIDs of their layers
  * @throws PanamaxError `bad-patch` where a tar-diff does not build its layer
  */
 export async function encodeOciDelta(task: OciDeltaTask): Promise<Map<Digest, TarDiff>> {
   const { source, target, scratch, limits, signal } = task;
   const sourceFiles = indexSourceFiles(task.sourceFiles);
-  const alignments = await matchInThread(source, target, {
+  const alignments = await alignInThread(source, target, {
     effort: task.effort,
     usable: sourceFiles.usable,
     ...(signal && { signal }),
   });
   const layers = newLayers(source.record, target, limits);
-  const drafts = new Map<Digest, TarDiffDraft>();
+  const newTarDiffs = new Map<Digest, NewTarDiff>();
   for (const { index, diffID, start, end } of layers) {
-    if (drafts.has(diffID)) continue;
+    if (newTarDiffs.has(diffID)) continue;
     const parts = cutParts(alignments, start, end).map((part, i) => ({
       ...part,
       path: join(scratch, `layer-${index}-${i}.zst`),
     }));
-    drafts.set(diffID, { diffID, start, end, parts });
+    newTarDiffs.set(diffID, { diffID, start, end, parts });
   }
   try {
     const tarDiffs = await writeTarDiffs(
       task,
       { sourceFiles, alignments },
-      largestFirst([...drafts.values()]),
+      largestFirst([...newTarDiffs.values()]),
     );
     const held = new Set(source.record.layers.map(({ diffID }) => diffID));
     await writeDeltaArchive(task.path, {
@@ -84,7 +84,7 @@ export async function encodeOciDelta(task: OciDeltaTask): Promise<Map<Digest, Ta
       targetManifest: Buffer.from(target.record.manifestDocument),
       targetConfig: Buffer.from(target.record.configDocument),
       blobs: layers.map((layer) => {
-        const { parts } = drafts.get(layer.diffID)!;
+        const { parts } = newTarDiffs.get(layer.diffID)!;
         return chooseBlob(layer, { ...tarDiffs.get(layer.diffID)!, parts }, task);
       }),
       compressions: target.record.layers.map(({ compression }) => compression),
@@ -92,12 +92,13 @@ export async function encodeOciDelta(task: OciDeltaTask): Promise<Map<Digest, Ta
     });
     return tarDiffs;
   } finally {
-    for (const { parts } of drafts.values()) for (const { path } of parts) await rm(path, { force: true });
+    for (const { parts } of newTarDiffs.values())
+      for (const { path } of parts) await rm(path, { force: true });
   }
 }
 
-/** What builds a layer, and the files of its parts. Layers that differ but by compression share one. */
-interface TarDiffDraft extends Part {
+/** A tar-diff to write, and the files of its parts. Layers that differ only in compression share one. */
+interface NewTarDiff extends Part {
   readonly diffID: Digest;
   readonly parts: readonly (Part & { readonly path: string })[];
 }
@@ -105,10 +106,10 @@ interface TarDiffDraft extends Part {
 /** Writes the parts of tar-diffs, and verifies those that are written while it writes others. */
 async function writeTarDiffs(
   { source, target, sourceFiles, effort, limits, signal }: OciDeltaTask,
-  { sourceFiles: index, alignments }: Pick<PlanOptions, 'sourceFiles' | 'alignments'>,
-  drafts: readonly TarDiffDraft[],
+  { sourceFiles: index, alignments }: Pick<OperationsOptions, 'sourceFiles' | 'alignments'>,
+  newTarDiffs: readonly NewTarDiff[],
 ): Promise<Map<Digest, TarDiff>> {
-  if (drafts.length === 0) return new Map();
+  if (newTarDiffs.length === 0) return new Map();
   await using sourceFile = await open(source.stream.path);
   await using targetFile = await open(target.stream.path);
   const plan = {
@@ -119,13 +120,13 @@ async function writeTarDiffs(
     effort,
     ...(signal && { signal }),
   };
-  const parts = drafts.flatMap((draft) => draft.parts);
+  const parts = newTarDiffs.flatMap((newTarDiff) => newTarDiff.parts);
   const written = new Int32Array(new SharedArrayBuffer(4 * parts.length));
   await using verifier = openThread(verifyThread, signal);
   const verified = verifier.call({
     source: source.stream,
     sourceFiles,
-    tarDiffs: drafts.map(({ diffID, parts }) => ({ diffID, parts: parts.map(({ path }) => path) })),
+    tarDiffs: newTarDiffs.map(({ diffID, parts }) => ({ diffID, parts: parts.map(({ path }) => path) })),
     written,
     limits,
   });
@@ -143,7 +144,7 @@ async function writeTarDiffs(
 
 function chooseBlob(
   { index, digest, whole }: NewLayer,
-  { parts, ...tarDiff }: TarDiff & Pick<TarDiffDraft, 'parts'>,
+  { parts, ...tarDiff }: TarDiff & Pick<NewTarDiff, 'parts'>,
   { openBlob }: OciDeltaTask,
 ): StoredBlob {
   if (whole && whole.size <= tarDiff.size)
@@ -156,7 +157,7 @@ function largestFirst<Item extends Part>(items: readonly Item[]): Item[] {
   return items.toSorted((a, b) => b.end - b.start - (a.end - a.start));
 }
 
-/** @param other work on the same: nothing is begun any more once that has failed, as where something here has */
+/** @param other related work: once it or an item has failed, no further item is started */
 async function forEachConcurrently<Item>(
   items: readonly Item[],
   work: (item: Item) => Promise<void>,

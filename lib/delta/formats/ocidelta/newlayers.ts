@@ -16,14 +16,14 @@ export interface NewLayer {
   readonly whole: { readonly size: number; readonly mediaType: string } | undefined;
 }
 
-/** What a delta has to build, bottom first. */
+/** The layers of the target that a delta has to build, bottom first. */
 export function newLayers(
   source: Pick<ImageRecord, 'layers'>,
   target: { readonly record: ImageRecord; readonly stream: LayerStream },
   limits: Limits,
 ): NewLayer[] {
   const held = new Set<Digest>(source.layers.map(({ diffID }) => diffID));
-  /** By what they are compressed: one layer may be there in two ways. */
+  /** Digests of compressed layers: an image may have one layer in two compressions. */
   const written = new Set<Digest>();
   const { manifest, manifestDocument, layers } = target.record;
   const descriptors = parseManifest(Buffer.from(manifestDocument), limits, manifest).layers;

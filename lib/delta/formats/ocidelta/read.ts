@@ -8,7 +8,7 @@ import { formatPlatform } from '../../../image/oci/platform.ts';
 import type { Compression } from '../../../compression/recipe.ts';
 import { parseDeltaManifest, TAR_DIFF } from './document.ts';
 
-/** An oci-delta artifact: what it is made from, what it builds, and of what. */
+/** An oci-delta artifact: its source, its target and how each layer is built. */
 export interface OciDelta {
   /** Names the file in errors. */
   readonly where: string;
@@ -21,7 +21,7 @@ export interface OciDelta {
     /** `os/architecture[/variant]` */
     readonly platform: string;
   };
-  /** All of the target, bottom first. */
+  /** All layers of the target, bottom first. */
   readonly layers: readonly DeltaLayer[];
 }
 
@@ -30,18 +30,18 @@ export interface DeltaLayer {
   /** As the target's manifest names it. */
   readonly digest: Digest;
   readonly compression?: Compression;
-  /** A reused layer is to be taken from the source. */
+  /** A `reused` layer is taken from the source. */
   readonly kind: 'reused' | 'tar-diff' | 'whole';
-  /** Digest of the blob that the artifact has for it; none for a reused layer. */
+  /** Digest of its blob in the artifact; undefined for a reused layer. */
   readonly stored?: Digest;
-  /** The bytes that the artifact has for it, verified by who reads to the end; none for a reused layer. */
+  /** Its bytes in the artifact, verified once they have been read to the end; none for a reused layer. */
   blob(): AsyncIterable<Uint8Array>;
 }
 
 /**
  * Reads the documents of an artifact in a tar, of this program or of `oci-delta create`.
  *
- * @throws PanamaxError `bad-patch` for a damaged artifact, or what is none; `limit`, `not-found`, `io`
+ * @throws PanamaxError `bad-patch` for a damaged artifact or another kind of file; `limit`, `not-found`, `io`
  */
 export async function readOciDelta(path: string, limits: Limits): Promise<OciDelta> {
   try {
@@ -51,7 +51,7 @@ export async function readOciDelta(path: string, limits: Limits): Promise<OciDel
   }
 }
 
-/** What would be bad input anywhere else, or a blob that is missing, makes a patch a bad one. */
+/** Turns `bad-input`, and `not-found` for a missing blob, into `bad-patch`. */
 export function asBadPatch(error: unknown): unknown {
   if (!(error instanceof PanamaxError) || !['bad-input', 'not-found'].includes(error.kind)) return error;
   const bad = new PanamaxError('bad-patch', error.message, {}, { cause: error });

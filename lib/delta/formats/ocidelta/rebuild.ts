@@ -16,7 +16,7 @@ export interface RebuildSource {
 }
 
 export interface RebuildOptions {
-  /** What all layers may have together, in bytes. */
+  /** Size of all layers together at most, in bytes. */
   readonly maxSize: number;
   readonly signal?: AbortSignal;
 }
@@ -24,7 +24,7 @@ export interface RebuildOptions {
 /** A layer as it is rebuilt. Each piece of `tar` is valid only until the next is asked for. */
 export interface TargetLayer {
   readonly diffID: Digest;
-  /** Fails before its end where it is not what `diffID` says. */
+  /** Fails before its end unless its digest is `diffID`. */
   readonly tar: AsyncIterable<Uint8Array>;
 }
 

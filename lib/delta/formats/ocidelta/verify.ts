@@ -21,17 +21,17 @@ export interface VerifyTask {
   /** Regular files of the source's flattened root filesystem. */
   readonly sourceFiles: RootfsFiles;
   readonly tarDiffs: readonly {
-    /** Of what it is to build. */
+    /** Of the layer that it has to build. */
     readonly diffID: Digest;
-    /** The files that it comes in. */
+    /** Files of its parts. */
     readonly parts: readonly string[];
   }[];
-  /** For each part of each tar-diff, shared with who writes them: 1 as soon as it is written. */
+  /** A flag for each part of each tar-diff, shared with the writing thread: 1 once the part is written. */
   readonly written: Int32Array<SharedArrayBuffer>;
   readonly limits: Limits;
 }
 
-/** A tar-diff that builds what it should. */
+/** A tar-diff that has been applied and builds its layer. */
 export interface TarDiff {
   readonly digest: Digest;
   readonly size: number;
@@ -40,8 +40,8 @@ export interface TarDiff {
 /**
  * Applies the tar-diffs of layers, each part as soon as it is written.
  *
- * @returns them by the diffIDs of what they build
- * @throws PanamaxError `bad-patch` where one builds something else
+ * @returns the tar-diffs by the diffIDs of their layers
+ * @throws PanamaxError `bad-patch` for one that does not build its layer
  */
 export async function verifyTarDiffs(task: VerifyTask): Promise<Map<Digest, TarDiff>> {
   const { source, sourceFiles, written, limits } = task;
@@ -75,7 +75,7 @@ export async function verifyTarDiffs(task: VerifyTask): Promise<Map<Digest, TarD
   return tarDiffs;
 }
 
-/** A tar-diff from the files of its parts, each read once it is `ready`. */
+/** Joins the parts of a tar-diff. Each file is read once its part is `ready`. */
 export async function* joinedParts(
   paths: readonly string[],
   ready?: (part: number) => Promise<void>,
@@ -88,10 +88,10 @@ export async function* joinedParts(
 }
 
 /**
- * Reads an artifact to its end: each layer has a tar-diff that builds it, or is there as the target has it, or in the
- * source. Tar-diffs are not applied again.
+ * Reads a whole artifact and checks that each layer has its verified tar-diff, is carried whole, or is in the source.
+ * Tar-diffs are not applied again.
  *
- * @param tarDiffs that have been seen to build the layers with these diffIDs
+ * @param tarDiffs that were applied before, by the diffIDs of their layers
  * @throws PanamaxError `bad-patch`, `wrong-source`
  */
 export async function verifyArtifact(

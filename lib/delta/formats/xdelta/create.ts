@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { writing } from '../../../runtime/file.ts';
 import { verifyStream } from '../../../image/write/rebuilt.ts';
 import { streamSize } from '../../../image/record.ts';
-import { matchInThread } from '../../align/align.ts';
+import { alignInThread } from '../../align/align.ts';
 import { serializeRecipe, sourceRecord, type Recipe } from '../../recipe.ts';
 import { decodeVcdiff } from './vcdiff/decode/decode.ts';
 import { encodeVcdiff } from './vcdiff/encode/encode.ts';
@@ -11,13 +11,13 @@ import { blockingAccess } from '../../randomaccess.ts';
 import { readXdelta } from './read.ts';
 
 /**
- * Writes a patch and applies it as it is written: what comes out has the target's diffIDs, or this throws. While one
- * window is applied, the threads compress those that follow.
+ * Writes a patch and applies it while it is written; throws unless the result has the target's diffIDs. While one
+ * window is applied, threads compress the following ones.
  */
 export async function createXdelta({ source, target, path, effort, signal }: PatchTask): Promise<void> {
   const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
   const abort = signal && { signal };
-  const alignments = await matchInThread(source, target, { effort, ...abort });
+  const alignments = await alignInThread(source, target, { effort, ...abort });
   await using sourceFile = await open(source.stream.path);
   await using targetFile = await open(target.stream.path);
   const patch = encodeVcdiff({

@@ -11,7 +11,7 @@ import { fileAccess } from '../../randomaccess.ts';
 
 const READ_SIZE = 256 * 1024;
 
-/** Reads what a patch says of itself. @throws PanamaxError `bad-patch` */
+/** Reads the recipe of a patch. @throws PanamaxError `bad-patch` */
 export async function readXdelta(path: string): Promise<Recipe> {
   const { appHeader } = await readVcdiffHeader(createReadStream(path));
   if (!appHeader) throw new PanamaxError('bad-patch', 'patch without a recipe', { where: path });
@@ -19,8 +19,8 @@ export async function readXdelta(path: string): Promise<Recipe> {
 }
 
 /**
- * Yields the target's layer stream, not yet verified but for the patch's own checksums. Each piece is valid only
- * until the next is asked for.
+ * Yields the target's layer stream; only the patch's own checksums are verified. Each piece is valid until the next
+ * one is requested.
  *
  * @param source path of the source's layer stream
  */

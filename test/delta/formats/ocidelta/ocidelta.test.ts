@@ -1,6 +1,6 @@
 import type { Digest } from '../../../../lib/digest.ts';
 
-/** oci-delta artifacts: written, read, rebuilt, with the oci-delta crate as judge. */
+/** Writing, reading and rebuilding oci-delta artifacts, compared with the oci-delta crate. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -101,7 +101,7 @@ const refused =
     return true;
   };
 
-test('layers reused, as tar-diffs and as they are', async (t) => {
+test('rebuilds layers that are reused, tar-diffs or whole', async (t) => {
   const directory = await temporaryDirectory(t);
   const source = await unpack(directory, 'source', [BASE, APP]);
   const target = await unpack(directory, 'target', [BASE, NEW_APP, NOISE]);
@@ -124,7 +124,7 @@ test('layers reused, as tar-diffs and as they are', async (t) => {
   );
 });
 
-test('names what it reuses as oci-delta create does', async (t) => {
+test('names reused layers as oci-delta create does', async (t) => {
   const directory = await temporaryDirectory(t);
   const source = await unpack(directory, 'source', [BASE, APP]);
   const target = await unpack(directory, 'target', [NEW_APP, BASE]);
@@ -150,7 +150,7 @@ test('names what it reuses as oci-delta create does', async (t) => {
   );
 });
 
-test('one layer twice, compressed in two ways', async (t) => {
+test('carries a layer twice if it has two compressions', async (t) => {
   const directory = await temporaryDirectory(t);
   const [one, other] = [random.bytes(50_000), random.bytes(50_000)];
   const tar = writeTar([
@@ -173,7 +173,7 @@ test('one layer twice, compressed in two ways', async (t) => {
 });
 
 describe('verification refuses', () => {
-  test('a tar-diff that builds something else', async (t) => {
+  test('a tar-diff that does not build its layer', async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await unpack(directory, 'source', [APP]);
     const target = await unpack(directory, 'target', [NEW_APP]);
@@ -196,7 +196,7 @@ describe('verification refuses', () => {
     await assert.rejects(verify(APP), refused('bad-patch'));
   });
 
-  test('a tar-diff that stands for another layer', async (t) => {
+  test('a tar-diff of another layer', async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await unpack(directory, 'source', [APP]);
     const changedTwice = writeTar([{ path: 'bin/app', content: changed.toReversed(), mtime: 2 }]);
@@ -214,8 +214,8 @@ describe('verification refuses', () => {
   });
 });
 
-describe('refused', () => {
-  test('the wrong source, more than the limit, damage', async (t) => {
+describe('rebuilding fails for', () => {
+  test('a wrong source, a layer over the limit, and damage', async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await unpack(directory, 'source', [BASE, APP]);
     const target = await unpack(directory, 'target', [BASE, NEW_APP, NOISE]);
@@ -239,7 +239,7 @@ describe('refused', () => {
     }
   });
 
-  test('an image that is no delta', async (t) => {
+  test('an image archive', async (t) => {
     const directory = await temporaryDirectory(t);
     await unpack(directory, 'image', [BASE]);
     execFileSync('tar', ['cf', join(directory, 'image.tar'), '-C', join(directory, 'image'), '.']);
@@ -247,7 +247,7 @@ describe('refused', () => {
   });
 });
 
-/** What the crate names as target and source, and the layers that it builds by their digests. */
+/** Target and source as the crate names them, and the layers that it builds, by digest. */
 function judge(directory: string, path: string, sourceLayers: readonly Buffer[]): [string, string] {
   for (const name of ['layout', 'root']) mkdirSync(join(directory, name));
   execFileSync('tar', ['xf', path, '-C', join(directory, 'layout')]);
@@ -275,7 +275,7 @@ describe('the oci-delta crate', { skip: missing('oci-delta-judge') }, () => {
     assert.equal(readdirSync(out).length, 2);
   });
 
-  test('rebuilds one that is there twice', async (t) => {
+  test('rebuilds a layer that occurs twice', async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await unpack(directory, 'source', [APP]);
     const target = await unpack(directory, 'target', [NEW_APP, NEW_APP], ['gzip', 'zstd']);

@@ -46,8 +46,8 @@ function patchOf(...operations: (number | string | Uint8Array)[]): Buffer {
   return Buffer.concat([Buffer.from('tardf1\n\0'), zstdCompressSync(Buffer.concat(bytes))]);
 }
 
-describe('round trip', () => {
-  test('small for changed files, the same every time', async (t) => {
+describe('encoding and decoding a tar-diff', () => {
+  test('gives a small, reproducible patch for changed files', async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await store(directory, 'source', [writeTar(BEFORE)]);
     const target = await store(directory, 'target', [writeTar(AFTER)]);
@@ -57,7 +57,7 @@ describe('round trip', () => {
     assert.deepEqual(await apply(patch, source.openFile, target.bytes.length), target.bytes);
   });
 
-  test('files of several layers, hidden ones not taken', async (t) => {
+  test('copies from files of several layers, but not from hidden ones', async (t) => {
     const directory = await temporaryDirectory(t);
     const over = writeTar([{ path: 'etc/words', content: 'short' }, { path: 'etc/.wh.caf\u00c3\u00a9' }]);
     const source = await store(directory, 'source', [writeTar(BEFORE), over]);
@@ -67,7 +67,7 @@ describe('round trip', () => {
     assert.deepEqual(await apply(patch, source.openFile, target.bytes.length), target.bytes);
   });
 
-  test('random trees', async (t) => {
+  test('rebuilds random trees', async (t) => {
     const directory = await temporaryDirectory(t);
     for (let seed = 0; seed < 40; seed++) {
       const next = createRandom(seed);
@@ -93,7 +93,7 @@ describe('round trip', () => {
   });
 });
 
-test('parts of a layer tile it, with about the same to compress in each', () => {
+test('parts adjoin, cover the layer and have about equal work', () => {
   const size = 200 * 1024 ** 2;
   const exact = {
     count: 1,
@@ -111,7 +111,7 @@ test('parts of a layer tile it, with about the same to compress in each', () => 
   assert.deepEqual(cutParts(none, 5, 9), [{ start: 5, end: 9 }]);
 });
 
-describe('a patch is refused', () => {
+describe('decoding a damaged tar-diff', () => {
   const file = { size: 10, read: async (into: Uint8Array) => void into.fill(1) };
   const openFile = (path: string) => (path === 'a/b' ? file : undefined);
   const open = [1, 3, 'a/b'] as const;
@@ -147,11 +147,11 @@ describe('a patch is refused', () => {
     });
   }
 
-  test('paths are cleaned as tar-diff cleans them', async () => {
+  test('cleans paths as tar-diff does', async () => {
     assert.equal((await apply(patchOf(1, 9, '/.././a/b', 2, 4), openFile, 4)).length, 4);
   });
 
-  test('whatever is damaged in it', async (t) => {
+  test('fails or rebuilds the target, for any damage', async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await store(directory, 'source', [writeTar(BEFORE)]);
     const target = await store(directory, 'target', [writeTar(AFTER)]);
@@ -178,8 +178,8 @@ function run(directory: string, command: string, ...args: string[]): void {
   execFileSync(findProgram(command)!, args, { cwd: directory, stdio: 'pipe' });
 }
 
-describe('judges', () => {
-  test('tar-patch applies what panamax writes', { skip: missing('tar-patch', 'tar') }, async (t) => {
+describe('other implementations', () => {
+  test('tar-patch applies a tar-diff of panamax', { skip: missing('tar-patch', 'tar') }, async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await store(directory, 'source.tar', [writeTar(BEFORE)]);
     const target = await store(directory, 'target.tar', [writeTar(AFTER)]);
@@ -190,18 +190,22 @@ describe('judges', () => {
     assert.ok(readFileSync(join(directory, 'out.tar')).equals(target.bytes));
   });
 
-  test('the oci-delta crate applies it, too', { skip: missing('oci-delta-judge', 'tar') }, async (t) => {
-    const directory = await temporaryDirectory(t);
-    const source = await store(directory, 'source.tar', [writeTar(BEFORE)]);
-    const target = await store(directory, 'target.tar', [writeTar(AFTER)]);
-    writeFileSync(join(directory, 'patch'), await diff(source, target));
-    mkdirSync(join(directory, 'root'));
-    run(directory, 'tar', 'xf', 'source.tar', '-C', 'root');
-    run(directory, 'oci-delta-judge', 'tar-diff', 'patch', 'root', 'out.tar');
-    assert.ok(readFileSync(join(directory, 'out.tar')).equals(target.bytes));
-  });
+  test(
+    'the oci-delta crate applies a tar-diff of panamax',
+    { skip: missing('oci-delta-judge', 'tar') },
+    async (t) => {
+      const directory = await temporaryDirectory(t);
+      const source = await store(directory, 'source.tar', [writeTar(BEFORE)]);
+      const target = await store(directory, 'target.tar', [writeTar(AFTER)]);
+      writeFileSync(join(directory, 'patch'), await diff(source, target));
+      mkdirSync(join(directory, 'root'));
+      run(directory, 'tar', 'xf', 'source.tar', '-C', 'root');
+      run(directory, 'oci-delta-judge', 'tar-diff', 'patch', 'root', 'out.tar');
+      assert.ok(readFileSync(join(directory, 'out.tar')).equals(target.bytes));
+    },
+  );
 
-  test('panamax applies what tar-diff writes', { skip: missing('tar-diff') }, async (t) => {
+  test('panamax applies a patch of tar-diff', { skip: missing('tar-diff') }, async (t) => {
     const directory = await temporaryDirectory(t);
     const source = await store(directory, 'source.tar', [writeTar(BEFORE)]);
     const target = await store(directory, 'target.tar', [writeTar(AFTER)]);

@@ -1,4 +1,4 @@
-/** Secondary compression of VCDIFF sections: who compresses what must not show. */
+/** Secondary compression of VCDIFF sections; its result does not depend on threads. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EFFORTS } from '../../../../lib/delta/align/alignment.ts';
@@ -11,7 +11,7 @@ import type { Sections } from '../../../../lib/delta/formats/xdelta/vcdiff/encod
 import { SECTIONS } from '../../../../lib/delta/formats/xdelta/vcdiff/window.ts';
 import { createRandom } from '../../../support/random.ts';
 
-/** Groups of windows whose data repeat what was in the windows before, some across all of the dictionary. */
+/** Groups of windows whose data repeat earlier windows, some from the far end of the dictionary. */
 function createGroups(): Sections[][] {
   const random = createRandom(11);
   const words = Array.from({ length: 500 }, () => random.bytes(3 + random.below(40)));
@@ -41,14 +41,14 @@ function copied(groups: readonly (readonly Sections[])[]): Sections[][] {
   return groups.map((group) => group.map((sections) => structuredClone(sections)));
 }
 
-describe('sections are compressed', () => {
+describe('compressing sections', () => {
   const groups = createGroups();
   for (const thoroughness of [
     ...EFFORTS.slice(0, 2).map((effort) => ({ effort, much: false })),
     { effort: 'default' as const, much: true },
   ]) {
     const { effort, much } = thoroughness;
-    test(`to the same bytes by one and by several, effort ${effort}${much ? ', much of it' : ''}`, async () => {
+    test(`gives the same bytes in one thread and in several, effort ${effort}${much ? ', much data' : ''}`, async () => {
       const single = singleCompressor(thoroughness);
       const expected = [];
       for (const group of copied(groups)) expected.push(await single.compress(group));

@@ -25,7 +25,7 @@ function makeSides(): { readonly source: Buffer; readonly target: Buffer } {
   return { source, target };
 }
 
-describe('VCDIFF by xdelta3', { skip: missing('xdelta3') }, () => {
+describe('decoding a patch of xdelta3', { skip: missing('xdelta3') }, () => {
   const { source, target } = makeSides();
 
   async function applied(t: TestContext, options: readonly string[], hasSource = true): Promise<Buffer> {
@@ -50,17 +50,17 @@ describe('VCDIFF by xdelta3', { skip: missing('xdelta3') }, () => {
     '-W 16777216',
     '-n -A',
   ]) {
-    test(`is applied, written with options '${options}'`, async (t) => {
+    test(`rebuilds the target, options '${options}'`, async (t) => {
       assert.equal(Buffer.compare(await applied(t, options.split(' ').filter(Boolean)), target), 0);
     });
   }
 
-  test('is applied, without a source', async (t) => {
+  test('rebuilds the target without a source', async (t) => {
     assert.equal(Buffer.compare(await applied(t, [], false), target), 0);
   });
 
   for (const compressor of ['djw', 'fgk']) {
-    test(`is refused, compressed with ${compressor}`, async (t) => {
+    test(`refuses secondary compression ${compressor}`, async (t) => {
       await assert.rejects(applied(t, ['-S', compressor]), { kind: 'bad-patch', message: /not supported/ });
     });
   }

@@ -17,11 +17,11 @@ import {
   SEEK,
 } from './format.ts';
 
-/** Gives a regular file of the unpacked source image by its clean path; undefined where there is none. */
+/** Opens a regular file of the unpacked source image by its clean path; undefined without such a file. */
 export type OpenSource = (path: ByteString) => RandomAccess | undefined;
 
 export interface DecodeOptions {
-  /** What the patch may build at most, in bytes. */
+  /** Size of the result at most, in bytes. */
   readonly maxSize: number;
   /** Names the patch in errors. */
   readonly where: string;
@@ -29,16 +29,15 @@ export interface DecodeOptions {
 }
 
 const PIECE_SIZE = 128 * 1024;
-/** Operations may build nothing: a patch may be longer than what it builds by its paths and sizes. */
+/** Bytes of operations that build nothing: paths and sizes may make a patch longer than its result. */
 const SPARE_OPERATIONS = 1024 ** 2;
 
 /**
- * Applies a tar-diff, of this program or another, and yields the layer that it builds, not yet verified. Each piece
- * is valid only until the next is asked for. Memory is bounded by zstd's window of at most 32 MiB and some buffers,
- * whatever the patch says.
+ * Applies a tar-diff of this or another program and yields the layer, not verified. Each piece is valid until the next
+ * one is requested. Memory is bounded by zstd's window of at most 32 MiB and some buffers for any patch.
  *
- * @throws PanamaxError `bad-patch` for a damaged patch, or one that reads where the source has nothing; `limit` for
- *   what builds more than `maxSize`
+ * @throws PanamaxError `bad-patch` for a damaged patch, or one that reads beyond a source file; `limit` for one that
+ *   builds more than `maxSize`
  */
 export async function* decodeTarDiff(
   patch: AsyncIterable<Uint8Array>,
@@ -47,7 +46,7 @@ export async function* decodeTarDiff(
 ): AsyncGenerator<Uint8Array, void, void> {
   const { maxSize, where, signal } = options;
   const reader = new PatchReader(operations(patch, options));
-  /** What is built is gathered: most operations build a few bytes. */
+  /** Gathers the output, because most operations build a few bytes. */
   const piece = new Uint8Array(PIECE_SIZE);
   const added = new Uint8Array(PIECE_SIZE);
   let filled = 0;
@@ -55,7 +54,7 @@ export async function* decodeTarDiff(
   let position = 0;
   let built = 0;
 
-  /** The current file, where `size` bytes can be read from it and written. */
+  /** The current file, checked to have `size` more bytes. */
   function sourceOf(size: number): RandomAccess {
     if (!file) throw bad('reads before it opens a file', where);
     if (size > file.size - position) {
@@ -75,7 +74,7 @@ export async function* decodeTarDiff(
     }
   }
 
-  /** The next room in the piece, for at most `size` bytes; the piece is to be yielded when it is full. */
+  /** The next free bytes of the piece, at most `size`. The caller yields the piece when it is full. */
   function room(size: number): Uint8Array {
     const start = filled;
     filled = Math.min(PIECE_SIZE, filled + size);
@@ -182,7 +181,7 @@ async function* operations(
   }
 }
 
-/** LEB128; everything that fits a double exactly, which is more than any file has. */
+/** LEB128 up to 2^53 - 1, the largest exact integer. */
 function readSize(reader: PatchReader, where: string): number {
   let size = 0;
   let factor = 1;

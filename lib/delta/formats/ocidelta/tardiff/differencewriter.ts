@@ -5,9 +5,9 @@ import type { OpWriter } from './opwriter.ts';
 const CAPACITY = 256 * 1024;
 
 /**
- * From how many equal bytes on a COPY is made between two ADD_DATA. As zeros within an ADD_DATA equal bytes are
- * part of what repeats, so that zstd finds longer matches: on executables short COPY cost more than they save.
- * What long ones save is time, and room in zstd's window.
+ * Equal bytes between two ADD_DATA from which on they become a COPY. As zeros within an ADD_DATA, equal bytes let zstd
+ * find longer matches: on executables a short COPY costs more than it saves. A long COPY saves time and space in
+ * zstd's window.
  */
 const MIN_COPY_BETWEEN = 256;
 /** The same in front of the first ADD_DATA and behind the last. */
@@ -29,7 +29,7 @@ export class DifferenceWriter {
     this.#equal += size;
   }
 
-  /** Both of one length. */
+  /** Both have the same length. */
   add(source: Uint8Array, target: Uint8Array): void {
     for (let i = 0; i < target.length; i++) {
       const difference = (target[i]! - source[i]!) & 0xff;

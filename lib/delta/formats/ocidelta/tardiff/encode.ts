@@ -3,9 +3,9 @@ import type { Effort } from '../../../align/alignment.ts';
 import { createCompressor } from './compression.ts';
 import { MAGIC } from './format.ts';
 import { cutParts } from './parts.ts';
-import { planOperations, type PlanOptions } from './operations.ts';
+import { planOperations, type OperationsOptions } from './operations.ts';
 
-export interface EncodeOptions extends PlanOptions {
+export interface EncodeOptions extends OperationsOptions {
   readonly effort: Effort;
   readonly signal?: AbortSignal;
 }

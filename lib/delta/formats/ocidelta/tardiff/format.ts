@@ -5,13 +5,13 @@
  */
 export const MAGIC: Uint8Array = Buffer.from('tardf1\n\0', 'latin1');
 
-/** What follows goes to the output. */
+/** The following bytes are output. */
 export const DATA = 0;
-/** What follows is the path of a source file to read from, from its start. */
+/** The following bytes are the path of the source file to read, from its start. */
 export const OPEN = 1;
 /** Bytes of the source file go to the output. */
 export const COPY = 2;
-/** What follows, added bytewise to bytes of the source file, goes to the output. */
+/** The following bytes, added bytewise to bytes of the source file, are output. */
 export const ADD_DATA = 3;
 /** The size is where to read on in the source file. */
 export const SEEK = 4;

@@ -5,35 +5,35 @@ import { DATA, OPEN, SEEK } from './format.ts';
 import { OpWriter } from './opwriter.ts';
 import type { SourceFiles } from './sourcefiles.ts';
 
-/** Bytes read at a time, and about the size of what is yielded. */
+/** Bytes read at a time, and about the size of the yielded pieces. */
 const PIECE_SIZE = 256 * 1024;
 /** Shorter alignments are not worth a SEEK and a COPY: zstd mostly has seen such bytes before. */
 const MIN_RUN = 32;
-/** What an OPEN costs beyond that, after compression: its path mostly stands in the tar header before. */
+/** Further cost of an OPEN after compression: the tar header before it mostly has the same path. */
 const OPEN_COST = 16;
 /** Two alignments at one distance with no more than this between them become one. */
 const MAX_BRIDGE = 64;
-/** An alignment with a larger share of differing bytes costs more than its bytes do as they are. */
+/** An alignment with a larger share of differing bytes costs more than its plain bytes. */
 const MAX_DIFFERING = 0.3;
-/** Longer ones are taken as they are: what differs in one place tells little of another. In bytes. */
+/** Longer alignments are not judged, because differences in one place tell little about others. In bytes. */
 const MAX_JUDGED_SIZE = 64 * 1024;
 
-export interface PlanOptions {
+export interface OperationsOptions {
   /** Layer streams. */
   readonly source: RandomAccess;
   readonly target: RandomAccess;
   readonly sourceFiles: SourceFiles;
   readonly alignments: Alignments;
-  /** What to build: a layer or a part of one, in the target's layer stream. */
+  /** The range to build: a layer or a part of one, in the target's layer stream. */
   readonly start: number;
   readonly end: number;
 }
 
 /**
- * Yields the operations that build a range of the target from files of the source, in pieces. They assume nothing of
- * what came before: operations of adjoining ranges can be put one behind the other.
+ * Yields the operations that build a range of the target from files of the source, in pieces. They do not depend on
+ * earlier operations: those of adjoining ranges can be concatenated.
  */
-export async function* planOperations(options: PlanOptions): AsyncGenerator<Uint8Array, void, void> {
+export async function* planOperations(options: OperationsOptions): AsyncGenerator<Uint8Array, void, void> {
   const { sourceFiles, alignments, start, end } = options;
   const source = pagedAccess(options.source);
   const target = pagedAccess(options.target);
@@ -43,7 +43,7 @@ export async function* planOperations(options: PlanOptions): AsyncGenerator<Uint
   const targetPiece = new Uint8Array(PIECE_SIZE);
   /** The source file that is open. */
   let file = -1;
-  /** Where the reader of the patch stands in the source's layer stream. */
+  /** Position of the patch's reader in the source's layer stream. */
   let position = 0;
   let built = start;
 

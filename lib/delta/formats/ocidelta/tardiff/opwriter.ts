@@ -1,9 +1,9 @@
-/** Collects operations (see format.ts) as bytes. */
+/** Encodes operations (see format.ts). */
 export class OpWriter {
   #bytes = Buffer.allocUnsafe(512 * 1024);
   #size = 0;
 
-  /** Bytes that `take` would give. */
+  /** Size of the bytes that `take` returns. */
   get size(): number {
     return this.#size;
   }
@@ -23,7 +23,7 @@ export class OpWriter {
     this.#size += piece.length;
   }
 
-  /** All since the last time, in memory of its own. */
+  /** The bytes since the last call, in memory of their own. */
   take(): Uint8Array {
     const taken = Buffer.from(this.#bytes.subarray(0, this.#size));
     this.#size = 0;

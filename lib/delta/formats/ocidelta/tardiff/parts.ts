@@ -30,7 +30,7 @@ export function cutParts(alignments: Alignments, start: number, end: number): Pa
   return cuts.map((cut, i) => ({ start: cut, end: cuts[i + 1] ?? end }));
 }
 
-/** What does not become a COPY. */
+/** The ranges that do not become a COPY. */
 function* compressedRanges(alignments: Alignments, start: number, end: number): Generator<Part, void, void> {
   let at = start;
   for (let i = firstEndingAfter(alignments, start); i < alignments.count; i++) {

@@ -9,7 +9,7 @@ export interface SourceFiles {
   readonly usable: Float64Array;
   /** The file that holds a usable byte. */
   at(offset: number): number;
-  /** Or -1. */
+  /** -1 for an unknown path. */
   find(path: ByteString): number;
   pathOf(file: number): Uint8Array;
   sizeOf(file: number): number;
@@ -58,7 +58,7 @@ export function indexSourceFiles(files: RootfsFiles): SourceFiles {
   };
 }
 
-/** Files that have bytes; of hardlinks the first path stands for all. */
+/** Files with content; hardlinks count once, by their first path. */
 function orderedByOffset({ count, size, offset }: RootfsFiles, allowed: (i: number) => boolean): Uint32Array {
   const order = new Uint32Array(count);
   let kept = 0;
@@ -67,7 +67,7 @@ function orderedByOffset({ count, size, offset }: RootfsFiles, allowed: (i: numb
   return sorted.filter((file, k) => k === 0 || offset[file] !== offset[sorted[k - 1]!]);
 }
 
-/** The last of so many for which a condition holds that holds up to one of them; 0 where there is none. */
+/** Binary search: the last number for which a condition holds that holds up to some number; 0 if it never holds. */
 function lastBelow(count: number, holds: (k: number) => boolean): number {
   let low = 0;
   let high = count - 1;

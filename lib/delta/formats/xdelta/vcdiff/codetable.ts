@@ -1,6 +1,6 @@
 /**
- * The default code table of RFC 3284, section 5.6: what each of the 256 opcodes stands for. An opcode is one
- * instruction or a pair of them; a size of 0 means that the size follows as an integer.
+ * The default code table of RFC 3284, section 5.6. Each of the 256 opcodes is one instruction or a pair of them; a size
+ * of 0 means that the size follows as an integer.
  */
 export const NOOP = 0;
 export const ADD = 1;
@@ -34,14 +34,14 @@ export function copyOpcode(mode: number, size: number): number {
   return 19 + 16 * mode + (size >= 4 && size <= 18 ? size - 3 : 0);
 }
 
-/** The opcode of an ADD with a COPY behind it, or -1 where the table has none. */
+/** The opcode of an ADD followed by a COPY, or -1 if the table has none. */
 export function addCopyOpcode(addSize: number, mode: number, copySize: number): number {
   if (addSize < 1 || addSize > 4 || copySize < 4) return -1;
   if (mode < 6) return copySize > 6 ? -1 : 163 + 12 * mode + 3 * (addSize - 1) + (copySize - 4);
   return copySize > 4 ? -1 : 235 + 4 * (mode - 6) + (addSize - 1);
 }
 
-/** The opcode of a COPY with an ADD behind it, or -1 where the table has none. */
+/** The opcode of a COPY followed by an ADD, or -1 if the table has none. */
 export function copyAddOpcode(mode: number, copySize: number, addSize: number): number {
   return copySize === 4 && addSize === 1 ? 247 + mode : -1;
 }

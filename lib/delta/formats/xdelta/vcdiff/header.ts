@@ -6,10 +6,10 @@ import { PatchReader } from '../../../patchreader.ts';
 const MAGIC = [0xd6, 0xc3, 0xc4, 0x00];
 const VCD_DECOMPRESS = 1;
 const VCD_CODETABLE = 2;
-/** xdelta3's extension: a length and that many bytes that mean something to the application. */
+/** xdelta3's extension: an application header, a length followed by that many bytes. */
 const VCD_APPHEADER = 4;
 
-/** Ids of secondary compressors that xdelta3 uses; LZMA stands for one xz stream per kind of section. */
+/** Ids of xdelta3's secondary compressors; `lzma` is one xz stream for each kind of section. */
 export const SECONDARY_IDS = { djw: 1, lzma: 2, fgk: 16 } as const;
 export type Secondary = keyof typeof SECONDARY_IDS;
 
@@ -23,7 +23,7 @@ export const MAX_APP_HEADER = 4 * 1024 ** 2;
 /** Indicator, compressor id and length come before the application header. */
 const FIXED_PART = MAGIC.length + 2 + 8;
 
-/** The header of a patch, read from its beginning; the rest of the patch is not looked at. */
+/** Reads the header at the beginning of a patch. The rest of the patch is not read. */
 export async function readVcdiffHeader(
   patch: AsyncIterable<Uint8Array>,
   maxAppHeader = MAX_APP_HEADER,
@@ -66,7 +66,7 @@ async function readAppHeader(reader: PatchReader, max: number): Promise<Uint8Arr
   return reader.take(size);
 }
 
-/** Throws `usage` for an application header that xdelta3 would take for file names ('/') or that is too long. */
+/** @throws PanamaxError `usage` for an application header that is too long or contains '/' (xdelta3: file names) */
 export function writeHeader(header: VcdiffHeader): Uint8Array {
   const { secondary, appHeader } = header;
   if (appHeader && (appHeader.length > MAX_APP_HEADER || appHeader.includes(0x2f))) {

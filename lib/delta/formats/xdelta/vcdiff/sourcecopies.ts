@@ -1,17 +1,17 @@
 import type { RandomAccess } from '../../../randomaccess.ts';
 
 const ROOM = 2 ** 15;
-/** Copies of at least this size are read straight to where they belong. */
+/** Copies of at least this size are read directly into the window. */
 const LONG = 2 ** 16;
-/** Copies in the source nearer to each other than this share one read, which is at most EXTENT long. */
+/** Copies that are closer together in the source share one read of at most EXTENT bytes. */
 const GAP = 2 ** 14;
 const EXTENT = 2 ** 20;
-/** A byte loop beats `Uint8Array.set` up to here. */
+/** Up to this size a byte loop is faster than `Uint8Array.set`. */
 const SHORT = 64;
 
 /**
- * Copies from the source, collected and then done in the order of the source: instructions jump about there,
- * and one read per instruction would be slow.
+ * Collects copies from the source and runs them in the order of the source: instructions address it in random order,
+ * and one read for each would be slow.
  */
 export class SourceCopies {
   /** Address * ROOM + index, which sorts by address; addresses are below 2^33. */
@@ -21,7 +21,7 @@ export class SourceCopies {
   readonly #extent = new Uint8Array(EXTENT);
   #count = 0;
 
-  /** Whether the next opcode, which may stand for two copies, could be one too many. */
+  /** Whether the next opcode, which may be two copies, might not fit. */
   get nearlyFull(): boolean {
     return this.#count > ROOM - 2;
   }
@@ -34,7 +34,7 @@ export class SourceCopies {
     this.#lengths[index] = length;
   }
 
-  /** Does the copies into `window` and forgets them. */
+  /** Runs the collected copies into `window`. */
   async run(source: RandomAccess, segmentOffset: number, window: Uint8Array): Promise<void> {
     const keys = this.#keys.subarray(0, this.#count).sort();
     this.#count = 0;

@@ -16,18 +16,18 @@ export const SECTIONS = ['data', 'instructions', 'addresses'] as const;
 export type SectionName = (typeof SECTIONS)[number];
 
 export interface WindowHeader {
-  /** Where the source segment starts in the source, and its size; a size of 0 is none. */
+  /** Offset of the source segment in the source; `segmentSize` is 0 without a segment. */
   readonly segmentOffset: number;
   readonly segmentSize: number;
   readonly targetSize: number;
-  /** Sizes of the sections as they stand in the patch. */
+  /** Stored sizes of the sections. */
   readonly sizes: Readonly<Record<SectionName, number>>;
-  /** Which sections the secondary compressor has worked on. */
+  /** Sections with secondary compression. */
   readonly compressed: Readonly<Record<SectionName, boolean>>;
   readonly adler32?: number;
 }
 
-/** A window's header never takes more: two bytes, seven integers, a checksum. */
+/** Size of a window's header at most: two bytes, seven integers, a checksum. */
 export const MAX_WINDOW_HEADER = 2 + 7 * 8 + 4;
 
 export function readWindowHeader(from: ByteSource): WindowHeader {
@@ -87,7 +87,7 @@ export function writeWindowHeader(window: WindowHeader): Uint8Array {
   return out.subarray(0, at);
 }
 
-/** "Length of the delta encoding": what follows that field. xdelta3 refuses a window where it is wrong. */
+/** "Length of the delta encoding": bytes behind that field. xdelta3 refuses a window with a wrong value. */
 function encodingLength(
   targetSize: number,
   sizes: Readonly<Record<SectionName, number>>,

@@ -5,7 +5,7 @@ import { readInteger } from '../integer.ts';
 
 const SAME_SIZE = 256 * SAME_SLOTS;
 
-/** The near and same caches of RFC 3284, section 5.1, which encoder and decoder keep alike. One per window. */
+/** The near and same caches of RFC 3284, section 5.1; reset for each window. */
 export class AddressCache {
   readonly near = new Float64Array(NEAR_SLOTS);
   readonly same = new Float64Array(SAME_SIZE);
@@ -23,7 +23,7 @@ export class AddressCache {
     this.same[address % SAME_SIZE] = address;
   }
 
-  /** The address of a COPY whose target starts at `here`; throws `bad-patch` unless it lies before `here`. */
+  /** Reads the address of a COPY to `here`. @throws PanamaxError `bad-patch` unless it lies before `here` */
   read(mode: number, here: number, from: ByteSource): number {
     const address = this.#resolve(mode, here, from);
     if (!(address >= 0 && address < here)) {

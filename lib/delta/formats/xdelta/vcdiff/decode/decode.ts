@@ -13,7 +13,7 @@ export interface DecodeOptions {
   readonly maxWindowSize?: number;
   /** Bytes of the application header at most. Default 4 MiB. */
   readonly maxAppHeader?: number;
-  /** Bytes of LZMA dictionary at most, of which there is one per kind of section. Default 64 MiB. */
+  /** Bytes of each LZMA dictionary at most; every kind of section has its own. Default 64 MiB. */
   readonly maxDictionary?: number;
   /** Whether the Adler-32 of the windows is compared. Default true. */
   readonly verify?: boolean;
@@ -22,10 +22,10 @@ export interface DecodeOptions {
 
 /**
  * Applies a VCDIFF patch (RFC 3284 as xdelta3 writes it) and yields the target, one window at a time.
- * What is yielded is valid only until the next window is asked for.
+ * Each window is valid until the next one is requested.
  *
- * Throws `bad-patch` where the patch is damaged, contradicts itself or does not fit the source, `limit` where
- * it goes beyond the options.
+ * @throws PanamaxError `bad-patch` for a patch that is damaged, contradicts itself or does not fit the source; `limit`
+ *   for one beyond the options
  */
 export async function* decodeVcdiff(
   patch: AsyncIterable<Uint8Array>,

@@ -7,9 +7,9 @@ import { SECTIONS, type SectionName } from '../window.ts';
 
 export const MAX_DICTIONARY = 64 * 1024 ** 2;
 
-/** Undoes one patch's secondary compression. */
+/** Decompresses the sections of one patch (secondary compression). */
 export interface SecondaryDecoder {
-  /** A section from what the patch holds of it: its size once decompressed, then what is compressed. */
+  /** @param stored the section in the patch: its decompressed size, then the compressed bytes */
   section(name: SectionName, stored: Uint8Array<ArrayBuffer>): Section;
 }
 
@@ -18,7 +18,7 @@ export function openSecondary(secondary: Secondary, maxDictionary: number): Seco
   throw new PanamaxError('bad-patch', 'secondary compression is not supported', { found: secondary });
 }
 
-/** One .xz stream for each kind of section, that goes on from window to window. */
+/** Each kind of section is one .xz stream that continues from window to window. */
 function openLzma(maxDictionary: number): SecondaryDecoder {
   const streams = new Map(SECTIONS.map((name) => [name, new XzDecoder(maxDictionary)]));
   return {

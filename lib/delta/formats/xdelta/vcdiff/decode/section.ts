@@ -1,32 +1,32 @@
 import type { ByteSource } from '../../../../patchreader.ts';
 import { PanamaxError } from '../../../../../errors.ts';
 
-/** What undoes a section's secondary compression, a stretch at a time. */
+/** Decompresses a section piece by piece. */
 export interface Decompressor {
-  /** Fills target[start, end) with what comes next; throws `bad-patch` when there is less. */
+  /** Fills target[start, end) with the next bytes. @throws PanamaxError `bad-patch` if fewer are left */
   read(target: Uint8Array, start: number, end: number): void;
-  /** Throws `bad-patch` unless all of the compressed section was used. */
+  /** @throws PanamaxError `bad-patch` unless the whole compressed section was used */
   finish(): void;
 }
 
-/** Decompressed ahead of single bytes. */
+/** Bytes decompressed at a time for readers of single bytes. */
 const SLICE = 2 ** 14;
 
-/** One section of a window: bytes to take from the front, decompressed as they are asked for. */
+/** One section of a window, read from its front and decompressed on demand. */
 export class Section implements ByteSource {
   readonly #decompressor: Decompressor | undefined;
   #slice: Uint8Array;
   #at = 0;
   #end: number;
-  /** Bytes that are not in the slice yet. */
+  /** Bytes not decompressed yet. */
   #behind: number;
 
-  /** A section as it stands in the patch. */
+  /** A section that is stored uncompressed. */
   static plain(bytes: Uint8Array): Section {
     return new Section(bytes, bytes.length, 0, undefined);
   }
 
-  /** A section of `size` bytes once decompressed. */
+  /** @param size of the decompressed section, in bytes */
   static compressed(size: number, decompressor: Decompressor): Section {
     return new Section(new Uint8Array(Math.min(size, SLICE)), 0, size, decompressor);
   }
@@ -64,7 +64,7 @@ export class Section implements ByteSource {
     this.#behind -= rest;
   }
 
-  /** Throws `bad-patch` unless the section is used up. */
+  /** @throws PanamaxError `bad-patch` unless the section is used up */
   finish(): void {
     if (this.left > 0) {
       throw new PanamaxError('bad-patch', 'a section is longer than its window needs', { found: this.left });

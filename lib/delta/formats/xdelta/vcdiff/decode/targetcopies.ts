@@ -1,13 +1,13 @@
 const ROOM = 2 ** 15;
 
-/** Copies within the target window, collected and then done in their order. */
+/** Collects copies within the target window and runs them in order. */
 export class TargetCopies {
   readonly #from = new Uint32Array(ROOM);
   readonly #to = new Uint32Array(ROOM);
   readonly #lengths = new Uint32Array(ROOM);
   #count = 0;
 
-  /** Whether the next opcode, which may stand for two copies, could be one too many. */
+  /** Whether the next opcode, which may be two copies, might not fit. */
   get nearlyFull(): boolean {
     return this.#count > ROOM - 2;
   }
@@ -19,7 +19,7 @@ export class TargetCopies {
     this.#lengths[index] = length;
   }
 
-  /** Does the copies and forgets them. */
+  /** Runs the collected copies. */
   run(window: Uint8Array): void {
     for (let i = 0; i < this.#count; i++) {
       copyForward(window, this.#from[i]!, this.#to[i]!, this.#lengths[i]!);
@@ -28,10 +28,10 @@ export class TargetCopies {
   }
 }
 
-/** Byte by byte in effect: where the two overlap, what was just written is read again. */
+/** Copies as if byte by byte: overlapping ranges read bytes that were just written. */
 function copyForward(window: Uint8Array, from: number, to: number, length: number): void {
   const distance = to - from;
-  // What is there repeats every `distance` bytes, so each round can copy twice as much.
+  // the written bytes repeat every `distance` bytes, so each round can copy twice as much
   for (let done = 0; done < length;) {
     const size = Math.min(distance + done, length - done);
     window.copyWithin(to + done, from, from + size);

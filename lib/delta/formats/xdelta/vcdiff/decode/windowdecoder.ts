@@ -11,10 +11,10 @@ import { SourceCopies } from '../sourcecopies.ts';
 import { TargetCopies } from './targetcopies.ts';
 import { MAX_ADDRESS, type SectionName, type WindowHeader } from '../window.ts';
 
-/** Instructions and addresses may each be this many times as long as the largest window; honest ones are shorter. */
+/** Bound of the instructions and of the addresses, as a multiple of the largest window. */
 const SECTION_FACTOR = 2;
 
-/** Builds target windows in one buffer, which each window overwrites. */
+/** Builds target windows in one buffer that each window overwrites. */
 export class WindowDecoder {
   readonly #source: RandomAccess;
   readonly #secondary: SecondaryDecoder | undefined;
@@ -37,7 +37,7 @@ export class WindowDecoder {
     this.#verify = verify;
   }
 
-  /** The target window whose sections come next from `reader`. */
+  /** Builds the target window whose sections `reader` is at. */
   async decode(header: WindowHeader, reader: PatchReader): Promise<Uint8Array> {
     this.#check(header);
     const { targetSize, segmentSize, segmentOffset } = header;
@@ -96,8 +96,10 @@ export class WindowDecoder {
   }
 
   /**
-   * Executes instructions until there are no more or enough copies have come together, and returns how far
-   * the window is then laid out. ADD and RUN are done at once, copies are left to the two collections.
+   * Executes instructions until none is left or a collection of copies is nearly full. ADD and RUN are executed at
+   * once, copies are collected.
+   *
+   * @returns the offset up to which the window is laid out
    */
   #collect(
     window: Uint8Array,

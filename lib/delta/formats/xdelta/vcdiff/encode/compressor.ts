@@ -4,7 +4,7 @@ import { xzPrologue } from '../../../../../compression/lzma/xz.ts';
 import { integerSize, writeInteger } from '../integer.ts';
 import type { SectionName } from '../window.ts';
 
-/** How hard to look: where there is much, a quarter of the time is worth five percent more bytes. */
+/** Effort of the compressor: with much to compress, a quarter of the time is worth five percent more bytes. */
 export interface Thoroughness {
   readonly effort: Effort;
   /** Whether there is much to compress. */
@@ -31,20 +31,20 @@ const SIZES = {
   addresses: { maxPiece: 2 ** 20, window: 2 ** 21 },
 };
 
-/** Of one kind of section, from window to window. */
+/** Compressor of one kind of section, over all windows. */
 export interface SectionStream {
-  /** Compresses the sections of windows that follow those before. */
+  /** Compresses the sections of the next windows. */
   compress(sections: readonly Uint8Array[]): Uint8Array<ArrayBuffer>[];
-  /** Takes note of sections that another compressor of the same patch compresses. */
+  /** Updates the dictionary with sections that another compressor of the same patch compresses. */
   skip(sections: readonly Uint8Array[]): void;
 }
 
 export type Compressor = Readonly<Record<SectionName, SectionStream>>;
 
 /**
- * Compresses the sections of windows as xdelta3's LZMA does: one .xz stream for each kind of section, which goes on
- * from window to window and is never finished. Windows are gathered until a kind of section has a piece's worth of
- * bytes, for each piece starts with fresh probabilities.
+ * Compresses the sections of windows as xdelta3's LZMA does: one .xz stream for each kind of section, which continues
+ * from window to window and is never finished. Sections are gathered to pieces, because each piece starts with fresh
+ * probabilities.
  */
 export function createCompressor(thoroughness: Thoroughness): Compressor {
   const settings = settingsFor(thoroughness);
@@ -94,13 +94,13 @@ function createStream(name: SectionName, { rowCountBits, ...settings }: Settings
 
 interface Piece {
   readonly bytes: Uint8Array;
-  /** Where in the piece a section ends. */
+  /** Offsets in the piece at which sections end. */
   readonly cuts: readonly number[];
-  /** Which section each part between cuts belongs to. */
+  /** Index of the section of each part between cuts. */
   readonly owners: readonly number[];
 }
 
-/** Sections one behind the other, in pieces as the encoder takes them. */
+/** Concatenates sections and cuts them into pieces for the encoder. */
 function* piecesOf(sections: readonly Uint8Array[], maxPiece: number): Generator<Piece, void> {
   let gathered: Uint8Array[] = [];
   let cuts: number[] = [];

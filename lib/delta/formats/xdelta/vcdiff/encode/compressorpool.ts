@@ -8,23 +8,23 @@ const compressorThread = threadEntry<typeof import('./compressorthread.ts')>(
   new URL('./compressorthread.ts', import.meta.url),
 );
 
-/** Each takes up to 70 MiB. */
+/** Each thread takes up to 70 MiB. */
 const THREADS = 2;
-/** Groups under way: what one thread does next waits for it. */
+/** Groups in flight: one more than the threads, so that the next work is ready. */
 const CONCURRENCY = THREADS + 1;
 
-/** What a group of windows is larger than one before, in bytes, for which the same memory does. */
+/** Spare bytes of a group's memory, so that a later, slightly larger group can use it again. */
 const SPARE = 2 ** 20;
 
 export interface CompressorPool {
-  /** How many groups of windows can be under way at once. */
+  /** Number of groups of windows that can be in flight at once. */
   readonly concurrency: number;
-  /** Compresses the sections of windows that follow those before, and takes them; to be called in their order. */
+  /** Compresses the sections of the next windows and takes ownership of them. Calls have to be in window order. */
   compress(windows: readonly Sections[]): Promise<Sections[]>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** For a patch with so little to compress that threads would take longer to start. */
+/** Compresses in this thread: for patches so small that starting threads would take longer. */
 export function singleCompressor(thoroughness: Thoroughness): CompressorPool {
   const compressor = createCompressor(thoroughness);
   const compress = (windows: readonly Sections[], kind: SectionName) =>
@@ -44,21 +44,21 @@ export function singleCompressor(thoroughness: Thoroughness): CompressorPool {
 }
 
 /**
- * Compresses groups of windows in threads, each kind of section in the one with least to do. All threads are shown all
- * sections, for each may copy from what was before; what comes out is what one compressor would make.
+ * Compresses groups of windows in threads, each kind of section in the least busy one. All threads see all sections,
+ * because each may copy from earlier ones. The result equals that of one compressor.
  */
 export function createCompressorPool(thoroughness: Thoroughness): CompressorPool {
   const threads = Array.from({ length: THREADS }, () => ({
     thread: openThread(compressorThread),
-    /** Bytes that it has been given and not yet given back. */
+    /** Bytes in work. */
     pending: 0,
   }));
-  // written over once all threads have done with it: as garbage it would stay for long
+  // overwritten when all threads are done: the garbage collector would keep it for long
   const memories: Promise<SharedArrayBuffer | undefined>[] = Array.from({ length: CONCURRENCY }, () =>
     Promise.resolve(undefined),
   );
 
-  /** The largest kind first, each to who has least. */
+  /** Assigns the kinds, the largest first, each to the thread with least work. */
   function shareOut(windows: readonly Sections[]) {
     const shares = threads.map((owner) => ({ owner, size: 0, kinds: [] as SectionName[] }));
     const left = ({ owner, size }: (typeof shares)[number]) => owner.pending + size;
@@ -97,7 +97,7 @@ export function createCompressorPool(thoroughness: Thoroughness): CompressorPool
       );
       const compressed = memory.then((memory) => compress(windows, memory));
       const done = compressed.then(() => memory);
-      // who awaits it comes later
+      // awaited below: until then a rejection must not count as unhandled
       done.catch(() => undefined);
       memories.push(done);
       return await compressed;
@@ -108,14 +108,14 @@ export function createCompressorPool(thoroughness: Thoroughness): CompressorPool
   };
 }
 
-/** Moves windows to shared memory, one section behind the other. */
+/** Moves the sections of windows to shared memory, one after the other. */
 function columnsOf(windows: readonly Sections[], memory: SharedArrayBuffer): SectionColumns {
   let at = 0;
   const move = (bytes: Uint8Array): Uint8Array => {
     const place = new Uint8Array(memory, at, bytes.length);
     place.set(bytes);
     at += bytes.length;
-    // the collector does not see how much there is
+    // the garbage collector does not see the size of this memory
     (bytes.buffer as ArrayBuffer).transfer(0);
     return place;
   };

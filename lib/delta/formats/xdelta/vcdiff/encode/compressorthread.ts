@@ -2,11 +2,11 @@ import { serveThread } from '../../../../../runtime/threadmain.ts';
 import { createCompressor, type Compressor, type Thoroughness } from './compressor.ts';
 import { SECTIONS, type SectionName } from '../window.ts';
 
-/** The body of a thread that compresses some of a patch's sections and is shown the others. */
+/** The body of a thread that compresses some kinds of sections and updates its dictionary with the others. */
 
 export interface CompressorTask {
   readonly thoroughness: Thoroughness;
-  /** Of each kind, of some windows. */
+  /** Sections of each kind, of some windows. */
   readonly sections: SectionColumns;
   /** The kinds that this thread compresses. */
   readonly mine: readonly SectionName[];

@@ -1,12 +1,12 @@
 import type { Alignments } from '../../../../align/alignment.ts';
 import { MAX_ADDRESS, MAX_WINDOW } from '../window.ts';
 
-/** A target window with the alignments in it, cut to fit. */
+/** A target window and its alignments, cut to the window. */
 export interface Cut {
-  /** Where the window starts in the target, and its size. */
+  /** Offset of the window in the target; `size` is its size. */
   readonly start: number;
   readonly size: number;
-  /** The stretch of the source that holds all counterparts; a size of 0 is none. */
+  /** The range of the source that holds all counterparts; `segmentSize` is 0 without any. */
   readonly segmentOffset: number;
   readonly segmentSize: number;
   readonly alignments: readonly CutAlignment[];
@@ -23,7 +23,7 @@ export interface CutAlignment {
 
 /** Source segment and window share 32 bits of addresses. */
 const MAX_SEGMENT = MAX_ADDRESS - MAX_WINDOW;
-/** An alignment too far from the others for one segment starts a new window, unless it is shorter than this. */
+/** A shorter alignment that is too far away for the segment is dropped; a longer one starts a new window. */
 const MIN_FAR = 256;
 
 /** Cuts a target of `targetSize` bytes into windows of at most `maxWindow` bytes, which is at most `MAX_WINDOW`. */

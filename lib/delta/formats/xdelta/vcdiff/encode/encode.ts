@@ -11,26 +11,26 @@ import { MAX_WINDOW, writeWindowHeader } from '../window.ts';
 export interface EncodeOptions {
   readonly source: RandomAccess;
   readonly target: RandomAccess;
-  /** Where the target resembles the source. What is marked exact is not compared again. */
+  /** Places where the target resembles the source. Exact ones are not compared again. */
   readonly alignments: Alignments;
-  /** At most 1 MiB, without '/', which makes xdelta3 take it for file names. */
+  /** At most `MAX_APP_HEADER` bytes, without '/', which xdelta3 takes for file names. */
   readonly appHeader?: Uint8Array;
-  /** Default `default`. */
+  /** By default `default`. */
   readonly effort?: Effort;
   readonly signal?: AbortSignal;
 }
 
-/** Windows are compressed together until their sections have this many bytes. */
+/** Section bytes of the windows that are compressed together. */
 const GATHERED = 2 ** 21;
-/** From so many bytes on it takes less time to start threads than to compress them in one. */
+/** Section bytes from which on starting threads pays. */
 const MIN_SHARED = 2 ** 18;
-/** From so many bytes without a counterpart on, the encoder hurries. */
+/** Bytes without a counterpart from which on the compressor is faster and less thorough. */
 const MUCH = 2 ** 20;
-/** The smaller a window, the sooner there is something to compress, and the less is left when all is compressed. */
+/** Size of windows. Small ones let compression start sooner and leave less work at the end. */
 const WINDOW = 2 ** 23;
 const HURRIED_WINDOW = 2 ** 22;
 
-/** A window on its way into the patch. */
+/** A window whose instructions are known. */
 interface PlannedWindow extends Pick<Cut, 'size' | 'segmentOffset' | 'segmentSize'> {
   readonly sections: Sections;
   readonly adler32: number;
@@ -51,7 +51,7 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
 
   function startGroup(): void {
     const done = pool!.compress(gathered.map(({ sections }) => sections));
-    // who awaits it comes later
+    // awaited below: until then a rejection must not count as unhandled
     done.catch(() => undefined);
     groups.push({ windows: gathered, done });
     gathered = [];

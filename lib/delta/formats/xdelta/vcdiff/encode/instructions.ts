@@ -1,7 +1,7 @@
-/** What a target window is made of, in order: bytes to add and places of the source to copy. */
+/** The instructions of a target window, in order: bytes to add and places of the source to copy. */
 export class Instructions {
   count = 0;
-  /** In bytes of the target. Never 0. */
+  /** Size in the target, in bytes; never 0. */
   sizes = new Uint32Array(1024);
   /** Offset in the source of a copy; -1 for an add. */
   sources = new Float64Array(1024);

@@ -3,28 +3,28 @@ import { Instructions } from './instructions.ts';
 import type { RandomAccess } from '../../../../randomaccess.ts';
 import { SourceCopies } from '../sourcecopies.ts';
 
-/** Estimates in bits of what a choice costs once LZMA has been over the sections. */
+/** Estimated costs after LZMA, in bits. */
 const BITS_PER_ADDED_BYTE = 4;
 const BITS_PER_COPY = 20;
 const BITS_PER_NEW_DISTANCE = 64;
-/** Equal bytes between two differences that are worth a copy. */
+/** Equal bytes between two differences that pay for a copy. */
 const MIN_RUN = Math.ceil(BITS_PER_COPY / BITS_PER_ADDED_BYTE);
 
-/** Decides, along the alignments of one window after the other, what is copied and what is added. */
+/** Turns the alignments of successive windows into instructions: copies and additions. */
 export class Planner {
   readonly #source: RandomAccess;
   readonly #copies = new SourceCopies();
-  /** What the alignments put beside each byte of the window. */
+  /** The aligned source byte of each byte of the window. */
   #counterpart = new Uint8Array(0);
   readonly #instructions = new Instructions();
-  /** Source offset minus target offset of the copy before. */
+  /** Source offset minus target offset of the previous copy. */
   #distance = 0;
 
   constructor(source: RandomAccess) {
     this.#source = source;
   }
 
-  /** What is returned is valid until the next call. */
+  /** @returns instructions that are valid until the next call */
   async plan(cut: Cut, window: Uint8Array): Promise<Instructions> {
     if (this.#counterpart.length < window.length) this.#counterpart = new Uint8Array(window.length);
     await this.#readCounterparts(cut);
@@ -57,7 +57,7 @@ export class Planner {
     await this.#copies.run(this.#source, cut.segmentOffset, this.#counterpart);
   }
 
-  /** Starts and ends, within the alignment, of the equal bytes that are worth a copy. */
+  /** Runs of equal bytes that pay for a copy: [start, end, start, end, …] within the alignment. */
   #equalRuns({ at, size }: CutAlignment, window: Uint8Array): number[] {
     const counterpart = this.#counterpart;
     const runs: number[] = [];
@@ -71,7 +71,7 @@ export class Planner {
   }
 }
 
-/** Bits saved by copying runs at a distance already in use. */
+/** Bits saved by copying runs at the current distance. */
 function gain(runs: readonly number[]): number {
   let bits = 0;
   for (let i = 0; i < runs.length; i += 2)

@@ -18,7 +18,7 @@ export function sizeOf({ data, instructions, addresses }: Sections): number {
 const MAX_INSTRUCTION = 1 + 4;
 const MAX_ADDRESS_SIZE = 5;
 
-/** Writes instructions in the words of RFC 3284. */
+/** Encodes instructions as RFC 3284 defines them. */
 export function writeSections(cut: Cut, window: Uint8Array, plan: Instructions): Sections {
   const data = new Uint8Array(addedSize(plan));
   const instructions = new Uint8Array(plan.count * MAX_INSTRUCTION);
