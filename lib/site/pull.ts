@@ -24,13 +24,14 @@ import { pullsItself, pullWhole } from './whole.ts';
  */
 export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   if (task.destination) await checkDestination(task.destination, site.signal);
-  const engine = site.engine && listOnce(site.engine);
+  // lists the images before the pull; the sink asks the engine anew
+  const listing = site.engine && listOnce(site.engine);
   const moved: Counted = { bytes: 0 };
 
   // 1. ask each origin, until the image is there or can be rebuilt
   let progress: Progress = { reasons: [] };
   for (const origin of originsOf(task, site, moved)) {
-    progress = await tryOrigin(task, { ...site, ...(engine && { engine }) }, origin, progress);
+    progress = await tryOrigin(task, site, listing, origin, progress);
     const { done } = progress;
     if (done) return { ...done, movedBytes: moved.bytes + (done.patch && task.dryRun ? done.patch.size : 0) };
     if (progress.isSiteAtFault) break;
@@ -42,7 +43,7 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
     throw failure ?? new PanamaxError('no-patch', `no patch: ${reasons.join('; ')}`);
   }
   // an engine that does not answer cannot pull, and an image is not copied for it
-  if (!residents && (task.dryRun || site.engine.transport === 'containerd')) await engine?.list();
+  if (!residents && (task.dryRun || site.engine.transport === 'containerd')) await listing?.list();
   if (!task.dryRun) {
     const trusted = site.verify && target?.manifest;
     await pullWhole(task, trusted, { ...site, engine: site.engine }, (count) => (moved.bytes += count)).catch(
@@ -106,13 +107,19 @@ interface Progress {
 }
 
 /** @throws PanamaxError `untrusted`, `internal`; the reason of an abort */
-async function tryOrigin(task: PullTask, site: Site, origin: Origin, before: Progress): Promise<Progress> {
+async function tryOrigin(
+  task: PullTask,
+  site: Site,
+  listing: Engine | undefined,
+  origin: Origin,
+  before: Progress,
+): Promise<Progress> {
   let progress = before;
   try {
     const { limits } = site;
     const platform = task.platform && { platform: task.platform };
     const residents =
-      progress.residents ?? (await findResidents(site.engine, task.sources, { limits, ...platform }));
+      progress.residents ?? (await findResidents(listing, task.sources, { limits, ...platform }));
     progress = { ...progress, residents };
     const answer = await origin.ask({
       residents,
