@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { openSync, readSync } from 'node:fs';
 import { buffer } from 'node:stream/consumers';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { constants, gunzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
@@ -108,7 +108,7 @@ const composed = fc
   });
 
 const skip = missing('gzip', 'pigz', 'python3', 'go');
-const encoders = skip ? [] : [...PROGRAMS, ...(await buildGoEncoders({ after }))];
+const encoders = skip ? [] : [...PROGRAMS, ...(await buildGoEncoders())];
 
 describe('makes the bytes of the real encoder', { skip }, () => {
   for (const [name, input] of Object.entries(SAMPLES)) {

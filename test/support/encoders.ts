@@ -1,10 +1,12 @@
 /** Real encoders that compress a layer, each by the recipe's name for what it makes. */
 import { execFile, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
-import { temporaryDirectory } from './directory.ts';
-import type { Scope } from './scope.ts';
 
 export interface RealEncoder {
   /** In recipes. */
@@ -47,20 +49,42 @@ export const PROGRAMS: readonly RealEncoder[] = [
   program('pigz-serial', (level) => ['pigz', '-nc', '-p1', `-${level}`], PIGZ_BLOCK),
 ];
 
-/** Go's compress/gzip, and pgzip and zstd of several versions of klauspost/compress; built here. */
-export async function buildGoEncoders(scope: Scope): Promise<RealEncoder[]> {
-  const directory = await temporaryDirectory(scope);
+/** Go's compress/gzip, and pgzip and zstd of several versions of klauspost/compress; built where no earlier run did. */
+export async function buildGoEncoders(): Promise<RealEncoder[]> {
   const source = join(import.meta.dirname, '..', 'encoders');
+  const directory = await buildOnce(source);
   const encoders: RealEncoder[] = [];
   for (const { modfile, pgzip, zstd } of KLAUSPOST) {
     const path = join(directory, modfile.replace('.mod', ''));
-    const args = ['build', `-modfile=${modfile}`, '-o', path, '.'];
-    await promisify(execFile)('go', args, { cwd: source });
     if (pgzip) encoders.push({ ...program(pgzip, () => [path, 'pgzip', '-1'], PGZIP_BLOCK), levels: [5] });
     if (zstd) encoders.push({ ...program(zstd, () => [path, 'zstd', '2']), levels: [2] });
     if (modfile === 'go.mod') encoders.push(program('go', (level) => [path, 'go', String(level)]));
   }
   return encoders;
+}
+
+/** Builds the programs into a directory of the cache that is named by the digest of their source and of Go's version. */
+async function buildOnce(source: string): Promise<string> {
+  const run = promisify(execFile);
+  const hash = createHash('sha256').update((await run('go', ['version'])).stdout);
+  for (const name of globSync('*', { cwd: source }).sort()) hash.update(readFileSync(join(source, name)));
+  const cache = join(homedir(), '.cache', 'panamax-judge');
+  const directory = join(cache, `encoders-${hash.digest('hex').slice(0, 16)}`);
+  if (existsSync(directory)) return directory;
+  await mkdir(cache, { recursive: true });
+  const building = await mkdtemp(`${directory}-`);
+  for (const { modfile } of KLAUSPOST) {
+    const output = join(building, modfile.replace('.mod', ''));
+    await run('go', ['build', `-modfile=${modfile}`, '-o', output, '.'], { cwd: source });
+  }
+  try {
+    await rename(building, directory);
+  } catch (error) {
+    // another process may have finished first
+    await rm(building, { recursive: true });
+    if (!existsSync(directory)) throw error;
+  }
+  return directory;
 }
 
 function program(
