@@ -2,9 +2,9 @@ import type { FormatName } from '../delta/format.ts';
 import { formatNamed } from '../delta/formats.ts';
 import { hexOf, type Digest } from '../digest.ts';
 
-/** Where each artefact lives in the store (docs/formats.md). */
+/** Keys of the artefacts in the store (docs/formats.md). */
 
-/** Goes up with what can be made again: layers that could not are looked into again. */
+/** Increased when more compressions can be reproduced, so that layers without a known one are examined again. */
 const COMPRESSIONS_VERSION = 3;
 export const SIGNATURE_VERSION = 2;
 const SKETCH_VERSION = 1;
@@ -26,10 +26,10 @@ export const keys = {
   patch: (target: Digest, source: Digest, format: FormatName) =>
     `patches/${named(target)}/${named(source)}.${formatNamed(format).suffix}`,
   names: 'names/',
-  /** Of what a name stands for; one a platform. `repository` and `tag` as of `releasename.ts`. */
+  /** The current record of a name on one platform. `repository` and `tag` are parts of a `ReleaseName`. */
   name: (repository: string, tag: string, platform: string) =>
     `names/${repository.replaceAll(':', '=')}@${tag}/${platform.replaceAll('/', '-')}.json`,
-  /** What it has stood for. */
+  /** An earlier record of a name. */
   pastName: (repository: string, tag: string, platform: string, sequence: number) =>
     `names/${repository.replaceAll(':', '=')}@${tag}/${platform.replaceAll('/', '-')}/${String(sequence).padStart(16, '0')}.json`,
   index: (target: Digest) => `index/${named(target)}.json`,

@@ -1,4 +1,4 @@
-/** What a server asks for in `WWW-Authenticate` (RFC 9110, 11.6.1; distribution's token authentication). */
+/** A challenge of the `WWW-Authenticate` header (RFC 9110, 11.6.1; distribution, "Token Authentication"). */
 export interface Challenge {
   readonly scheme: 'basic' | 'bearer';
   readonly parameters: Readonly<Record<string, string>>;
@@ -8,7 +8,7 @@ const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const PARAMETER = new RegExp(`(${TOKEN})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|(${TOKEN}))`, 'g');
 const MAX_LENGTH = 8192;
 
-/** The first challenge of a kind that is known; bearer before basic, as it is the one of less power. */
+/** Parses the first bearer challenge, or the first basic one: a token grants less than a password. */
 export function parseChallenge(header: string | undefined): Challenge | undefined {
   if (header === undefined || header.length > MAX_LENGTH) return undefined;
   const parts = header.split(/(?:^|,)\s*(?=(?:basic|bearer)(?:\s|$|,))/i).filter(Boolean);

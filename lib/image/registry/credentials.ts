@@ -10,18 +10,18 @@ export type Credentials =
   /** A refresh token (OAuth 2). */
   | { readonly kind: 'token'; readonly token: string };
 
-/** How Docker's files call the registry of docker.io. */
+/** Name of docker.io's registry in Docker's files. */
 const DOCKER_HUB = 'https://index.docker.io/v1/';
 const HELPER_NAME = /^[\w.-]+$/;
 const HELPER_TIMEOUT = 60_000;
 
 /**
- * Looks up what the docker command would use for a registry: a helper of its own, the helper for all, or what
- * `config.json` says itself (docker-login(1)).
+ * Looks up the credentials that the docker command uses for a registry: from the registry's own helper, the default
+ * helper, or `config.json` itself (docker-login(1)).
  *
- * @param directory of Docker's config.json
- * @returns undefined where there is nothing: anonymous
- * @throws PanamaxError `io` for a helper or a file that fails; it never holds a secret
+ * @param directory the one with Docker's config.json
+ * @returns undefined without credentials: the access is anonymous
+ * @throws PanamaxError `io` for a helper or a file that fails; its message never contains a secret
  */
 export async function findCredentials(directory: string, registry: string): Promise<Credentials | undefined> {
   const path = join(directory, 'config.json');
@@ -50,7 +50,7 @@ export async function findCredentials(directory: string, registry: string): Prom
   return undefined;
 }
 
-/** What is not JSON is not quoted in the message: it may hold a password. */
+/** The message does not quote a damaged file, which may contain a password. */
 function readConfig(bytes: Buffer, path: string): unknown {
   try {
     return parseDocument(bytes, path);
@@ -80,7 +80,7 @@ function parseAuth(entry: Record<string, unknown>, where: string): Credentials |
   };
 }
 
-/** The protocol of docker-credential-helpers: `get`, the server's name in, a JSON document out. */
+/** Runs a helper (docker-credential-helpers): `get` with the server's name on stdin answers a JSON document. */
 async function askHelper(helper: string, server: string): Promise<Credentials | undefined> {
   const program = `docker-credential-${helper}`;
   const failed = (why: string) => new PanamaxError('io', `credential helper: ${why}`, { where: program });
@@ -94,7 +94,7 @@ async function askHelper(helper: string, server: string): Promise<Credentials | 
   child.stdin.end(server);
   const [output, code] = await Promise.all([text(child.stdout), ended]);
   if (code !== 0) {
-    // the protocol has no code for it
+    // the protocol has no exit code for missing credentials
     if (/credentials not found/i.test(output)) return undefined;
     throw failed(`ended with ${code}`);
   }

@@ -4,10 +4,10 @@ import { PanamaxError } from '../../errors.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Repository } from './registry.ts';
 
-/** Bytes to be sent: a document, a file, or what can be read again. */
+/** Content that can be read once per attempt: a document, a file, or a function that opens a stream. */
 export type Content = Buffer | { readonly path: string } | { open(): AsyncIterable<Uint8Array> };
 
-/** Puts a blob into a repository, where it is not there yet (distribution-spec, push: POST then PUT). */
+/** Pushes a blob unless the repository has it (distribution-spec, "POST then PUT"). */
 export async function pushBlob(
   repository: Repository,
   { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
@@ -49,7 +49,7 @@ function streamOf(content: Content): Buffer | Readable {
   return 'path' in content ? createReadStream(content.path) : Readable.from(content.open());
 }
 
-/** @returns whether the registry keeps the list of a subject's referrers itself */
+/** Pushes a manifest. @returns whether the registry itself lists it among the referrers of its subject */
 export async function pushManifest(
   repository: Repository,
   reference: string,

@@ -15,8 +15,8 @@ const MAX_REFERRERS = 10_000;
 const ATTEMPTS = 5;
 
 /**
- * What refers to a manifest (distribution-spec, listing referrers): by the API, or where a registry lacks it by the
- * index under the tag `sha256-HEX`.
+ * Lists the referrers of a manifest (distribution-spec, "Listing Referrers"): by the API, or from the index under the
+ * tag `sha256-HEX` when the registry lacks the API.
  */
 export async function listReferrers(repository: Repository, subject: Digest): Promise<Referrer[]> {
   const referrers: Referrer[] = [];
@@ -26,7 +26,7 @@ export async function listReferrers(repository: Repository, subject: Digest): Pr
   return referrers;
 }
 
-/** Some registries list an artifact under the media type of its config, as the specification's drafts had it. */
+/** Artifact types that need a look at the manifest: some registries list the media type of the config instead. */
 const VAGUE = /^$|^application\/vnd\.oci\.empty\.v1\+json$|^application\/vnd\.panamax\.[a-z0-9.]+\+json$/;
 
 async function described(repository: Repository, referrer: Referrer): Promise<Referrer> {
@@ -106,7 +106,7 @@ function parseReferrers(index: Buffer | undefined, where: string): Referrer[] {
   });
 }
 
-/** Pushes a manifest with a `subject`, so that it is among the subject's referrers afterwards. */
+/** Pushes a manifest with a `subject` and, if the registry lacks the API, adds it to the index of referrers. */
 export async function pushReferrer(
   repository: Repository,
   subject: Digest,
@@ -115,7 +115,7 @@ export async function pushReferrer(
 ): Promise<void> {
   const isListed = await pushManifest(repository, referrer.digest, referrer.mediaType, manifest);
   if (isListed) return;
-  // somebody else may write the tag at the same time: looked at again until it holds
+  // another writer may replace the index at the same time: repeat until the entry is there
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const items = itemsOf(await readTag(repository, subject), repository.where);
     if (items.some((item) => asRecord(item, repository.where)['digest'] === referrer.digest)) return;

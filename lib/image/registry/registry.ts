@@ -9,23 +9,23 @@ import { openSession, type Session } from './fetch.ts';
 import { formatRegistryName, type RegistryName } from '../oci/registryname.ts';
 import { registrySettings, type RegistrySettings } from './settings.ts';
 
-/** A repository, to read from (distribution-spec, pull and content discovery). */
+/** Reads a repository (distribution-spec, "Pull" and "Content Discovery"). */
 export interface Repository {
-  /** As `docker://` references have it, without tag and digest. */
+  /** HOST/REPOSITORY, for messages. */
   readonly where: string;
   readonly session: Session;
   readonly limits: Limits;
-  /** A manifest or an index. @throws PanamaxError `not-found`, `bad-input`, `limit`, `io` */
+  /** Reads a manifest or an index. @throws PanamaxError `not-found`, `bad-input`, `limit`, `io` */
   getManifest(reference: string): Promise<FoundManifest>;
-  /** Bytes of a blob from an offset within it, not yet verified; a transfer that breaks off goes on where it was. */
+  /** Reads a blob from an offset within it, without verification. A broken transfer is resumed. */
   openBlob(digest: Digest, offset?: number): AsyncIterable<Uint8Array>;
-  /** In the registry's order, which is mostly the alphabet's. */
+  /** In the registry's order, usually alphabetical. */
   listTags(): AsyncIterable<string>;
-  /** Does one action with errors as PanamaxError that name what it was about. */
+  /** Converts the errors of an action to PanamaxErrors that name the repository and `what`. */
   named<Result>(what: string, action: () => Promise<Result>): Promise<Result>;
   readonly url: (path: string) => URL;
   readonly scope: string;
-  /** Told of what has come. */
+  /** Called with the size of each received piece. */
   onBytes(count: number): void;
 }
 
@@ -38,9 +38,9 @@ export interface FoundManifest {
 export interface RepositoryOptions {
   readonly limits: Limits;
   readonly signal?: AbortSignal;
-  /** By default of the environment. */
+  /** By default from the environment. */
   readonly settings?: RegistrySettings;
-  /** Whether more than reading is wanted. */
+  /** Whether tokens must allow pushing. */
   readonly push?: boolean;
   readonly onBytes?: (count: number) => void;
 }
@@ -80,7 +80,7 @@ export function openRepository(
   const get = (address: URL, headers: Record<string, string> = {}, expected = [200]) =>
     session.fetch({ method: 'GET', url: address, headers }, expected, scope);
 
-  /** A document is small: where it breaks off it is asked for again. */
+  /** Reads a small document, from its start again after a broken transfer. */
   async function getDocument(
     address: URL,
     accept: string,
@@ -131,7 +131,7 @@ export function openRepository(
           try {
             const range: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
             response = await get(url(`blobs/${digest}`), range, offset > 0 ? [200, 206, 416] : [200, 206]);
-            // it broke off behind the last byte
+            // 416: the transfer broke behind the last byte
             if (response.statusCode === 416) return;
             let skip = offset - startOf(response);
             if (skip < 0) throw new PanamaxError('io', 'the registry leaves a gap', { where });
@@ -174,14 +174,14 @@ export function openRepository(
         }
         yield* tags;
         next = nextPage(response, address);
-        // a registry that never gets on
+        // an empty page with a next one would go on for ever
         if (next && tags.length === 0) return;
       }
     },
   };
 }
 
-/** The page behind this one (RFC 8288), where it is the same registry's. */
+/** URL of the next page (RFC 8288); undefined for one on another host. */
 export function nextPage({ headers }: Pick<IncomingMessage, 'headers'>, base: URL): URL | undefined {
   const link = headers['link'];
   const text = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec(
@@ -191,7 +191,7 @@ export function nextPage({ headers }: Pick<IncomingMessage, 'headers'>, base: UR
   return url && url.origin === base.origin && url.href !== base.href ? url : undefined;
 }
 
-/** Where the bytes of an answer begin in the blob. */
+/** Offset in the blob of a response's first byte. */
 function startOf({ statusCode, headers }: IncomingMessage): number {
   if (statusCode !== 206) return 0;
   const start = /^bytes (\d+)-/.exec(headers['content-range'] ?? '')?.[1];

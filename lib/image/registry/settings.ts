@@ -4,20 +4,20 @@ import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { toPanamaxError } from '../../errors.ts';
 
-/** How registries are reached. */
+/** Settings of the access to registries. */
 export interface RegistrySettings {
-  /** HOST[:PORT] of those that are spoken to in plain HTTP. */
+  /** HOST[:PORT] of registries that are accessed by plain HTTP. */
   readonly insecure: ReadonlySet<string>;
-  /** Certificates that are trusted; undefined for Node's own choice. */
+  /** Trusted root certificates (PEM); undefined for Node's own list. */
   readonly ca?: readonly string[];
-  /** Of the docker command: holds credentials. */
+  /** Directory of Docker's config.json, which has credentials. */
   readonly dockerConfig: string;
 }
 
-/** Variables, for threads and workers have no command line; options of commands set them. */
+/** Environment variables that the command's options set: threads and workers have no command line. */
 export const REGISTRY_VARIABLES = { insecure: 'REGISTRY_INSECURE', ca: 'REGISTRY_CA_FILE' } as const;
 
-/** Reads the environment. @throws PanamaxError `not-found`, `io` for a file of certificates that cannot be read */
+/** Reads the environment. @throws PanamaxError `not-found`, `io` for an unreadable file of certificates */
 export function registrySettings(env: NodeJS.ProcessEnv): RegistrySettings {
   const insecure = (env[REGISTRY_VARIABLES.insecure] ?? '').split(/[\s,]+/).filter(Boolean);
   const file = env[REGISTRY_VARIABLES.ca];

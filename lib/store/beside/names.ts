@@ -6,12 +6,12 @@ import { pushDocument } from './publish.ts';
 import type { Referrer } from '../../image/registry/referrers.ts';
 import type { Repository } from '../../image/registry/registry.ts';
 
-/** Records of names beside the image that they stand for, so that a tag of a registry can be vouched for. */
+/** Records of names as referrers of their images, so that the signature of a name covers a registry's tag. */
 
 const NAME_ARTIFACT = 'application/vnd.panamax.name.v1';
 const NAME_CONFIG = 'application/vnd.panamax.name.v1+json';
 
-/** Twice is as good as once. */
+/** Pushes a name's record as a referrer of its image. Repeated calls change nothing. */
 export async function pushName(
   repository: Repository,
   subject: Descriptor,
@@ -26,7 +26,7 @@ export async function pushName(
   });
 }
 
-/** What is said to stand for an image, latest first. What is damaged is passed over. */
+/** Reads the names of an image, latest first. Skips damaged records. */
 export async function readNames(
   repository: Repository,
   target: Digest,

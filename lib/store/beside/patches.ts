@@ -20,11 +20,11 @@ export const DESCRIPTOR_ARTIFACT = 'application/vnd.panamax.descriptor.v1';
 export const PREFIX = 'vnd.panamax.patch';
 const MAX_LAYERS = 2000;
 
-/** A patch that stands in a registry. */
+/** A patch in a registry. */
 export interface RegistryPatch {
   readonly format: FormatName;
   readonly source: { readonly manifest?: Digest; readonly config: Digest };
-  /** What fetching it moves, in bytes. */
+  /** Of its layers together, in bytes. */
   readonly size: number;
   /** The artifact's manifest. */
   readonly artifact: Descriptor;
@@ -33,17 +33,17 @@ export interface RegistryPatch {
   readonly pair?: PatchDescriptor & { readonly patch: NonNullable<PatchDescriptor['patch']> };
 }
 
-/** What an artifact says of its source before it is looked at. */
+/** The source of an artifact, as far as its entry in the list of referrers tells. */
 export interface SourceHint {
   readonly config?: Digest;
   readonly layers?: Digest;
 }
 
 /**
- * Patches to a target, smallest first. What is damaged, of another kind or another image is passed over.
+ * Reads the patches of a target, smallest first. Skips damaged ones, other artifacts and those of other images.
  *
  * @param referrers of the target
- * @param isWanted leaves out, unread, what is made from something else
+ * @param isWanted whether to read the manifest of an artifact with this source
  */
 export async function readPatches(
   repository: Repository,
@@ -60,7 +60,7 @@ export async function readPatches(
       const patch = await readArtifact(repository, referrer, target);
       const own = isArtifact(patch) ? ofKind(DESCRIPTOR_ARTIFACT) : [referrer];
       const pairs = await readPairsOf(repository, patch, own, target);
-      // one with each signature
+      // one entry per signature
       for (const pair of pairs) patches.push({ ...patch, pair });
       if (pairs.length === 0 && isArtifact(patch)) patches.push(patch);
     } catch (error) {
@@ -82,7 +82,7 @@ function isArtifact({ format }: Pick<RegistryPatch, 'format'>): boolean {
   return formatNamed(format).registry.kind === 'artifact';
 }
 
-/** Of the annotations that name the source. */
+/** Prefix of the annotations that name the source. */
 function prefixOf(artifactType: string | undefined): string {
   const own = artifactForms().find((form) => form.artifactType === artifactType);
   return own?.annotationPrefix ?? PREFIX;
@@ -105,7 +105,7 @@ function hintOf({ artifactType, annotations }: Referrer): SourceHint {
   return { ...(isDigest(config) && { config }), ...(isDigest(layers) && { layers }) };
 }
 
-/** A manifest with a subject, checked to be the target. @throws PanamaxError `bad-input` */
+/** Reads a referrer's manifest and checks its subject. @throws PanamaxError `bad-input` */
 export async function readReferrer(repository: Repository, { digest }: Referrer, target: Digest) {
   const { bytes } = await repository.getManifest(digest);
   const where = `${repository.where} ${digest}`;
@@ -118,7 +118,7 @@ export async function readReferrer(repository: Repository, { digest }: Referrer,
   return { bytes, record, where, annotations: asRecord(record['annotations'] ?? {}, where) };
 }
 
-/** The config of an artifact, verified. */
+/** Reads the config of an artifact and verifies its digest. */
 export async function readConfig(repository: Repository, config: Descriptor): Promise<Buffer> {
   const { where, limits } = repository;
   return readDocument({ where, open: async (digest) => repository.openBlob(digest) }, config, limits);

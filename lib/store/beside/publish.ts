@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import { digestOf, type Digest } from '../../digest.ts';
 import { asArray, asRecord, parseDocument } from '../../json.ts';
 import type { PatchDescriptor } from '../descriptor.ts';
@@ -10,19 +11,24 @@ import { parseDescriptor, type Descriptor } from '../../image/oci/descriptor.ts'
 import { EMPTY_DOCUMENT, EMPTY_TYPE } from '../../image/oci/empty.ts';
 import { MEDIA_TYPES } from '../../image/oci/manifest.ts';
 import { blobName, DESCRIPTOR_ARTIFACT, DESCRIPTOR_CONFIG, PATCH_ARTIFACT, PREFIX } from './patches.ts';
+import { parseWith } from '../../schema.ts';
 import { pushBlob } from '../../image/registry/push.ts';
 import { pushReferrer } from '../../image/registry/referrers.ts';
 import type { Repository } from '../../image/registry/registry.ts';
 
 export interface NewPatch {
   readonly pair: PatchDescriptor;
-  /** The pair's descriptor, as the store has it. */
+  /** The pair's descriptor, byte for byte as in the store. */
   readonly document: Buffer;
-  /** The patch's file. */
+  /** Path of the patch file. */
   readonly path: string;
 }
 
-/** Puts a patch beside its target. Twice is as good as once. */
+/**
+ * Pushes a patch as a referrer of its target. Repeated calls change nothing.
+ *
+ * @returns the digest of the artifact's manifest
+ */
 export async function publishPatch(
   repository: Repository,
   subject: Descriptor,
@@ -64,15 +70,15 @@ function annotationsOf({ format, source, sizes }: PatchDescriptor): Record<strin
 
 export interface NewDocument {
   readonly artifactType: string;
-  /** Media type of the config, which the document is. */
+  /** Media type of the document, which is the artifact's config. */
   readonly configType: string;
   readonly document: Buffer;
-  /** That are there already. Empty ones are the registry's wish (OCI image-spec, manifest.md, artifacts). */
+  /** Layers that the registry has. By default one empty layer, which registries require (OCI image-spec, manifest.md). */
   readonly layers?: readonly Pick<Descriptor, 'mediaType' | 'digest' | 'size'>[];
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** Puts a document beside an image, as the config of an artifact. */
+/** Pushes a document as a referrer of an image: it is the config of an artifact. */
 export async function pushDocument(
   repository: Repository,
   { mediaType, digest, size }: Descriptor,
@@ -94,6 +100,8 @@ export async function pushDocument(
   if (layers.includes(EMPTY)) await pushBlob(repository, EMPTY, EMPTY_DOCUMENT);
   return pushArtifact(repository, digest, artifactType, manifest, annotations);
 }
+
+const annotationsSchema = v.record(v.string(), v.string());
 
 const EMPTY = { mediaType: EMPTY_TYPE, digest: digestOf(EMPTY_DOCUMENT), size: EMPTY_DOCUMENT.length };
 
@@ -126,9 +134,9 @@ async function publishArtifact(
     await pushBlob(repository, layer, { open: () => archive.open(blobName(layer.digest)) });
   }
   await pushBlob(repository, EMPTY, EMPTY_DOCUMENT);
-  const annotations = asRecord(record['annotations'] ?? {}, path) as Record<string, string>;
+  const annotations = parseWith(annotationsSchema, record['annotations'] ?? {}, `${path} annotations`);
   const artifact = await pushArtifact(repository, subject.digest, artifactType, manifest, annotations);
-  // its signature, and what it does not say itself
+  // the descriptor has the signature and the facts that the artifact lacks
   await pushDocument(repository, subject, {
     artifactType: DESCRIPTOR_ARTIFACT,
     configType: DESCRIPTOR_CONFIG,

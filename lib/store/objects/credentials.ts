@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { PanamaxError } from '../../errors.ts';
 
-/** How an S3 server is reached. */
+/** Address and keys of an S3 server. */
 export interface S3Access {
   readonly endpoint: URL;
   readonly region: string;
@@ -12,10 +12,10 @@ export interface S3Access {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads `S3_ENDPOINT`, `S3_REGION` (default us-east-1), `S3_ACCESS_KEY` and `S3_SECRET_KEY`; each of the two keys
- * may be in a file instead, named by the same variable with `_FILE` appended.
+ * Reads `S3_ENDPOINT`, `S3_REGION` (default us-east-1), `S3_ACCESS_KEY` and `S3_SECRET_KEY`. A variable with `_FILE`
+ * appended names a file that contains the key instead.
  *
- * @throws PanamaxError `usage`, which never holds a key
+ * @throws PanamaxError `usage`; its message never contains a key
  */
 export async function readS3Access(environment: Environment): Promise<S3Access> {
   const endpoint = URL.parse(required(environment['S3_ENDPOINT'], 'S3_ENDPOINT'));

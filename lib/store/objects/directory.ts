@@ -16,10 +16,10 @@ import {
 const TEMPORARY = '.tmp';
 
 /**
- * A store in a directory, made where it is missing. Objects are written beside, flushed to disk and renamed.
- * What writers that were killed left behind is swept at the next start.
+ * Opens a store in a directory and creates the directory if it is missing. An object is written to a temporary file,
+ * flushed to disk and renamed. Temporary files of dead processes are removed here.
  *
- * @throws PanamaxError `io` where the directory cannot be used
+ * @throws PanamaxError `io` for a directory that cannot be used
  */
 export async function openDirectoryStore(directory: string): Promise<Store> {
   const temporary = join(directory, TEMPORARY);
@@ -64,9 +64,9 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
 }
 
 /**
- * Opens a directory to read, which may be a disk that cannot be written.
+ * Opens a directory for reading, also on a read-only disk.
  *
- * @throws PanamaxError `not-found` where there is none
+ * @throws PanamaxError `not-found` for a missing directory
  */
 export async function openDirectoryReader(directory: string): Promise<StoreReader> {
   const info = await stat(directory).catch(() => undefined);
@@ -105,7 +105,7 @@ async function inStore<T>(where: string, action: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof PanamaxError) throw error;
     const { kind, message } = toPanamaxError(error);
-    // what is missing is made: if it can't be, or is in the way, the store has failed
+    // the store creates missing directories, so a missing one means that the store has failed
     throw new PanamaxError(
       kind === 'not-found' ? 'io' : kind,
       message,
@@ -132,7 +132,7 @@ function statFile(path: string): Promise<ObjectInfo | undefined> {
   });
 }
 
-/** A new directory's name is in its parent: that has to reach the disk as well. */
+/** Creates a directory and its parents, and flushes the parents, which hold the names of the new directories. */
 async function makeDirectory(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true });
   if (first === undefined) return;
@@ -142,7 +142,7 @@ async function makeDirectory(path: string): Promise<void> {
 async function* keysBelow(root: string, below: string, after: string): AsyncGenerator<string> {
   const read = () => unlessMissing(() => readdir(join(root, below), { withFileTypes: true }));
   const items = (await inStore(`${root}/${below}`, read)) ?? [];
-  // as object stores list: a directory's keys all start with its name and a slash
+  // the order of object stores: the keys below a directory start with its name and a slash
   const named = items.map((item) => ({ item, key: item.isDirectory() ? `${item.name}/` : item.name }));
   named.sort((a, b) => (a.key < b.key ? -1 : 1));
   for (const { item } of named) {

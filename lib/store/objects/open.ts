@@ -7,7 +7,7 @@ import type { Store, StoreReader } from './store.ts';
 
 type OpenOptions = Pick<S3Options, 'signal' | 'failFast' | 'mustExist'>;
 
-/** Opens `s3://BUCKET[/PREFIX]`, with access from the environment, or a directory. */
+/** Opens a directory, or `s3://BUCKET[/PREFIX]` with access from the environment. */
 export async function openStore(location: string, options: OpenOptions = {}): Promise<Store> {
   if (/^https?:/.test(location)) {
     throw new PanamaxError('usage', 'a store behind a web server is only to be read', { found: location });
@@ -17,12 +17,12 @@ export async function openStore(location: string, options: OpenOptions = {}): Pr
   return openDirectoryStore(location);
 }
 
-/** Opens what `openStore` does, or what a web server serves at `http[s]://HOST/PATH`, to read. */
+/** Opens a store for reading: a directory, `s3://BUCKET[/PREFIX]` or `http[s]://HOST/PATH`. */
 export async function openStoreReader(location: string, signal?: AbortSignal): Promise<StoreReader> {
-  const ending = signal && { signal };
-  if (/^https?:/.test(location)) return openHttpStore(location, ending);
+  const options = signal && { signal };
+  if (/^https?:/.test(location)) return openHttpStore(location, options);
   return location.startsWith('s3:')
-    ? openBucket(location, { readOnly: true, ...ending })
+    ? openBucket(location, { readOnly: true, ...options })
     : openDirectoryReader(location);
 }
 

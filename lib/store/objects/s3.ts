@@ -9,29 +9,29 @@ import { isMissing, storeError } from './s3errors.ts';
 import { uploadBytes, uploadFile, verifyUpload, type Upload } from './s3upload.ts';
 import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, tooLarge, type Store } from './store.ts';
 
-/** A server that does not answer at the start is not there. */
+/** Short time-outs for the first request, so that a wrong address fails soon. */
 const FIRST_CONTACT: Patience = { attempts: 2, delay: 250, connect: 4000, idle: 5000 };
-/** One that has answered may restart, or have much to do. */
+/** Long time-outs for a server that has answered before: it may be restarting or busy. */
 const PATIENCE: Patience = { attempts: 6, delay: 250, connect: 10_000, idle: 60_000 };
 
 export interface S3Options {
   readonly patience?: Patience;
   readonly firstContact?: Patience;
-  /** For who must not hang: a server that was there and stops answering is waited for no longer than at the start. */
+  /** Whether later requests fail as soon as the first one does. For commands that a user waits for. */
   readonly failFast?: boolean;
-  /** The account may only read: the bucket is not made, nothing is tidied up. */
+  /** Whether the account may only read: the bucket is not created and stale uploads are not aborted. */
   readonly readOnly?: boolean;
-  /** A bucket that is missing is an error: for who has no use for a new one. */
+  /** Whether a missing bucket is an error instead of being created. */
   readonly mustExist?: boolean;
-  /** Ends requests under way. */
+  /** Ends requests in progress. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * A store in a bucket of an S3 server, below `prefix` ('' or ending with `/`). The bucket is made where it is
- * missing. What fails on the way is tried again; whatever is thrown, nothing half-written is visible.
+ * Opens a store in a bucket of an S3 server, below `prefix` ('' or ending with `/`), and creates a missing bucket.
+ * Requests are repeated after transient failures. After an error no partial object is visible.
  *
- * @throws PanamaxError `io` where the server is not reached in some seconds or refuses; `not-found`
+ * @throws PanamaxError `io` when the server refuses or does not answer within some seconds; `not-found`
  */
 export async function openS3Store(
   access: S3Access,
@@ -65,7 +65,7 @@ export async function openS3Store(
     return prefix + key;
   };
 
-  /** Why there was no answer, where that can be told: a server that wants TLS ends connections that are begun without. */
+  /** Explains a closed plain HTTP connection to a server that speaks TLS. Throws any other error as it is. */
   async function explained(error: unknown): Promise<never> {
     const { endpoint } = access;
     const isPlain = endpoint.protocol === 'http:' && endpoint.port !== '';
@@ -101,7 +101,7 @@ export async function openS3Store(
         else if (!(await hasBucket(first))) throw new PanamaxError('not-found', 'no such store', { where });
       };
       await retrying(first.policy, ready).catch(explained);
-      // a store is of use without: not every account may, and not every server can
+      // optional: some accounts may not list uploads, and some servers cannot
       await sweepUploads(first, prefix).catch(() => {});
     });
 

@@ -6,20 +6,20 @@ import { retrying } from '../../runtime/http/retry.ts';
 import type { Bucket } from './s3bucket.ts';
 import { hasCode } from './s3errors.ts';
 
-/** Objects up to this size go up in one request, larger ones in parts of it, which are held in memory. */
+/** Objects up to this size are uploaded in one request, larger ones in parts of this size. A part is held in memory. */
 const PART_SIZE = 16 * 1024 ** 2;
 
-/** What was sent, and what the server said of it. */
+/** The content of an upload and the server's response. */
 export interface Upload {
   readonly size: number;
   readonly md5: string;
-  /** As most servers make it: MD5 of what they received, or of the MD5s of its parts. */
+  /** The ETag of most servers: MD5 of the content, or of the MD5s of its parts. */
   readonly expectedETag: string;
-  /** Undefined where the answer was lost. */
+  /** Undefined when the response was lost. */
   readonly etag: string | undefined;
 }
 
-/** Puts bytes in one request. */
+/** Uploads bytes in one request. */
 export async function uploadBytes(
   { client, name, policy }: Bucket,
   key: string,
@@ -30,7 +30,7 @@ export async function uploadBytes(
   return { size: bytes.length, md5: digest, expectedETag: digest, etag };
 }
 
-/** Puts what a file holds; nothing is visible under the key before all of it is there. */
+/** Uploads a file. The object appears under its key when the upload is complete. */
 export async function uploadFile(bucket: Bucket, key: string, file: FileHandle): Promise<Upload> {
   const { size } = await file.stat();
   if (size > PART_SIZE) return uploadParts(bucket, key, file);
@@ -75,7 +75,7 @@ async function complete(
     try {
       return (await client.completeMultipartUpload(name, key, uploadID, parts)).etag;
     } catch (error) {
-      // the answer to a completion may have been lost: then the upload is gone because it is an object
+      // the response to the first completion was lost: the upload is gone because it has become the object
       if (isRepeated && hasCode(error, 'NoSuchUpload')) return undefined;
       isRepeated = true;
       throw error;
@@ -83,7 +83,7 @@ async function complete(
   });
 }
 
-/** A view of the buffer, shorter than it at the end of the file only. */
+/** Reads into the buffer and returns a view of it, which is shorter than the buffer only at the end of the file. */
 async function readPart(file: FileHandle, buffer: Buffer, start: number): Promise<Buffer> {
   let length = 0;
   while (length < buffer.length) {
@@ -95,9 +95,9 @@ async function readPart(file: FileHandle, buffer: Buffer, start: number): Promis
 }
 
 /**
- * Looks at an object after its upload. What another writer has put there since is theirs to verify.
+ * Checks an object after its upload. An object that another writer has put there since is not checked.
  *
- * @throws PanamaxError `io` where it is not there as it was put
+ * @throws PanamaxError `io` for another size or content
  */
 export async function verifyUpload(bucket: Bucket, key: string, upload: Upload): Promise<void> {
   const { client, name, where, policy } = bucket;
@@ -105,7 +105,7 @@ export async function verifyUpload(bucket: Bucket, key: string, upload: Upload):
   const { size, md5: sent, expectedETag, etag } = upload;
   if (found.size === size && found.etag === expectedETag) return;
   if (etag !== undefined && found.etag !== etag) return;
-  // a server that encrypts may have digests of its own
+  // a server that encrypts objects may have other ETags
   if (found.size === size && (await digestOf(bucket, key)) === sent) return;
   throw new PanamaxError('io', 'object is not there as it was put', {
     expected: `${size} bytes, MD5 ${sent}`,

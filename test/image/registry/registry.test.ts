@@ -1,4 +1,4 @@
-/** Images in registries: a real one, what stands in front of registries, and networks as they are. */
+/** Images in a real registry: credentials, TLS, tokens, redirects, transient errors, broken transfers, tags. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
@@ -35,7 +35,7 @@ const scope = fileScope();
 const ACCOUNT = { user: 'site', password: 'open: sésame' };
 const skip = missing('docker-registry', 'skopeo', 'htpasswd');
 
-/** For the time of a test; threads and commands inherit it. */
+/** Sets variables until the test ends. Threads and commands inherit them. */
 function setEnvironment(t: TestContext, values: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(values)) {
     const before = process.env[name];
@@ -83,7 +83,7 @@ describe('a registry with a password', { skip }, () => {
 
   const auth = Buffer.from(`${ACCOUNT.user}:${ACCOUNT.password}`).toString('base64');
 
-  test('images by tag and by digest', async (t) => {
+  test('opens images by tag and by digest', async (t) => {
     const { registry, directory, layout, reference } = await start(t);
     await writeFile(join(directory, 'config.json'), JSON.stringify({ auths: { [registry.host]: { auth } } }));
     for (const name of [':1', `@${layout.manifestDigest}`, `:other@${layout.manifestDigest}`]) {
@@ -99,7 +99,7 @@ describe('a registry with a password', { skip }, () => {
     });
   });
 
-  test('credentials of helpers', async (t) => {
+  test('uses the credentials of helpers', async (t) => {
     const { registry, directory, layout, reference } = await start(t);
     const answer = JSON.stringify({ ServerURL: '', Username: ACCOUNT.user, Secret: ACCOUNT.password });
     await writeFile(
@@ -120,7 +120,7 @@ describe('a registry with a password', { skip }, () => {
     await assert.rejects(open(`${reference}:1`), { kind: 'io', message: /no such name/ });
   });
 
-  test('without a password, and with a wrong one', async (t) => {
+  test('fails without a password and with a wrong one', async (t) => {
     const { registry, directory, reference } = await start(t);
     await panamaxFails('io', /401 .*UNAUTHORIZED.*no credentials for 127/, 'inspect', `${reference}:1`);
     const wrong = Buffer.from('site:sEcret-and-wrong').toString('base64');
@@ -138,7 +138,7 @@ describe('a registry with a password', { skip }, () => {
 });
 
 describe('plain HTTP and TLS', { skip }, () => {
-  test('plain HTTP only for hosts that are named', async (t) => {
+  test('allows plain HTTP for named hosts only', async (t) => {
     const registry = await openRegistry();
     const front = await startFront(t, registry, () => false);
     const reference = `docker://${front.host}/team/app:1`;
@@ -149,7 +149,7 @@ describe('plain HTTP and TLS', { skip }, () => {
     assert.equal(front.seen.length, 1);
   });
 
-  test('a private CA', { skip: missing('openssl') }, async (t) => {
+  test('trusts a private CA', { skip: missing('openssl') }, async (t) => {
     const directory = await temporaryDirectory(t);
     const [certificate, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
     const request = [
@@ -201,8 +201,8 @@ async function pushRelease(t: TestContext, repository: string, release = 1) {
   return { registry, directory, layout };
 }
 
-describe('what stands in front of registries', { skip }, () => {
-  test('tokens', async (t) => {
+describe('a server in front of a registry', { skip }, () => {
+  test('gets tokens and renews them', async (t) => {
     const { registry, directory, layout } = await pushRelease(t, 'tokens/app');
     let issued = 0;
     const front: Front = await startFront(t, registry, ({ url = '', headers }, response) => {
@@ -212,7 +212,7 @@ describe('what stands in front of registries', { skip }, () => {
         else response.end(JSON.stringify({ token: `token-${++issued}`, expires_in: 60 }));
         return true;
       }
-      // a token is good for three requests
+      // a token is valid for three requests
       if (issued > 0 && headers.authorization === `Bearer token-${issued}` && used++ < 3) return false;
       used = 0;
       const parameters = `realm="http://${front.host}/token",service="a, \\"b\\"",scope="repository:tokens/app:pull"`;
@@ -233,7 +233,7 @@ describe('what stands in front of registries', { skip }, () => {
     assert.deepEqual(Object.fromEntries(asked), { service: 'a, "b"', scope: 'repository:tokens/app:pull' });
   });
 
-  test('blobs elsewhere do not get the credentials', async (t) => {
+  test('sends no credentials to another host that has the blobs', async (t) => {
     const { registry, directory } = await pushRelease(t, 'redirect/app');
     const elsewhere = await startFront(t, registry, () => false);
     const front = await startFront(t, registry, ({ url = '', headers }, response) => {
@@ -255,7 +255,7 @@ describe('what stands in front of registries', { skip }, () => {
     assert.ok(front.seen.some(({ authorization }) => authorization?.startsWith('Basic ')));
   });
 
-  test('a redirect in a circle, and one to a host that is not named', async (t) => {
+  test('refuses circular redirects and redirects to hosts that are not named', async (t) => {
     const registry = await openRegistry();
     for (const [location, message] of [
       ['/v2/again', /redirects lead nowhere/],
@@ -271,7 +271,7 @@ describe('what stands in front of registries', { skip }, () => {
     }
   });
 
-  test('later means later', async (t) => {
+  test('repeats a request after a transient status and waits as long as asked', async (t) => {
     const { registry, layout } = await pushRelease(t, 'later/app');
     const answers = [429, 503, 502];
     const at: number[] = [];
@@ -291,7 +291,7 @@ describe('what stands in front of registries', { skip }, () => {
     assert.equal(asked, 14);
   });
 
-  test('who is told to come back in a day does not wait', async (t) => {
+  test('fails at once when asked to wait for a day', async (t) => {
     const front = await startFront(t, await openRegistry(), (_, response) => {
       response.writeHead(429, { 'retry-after': '86400' }).end();
       return true;
@@ -301,7 +301,7 @@ describe('what stands in front of registries', { skip }, () => {
     assert.equal(front.seen.length, 1);
   });
 
-  test('answers that lie', async (t) => {
+  test('refuses responses of the wrong size or digest', async (t) => {
     const { registry, layout } = await pushRelease(t, 'lies/app');
     const digest = layout.layerDigests[0]!;
     const front = await startFront(t, registry, ({ url = '' }, response) => {
@@ -323,8 +323,8 @@ describe('what stands in front of registries', { skip }, () => {
   });
 });
 
-describe('a network that cuts', { skip }, () => {
-  test('blobs go on where they broke off', async (t) => {
+describe('a network that cuts connections', { skip }, () => {
+  test('resumes blobs', async (t) => {
     const registry = await openRegistry();
     const directory = await temporaryDirectory(t);
     const layers = [
@@ -353,7 +353,7 @@ describe('a network that cuts', { skip }, () => {
 });
 
 describe('repositories', { skip }, () => {
-  test('an index, and patterns of tags', async (t) => {
+  test('selects images of an index by platform and expands patterns of tags', async (t) => {
     const registry = await openRegistry();
     const directory = await temporaryDirectory(t);
     const file = (name: string) => join(directory, name);
@@ -405,12 +405,12 @@ describe('repositories', { skip }, () => {
     await panamaxFails('usage', /a pattern names many/, 'inspect', `${repository}:*`);
   });
 
-  test('a backfill of a repository', async (t) => {
+  test('a backfill of a repository fetches each blob once', async (t) => {
     const registry = await openRegistry();
     const directory = await temporaryDirectory(t);
     const front = await startFront(t, registry, () => false);
     for (const release of [1, 2, 3]) {
-      // of which an oci-delta carries the last as it is: of short text gzip makes less than zstd
+      // an oci-delta carries the last layer unchanged: gzip compresses its short text better than zstd
       const noise = writeTar([{ path: 'noise', content: createRandom(release).text(5000) }]);
       const layers = [...releaseLayers(3, release), noise];
       const blobs = layers.map((layer) => gzipSync(layer, { level: 9 }));
@@ -446,7 +446,7 @@ describe('repositories', { skip }, () => {
   });
 });
 
-test('challenges', () => {
+test('parses challenges and prefers bearer', () => {
   const bearer = { scheme: 'bearer', parameters: { realm: 'https://a/b', scope: 'x:y z' } };
   for (const text of [
     'Bearer realm="https://a/b",scope="x:y z"',
@@ -462,7 +462,7 @@ test('challenges', () => {
     assert.equal(parseChallenge(text), undefined);
 });
 
-test('pages', () => {
+test('follows links to the next page on the same host only', () => {
   const base = new URL('https://a/v2/x/tags/list?n=2');
   const next = (link: string) => nextPage({ headers: { link } }, base)?.href;
   assert.equal(next('</v2/x/tags/list?n=2&last=b>; rel="next"'), 'https://a/v2/x/tags/list?n=2&last=b');
@@ -471,7 +471,7 @@ test('pages', () => {
   assert.equal(next('<list?n=2>; rel="next"'), undefined);
 });
 
-test('versions', () => {
+test('orders tags by version', () => {
   const ordered = ['1.9', '1.10-rc.1', '1.10-rc.2', '1.10', '1.10.1', '2', 'latest', 'v1.2', 'v1.10'];
   assert.deepEqual(ordered.toReversed().sort(compareVersions), ordered);
 });

@@ -1,6 +1,6 @@
 import type { Digest } from '../../../lib/digest.ts';
 
-/** Patches beside their targets in a registry: found, fetched and applied; other tools see them. */
+/** Patches as referrers of their targets in a registry: published, found, fetched, applied, seen by other tools. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -33,95 +33,106 @@ import { finishedRun } from '../../support/worker.ts';
 
 const run = promisify(execFile);
 
-test('patches beside their target', { skip: missing('docker-registry', 'skopeo') }, async (t) => {
-  const registry = await startRegistry(t);
-  const front = await startFront(t, registry, () => false);
-  const directory = await temporaryDirectory(t);
-  const file = (name: string) => join(directory, name);
-  const policy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
-  const layouts = [];
-  for (const release of [1, 2]) {
-    layouts.push(await writeRelease(file(String(release)), 1, release));
-    await run('skopeo', [
-      ...policy,
-      `oci:${file(String(release))}`,
-      `docker://${registry.host}/team/app:${release}`,
-    ]);
-  }
-  const [, target] = layouts.map(({ manifestDigest }) => manifestDigest as Digest);
-  const name = `docker://${front.host}/team/app`;
-  const options = ['--store', file('store'), '--insecure-registry', front.host, '--scratch', file('scratch')];
-  const formats = ['--sources', `${name}:1`, '--format', 'both', '--effort', 'fast'];
-  const backfill = await panamax('backfill', `${name}:2`, ...formats, ...options);
-  assert.equal(backfill.code, 0, backfill.stderr);
-
-  const [published] = await panamaxJson<Published[]>('publish', `${name}:2`, ...options);
-  assert.equal(published!.target, target);
-  assert.deepEqual(published!.patches.map(({ format }) => format).toSorted(), ['oci-delta', 'xdelta']);
-  const writes = () => front.seen.filter(({ method }) => method === 'PUT' || method === 'POST').length;
-  const before = writes();
-  assert.deepEqual(await panamaxJson<Published[]>('publish', `${name}:2`, ...options), [published]);
-  // manifests again (of two patches, what is said of the second one, and a name), blobs not
-  assert.ok(writes() - before <= 4, String(writes() - before));
-
-  const settings = registrySettings({ REGISTRY_INSECURE: front.host });
-  const repository = openRepository(parseRegistryName(`${front.host}/team/app`), {
-    limits: DEFAULT_LIMITS,
-    settings,
-  });
-  const find = async (image: Digest) =>
-    readPatches(repository, image, await listReferrers(repository, image));
-  const found = await find(target!);
-  assert.deepEqual(found.map(({ format }) => format).toSorted(), ['oci-delta', 'xdelta']);
-  for (const patch of found) {
-    assert.equal(patch.source.config, layouts[0]!.configDigest);
-    assert.equal(patch.source.manifest, layouts[0]!.manifestDigest);
-    const path = file(`fetched.${patch.format}`);
-    if (patch.format === 'xdelta') await writeChunks(path, repository.openBlob(patch.layers[0]!.digest));
-    else await writePatchArchive(repository, patch, path, ({ digest }) => repository.openBlob(digest));
-    const suffix = patch.format === 'xdelta' ? 'xdelta' : 'oci-delta.tar';
-    const key = `patches/${target!.replace(':', '-')}/${layouts[0]!.manifestDigest.replace(':', '-')}.${suffix}`;
-    assert.ok((await readFile(path)).equals(await readFile(join(file('store'), key))), patch.format);
-    const applied = await panamax(
-      'apply',
-      path,
-      '-s',
-      `${name}:1`,
-      '-o',
-      `oci:${file(patch.format)}`,
-      ...options.slice(2),
-    );
-    assert.equal(applied.code, 0, applied.stderr);
-    const image = await openImage(await parseReference(file(patch.format)), { limits: DEFAULT_LIMITS });
-    assert.equal(image.configDigest, layouts[1]!.configDigest);
-    for (const [i, layer] of image.layers.entries()) {
-      assert.ok((await buffer(layer.tar())).equals(releaseLayers(1, 2)[i]!));
+test(
+  'publishes patches that are found, fetched and applied',
+  { skip: missing('docker-registry', 'skopeo') },
+  async (t) => {
+    const registry = await startRegistry(t);
+    const front = await startFront(t, registry, () => false);
+    const directory = await temporaryDirectory(t);
+    const file = (name: string) => join(directory, name);
+    const policy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
+    const layouts = [];
+    for (const release of [1, 2]) {
+      layouts.push(await writeRelease(file(String(release)), 1, release));
+      await run('skopeo', [
+        ...policy,
+        `oci:${file(String(release))}`,
+        `docker://${registry.host}/team/app:${release}`,
+      ]);
     }
-  }
-  // another tool copies an artifact by its digest, with all that belongs to it
-  for (const { artifact } of published!.patches) {
-    const { stdout } = await run('skopeo', [
-      'inspect',
-      '--raw',
-      '--tls-verify=false',
-      `docker://${registry.host}/team/app@${artifact}`,
-    ]);
-    assert.equal((JSON.parse(stdout) as { subject: { digest: string } }).subject.digest, target);
-  }
-  assert.deepEqual(await find(layouts[0]!.manifestDigest as Digest), []);
-  await panamaxFails(
-    'not-found',
-    /^panamax publish: no patches to publish: .*app:1\n$/,
-    'publish',
-    `${name}:1`,
-    ...options,
-  );
-  await panamaxFails('usage', /no image of a registry/, 'publish', file('2'), ...options);
-});
+    const [, target] = layouts.map(({ manifestDigest }) => manifestDigest as Digest);
+    const name = `docker://${front.host}/team/app`;
+    const options = [
+      '--store',
+      file('store'),
+      '--insecure-registry',
+      front.host,
+      '--scratch',
+      file('scratch'),
+    ];
+    const formats = ['--sources', `${name}:1`, '--format', 'both', '--effort', 'fast'];
+    const backfill = await panamax('backfill', `${name}:2`, ...formats, ...options);
+    assert.equal(backfill.code, 0, backfill.stderr);
+
+    const [published] = await panamaxJson<Published[]>('publish', `${name}:2`, ...options);
+    assert.equal(published!.target, target);
+    assert.deepEqual(published!.patches.map(({ format }) => format).toSorted(), ['oci-delta', 'xdelta']);
+    const writes = () => front.seen.filter(({ method }) => method === 'PUT' || method === 'POST').length;
+    const before = writes();
+    assert.deepEqual(await panamaxJson<Published[]>('publish', `${name}:2`, ...options), [published]);
+    // four manifests again (two patches, a descriptor, a name), but no blobs
+    assert.ok(writes() - before <= 4, String(writes() - before));
+
+    const settings = registrySettings({ REGISTRY_INSECURE: front.host });
+    const repository = openRepository(parseRegistryName(`${front.host}/team/app`), {
+      limits: DEFAULT_LIMITS,
+      settings,
+    });
+    const find = async (image: Digest) =>
+      readPatches(repository, image, await listReferrers(repository, image));
+    const found = await find(target!);
+    assert.deepEqual(found.map(({ format }) => format).toSorted(), ['oci-delta', 'xdelta']);
+    for (const patch of found) {
+      assert.equal(patch.source.config, layouts[0]!.configDigest);
+      assert.equal(patch.source.manifest, layouts[0]!.manifestDigest);
+      const path = file(`fetched.${patch.format}`);
+      if (patch.format === 'xdelta') await writeChunks(path, repository.openBlob(patch.layers[0]!.digest));
+      else await writePatchArchive(repository, patch, path, ({ digest }) => repository.openBlob(digest));
+      const suffix = patch.format === 'xdelta' ? 'xdelta' : 'oci-delta.tar';
+      const key = `patches/${target!.replace(':', '-')}/${layouts[0]!.manifestDigest.replace(':', '-')}.${suffix}`;
+      assert.ok((await readFile(path)).equals(await readFile(join(file('store'), key))), patch.format);
+      const applied = await panamax(
+        'apply',
+        path,
+        '-s',
+        `${name}:1`,
+        '-o',
+        `oci:${file(patch.format)}`,
+        ...options.slice(2),
+      );
+      assert.equal(applied.code, 0, applied.stderr);
+      const image = await openImage(await parseReference(file(patch.format)), { limits: DEFAULT_LIMITS });
+      assert.equal(image.configDigest, layouts[1]!.configDigest);
+      for (const [i, layer] of image.layers.entries()) {
+        assert.ok((await buffer(layer.tar())).equals(releaseLayers(1, 2)[i]!));
+      }
+    }
+    // another tool reads the artifact by its digest
+    for (const { artifact } of published!.patches) {
+      const { stdout } = await run('skopeo', [
+        'inspect',
+        '--raw',
+        '--tls-verify=false',
+        `docker://${registry.host}/team/app@${artifact}`,
+      ]);
+      assert.equal((JSON.parse(stdout) as { subject: { digest: string } }).subject.digest, target);
+    }
+    assert.deepEqual(await find(layouts[0]!.manifestDigest as Digest), []);
+    await panamaxFails(
+      'not-found',
+      /^panamax publish: no patches to publish: .*app:1\n$/,
+      'publish',
+      `${name}:1`,
+      ...options,
+    );
+    await panamaxFails('usage', /no image of a registry/, 'publish', file('2'), ...options);
+  },
+);
 
 const noQueue = missing('docker-registry', 'skopeo', 'htpasswd', 'redis-server');
 
-test('patches of a run on the queue beside their targets', { skip: noQueue }, async (t) => {
+test('a run on the queue publishes its patches', { skip: noQueue }, async (t) => {
   const account = { user: 'worker', password: 'of the worker' };
   const { host } = await startRegistry(t, account);
   const redis = await startRedis(t);
@@ -139,7 +150,7 @@ test('patches of a run on the queue beside their targets', { skip: noQueue }, as
   const auth = Buffer.from(`${account.user}:${account.password}`).toString('base64');
   await writeFile(file('config.json'), JSON.stringify({ auths: { [host]: { auth } } }));
   const queue = ['--redis', redis.url, '--store', file('store')];
-  // who enqueues has no account
+  // the producer has no account
   const question = [`${name}:3`, '--sources', `${name}:1`, file('2'), '--top', '2', '--effort', 'fast'];
   const enqueue = ['enqueue', ...question, '--format', 'both', '--publish', '--run', 'run', ...queue];
   assert.equal((await panamaxJson<{ run: string }>(...enqueue)).run, 'run');

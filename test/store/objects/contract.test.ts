@@ -26,14 +26,14 @@ for (const prefix of ['', 'team/images/']) {
 }
 
 describe('directory store', () => {
-  test('is there again for who opens it', async (t) => {
+  test('keeps objects until it is opened again', async (t) => {
     const directory = join(await temporaryDirectory(t), 'deep', 'store');
     await (await openDirectoryStore(directory)).put('a/b', Buffer.from('kept'));
     assert.equal(String(await (await openDirectoryStore(directory)).get('a/b')), 'kept');
     assert.equal(await readFile(join(directory, 'a/b'), 'utf8'), 'kept');
   });
 
-  test('sweeps what dead processes left, and nothing of the living', async (t) => {
+  test('removes temporary files of dead processes only', async (t) => {
     const directory = await temporaryDirectory(t);
     const temporary = join(directory, '.tmp');
     await openDirectoryStore(directory);
@@ -46,7 +46,7 @@ describe('directory store', () => {
     assert.deepEqual((await readdir(temporary)).toSorted(), [living, elsewhere].toSorted());
   });
 
-  test('leaves nothing after a write that failed', async (t) => {
+  test('leaves nothing behind a failed write', async (t) => {
     const directory = await temporaryDirectory(t);
     const store = await openDirectoryStore(directory);
     await store.put('a', Buffer.from('in the way'));

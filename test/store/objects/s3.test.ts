@@ -1,4 +1,4 @@
-/** The S3 store when the server, or the way to it, fails. */
+/** The S3 store: faults of the server and the network, first contact, stale uploads. */
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -74,7 +74,7 @@ function unfinished({ server, bucket }: Pick<Faulty, 'server' | 'bucket'>): Prom
 }
 
 describe('S3 store with faults', { skip: noS3() }, () => {
-  test('a bucket that is missing is made, but not for who looks for what is there', async () => {
+  test('creates a missing bucket unless it must exist', async () => {
     const { access, client } = await s3();
     const open = (options?: S3Options) => openS3Store(access, 'not-there-yet', '', options);
     await assert.rejects(open({ mustExist: true }), { kind: 'not-found', message: /^no such store: in s3:/ });
@@ -83,7 +83,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     await open({ mustExist: true });
   });
 
-  test('uploads that are cut are sent again', async (t) => {
+  test('repeats uploads that are cut', async (t) => {
     const { store, proxy, direct } = await openFaulty(t);
     const path = await largeFile(t);
     for (const after of [0, 400, 3 * MiB, 16 * MiB - 1]) {
@@ -97,7 +97,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     assert.equal(proxy.resets, 8);
   });
 
-  test('lost answers do no harm', async (t) => {
+  test('survives lost responses', async (t) => {
     const faulty = await openFaulty(t);
     const { store, proxy, direct } = faulty;
     const path = await largeFile(t);
@@ -121,7 +121,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     assert.equal(String(await direct.get('a/0')), 'again');
   });
 
-  test('an upload that cannot be is an io error, and nothing of it is seen', async (t) => {
+  test('fails with io for an upload that is always cut, and shows no part of it', async (t) => {
     const faulty = await openFaulty(t);
     const { store, proxy, direct } = faulty;
     const path = await largeFile(t);
@@ -135,11 +135,11 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     }
     assert.deepEqual(await keysOf(direct, 'a/'), ['a/before']);
     assert.equal(String(await direct.get('a/before')), 'before');
-    // the way was good enough to end what was begun
+    // the abort request is short enough to pass
     assert.deepEqual(await unfinished(faulty), []);
   });
 
-  test('bytes changed on the way are refused and sent again', async (t) => {
+  test('repeats an upload whose bytes are changed on the way', async (t) => {
     const { store, proxy, direct } = await openFaulty(t);
     proxy.setFault({ kind: 'corrupt', after: MiB, times: 1 });
     await store.putFile('a/large', await largeFile(t));
@@ -149,7 +149,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     assert.deepEqual(await keysOf(direct, 'a/'), ['a/large']);
   });
 
-  test('downloads that are cut go on where they were', async (t) => {
+  test('resumes downloads that are cut', async (t) => {
     const { store, proxy, direct } = await openFaulty(t);
     await direct.put('a/large', LARGE);
     proxy.setFault({ kind: 'cut', direction: 'down', after: 3 * MiB });
@@ -158,7 +158,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     assert.ok(proxy.resets >= 2 * 13, `${proxy.resets} resets`);
   });
 
-  test('a download that cannot be is an io error', async (t) => {
+  test('fails with io for a download that is always cut', async (t) => {
     const { store, proxy, direct } = await openFaulty(t);
     await direct.put('a/b', LARGE);
     proxy.setFault({ kind: 'cut', direction: 'down', after: 100 });
@@ -171,7 +171,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     await assert.rejects(buffer(begun), { kind: 'io', message: /in s3:.* a\/b/ });
   });
 
-  test('an object that is replaced while it is read is not mixed', async (t) => {
+  test('refuses to mix an object with its replacement', async (t) => {
     const { store, proxy, direct } = await openFaulty(t);
     await direct.put('a/b', LARGE);
     proxy.setFault({ kind: 'cut', direction: 'down', after: 3 * MiB, times: 1 });
@@ -180,7 +180,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     await assert.rejects(buffer(bytes), { kind: 'io', message: /replaced while it was read/ });
   });
 
-  test('a list that breaks off goes on', async (t) => {
+  test('resumes a list that is cut', async (t) => {
     const { store, proxy, direct } = await openFaulty(t);
     const keys = Array.from({ length: 30 }, (_, i) => `many/${String(i).padStart(3, '0')}`);
     await Promise.all(keys.map((key) => direct.put(key, Buffer.from(key))));
@@ -189,7 +189,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     assert.equal(proxy.resets, 2);
   });
 
-  test('answers of others than the store are waited out', async (t) => {
+  test('repeats a request after the error page of a proxy', async (t) => {
     const { store, proxy } = await openFaulty(t);
     for (const status of [429, 500, 502, 503, 504]) {
       proxy.setFault({ kind: 'answer', status, times: 2 });
@@ -201,7 +201,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     await assert.rejects(store.get('a/b'), { kind: 'io', message: /answer 503/ });
   });
 
-  test('a server that says nothing is given up', async (t) => {
+  test('gives up a server that stalls', async (t) => {
     const { store, proxy, direct } = await openFaulty(t, { patience: HASTY });
     await direct.put('a/b', LARGE);
     const begun = (await store.open('a/b'))[Symbol.asyncIterator]();
@@ -215,18 +215,18 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     }, silent);
   });
 
-  test('who stops reading leaves no connection', async (t) => {
+  test('closes the connection of an abandoned download', async (t) => {
     const { store, proxy, direct } = await openFaulty(t);
     await direct.put('a/b', LARGE);
     for await (const piece of await store.open('a/b')) {
       assert.ok(piece.length > 0);
       break;
     }
-    // a store that is at rest keeps no process alive, so the test ends
+    // an idle store does not keep the process alive, so the test ends
     assert.ok(proxy.connections > 0);
   });
 
-  test('slow is not dead', async (t) => {
+  test('waits for a slow connection', async (t) => {
     const { store, proxy } = await openFaulty(t);
     proxy.setFault({ kind: 'slow', rate: 1_000_000 });
     const bytes = LARGE.subarray(0, 500_000);
@@ -234,7 +234,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     assert.ok((await store.get('a/b'))!.equals(bytes));
   });
 
-  test('an abort ends what is under way', async (t) => {
+  test('ends requests in progress on abort', async (t) => {
     const stop = new AbortController();
     const { store, proxy, direct } = await openFaulty(t, { patience: STEADY, signal: stop.signal });
     await direct.put('a/b', LARGE);
@@ -254,7 +254,7 @@ describe('S3 store with faults', { skip: noS3() }, () => {
 });
 
 describe('S3 store at the start', { skip: noS3() }, () => {
-  test('nobody there: an error that says where', async (t) => {
+  test('names the address of a server that does not answer', async (t) => {
     const server = await s3();
     const proxy = await startProxy(t, { port: Number(server.access.endpoint.port) });
     const { access } = throughPort(server, proxy.port);
@@ -267,7 +267,7 @@ describe('S3 store at the start', { skip: noS3() }, () => {
     }
   });
 
-  test('keys that are not right: a refusal that does not tell them', async () => {
+  test('fails for wrong keys without showing them', async () => {
     const { access, makeBucket } = await s3();
     const bucket = await makeBucket();
     for (const wrong of [{ secretKey: `${access.secretKey}?` }, { accessKey: `${access.accessKey}?` }]) {
@@ -281,7 +281,7 @@ describe('S3 store at the start', { skip: noS3() }, () => {
     }
   });
 
-  test('a bucket that is not there is made, by several at once', async () => {
+  test('creates one bucket from concurrent processes', async () => {
     const { access, makeBucket, client } = await s3();
     const bucket = `${await makeBucket()}-new`;
     const stores = await Promise.all([1, 2, 3].map(() => openS3Store(access, bucket, '')));
@@ -291,7 +291,7 @@ describe('S3 store at the start', { skip: noS3() }, () => {
   });
 });
 
-test('a backfill into a bucket makes what it makes in a directory', { skip: noS3() }, async (t) => {
+test('a backfill stores the same objects in a bucket as in a directory', { skip: noS3() }, async (t) => {
   const server = await s3();
   const bucket = await server.makeBucket();
   const directory = await makeReleases(t, ['a1', 'a2', 'b1']);
@@ -338,7 +338,7 @@ test('a backfill into a bucket makes what it makes in a directory', { skip: noS3
 
 describe('S3 store on a server of its own', { skip: noOwnS3() }, () => {
   test(
-    'HTTP where it speaks TLS, and the other way, is told at once',
+    'explains HTTP to a TLS server and TLS to an HTTP server at once',
     { skip: missing('openssl') },
     async (t) => {
       const secure = await startOwnS3(t, await makeCertificate(await temporaryDirectory(t)));
@@ -372,7 +372,7 @@ describe('S3 store on a server of its own', { skip: noOwnS3() }, () => {
     },
   );
 
-  test('a server that restarts is waited for', async (t) => {
+  test('waits for a server that restarts', async (t) => {
     const { access, makeBucket, daemon } = await startOwnS3(t);
     const store = await openS3Store(access, await makeBucket(), '', {
       patience: { ...STEADY, attempts: 12 },
@@ -387,7 +387,7 @@ describe('S3 store on a server of its own', { skip: noOwnS3() }, () => {
     assert.deepEqual(await keysOf(store, 'a/'), ['a/b', 'a/c']);
   });
 
-  test('what a killed upload left is swept when it is old', async (t) => {
+  test('aborts old uploads of killed processes', async (t) => {
     const server = await startOwnS3(t);
     const proxy = await startProxy(t, { port: server.daemon!.port });
     const bucket = await server.makeBucket();
