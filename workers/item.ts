@@ -19,7 +19,7 @@ export interface ItemDriver {
   addJobs(stage: Stage, jobs: readonly ItemJob[]): Promise<void>;
   /** Whether an error ends the item. Otherwise it is tried again, and no outcome is recorded. */
   isOver(error: PanamaxError): boolean;
-  /** Called if the outcome of a failed item could not be recorded. What it throws is thrown by `runItem`. */
+  /** Called if the outcome of a failed item could not be recorded. `runItem` throws its errors. */
   onUnrecorded(error: unknown): void;
   readonly handlers?: StageHandlers;
 }

@@ -80,7 +80,7 @@ function send(response: ServerResponse, { status, type, body }: Answer): void {
   response.writeHead(status, { 'content-type': type, 'x-content-type-options': 'nosniff' }).end(body);
 }
 
-/** What Bull Board asks of a web framework, on Node's own server and for reading alone. */
+/** The server adapter that Bull Board requires, on Node's HTTP server and read-only. */
 function createAdapter(): { adapter: IServerAdapter; answer: (request: IncomingMessage) => Promise<Answer> } {
   let queues: BullBoardQueues;
   let uiConfig: UIConfig = {};

@@ -1,4 +1,4 @@
-/** Runs on a real queue: what they publish, what enqueueing again does, what failures leave. */
+/** Runs on a real queue: published objects, repeated enqueueing, failures. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
@@ -62,7 +62,7 @@ async function assertIdle(store: Store): Promise<void> {
   }
 }
 
-/** What the similarity index in Redis holds. */
+/** The images in the similarity index in Redis. */
 async function indexedImages(store: Store): Promise<string[]> {
   const connection = await connectProducer(redis.url, store);
   try {
@@ -75,7 +75,7 @@ async function indexedImages(store: Store): Promise<string[]> {
 describe('a run on the queue', { skip }, () => {
   beforeEach(() => redis.wipe());
 
-  test('publishes what the embedded one does', async (t) => {
+  test('publishes the same objects as the embedded driver', async (t) => {
     const { directory, store } = await setUp(t);
     const options = { redis: redis.url, store, directory };
     await startLocalWorker(t, { ...options, stages: ['signature', 'pairing'] });
@@ -98,7 +98,7 @@ describe('a run on the queue', { skip }, () => {
     await assertIdle(store);
   });
 
-  test('passes over what no source is worth a patch for', async (t) => {
+  test('skips targets for which no source is worth a patch', async (t) => {
     const { directory, store } = await setUp(t, ['a1']);
     const noise = writeTar([{ path: 'noise', content: createRandom(5).bytes(4000) }]);
     await writeLayout(join(directory, 'noise'), [noise]);
@@ -114,7 +114,7 @@ describe('a run on the queue', { skip }, () => {
     assert.equal((await finishedRun(store, 'forced')).stages.delta.done, 1);
   });
 
-  test('is the same run under the same name, and no other', async (t) => {
+  test('continues under the same name, and refuses another request', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);
     const plan = planOf(directory, ['a1', 'a2', 'a3']);
     const dry = await put(plan, store, { dryRun: true });
@@ -135,7 +135,7 @@ describe('a run on the queue', { skip }, () => {
     await assertIdle(store);
   });
 
-  test('what other runs have read is skipped, and made anew where it is damaged', async (t) => {
+  test('skips images that other runs have read, and repairs damaged signatures', async (t) => {
     const { directory, store } = await setUp(t);
     await startLocalWorker(t, { redis: redis.url, store, directory });
     await put(planOf(directory, ['a1', 'a2', 'b1'], { id: 'one' }), store);
@@ -155,7 +155,7 @@ describe('a run on the queue', { skip }, () => {
     assert.equal(after[signature!], sound[signature!]);
   });
 
-  test('two runs at once make each pair once', async (t) => {
+  test('makes each pair once for concurrent runs', async (t) => {
     const { directory, store } = await setUp(t);
     const workers = await Promise.all(
       [0, 1].map(() => startLocalWorker(t, { redis: redis.url, store, directory })),
@@ -174,7 +174,7 @@ describe('a run on the queue', { skip }, () => {
     assert.equal(new Set(made).size, 15);
   });
 
-  test('one pairing for each set of images that sites hold', async (t) => {
+  test('makes one pairing for each set of images that sites hold', async (t) => {
     const { directory, store } = await setUp(t);
     const path = (name: string) => join(directory, name);
     const inventory = parseInventory(
@@ -203,7 +203,7 @@ describe('a run on the queue', { skip }, () => {
     assert.equal(worker.events.filter(({ stage }) => stage === 'delta').length, 7);
   });
 
-  test('goes on where a set of images has been read, whatever else has not', async (t) => {
+  test('pairs within a set of images as soon as the set has been read', async (t) => {
     const { directory, store } = await setUp(t);
     const path = (name: string) => join(directory, name);
     const gate = Promise.withResolvers<void>();
@@ -231,7 +231,7 @@ describe('a run on the queue', { skip }, () => {
     await assertIdle(store);
   });
 
-  test('is of one store: workers of another, on the same Redis, leave it alone', async (t) => {
+  test('is not taken by workers of another store on the same Redis', async (t) => {
     const [here, there] = [await setUp(t), await setUp(t, ['a1', 'b1'])];
     await startLocalWorker(t, { redis: redis.url, ...there });
     await put(planOf(here.directory, ['a1', 'a2']), here.store);
@@ -245,7 +245,7 @@ describe('a run on the queue', { skip }, () => {
     for (const { store } of [here, there]) await assertIdle(store);
   });
 
-  test('goes on after Redis has been wiped', async (t) => {
+  test('continues after Redis has been wiped', async (t) => {
     const { directory, store } = await setUp(t);
     const plan = planOf(directory, RELEASES);
     const worker = await startLocalWorker(t, { redis: redis.url, store, directory, concurrency: 1 });
@@ -267,7 +267,7 @@ describe('a run on the queue', { skip }, () => {
     await assertIdle(store);
   });
 
-  test('goes on by itself where somebody waits for it, or leads it', async (t) => {
+  test('continues by itself if a producer waits or a coordinator leads', async (t) => {
     const { directory, store } = await setUp(t);
     await startLocalWorker(t, { redis: redis.url, store, directory });
     await put(planOf(directory, RELEASES), store);
@@ -278,7 +278,7 @@ describe('a run on the queue', { skip }, () => {
     assert.equal(status.stages.delta.done, 5);
   });
 
-  test('who waits is told where there is no worker', async (t) => {
+  test('tells a waiting producer which stages have no worker', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2']);
     await put(planOf(directory, ['a1', 'a2']), store);
     const told = Promise.withResolvers<readonly string[]>();
@@ -290,7 +290,7 @@ describe('a run on the queue', { skip }, () => {
     assert.deepEqual((await waiting).failures, []);
   });
 
-  test('a worker that stops hands back what it cannot finish', async (t) => {
+  test('a stopping worker hands back unfinished jobs', async (t) => {
     const { directory, store } = await setUp(t);
     const options = { redis: redis.url, store, directory };
     const worker = await startLocalWorker(t, { ...options, concurrency: 1, grace: 1 });
@@ -313,7 +313,7 @@ async function giveUpButA3({ data }: JobAttempt): Promise<JobResult> {
     : { kind: 'failed', message: 'limit: too much', final: true };
 }
 
-/** Runs a worker that leaves no outcome, as one that is killed again and again, until enqueuing would tell what is wanted. */
+/** Runs a worker that leaves no outcomes, as if it was killed each time, until enqueueing counts as expected. */
 async function runWithoutOutcomes(
   plan: Parameters<typeof enqueue>[0],
   store: Store,
@@ -330,7 +330,7 @@ async function runWithoutOutcomes(
 describe('failures', { skip }, () => {
   beforeEach(() => redis.wipe());
 
-  test('jobs that say nothing sensible fail for good, and leave nothing', async (t) => {
+  test('malformed jobs fail for good and leave nothing', async (t) => {
     const { directory, store } = await setUp(t, ['a1']);
     const connection = await connectProducer(redis.url, store);
     const queues = openQueues(connection);
@@ -368,12 +368,12 @@ describe('failures', { skip }, () => {
       connection.redis.disconnect();
     }
     await worker.stop();
-    // where the store writes what is not there yet
+    // temporary files of the store
     assert.deepEqual(await readdir(join(directory, 'store')), ['.tmp']);
     assert.deepEqual(await readdir(join(directory, 'store', '.tmp')), []);
   });
 
-  test('what the queue gave up is told, and can be tried again', async (t) => {
+  test('jobs that the queue gave up are reported and can be retried', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);
     const plan = planOf(directory, ['a1', 'a2', 'a3']);
     await put(plan, store);
@@ -395,7 +395,7 @@ describe('failures', { skip }, () => {
     assert.deepEqual((await finishedRun(store, 'run')).failures, []);
   });
 
-  test('what the queue gave up is tried again before anybody has recorded it', async (t) => {
+  test('jobs that the queue gave up are retried before they are recorded', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2']);
     const plan = planOf(directory, ['a1', 'a2']);
     await put(plan, store);
@@ -406,7 +406,7 @@ describe('failures', { skip }, () => {
     assert.deepEqual((await finishedRun(store, 'run')).failures, []);
   });
 
-  test('a bad image fails once, holds up nothing else, and can be tried again', async (t) => {
+  test('a bad image fails once, blocks nothing else, and can be retried', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2', 'a3']);
     const a3 = join(directory, 'a3');
     const layout = await writeRelease(a3, 'a'.charCodeAt(0), 3);
@@ -443,7 +443,7 @@ describe('failures', { skip }, () => {
     await assertIdle(store);
   });
 
-  test('of scratch files that somebody removed are tried again', async (t) => {
+  test('missing scratch files are retried', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2']);
     const scratch = await mkdtemp(join(directory, 'scratch-'));
     let removals = 0;
@@ -492,7 +492,7 @@ describe('failures', { skip }, () => {
     },
   );
 
-  test('of the store, once it is gone', async (t) => {
+  test('a lost store is reported', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2']);
     await put(planOf(directory, ['a1', 'a2']), store);
     await rm(join(directory, 'store'), { recursive: true });
@@ -503,7 +503,7 @@ describe('failures', { skip }, () => {
   });
 });
 
-describe('by the commands', { skip }, () => {
+describe('commands', { skip }, () => {
   beforeEach(() => redis.wipe());
 
   test('enqueue from a file and wait, a worker process, status', async (t) => {
@@ -544,7 +544,7 @@ describe('by the commands', { skip }, () => {
     );
   });
 
-  test('status --watch says what has changed, and nothing twice', async (t) => {
+  test('status --watch prints changes, each once', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2']);
     await put(planOf(directory, ['a1', 'a2']), store);
     const child = startPanamax(['status', 'run', '--watch', '--store', join(directory, 'store')]);
@@ -562,7 +562,7 @@ describe('by the commands', { skip }, () => {
     assert.equal(new Set(tables).size, tables.length, stdout);
   });
 
-  test('waiting for failures fails and lists them', async (t) => {
+  test('enqueue --wait fails and lists the failures of the run', async (t) => {
     const { directory, store } = await setUp(t, ['a1', 'a2']);
     await startLocalWorker(t, { redis: redis.url, store, directory });
     const images = ['a1', 'a2', 'none'].map((name) => join(directory, name));
@@ -575,7 +575,7 @@ describe('by the commands', { skip }, () => {
     assert.match(status.stdout, /none: not-found: no such image/);
   });
 
-  test('what is out of reach is named, without credentials', async (t) => {
+  test('unreachable servers are named without credentials', async (t) => {
     const { directory } = await setUp(t, ['a1']);
     const store = join(directory, 'store');
     const image = join(directory, 'a1');
@@ -708,7 +708,7 @@ describe('servers that take connections and never answer', { skip: skip || noS3(
 });
 
 describe('inventories', () => {
-  test('that are none are refused', () => {
+  test('are refused if they are malformed', () => {
     for (const text of [
       '',
       'sites:',

@@ -1,6 +1,6 @@
 import type { Digest } from '../../lib/digest.ts';
 
-/** What the store knows of runs, however large: lists, states, reports in parts, rankings as images are read. */
+/** Records of runs in the store: lists, states, reports in parts, rankings as images are read. */
 import assert from 'node:assert/strict';
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ async function newStore(t: TestContext): Promise<{ store: Store; directory: stri
   return { store: await openDirectoryStore(directory), directory };
 }
 
-/** Counts what is asked of a store. */
+/** Counts the requests to a store. */
 function counted(store: Store): { store: Store; read: string[]; listed: string[] } {
   const read: string[] = [];
   const listed: string[] = [];
@@ -45,7 +45,7 @@ function counted(store: Store): { store: Store; read: string[]; listed: string[]
   return { store: counting, read, listed };
 }
 
-test('runs are listed by one key each', async (t) => {
+test('lists runs by reading one key each', async (t) => {
   const { store } = await newStore(t);
   const names = ['a', 'a-b', 'a.b', 'a0', 'ab', 'b'];
   for (const name of names) {
@@ -58,7 +58,7 @@ test('runs are listed by one key each', async (t) => {
   assert.equal(listed.length, names.length);
 });
 
-test('a run is active while somebody says so, then idle, or over', async (t) => {
+test('a run is active while it has heartbeats, then idle, or over', async (t) => {
   const { store, directory } = await newStore(t);
   assert.equal(await findRunState(store, 'run'), undefined);
   await putRequest(store, planOf('/images', ['one']));
@@ -129,7 +129,7 @@ test('a large report is written and read in parts', async (t) => {
   for await (const { images, pairs } of readParts(store, found))
     assert.ok(images.length + pairs.length <= 1000);
 
-  // of a run that is over, what failed is read and nothing else
+  // of a finished run only the parts with failures are read
   const { store: counting, read, listed } = counted(store);
   const status = await (await createStatusReader(counting, 'run'))();
   assert.deepEqual(
@@ -141,7 +141,7 @@ test('a large report is written and read in parts', async (t) => {
   assert.deepEqual(listed, []);
 });
 
-test('rankings wait for the images of their own set', async (t) => {
+test('rankings wait only for the images of their own set', async (t) => {
   const plan = planOf('/images', ['t1', 't2'], {
     residents: [
       { images: ['/images/a', '/images/b'], sites: ['north'] },
@@ -165,7 +165,7 @@ test('rankings wait for the images of their own set', async (t) => {
   assert.deepEqual(planned(), [[], false]);
   see('b');
   assert.deepEqual(planned(), [['t1 ab'], false]);
-  // what cannot be read is waited for no longer
+  // an unreadable image is not waited for
   see('c', false);
   assert.deepEqual(planned(), [['t1 ab', 't1 b'], false]);
   see('t2');

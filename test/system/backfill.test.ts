@@ -1,4 +1,4 @@
-/** The main job on small images: what is in the store afterwards, and that it can be done again at any time. */
+/** A backfill over small images: the store afterwards, and repeated runs. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -51,7 +51,7 @@ function outcomesOf(report: RunReport): string[] {
     .toSorted();
 }
 
-test('each image from the best of the others, in both formats', async (t) => {
+test('makes patches to each image from the best other, in both formats', async (t) => {
   const directory = await makeReleases(t);
   const report = await runBackfill(directory, RELEASES, { formats: ['xdelta', 'oci-delta'] });
   assert.match(
@@ -121,7 +121,7 @@ test('each image from the best of the others, in both formats', async (t) => {
   assert.deepEqual(await objectsOf(directory), before);
 });
 
-test('one at a time or four, the store is the same', async (t) => {
+test('makes the same store with one job or four at a time', async (t) => {
   const names = ['a1', 'a2', 'b1', 'b2'];
   const directory = await makeReleases(t, names);
   await runBackfill(directory, names, { concurrency: 1, store: 'one' });
@@ -131,13 +131,13 @@ test('one at a time or four, the store is the same', async (t) => {
   assert.equal(Object.keys(one).filter((key) => key.endsWith('.xdelta')).length, 4);
 });
 
-describe('what is damaged or gone', () => {
-  test('is made again, byte for byte', async (t) => {
+describe('damaged or missing objects', () => {
+  test('are made again, byte for byte', async (t) => {
     const names = ['a1', 'a2', 'a3'];
     const directory = await makeReleases(t, names);
     await runBackfill(directory, names);
     const sound = await objectsOf(directory);
-    // what is known of layers is but remembered: signatures have it
+    // compressions are only a cache
     const objects = Object.keys(sound).filter(
       (key) => sound[key] !== 'directory' && !key.startsWith('compressions/'),
     );
@@ -172,7 +172,7 @@ describe('what is damaged or gone', () => {
     }
   });
 
-  test('also where objects have been swapped', async (t) => {
+  test('are made again if they were swapped', async (t) => {
     const names = ['a1', 'a2', 'a3'];
     const directory = await makeReleases(t, names);
     await runBackfill(directory, names);
@@ -191,7 +191,7 @@ describe('what is damaged or gone', () => {
 });
 
 describe('pairs', () => {
-  test('of the sources given, as many as asked for', async (t) => {
+  test('are as many as requested, from the given sources', async (t) => {
     const directory = await makeReleases(t);
     const one = await runBackfill(directory, ['a3', 'b2'], { sources: ['a1', 'a2', 'b1'] });
     assert.equal(one.pairs.length, 2);
@@ -210,7 +210,7 @@ describe('pairs', () => {
     assert.ok(index);
   });
 
-  test('one image under two names is one', async (t) => {
+  test('treat one image under two names as one', async (t) => {
     const directory = await makeReleases(t, ['a1', 'a2']);
     await writeRelease(join(directory, 'also-a2'), 'a'.charCodeAt(0), 2);
     const report = await runBackfill(directory, ['a1', 'a2', 'also-a2']);
@@ -220,7 +220,7 @@ describe('pairs', () => {
     assert.deepEqual(alone.pairs, []);
   });
 
-  test('where a pull moves no more, that is recorded', async (t) => {
+  test('record that a pull moves no more than a patch', async (t) => {
     const directory = await makeReleases(t, ['a1']);
     const noise = writeTar([{ path: 'noise', content: createRandom(5).bytes(4000) }]);
     await writeLayout(join(directory, 'noise'), [noise]);
@@ -261,7 +261,7 @@ describe('pairs', () => {
     assert.ok(again.pairs.every(({ status }) => status === 'skipped'));
   });
 
-  test('of an image that has changed since it was read', async (t) => {
+  test('fail for an image that has changed since it was read', async (t) => {
     const directory = await makeReleases(t, ['a1', 'a2', 'a3']);
     const layout = await writeRelease(join(directory, 'a3'), 'a'.charCodeAt(0), 3);
     await runBackfill(directory, ['a3'], { sources: ['a1'], top: 1 });
@@ -277,7 +277,7 @@ describe('pairs', () => {
   });
 });
 
-test('by the command: a damaged image holds up nothing else, results as JSON, the report in the store', async (t) => {
+test('the command reports a damaged image as JSON and in the store, and makes all other patches', async (t) => {
   const directory = await makeReleases(t, ['a1', 'a2', 'a3']);
   const names = ['a1', 'a2', 'a3'].map((name) => join(directory, name));
   const [, , a3] = names as [string, string, string];
@@ -318,7 +318,7 @@ test('by the command: a damaged image holds up nothing else, results as JSON, th
   );
 });
 
-test('an inventory, and what is recorded of each item', async (t) => {
+test('runs an inventory and records each item', async (t) => {
   const directory = await makeReleases(t);
   const path = (name: string) => join(directory, name);
   const inventory = join(directory, 'sites.yaml');

@@ -63,7 +63,7 @@ const s3 = skip ? (undefined as never) : await startOwnS3(scope);
 const images = await makeReleases(scope, NAMES);
 const plan: RunRequest = planOf(images, NAMES, { top: 3 });
 
-/** What an undisturbed run in one process leaves. */
+/** The objects of an undisturbed run in one process. */
 let expected: Record<string, string>;
 before(async () => {
   if (skip) return;
@@ -104,7 +104,7 @@ async function assertApplies(store: Store, names: ReadonlyMap<string, string>): 
   }
 }
 
-/** The store holds what it should and nothing else, the queue nothing, the report everything. */
+/** Asserts that the store holds exactly the expected objects, the queue is empty, and the report is complete. */
 async function assertSound(store: Store): Promise<void> {
   const found = await objectsIn(store);
   assert.deepEqual(found, expected);
@@ -138,7 +138,7 @@ function over({ stages }: RunStatus): number {
   return Object.values(stages).reduce((n, { done, skipped, failed }) => n + done + skipped + failed, 0);
 }
 
-describe('workers are killed', { skip }, () => {
+describe('killed workers', { skip }, () => {
   for (const kind of ['S3', 'directory']) {
     test(`with a store in ${kind}`, async (t) => {
       const random = createRandom(kind.length);
@@ -164,7 +164,7 @@ describe('workers are killed', { skip }, () => {
       await finishedRun(store, 'run');
       for (const worker of workers) assert.equal(await worker.end('SIGTERM'), 0, worker.output());
       await assertSound(store);
-      // what the killed left behind is swept by those that come after
+      // files of killed workers are removed by later ones
       await startWorkerProcess(t, settings, s3.environment).end('SIGTERM');
       assert.deepEqual(await readdir(settings.scratch), []);
       if (kind === 'directory') {
@@ -175,7 +175,7 @@ describe('workers are killed', { skip }, () => {
   }
 });
 
-test('a job that kills its workers fails for good, and the others go on', { skip }, async (t) => {
+test('a job that kills its workers fails for good, and the others continue', { skip }, async (t) => {
   const directory = await temporaryDirectory(t);
   const { store, location } = await openBucket();
   const settings = {
@@ -313,8 +313,8 @@ describe('the scratch disk', { skip: skip || missing('unshare', 'mount') || notR
   });
 });
 
-describe('one job', { skip }, () => {
-  test('is delivered twice at once, each time', async (t) => {
+describe('a job', { skip }, () => {
+  test('may be delivered twice at once', async (t) => {
     const directory = await temporaryDirectory(t);
     const { store } = await openBucket();
     const connection = await connectProducer(redis.url, store);
@@ -369,7 +369,7 @@ describe('one job', { skip }, () => {
   });
 });
 
-test('no secret is in the records of runs', { skip }, async () => {
+test('records of runs hold no secrets', { skip }, async () => {
   for (const { name } of await s3.client.listBuckets()) {
     for await (const item of s3.client.listObjectsV2(name, '', true)) {
       const { name: key } = item as { name: string };

@@ -1,4 +1,4 @@
-/** Bull Board beside a worker: what it serves, and that it only shows. */
+/** Bull Board of a worker: its pages, and that it is read-only. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { missing } from '../support/programs.ts';
 import { startRedis } from '../support/redis.ts';
 import { atEnd } from '../support/scope.ts';
 
-test('the board shows the queues, and changes nothing', { skip: missing('redis-server') }, async (t) => {
+test('the board shows the queues and is read-only', { skip: missing('redis-server') }, async (t) => {
   const redis = await startRedis(t);
   const connection = await connectProducer(redis.url, { name: 'store' });
   atEnd(t, () => connection.redis.disconnect());

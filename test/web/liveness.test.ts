@@ -1,4 +1,4 @@
-/** What an orchestrator asks a worker, and what its log says. */
+/** Health checks and metrics of a worker, and its log. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -51,7 +51,7 @@ test(
   },
 );
 
-test('a worker tells how it is', { skip: missing('redis-server') }, async (t) => {
+test('a worker serves its health and metrics', { skip: missing('redis-server') }, async (t) => {
   const redis = await startRedis(t);
   const directory = await makeReleases(t, ['a1', 'a2']);
   const images = ['a1', 'a2'].map((name) => join(directory, name));

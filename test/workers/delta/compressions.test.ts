@@ -1,6 +1,6 @@
 import type { Digest } from '../../../lib/digest.ts';
 
-/** What compressed the layers of a target is found by one of the workers that make patches to it at once. */
+/** Of several workers that make patches to one target, one finds the compressions of its layers. */
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ async function makePairs(t: TestContext) {
   const path = (name: string) => join(directory, name);
   await writeRelease(path('source1'), 1, 1);
   await writeRelease(path('source2'), 1, 2);
-  // nobody's encoder: it takes seconds to find what it differs in
+  // made by no known encoder, so that the search takes seconds
   await writeLayout(path('target'), [
     writeTar([{ path: 'large', content: createRandom(5).text(4_000_000) }]),
   ]);
@@ -59,7 +59,7 @@ async function makePairs(t: TestContext) {
   const layers = createLayerCache(path('layers'), 1e9);
   atEnd(t, () => layers[Symbol.asyncDispose]());
   const leases = openLeases(connection, QUICK.locks.lockDuration);
-  /** By what was asked for in vain, how often. */
+  /** Number of refused leases, by name. */
   const refused = new Map<string, number>();
   /** How often an image was read: to be unpacked, and to be looked into. */
   const reads = new Map<Digest, number>();
@@ -124,7 +124,7 @@ async function makePairs(t: TestContext) {
   return { path, store, queues, leases, jobs, work, what, target, refused, reads, known };
 }
 
-test('who comes second waits for the first, and reads what it has found', { skip }, async (t) => {
+test('the second job waits for the first and reads its result', { skip }, async (t) => {
   const { store, leases, jobs, work, what, target, refused, reads, known } = await makePairs(t);
   assert.ok(await leases.take(what, 'another'));
   const keep = setInterval(() => void leases.take(what, 'another'), QUICK.locks.lockDuration / 3);
@@ -144,7 +144,7 @@ test('who comes second waits for the first, and reads what it has found', { skip
   assert.deepEqual(await known(), [undefined]);
 });
 
-test('who waits for a worker that is killed does it itself', { skip }, async (t) => {
+test('a job that waits for a killed worker does the work itself', { skip }, async (t) => {
   const { path, store, queues, jobs, work, what, target, refused, reads, known } = await makePairs(t);
   await addJobs('delta', [jobs[0]!], queues);
   const settings = {

@@ -1,4 +1,4 @@
-/** Predictions adjusted to what was encoded. */
+/** Predictions calibrated by encoded patches. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -19,7 +19,7 @@ import { temporaryDirectory } from '../../support/directory.ts';
 import { createRandom } from '../../support/random.ts';
 import { writeRelease } from '../../support/releases.ts';
 
-test('finds the factors behind many patches, and keeps to the costs where there are few', () => {
+test('finds the factors of many patches, and keeps the costs for few patches', () => {
   const random = createRandom(1);
   const encoded = Array.from({ length: 100 }, () => {
     const reasons = { fixed: 3000, changed: random.below(1_000_000), new: random.below(1_000_000) };
@@ -36,7 +36,7 @@ test('finds the factors behind many patches, and keeps to the costs where there 
   assert.throws(() => parseCalibrations(bad, 'here'), { kind: 'bad-input' });
 });
 
-test('a patch that is said to weigh nothing, or far too much, keeps no other from being heard', () => {
+test('ignores patches with absurd sizes and uses the others', () => {
   const random = createRandom(2);
   const encoded = Array.from({ length: 100 }, () => {
     const reasons = { fixed: 3000, changed: random.below(1_000_000), new: random.below(1_000_000) };
@@ -48,7 +48,7 @@ test('a patch that is said to weigh nothing, or far too much, keeps no other fro
   }
 });
 
-/** Two releases and what is said of patches between them; `factor` is of what is predicted. */
+/** Two releases and descriptors of patches between them; `factor` is the size over its prediction. */
 async function openStore(
   t: TestContext,
   patches: readonly { readonly factor: number; readonly effort: Effort }[],
@@ -83,10 +83,10 @@ async function openStore(
   return { store, predicted };
 }
 
-describe('of a store', () => {
+describe('calibration of a store', () => {
   const signal = new AbortController().signal;
 
-  test('what another effort made counts as default would have made it', async (t) => {
+  test('converts patches of other efforts to the size of the default effort', async (t) => {
     for (const [effort, factor] of [
       ['fast', 1.03],
       ['best', 0.95],
@@ -97,7 +97,7 @@ describe('of a store', () => {
     }
   });
 
-  test('of many patches some are taken from all over, and it says of how many', async (t) => {
+  test('samples many patches evenly and reports their number', async (t) => {
     const patches = Array.from({ length: 600 }, (_, i) => ({
       factor: i < 400 ? 0.7 : 1.4,
       effort: 'default' as const,

@@ -1,6 +1,6 @@
 import type { Digest } from '../../../lib/digest.ts';
 
-/** What a ranking says of patches that exist on the way to a target. */
+/** Chains of a ranking through patches that exist. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -20,7 +20,7 @@ function predicted(candidate: Candidate, size: number, seconds: number): Candida
   return { ...candidate, predictedPatchSize: size, predictions: { ...candidate.predictions, xdelta } };
 }
 
-test('a chain through patches that exist is told where it is cheaper', async (t) => {
+test('reports a chain through existing patches if it is cheaper', async (t) => {
   const names = ['a1', 'a2', 'a3', 'a4'] as const;
   const directory = await makeReleases(t, names);
   const manifests: Digest[] = [];

@@ -1,6 +1,6 @@
 import type { Digest } from '../../../lib/digest.ts';
 
-/** Rankings of one target, each within another set of images, share what the target has been compared with. */
+/** Rankings of one target within several sets of images share their comparisons. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -27,7 +27,7 @@ function setsOf(images: readonly Digest[]): Digest[][] {
   ).filter(({ length }) => length >= 2 && length < images.length);
 }
 
-test('a target is compared with each source once, in however many sets that is', async (t) => {
+test('compares a target with each source once, in any number of sets', async (t) => {
   const directory = await temporaryDirectory(t);
   const kept = await openDirectoryStore(join(directory, 'store'));
   const manifests: Digest[] = [];
@@ -63,7 +63,7 @@ test('a target is compared with each source once, in however many sets that is',
   for (const set of sets) {
     together.push(await pairingStage({ target, sources: set, combineSources: true }, context, comparisons));
   }
-  // what is new is only which two, or three, are one source, and few of these are read anew
+  // only combinations of two or three images are new, and need few signatures again
   assert.ok(reads <= 30, `${reads} signatures read`);
 
   reads = 0;

@@ -1,6 +1,6 @@
 import type { Digest } from '../../../lib/digest.ts';
 
-/** Of many allowed sources the similarity index chooses those that are compared; what it has lost comes back. */
+/** Of many allowed sources the similarity index chooses those that are compared; lost entries are restored. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -27,7 +27,7 @@ import { startRedis } from '../../support/redis.ts';
 import { writeRelease } from '../../support/releases.ts';
 import { atEnd } from '../../support/scope.ts';
 
-test('the nearest of many sources, whatever the index holds', async (t) => {
+test('finds the nearest of many sources with a full, partial or empty index', async (t) => {
   const store = await openDirectoryStore(join(await temporaryDirectory(t), 'store'));
   const images: IndexedImage[] = [];
   for (const { manifest, items } of makeCatalogue(300)) {
@@ -78,7 +78,7 @@ async function signMany(t: TestContext, store: Store): Promise<Digest[]> {
   return manifests;
 }
 
-test('both drivers compare the same ones of many sources', { skip: missing('redis-server') }, async (t) => {
+test('both drivers compare the same sources out of many', { skip: missing('redis-server') }, async (t) => {
   const directory = await temporaryDirectory(t);
   const store = await openDirectoryStore(join(directory, 'store'));
   const [target, ...sources] = (await signMany(t, store)) as [Digest, ...Digest[]];

@@ -1,4 +1,4 @@
-/** Blobs of registries on scratch: fetched once, bounded, never taken from who uses them. */
+/** Blobs of registries on scratch: fetched once, bounded, kept while they are in use. */
 import assert from 'node:assert/strict';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -58,7 +58,7 @@ async function sizeOf(directory: string): Promise<number> {
 describe('blobs of registries', { skip }, () => {
   const { signal } = new AbortController();
 
-  test('who asks at once shares, and reads them without the registry', async (t) => {
+  test('concurrent jobs share blobs, and read them without the registry', async (t) => {
     const { images, cached, blobs } = await releases(t, 1);
     const cache = createBlobCache(cached, 1e9);
     const before = blobs();
@@ -73,7 +73,7 @@ describe('blobs of registries', { skip }, () => {
     assert.ok((await sizeOf(cached)) > 0);
   });
 
-  test('what is in use stays beyond the bound, and goes behind it', async (t) => {
+  test('blobs in use are kept above the bound, and evicted after use', async (t) => {
     const { images, cached, blobs } = await releases(t, 2);
     const cache = createBlobCache(cached, 1);
     const first = await cache.lease(images[0]!, { limits, signal });
@@ -88,7 +88,7 @@ describe('blobs of registries', { skip }, () => {
     assert.equal(await sizeOf(cached), 0);
   });
 
-  test('a job that is stopped stops no other, and leaves nothing half', async (t) => {
+  test('an aborted job stops no other, and leaves no partial blob', async (t) => {
     const { images, cached, hangOnce } = await releases(t, 1);
     const cache = createBlobCache(cached, 1e9);
     const stopped = new AbortController();
@@ -108,7 +108,7 @@ describe('blobs of registries', { skip }, () => {
     assert.ok((await readdir(cached)).every((name) => !name.endsWith('.part')));
   });
 
-  test('a name that stands for another image by now still gives the one that is meant', async (t) => {
+  test('a name that has moved to another image still gives the image of the digest', async (t) => {
     const { images, cached } = await releases(t, 2);
     const cache = createBlobCache(cached, 1e9);
     const moved = { reference: images[1]!.reference, manifest: images[0]!.manifest };
@@ -118,7 +118,7 @@ describe('blobs of registries', { skip }, () => {
     await lease[Symbol.asyncDispose]();
   });
 
-  test('images elsewhere stay where they are', async (t) => {
+  test('does not cache images outside registries', async (t) => {
     const cached = join(await temporaryDirectory(t), 'cache');
     const reference = 'oci:/nowhere:tag';
     const cache = createBlobCache(cached, 1e9);

@@ -1,4 +1,4 @@
-/** Layer streams on scratch that jobs share: made once, bounded, never taken from who uses them. */
+/** Layer streams on scratch that jobs share: unpacked once, bounded, kept while they are in use. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
@@ -60,7 +60,7 @@ async function newCache(t: TestContext, maxSize: number) {
   return { cache, directory, take };
 }
 
-test('jobs at once share what one of them unpacks', async (t) => {
+test('concurrent jobs share an unpacked image', async (t) => {
   const { cache, take } = await newCache(t, 100);
   const [a, b, c] = [image('a', 10), image('b', 10), image('c', 10)];
   const leases = await Promise.all([take([a, b]), take([a, c]), take([a, a]), take([b, a])]);
@@ -77,7 +77,7 @@ test('jobs at once share what one of them unpacks', async (t) => {
   );
 });
 
-test('the least recently used go, those in use stay', async (t) => {
+test('evicts the least recently used images, keeps those in use', async (t) => {
   const { cache, take, directory } = await newCache(t, 30);
   const [a, b, c, d] = [image('a', 10), image('b', 10), image('c', 10), image('d', 10)];
   for (const one of [a, b, c, a]) (await take([one]))[Symbol.dispose]();
@@ -93,7 +93,7 @@ test('the least recently used go, those in use stay', async (t) => {
   assert.ok((await readdir(directory)).length <= 3);
 });
 
-test('a job waits for room, and is not passed over', async (t) => {
+test('a job waits for room in FIFO order', async (t) => {
   const { cache, take } = await newCache(t, 30);
   const first = await take([image('a', 10)], { ownSize: 10 });
   const order: string[] = [];
@@ -108,7 +108,7 @@ test('a job waits for room, and is not passed over', async (t) => {
   assert.ok(cache.stats.peakBytes <= 30);
 });
 
-test('what never fits is refused', async (t) => {
+test('refuses a request that never fits', async (t) => {
   const { take } = await newCache(t, 30);
   const refused = { kind: 'limit', message: /over scratchSize: expected at most 30 bytes, found 31/ };
   await assert.rejects(take([image('a', 31)]), refused);
@@ -116,7 +116,7 @@ test('what never fits is refused', async (t) => {
   (await take([image('a', 15), image('a', 15)], { ownSize: 15 }))[Symbol.dispose]();
 });
 
-test('a failure is of those that wait for it, and the next job tries again', async (t) => {
+test('an error fails the jobs that wait for it, and the next job tries again', async (t) => {
   const { cache, take } = await newCache(t, 30);
   let isBroken = true;
   const broken = image('a', 10, async () => {
@@ -136,7 +136,7 @@ test('a failure is of those that wait for it, and the next job tries again', asy
   assert.equal(cache.stats.bytes, 0);
 });
 
-test('an abort leaves the image to others, and ends it where there are none', async (t) => {
+test('an abort keeps the image for other jobs, and stops unpacking without any', async (t) => {
   const { cache, take, directory } = await newCache(t, 30);
   const slow = Promise.withResolvers<void>();
   let aborted = 0;
@@ -169,7 +169,7 @@ test('an abort leaves the image to others, and ends it where there are none', as
   assert.equal(cache.stats.bytes, 30);
 });
 
-test('closing ends what is under way and removes everything', async (t) => {
+test('closing stops unpacking and removes all files', async (t) => {
   const { cache, take, directory } = await newCache(t, 30);
   const kept = await take([image('a', 10)]);
   const never = take([image('b', 20, async (signal) => void (await once(signal, 'abort')))]);
@@ -185,7 +185,7 @@ test('closing ends what is under way and removes everything', async (t) => {
   await assert.rejects(take([image('d', 1)]), { kind: 'interrupted' });
 });
 
-test('whatever jobs do, the bound holds and nobody reads what is not theirs', async (t) => {
+test('random jobs stay within the bound and read their own images', async (t) => {
   const maxSize = 60;
   for (let seed = 1; seed <= 20; seed++) {
     const { cache, take, directory } = await newCache(t, maxSize);
@@ -228,7 +228,7 @@ test('whatever jobs do, the bound holds and nobody reads what is not theirs', as
   }
 });
 
-test('little scratch makes the same patches; too little is said', async (t) => {
+test('makes the same patches with little scratch, and refuses too little', async (t) => {
   const directory = await makeReleases(t, ['a1', 'a2', 'a3']);
   await runBackfill(directory, ['a1', 'a2', 'a3'], { top: 2 });
   const report = await runBackfill(directory, ['a1', 'a2', 'a3'], {
@@ -249,7 +249,7 @@ test('little scratch makes the same patches; too little is said', async (t) => {
   }
 });
 
-describe('a signature takes its share of scratch', () => {
+describe('scratch space of a signature', () => {
   /** That compresses to next to nothing: the first guess is far too low. */
   const size = 300_000;
 
@@ -275,19 +275,19 @@ describe('a signature takes its share of scratch', () => {
     return { layers, read, scratch, tar };
   }
 
-  test('as much as its layers take, guessed until it is enough', async (t) => {
+  test('grows until the layers fit', async (t) => {
     const { layers, read, scratch, tar } = await sign(t, 310_000);
     assert.equal((await read()).status, 'done');
     const { peakBytes, bytes, bytesRead } = layers.stats;
     assert.ok(peakBytes >= tar.length && peakBytes <= 310_000, String(peakBytes));
     assert.deepEqual([bytes, bytesRead], [0, tar.length]);
     assert.deepEqual(await readdir(scratch), []);
-    // what is there already takes none
+    // an image that exists takes no space
     assert.equal((await read()).status, 'skipped');
     assert.equal(layers.stats.bytesRead, tar.length);
   });
 
-  test('what is over it is refused, for good only where somebody has said how much', async (t) => {
+  test('refuses larger images, finally only if the size was an option', async (t) => {
     const asked = await sign(t, 290_000);
     await assert.rejects(asked.read(), {
       kind: 'limit',

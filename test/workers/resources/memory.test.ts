@@ -1,4 +1,4 @@
-/** What jobs of one process share: memory, and slots. */
+/** Resources that jobs of one process share: memory and slots. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ const { signal } = new AbortController();
 const scope = fileScope();
 const redis: Redis = skip ? (undefined as never) : await startRedis(scope);
 
-test('memory: who finds none waits its turn; what never fits is refused', async () => {
+test('memory is reserved in FIFO order, and a job that never fits is refused', async () => {
   const memory = createMemory(PROCESS_MEMORY + 100);
   await assert.rejects(memory.reserve(101, signal), {
     kind: 'limit',
@@ -53,7 +53,7 @@ test('memory: who finds none waits its turn; what never fits is refused', async 
   (await memory.reserve(100, signal))[Symbol.dispose]();
 });
 
-test('a thread that takes more than its heap ends with an error of its own', async () => {
+test('a thread above its heap limit ends with a limit error', async () => {
   await assert.rejects(runThread(hungryThread, 64, signal, 16 * 1024 ** 2), {
     kind: 'limit',
     message: /at most 16 MiB of heap/,
@@ -61,7 +61,7 @@ test('a thread that takes more than its heap ends with an error of its own', asy
   assert.equal(await runThread(hungryThread, 1, signal, 64 * 1024 ** 2), 1);
 });
 
-test('a listing that waits for its reads is watched, too', async (t) => {
+test('the heap limit holds for a listing that waits for its reads', async (t) => {
   const directory = await temporaryDirectory(t);
   const tar = writeTar(Array.from({ length: 100_000 }, (_, i) => ({ path: `usr/share/${i}` })));
   const path = join(directory, 'layer');
@@ -73,7 +73,7 @@ test('a listing that waits for its reads is watched, too', async (t) => {
   });
 });
 
-test('a worker has so many jobs at a time, whatever their stages', { skip }, async (t) => {
+test('a worker limits its concurrent jobs over all stages', { skip }, async (t) => {
   const directory = await makeReleases(t);
   const store = await openDirectoryStore(join(directory, 'store'));
   let running = 0;
