@@ -1,4 +1,4 @@
-/** Runs the main job in this process. */
+/** Runs a backfill in the process of the test. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
@@ -22,7 +22,7 @@ export async function makeReleases(scope: Scope, names: readonly string[] = RELE
   return directory;
 }
 
-/** Runs with a store and a scratch directory below `directory`; references are relative to it, too. */
+/** Store, scratch directory and image references are relative to `directory`. */
 export async function runBackfill(
   directory: string,
   targets: readonly string[],
@@ -67,7 +67,7 @@ export async function runBackfill(
   );
 }
 
-/** Digests of all objects but those of runs, which tell times. */
+/** Digests of all objects except the records of runs, which contain times. */
 export async function objectsOf(directory: string, store = 'store'): Promise<Record<string, string>> {
   const all = Object.entries(await snapshot(join(directory, store)));
   return Object.fromEntries(all.filter(([key]) => !key.startsWith('runs') && key !== '.tmp'));

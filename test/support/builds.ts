@@ -1,4 +1,4 @@
-/** Two releases of an application over a base, built by a Docker engine from what Debian and npm ship. */
+/** Two releases of an application over a base, built by a Docker engine from Debian and npm packages. */
 import { appendFile, copyFile, cp, lutimes, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,8 +14,8 @@ CMD ["/bin/busybox", "cat", "/srv/app/release"]
 `;
 
 /**
- * Builds a release from scratch, as CI does: other times on every file, a version in several of them, in the second
- * one some code that is new, changed and gone. No layer is shared. A container of it prints `release N`.
+ * Builds a release from scratch, as CI does: every file has a new mtime, several contain the version, and the second
+ * release adds, changes and removes code. No layer is shared. A container prints `release N`.
  */
 export async function buildRelease(docker: Docker, directory: string, release: 1 | 2, name: string) {
   const [base, app] = ['base', 'app'].map((part) => join(directory, part)) as [string, string];

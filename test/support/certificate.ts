@@ -1,4 +1,4 @@
-/** A certificate of 127.0.0.1 that nobody has signed; needs `openssl`. */
+/** A self-signed certificate for 127.0.0.1; needs `openssl`. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';

@@ -1,4 +1,4 @@
-/** A real containerd of its own, for a test. */
+/** Starts a containerd for one test. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startDaemon } from './daemon.ts';

@@ -1,4 +1,4 @@
-/** Programs that listen on a port of the loopback, for a test or a file of them. */
+/** Servers on a port of the loopback interface, for one test or one file. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,13 +8,13 @@ import { freePort } from './port.ts';
 import { atEnd, type Scope } from './scope.ts';
 
 export interface Daemon {
-  /** The same after a restart, as is the directory. */
+  /** A restart keeps the port and the directory. */
   readonly port: number;
   readonly directory: string;
   readonly pid: number;
-  /** Ends the process and waits for that. With SIGKILL it has no time to put anything away. */
+  /** Ends the process and waits until it is gone. SIGKILL leaves it no time to save its state. */
   stop(signal?: NodeJS.Signals): Promise<void>;
-  /** Starts it again after a `stop` and waits until it serves. */
+  /** Starts the server again after `stop` and waits until it answers. */
   start(): Promise<void>;
 }
 
@@ -22,14 +22,14 @@ export interface Program {
   readonly command: string;
   args(port: number, directory: string): readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Resolves when a request is answered, and rejects where there is none yet. */
+  /** Resolves when the server answers a request; rejects while it does not. */
   ping(port: number): Promise<void>;
 }
 
 const START_TIMEOUT = 60_000;
 const ATTEMPTS = 5;
 
-/** Starts a program on a free port in a directory of its own; both go with the scope. */
+/** Starts a server on a free port in a new directory. The end of the scope stops it and removes the directory. */
 export async function startDaemon(scope: Scope, program: Program): Promise<Daemon> {
   const directory = await temporaryDirectory(scope);
   for (let attempt = 1; ; attempt++) {
@@ -38,7 +38,7 @@ export async function startDaemon(scope: Scope, program: Program): Promise<Daemo
     try {
       child = await launch(program, port, directory);
     } catch (error) {
-      // somebody may have taken the port in between
+      // another process may have taken the port
       if (attempt === ATTEMPTS) throw error;
       continue;
     }
@@ -83,7 +83,7 @@ async function launch(program: Program, port: number, directory: string): Promis
   for (const deadline = Date.now() + START_TIMEOUT; ;) {
     try {
       await program.ping(port);
-      // what answers may be another process on this port: then ours is about to end
+      // another process may have answered on this port: then the new one is about to end
       if (!failure) return child;
     } catch (error) {
       failure ??=

@@ -11,7 +11,7 @@ export async function temporaryDirectory(scope: Scope): Promise<string> {
   return directory;
 }
 
-/** Every path below a directory, sorted; of files with the digest of their content. None where it is missing. */
+/** Every path below a directory, sorted, with the digests of files. Empty if the directory does not exist. */
 export async function snapshot(directory: string): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   const items = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);

@@ -1,4 +1,4 @@
-/** Docker archives of the kinds that skopeo does not write. */
+/** Docker archives in forms that skopeo does not write. */
 import { readFile } from 'node:fs/promises';
 import { blobPath, compress, digestOf, type Layout } from './layout.ts';
 import { writeTar, type TarFixture } from './tar.ts';
@@ -19,7 +19,7 @@ export function configOf(layers: readonly Uint8Array[]): Buffer {
   return Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', config: {}, rootfs }));
 }
 
-/** As docker up to 24 saves: a directory per layer, a layer that occurs again as a symlink to the first. */
+/** The form of docker up to 24: a directory per layer; a repeated layer is a symlink to the first. */
 export function dockerSave({ config, layers, tags = ['app:1'] }: Contents): Buffer {
   const entries: TarFixture[] = [];
   const names: string[] = [];
@@ -38,7 +38,7 @@ export function dockerSave({ config, layers, tags = ['app:1'] }: Contents): Buff
   return writeTar(entries);
 }
 
-/** As crane and Bazel write: layers compressed, the config under its digest, no directories. */
+/** The form of crane and Bazel: compressed layers, the config under its digest, no directories. */
 export function craneSave({ config, layers, tags = ['app:1'] }: Contents): Buffer {
   const blobs = layers.map((layer) => compress(layer, 'gzip'));
   const names = blobs.map((blob) => `${hex(blob)}.tar.gz`);
@@ -51,7 +51,7 @@ export function craneSave({ config, layers, tags = ['app:1'] }: Contents): Buffe
 }
 
 /**
- * As docker from 25 on saves with its containerd image store: an OCI layout whose index names an index of the
+ * The form of docker from 25 on with its containerd image store: an OCI layout whose index names an index of the
  * image and its attestation, and a manifest.json beside it.
  */
 export async function containerdSave(directory: string, layout: Layout): Promise<Buffer> {

@@ -1,4 +1,4 @@
-/** Real encoders that compress a layer, each by the recipe's name for what it makes. */
+/** Real encoders that compress a layer, named as in recipes. */
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 
 export interface RealEncoder {
-  /** In recipes. */
+  /** Name of the encoder in recipes. */
   readonly name: string;
   readonly levels: readonly number[];
   readonly blockSize?: number;
@@ -17,13 +17,13 @@ export interface RealEncoder {
 }
 
 const LEVELS = [1, 2, 3, 4, 5, 6, 7, 8, 9];
-/** What goes past a thread, in bytes. */
+/** Bytes that a program compresses per thread. */
 const PIGZ_BLOCK = 128 * 1024;
 const PGZIP_BLOCK = 1024 * 1024;
 
 /**
- * Versions of klauspost/compress at the ends of the ranges that make the same, by their files in test/encoders, and what
- * recipes call them.
+ * First and last versions of klauspost/compress with the same output: their module files in test/encoders, and their
+ * names in recipes.
  */
 const KLAUSPOST: readonly { readonly modfile: string; readonly pgzip?: string; readonly zstd?: string }[] = [
   { modfile: 'klauspost-v1.14.4.mod', pgzip: 'pgzip-1.14.4', zstd: 'klauspost-zstd-1.13.6' },
@@ -49,7 +49,7 @@ export const PROGRAMS: readonly RealEncoder[] = [
   program('pigz-serial', (level) => ['pigz', '-nc', '-p1', `-${level}`], PIGZ_BLOCK),
 ];
 
-/** Go's compress/gzip, and pgzip and zstd of several versions of klauspost/compress; built where no earlier run did. */
+/** Go's compress/gzip, and pgzip and zstd of several versions of klauspost/compress, built once and kept. */
 export async function buildGoEncoders(): Promise<RealEncoder[]> {
   const source = join(import.meta.dirname, '..', 'encoders');
   const directory = await buildOnce(source);
@@ -63,7 +63,7 @@ export async function buildGoEncoders(): Promise<RealEncoder[]> {
   return encoders;
 }
 
-/** Builds the programs into a directory of the cache that is named by the digest of their source and of Go's version. */
+/** Builds the programs into a cache directory that is named by the digest of their sources and of Go's version. */
 async function buildOnce(source: string): Promise<string> {
   const run = promisify(execFile);
   const hash = createHash('sha256').update((await run('go', ['version'])).stdout);
@@ -100,7 +100,7 @@ function program(
   };
 }
 
-/** What a program makes of its input. */
+/** Output of a program for an input. */
 export async function piped([command, ...args]: readonly string[], input: Uint8Array): Promise<Buffer> {
   const child = spawn(command!, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const output = buffer(child.stdout);

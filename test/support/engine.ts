@@ -1,4 +1,4 @@
-/** A real Docker engine of its own, for a test. */
+/** Starts a Docker engine for one test. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import type { TestContext } from 'node:test';
 import { commandOf, type EngineUser } from './engineuser.ts';
 import { atEnd, type Scope } from './scope.ts';
 
-/** Runs the docker command against the engine and returns what it prints. */
+/** Runs the docker command against the engine and returns its output. */
 export type Docker = (...args: readonly string[]) => Promise<string>;
 
 /** Starts an engine without network; it ends with the test. */

@@ -1,11 +1,11 @@
-/** What a test has of a container engine of its own. */
+/** A container engine that a test has for itself. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
 export interface EngineUser {
-  /** What makes the engine's command, and panamax, use this engine. */
+  /** Environment in which the engine's command and panamax use this engine. */
   readonly env: NodeJS.ProcessEnv;
-  /** Runs the engine's command and returns what it prints. */
+  /** Runs the engine's command and returns its output. */
   readonly command: (...args: readonly string[]) => Promise<string>;
 }
 

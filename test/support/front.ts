@@ -1,4 +1,4 @@
-/** An HTTP server in front of a real registry, that asks for tokens, redirects, and refuses, as others do. */
+/** An HTTP server in front of a real registry that asks for tokens, redirects and refuses, as other registries do. */
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +9,7 @@ export interface Front {
   readonly host: string;
   /** All requests so far: method, path, and some headers. */
   readonly seen: readonly Seen[];
-  /** At a time, so far. */
+  /** Highest number of requests at the same time so far. */
   readonly mostConnections: number;
 }
 
@@ -20,7 +20,7 @@ export interface Seen {
   readonly range: string | undefined;
 }
 
-/** @returns whether it has answered; else the request goes to the registry */
+/** @returns true if it has answered; otherwise the request goes to the registry */
 export type Answer = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export async function startFront(scope: Scope, registry: { port: number }, answer: Answer): Promise<Front> {

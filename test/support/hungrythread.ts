@@ -1,4 +1,4 @@
-/** A thread that fills so many MiB of its heap. */
+/** A thread that fills a number of MiB of its heap. */
 import { serveThread } from '../../lib/runtime/threadmain.ts';
 
 export const handler = serveThread(async (mebibytes: number) => {

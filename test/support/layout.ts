@@ -9,14 +9,14 @@ export type LayerCompression = 'none' | 'gzip' | 'zstd';
 export interface LayoutOptions {
   /** Default 'latest'. */
   readonly tag?: string;
-  /** For all layers, or one by one. Default gzip. */
+  /** Of all layers, or of each. Default gzip. */
   readonly compression?: LayerCompression | readonly LayerCompression[];
   readonly architecture?: string;
-  /** The layers as stored, where `compression` can't make them so. */
+  /** The layers' blobs, if `compression` cannot make them. */
   readonly blobs?: readonly Uint8Array[];
-  /** Merged into the image's manifest; undefined takes a key away. */
+  /** Merged into the image's manifest; undefined removes a key. */
   readonly manifest?: Readonly<Record<string, unknown>>;
-  /** Merged into the image's config document; undefined takes a key away. */
+  /** Merged into the image's config document; undefined removes a key. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
@@ -32,7 +32,7 @@ export interface Layout {
 
 const MEDIA_TYPE = 'application/vnd.oci.image';
 
-/** Makes `directory` an OCI layout that holds one image with these layers, bottom first. */
+/** Writes an OCI layout with one image of these layers, bottom first. */
 export async function writeLayout(
   directory: string,
   layers: readonly Uint8Array[],
@@ -90,7 +90,7 @@ export interface IndexEntry {
   readonly [key: string]: unknown;
 }
 
-/** Describes a manifest, or an index where `kind` says so, that is a blob of the layout. */
+/** Descriptor of a manifest or index that is a blob of the layout. */
 export async function indexEntry(
   directory: string,
   digest: string,

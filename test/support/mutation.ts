@@ -1,9 +1,9 @@
-/** Documents and files with something wrong in them, for property tests. */
+/** Damaged documents and files for property tests. */
 import * as fc from 'fast-check';
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** Values that parsers get wrong. */
+/** Values that parsers often handle wrongly. */
 const WRONG: readonly Json[] = [
   null,
   true,
@@ -21,7 +21,7 @@ const WRONG: readonly Json[] = [
   { length: 1 },
 ];
 
-/** The document with one to three of its values replaced, or taken away. */
+/** The document with one to three of its values replaced or removed. */
 export function mutated(document: unknown): fc.Arbitrary<Json | undefined> {
   const value = fc.oneof(
     fc.constantFrom(...WRONG),
@@ -55,7 +55,7 @@ function placesOf(document: Json | undefined): Place[] {
 
 const MAX_PIECE = 2000;
 
-/** The bytes with one to three changes: bits and numbers that are others, pieces that are gone, there twice, or new. */
+/** The bytes with one to three changes: flipped bits, other numbers, and removed, repeated or inserted pieces. */
 export function damaged(bytes: Buffer): fc.Arbitrary<Buffer> {
   const change = fc.record({
     kind: fc.constantFrom('bit', 'number', 'end', 'gone', 'twice', 'zeros'),

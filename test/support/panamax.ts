@@ -15,7 +15,7 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** Starts it as the leader of a process group. */
+/** Starts the command as the leader of a process group. */
 export function startPanamax(
   args: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
@@ -33,14 +33,14 @@ export async function panamaxWith(env: NodeJS.ProcessEnv, ...args: readonly stri
   return { code: child.exitCode, stdout, stderr };
 }
 
-/** Runs a command that has to succeed, and reads its JSON. */
+/** Runs a command that must succeed, and parses its JSON output. */
 export async function panamaxJson<Document>(...args: readonly string[]): Promise<Document> {
   const { code, stdout, stderr } = await panamax(...args, '--json');
   assert.equal(code, 0, stderr);
   return JSON.parse(stdout) as Document;
 }
 
-/** Runs a command that has to fail with the exit code of `kind` and one message that says `what`. */
+/** Runs a command that must fail with the exit code of `kind` and a message that matches, without a stack trace. */
 export async function panamaxFails(kind: ErrorKind, what: RegExp, ...args: readonly string[]): Promise<void> {
   const { code, stdout, stderr } = await panamax(...args);
   assert.equal(code, EXIT_CODES[kind], stderr || stdout);

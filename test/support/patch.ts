@@ -1,9 +1,8 @@
+/** Makes patches in a thread, as the command does, and applies them. */
 import { parseDestination } from '../../lib/image/write/destination.ts';
 import { deltaThread } from '../../lib/delta/threads.ts';
 import { imageSink } from '../../lib/image/write/sink.ts';
 import type { FormatName } from '../../lib/delta/format.ts';
-
-/** Makes patches in a thread, as the command does, and applies them. */
 import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
@@ -12,7 +11,7 @@ import { runThread } from '../../lib/runtime/thread.ts';
 
 const limits = DEFAULT_LIMITS;
 
-/** Writes the patch that turns one image into another to the file `path`; scratch files go beside it. */
+/** Writes the patch from `source` to `target` to the file `path`, with scratch files beside it. */
 export async function makePatch(
   source: string,
   target: string,
@@ -35,7 +34,7 @@ export async function makePatch(
   }
 }
 
-/** Applies a patch; scratch files go beside it. */
+/** Applies a patch, with scratch files beside it. */
 export async function applyPatch(
   patch: string,
   source: string | readonly string[],

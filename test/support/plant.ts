@@ -1,4 +1,4 @@
-/** All that stands between a registry and sites: registry, Redis, S3 server, workers; what they send is counted. */
+/** The servers between a registry and sites: registry, Redis, S3 server, workers; their traffic is counted. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -13,15 +13,15 @@ import { startS3, throughPort } from './s3.ts';
 export const PLANT_PROGRAMS = ['docker-registry', 'redis-server'] as const;
 
 export interface Plant {
-  /** `127.0.0.1:PORT`, as names of images have it. */
+  /** `127.0.0.1:PORT`, as in image names. */
   readonly registry: string;
   readonly store: string;
-  /** What panamax needs to read and write the store. */
+  /** Environment in which panamax reads and writes the store. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Before the registry, and before the store: count what goes through them. */
+  /** Proxies in front of the registry and of the store; they count bytes. */
   readonly registryLine: Proxy;
   readonly storeLine: Proxy;
-  /** Enqueues images of the registry, and waits until workers have made patches between them. */
+  /** Enqueues images of the registry and waits until workers have made patches between them. */
   makePatches(targets: readonly string[], ...options: readonly string[]): Promise<void>;
 }
 

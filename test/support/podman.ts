@@ -1,4 +1,4 @@
-/** podman with a storage of its own, for a test. */
+/** podman with its own storage, for one test. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Scope } from './scope.ts';

@@ -1,35 +1,35 @@
-/** A TCP proxy in front of a real server, that does to connections what networks do. */
+/** A TCP proxy in front of a real server that injects network faults. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { atEnd, type Scope } from './scope.ts';
 
 export type Fault =
-  /** New connections are reset, open ones too: nobody is there. */
+  /** Resets new and open connections, as if no server listened. */
   | { readonly kind: 'refuse' }
-  /** Connections are taken, and nothing passes. Open ones stall as well. */
+  /** Accepts connections and passes nothing; open ones stall as well. */
   | { readonly kind: 'hang' }
   /** Bytes per second, in each direction. */
   | { readonly kind: 'slow'; readonly rate: number }
   /**
-   * A connection is reset after so many bytes to the server (`up`) or to the client (`down`); only the next `times`
-   * connections that get so far, where that is given.
+   * Resets a connection after this number of bytes to the server (`up`) or to the client (`down`). With `times`, only
+   * that number of connections is reset.
    */
   | { readonly kind: 'cut'; readonly direction: 'up' | 'down'; readonly after: number; times?: number }
-  /** A byte is changed on its way to the server, behind so many others; as often as `times` says. */
+  /** Changes the byte after this number of bytes to the server, in `times` connections. */
   | { readonly kind: 'corrupt'; readonly after: number; times: number }
-  /** Somebody in between answers with a page of their own, `times` times. */
+  /** Answers with an error page of a middlebox, `times` times. */
   | { readonly kind: 'answer'; readonly status: number; times: number };
 
 export interface Proxy {
   readonly port: number;
   /** Connections so far. */
   readonly connections: number;
-  /** Connections that a `refuse` or `cut` has reset. */
+  /** Connections that were reset by `refuse` or `cut`. */
   readonly resets: number;
   /** Bytes that clients have received. */
   readonly received: number;
-  /** What happens from now on; by default all is passed on. */
+  /** Sets the fault of further traffic; by default all bytes pass. */
   setFault(fault?: Fault): void;
 }
 
@@ -92,7 +92,7 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
           if (fault?.kind === 'corrupt' && at >= 0 && at < size && fault.times-- > 0) rest[at]! ^= 1;
           const cut = fault?.kind === 'cut' && fault.direction === direction ? fault : undefined;
           const isCut = cut && passed + size > cut.after && cut.times !== 0;
-          // what is before the cut still goes out
+          // bytes before the cut still go out
           if (isCut) size = Math.max(0, cut.after - passed);
           if (!to.write(rest.subarray(0, size))) await once(to, 'drain', { signal: gone });
           passed += size;

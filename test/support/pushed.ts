@@ -10,18 +10,18 @@ import { makeSiteStore, type SiteStore } from './sitestore.ts';
 export interface Pushed extends SiteStore {
   /** `HOST/team/app` */
   readonly name: string;
-  /** For commands that write to the registry. */
+  /** Options of commands that write to the registry. */
   readonly options: readonly string[];
-  /** Puts a release under a tag of its own, or another one. */
+  /** Pushes a release under its own tag, or another one. */
   push(release: number, tag?: string): Promise<void>;
   publish(release: number | string, ...options: readonly string[]): Promise<void>;
-  /** Publishes the patch from one release alone, from a store of its own. */
+  /** Publishes only the patch from one release, from a separate store. */
   publishFrom(release: number, source: number, ...options: readonly string[]): Promise<void>;
-  /** Takes a release's manifest out of the registry. */
+  /** Deletes a release's manifest from the registry. */
   remove(release: number): Promise<void>;
 }
 
-/** @param host of the registry, as names have it */
+/** @param host of the registry, as in image names */
 export async function pushReleases(
   t: TestContext,
   { host }: Pick<Registry, 'host'>,

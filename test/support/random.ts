@@ -1,9 +1,9 @@
-/** Random values that are the same in every run. */
+/** Pseudo-random values that are the same in every run. */
 export interface Random {
   /** From 0 to below `limit`. */
   below(limit: number): number;
   bytes(size: number): Buffer;
-  /** Words and lines: compresses about as program text does. */
+  /** Words and lines that compress about as well as source code. */
   text(size: number): string;
 }
 

@@ -1,6 +1,6 @@
 import { createCompressor } from '../../lib/compression/compressor.ts';
 
-/** What a recipe makes of a layer's tar that comes in pieces. */
+/** The compressed layer that a recipe makes of a tar that arrives in pieces. */
 export function recompress(
   recipe: Parameters<typeof createCompressor>[0],
   input: Uint8Array,

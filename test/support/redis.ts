@@ -1,4 +1,4 @@
-/** A real Redis of its own, for a test: set up as operations.md asks for. */
+/** Starts a Redis for one test, configured as operations.md requires. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { startDaemon, type Daemon } from './daemon.ts';
@@ -6,9 +6,9 @@ import type { Scope } from './scope.ts';
 
 export interface Redis extends Daemon {
   readonly url: string;
-  /** Runs one command and returns the first line of the answer, as the protocol has it: `+OK`, `:3`. */
+  /** Runs one command and returns the first line of the answer in protocol form: `+OK`, `:3`. */
   command(...words: readonly string[]): Promise<string>;
-  /** Forgets everything. */
+  /** Deletes all keys. */
   wipe(): Promise<void>;
 }
 
@@ -21,7 +21,7 @@ export async function startRedis(scope: Scope): Promise<Redis> {
         '--port': String(port),
         '--dir': directory,
         '--appendonly': 'yes',
-        // every write is on disk before it is answered, so that a killed server loses nothing
+        // a write is on disk before the answer, so that a killed server loses nothing
         '--appendfsync': 'always',
         '--save': '',
         '--maxmemory-policy': 'noeviction',

@@ -1,4 +1,4 @@
-/** A real registry of its own, for a test: Debian's docker-registry, with a password where one is asked for. */
+/** Starts a registry for one test: Debian's docker-registry, optionally with a password. */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,11 +6,11 @@ import { startDaemon, type Daemon } from './daemon.ts';
 import type { Scope } from './scope.ts';
 
 export interface Registry extends Daemon {
-  /** `127.0.0.1:PORT`, as references have it. */
+  /** `127.0.0.1:PORT`, as in references. */
   readonly host: string;
 }
 
-/** @param account asked of clients; needs `htpasswd` (apache2-utils) */
+/** @param account that clients must log in with; needs `htpasswd` (apache2-utils) */
 export async function startRegistry(
   scope: Scope,
   account?: { readonly user: string; readonly password: string },
@@ -38,7 +38,7 @@ export async function startRegistry(
   return asRegistry(daemon);
 }
 
-/** A registry that has the referrers API, which Debian's has not; test/judge/registry is what it is built from. */
+/** A registry with the referrers API, which Debian's lacks; built from test/judge/registry. */
 export async function startReferrersRegistry(scope: Scope): Promise<Registry> {
   const daemon = await startDaemon(scope, {
     command: 'referrers-registry',
@@ -48,7 +48,7 @@ export async function startReferrersRegistry(scope: Scope): Promise<Registry> {
   return asRegistry(daemon);
 }
 
-/** One that speaks TLS says so in plain HTTP. */
+/** A TLS registry answers plain HTTP with an error, so any answer will do. */
 async function pingApi(port: number): Promise<void> {
   await (await fetch(`http://127.0.0.1:${port}/v2/`)).arrayBuffer();
 }
@@ -60,7 +60,7 @@ function asRegistry(daemon: Daemon): Registry {
   ) as Registry;
 }
 
-/** bcrypt is all that the registry takes. */
+/** The registry accepts bcrypt only. */
 function htpasswd(user: string, password: string): string {
   const { status, stdout, error } = spawnSync('htpasswd', ['-nbB', user, password], { encoding: 'utf8' });
   if (status !== 0) throw new Error('htpasswd failed', { cause: error });

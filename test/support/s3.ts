@@ -1,5 +1,5 @@
 /**
- * A real S3 server for tests: versitygw over a directory, or one that is there already (TEST_S3_ENDPOINT,
+ * A real S3 server for tests: versitygw over a directory, or a running one (TEST_S3_ENDPOINT,
  * TEST_S3_ACCESS_KEY, TEST_S3_SECRET_KEY).
  */
 import { randomBytes } from 'node:crypto';
@@ -15,16 +15,16 @@ export interface S3Server {
   readonly access: S3Access;
   /** The environment for a panamax process. */
   readonly environment: Readonly<Record<string, string>>;
-  /** To look behind panamax's back. */
+  /** For direct access to the objects, without panamax. */
   readonly client: Client;
-  /** Makes a new, empty bucket and returns its name. */
+  /** Creates an empty bucket and returns its name. */
   readonly makeBucket: () => Promise<string>;
-  /** Undefined for a server that was there already: it is not the tests' to stop. */
+  /** Undefined for a server that was running before: tests must not stop it. */
   readonly daemon: Daemon | undefined;
 }
 
 const ACCESS_KEY = 'panamax-test';
-/** With characters that an encoding slip would change; it must never show up anywhere. */
+/** With characters that need encoding; it must never appear in any output. */
 export const SECRET_KEY = 'sEcret/of+the=tests';
 
 /** For a test's `skip` option. */
@@ -32,7 +32,7 @@ export function noS3(): string | false {
   return process.env['TEST_S3_ENDPOINT'] ? false : missing('versitygw');
 }
 
-/** For a test's `skip` option, where a test stops the server. */
+/** For the `skip` option of a test that stops the server. */
 export function noOwnS3(): string | false {
   return missing('versitygw');
 }
@@ -43,7 +43,7 @@ export async function startS3(scope: Scope): Promise<S3Server> {
   return serverOf(new URL(given), process.env['TEST_S3_ACCESS_KEY']!, process.env['TEST_S3_SECRET_KEY']!);
 }
 
-/** @param tls that it speaks instead of plain HTTP */
+/** @param tls certificate and key for TLS; plain HTTP without them */
 export async function startOwnS3(
   scope: Scope,
   tls?: { readonly certificate: string; readonly key: string },
@@ -61,7 +61,7 @@ export async function startOwnS3(
   return serverOf(new URL(`http://127.0.0.1:${daemon.port}`), ACCESS_KEY, SECRET_KEY, daemon);
 }
 
-/** The same server as reached through a proxy. */
+/** The same server behind a proxy. */
 export function throughPort({ access, ...server }: S3Server, port: number): S3Server {
   const endpoint = new URL(`http://127.0.0.1:${port}`);
   return { ...server, access: { ...access, endpoint }, environment: environmentOf({ ...access, endpoint }) };

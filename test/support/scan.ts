@@ -1,4 +1,4 @@
-/** Reads small tars whole, for tests. */
+/** Reads small tars into memory. */
 import assert from 'node:assert/strict';
 import { PanamaxError, type ErrorKind } from '../../lib/errors.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../lib/limits.ts';
@@ -10,7 +10,7 @@ const WHERE = 'test.tar';
 
 export interface Scanned {
   readonly entry: TarEntry;
-  /** As a reader of the file would get it: sparse files expanded. */
+  /** Content with sparse files expanded. */
   readonly content: Buffer;
 }
 
@@ -38,14 +38,14 @@ function expand(entry: TarEntry, stored: Buffer): Buffer {
   return content;
 }
 
-/** The entry of a tar made of `fixtures`, where only one is expected. */
+/** The only entry of a tar that is made of `fixtures`. */
 export async function scanOne(...fixtures: TarFixture[]): Promise<Scanned> {
   const found = await scan([writeTar(fixtures)]);
   assert.equal(found.length, 1);
   return found[0]!;
 }
 
-/** For assert.rejects: a `PanamaxError` of this kind that says where in which tar. */
+/** For assert.rejects: a `PanamaxError` of this kind whose message names the tar and the offset. */
 export function refusal(kind: ErrorKind, what: RegExp) {
   return (error: unknown) => {
     assert.ok(error instanceof PanamaxError, String(error));

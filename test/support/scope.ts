@@ -1,4 +1,4 @@
-/** How long something lives that tests start: a test, or a file of them. */
+/** Lifetime of a resource that tests share: one test, or one file. */
 import { after } from 'node:test';
 
 export type Scope = { after(action: () => Promise<void>): void };
@@ -7,17 +7,17 @@ type Action = () => unknown;
 
 const stacks = new WeakMap<Scope, Action[]>();
 
-/** For what all tests of a file share; to be called outside of tests. */
+/** The scope of a file. To be called outside of tests. */
 export function fileScope(): Scope {
   const scope = { after };
-  // at once: from within a test, the hook would be that test's
+  // register now: within a test, the hook would belong to that test
   stackOf(scope);
   return scope;
 }
 
 /**
- * Does this at the end of a scope, before all that came earlier. Node's own hooks run in the order in which they
- * came: a directory would be removed while the daemon in it still writes there.
+ * Runs an action at the end of a scope, in reverse order of registration. Node runs its hooks in the order of
+ * registration: a directory would be removed while its daemon still writes there.
  */
 export function atEnd(scope: Scope, action: Action): void {
   stackOf(scope).push(action);

@@ -1,4 +1,4 @@
-/** The engines that sites run, and what a test asks of each by its own command. */
+/** The engines of sites, driven by their own commands. */
 import type { EngineTransport } from '../../lib/image/oci/transport.ts';
 import { startContainerd } from './containerd.ts';
 import type { Scope } from './scope.ts';
@@ -9,20 +9,20 @@ import { makePodman } from './podman.ts';
 export interface SiteEngine {
   readonly programs: readonly string[];
   start(scope: Scope): Promise<EngineUser>;
-  /** From a registry in plain HTTP. */
+  /** Pulls from a registry over plain HTTP. */
   pull(user: EngineUser, name: string): Promise<string>;
   load(user: EngineUser, archive: string): Promise<string>;
-  /** Runs a container without network and returns what it prints. */
+  /** Runs a container without network and returns its output. */
   run(user: EngineUser, name: string, ...command: readonly string[]): Promise<string>;
-  /** The image ID: its config's digest. */
+  /** The image ID: the digest of the config. */
   imageID(user: EngineUser, name: string): Promise<string>;
-  /** What it knows an image by; undefined where it keeps no manifests. */
+  /** Manifest digest by which the engine names an image; undefined if it keeps no manifests. */
   manifest?(user: EngineUser, name: string): Promise<string>;
-  /** With all that no other image needs. */
+  /** Removes an image with all content that no other image needs. */
   remove(user: EngineUser, name: string): Promise<string>;
 }
 
-/** Some machines allow no more than they have themselves, and no cgroups as crun wants them. */
+/** Some machines forbid higher limits than their own, and the cgroups that crun requires. */
 const PODMAN_RUN = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024'];
 
 export const SITE_ENGINES: Readonly<Record<EngineTransport, SiteEngine>> = {
@@ -64,7 +64,7 @@ export const SITE_ENGINES: Readonly<Record<EngineTransport, SiteEngine>> = {
   },
 };
 
-/** What containerd knows an image by. */
+/** Digest of the manifest or index by which containerd names an image. */
 export async function containerdDigest(command: EngineUser['command'], name: string): Promise<string> {
   const line = (await command('images', 'ls')).split('\n').find((line) => line.startsWith(`${name} `));
   if (!line) throw new Error(`no ${name} in containerd`);

@@ -1,4 +1,4 @@
-/** A store with patches between releases that are large enough for a patch to be small. */
+/** A store with patches between releases. The images are so large that a patch is smaller than a pull. */
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -24,7 +24,7 @@ export interface SiteStore {
 const templates = new Map<string, Promise<{ directory: string; images: readonly Layout[] }>>();
 const scope = fileScope();
 
-/** Releases 1 to `count`, the later ones named `NAME:RELEASE` in the store, each with a patch from all of the others. */
+/** Releases 1 to `count`, named `NAME:RELEASE` from the second on, with patches between all of them. */
 export async function makeSiteStore(t: TestContext, { count = 2, sign = false } = {}): Promise<SiteStore> {
   const key = `${count} ${sign}`;
   const template = templates.get(key) ?? makeTemplate(count, sign);
@@ -40,7 +40,7 @@ export async function makeSiteStore(t: TestContext, { count = 2, sign = false } 
   };
 }
 
-/** Made once a file. */
+/** Made once per test file. */
 async function makeTemplate(count: number, sign: boolean) {
   const directory = await temporaryDirectory(scope);
   const path = (name: string | number) => join(directory, String(name));

@@ -1,4 +1,4 @@
-/** skopeo as a judge: what it makes of an image, and archives as it writes them. */
+/** skopeo as a judge: it reads images and writes archives. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { digestOf } from './layout.ts';
@@ -17,12 +17,12 @@ export async function skopeoConfig(reference: string): Promise<string> {
   return digestOf(stdout);
 }
 
-/** Reads all of an image, verifying it, and writes it elsewhere. */
+/** Copies an image and verifies all of its blobs. */
 export async function skopeoCopy(from: string, to: string, ...options: readonly string[]): Promise<void> {
   await run('skopeo', ['--insecure-policy', ...options, 'copy', '-q', from, to]);
 }
 
-/** Puts an image, byte for byte, into a registry that speaks plain HTTP. @param name HOST/REPO:TAG */
+/** Pushes an image, byte for byte, to a registry over plain HTTP. @param name HOST/REPO:TAG */
 export async function skopeoPush(from: string, name: string, ...options: readonly string[]): Promise<void> {
   const flags = ['-q', '--all', '--preserve-digests', '--dest-tls-verify=false'];
   await run('skopeo', ['--insecure-policy', 'copy', ...flags, ...options, from, `docker://${name}`]);

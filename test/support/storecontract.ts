@@ -1,4 +1,4 @@
-/** What every store has to do, as tests that take a store of any kind. */
+/** The contract of `Store` as tests that every kind of store passes. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ export function describeStore(name: string, openStore: OpenStore, skip: string |
         assert.ok((await buffer(await store.open(`a/${size}.json`))).equals(bytes));
         const { size: found, modified } = (await store.stat(`a/${size}.json`))!;
         assert.equal(found, size);
-        // servers tell whole seconds
+        // servers round to whole seconds
         assert.ok(Math.abs(modified.getTime() - Date.now()) < 600_000, String(modified));
       }
     });
@@ -53,7 +53,7 @@ export function describeStore(name: string, openStore: OpenStore, skip: string |
     test('what was not put is not there', async (t) => {
       const store = await openStore(t);
       await store.put('a/b/c', text('c'));
-      // a beginning of a key is no object either
+      // the prefix of a key is not an object
       for (const key of ['none', 'a', 'a/b', 'a/b/d', 'a/b/c.json']) {
         assert.equal(await store.get(key), undefined, key);
         assert.equal(await store.stat(key), undefined, key);
@@ -68,7 +68,7 @@ export function describeStore(name: string, openStore: OpenStore, skip: string |
       const early = await store.open('a/b');
       await store.put('a/b', text('now'));
       assert.equal(String(await store.get('a/b')), 'now');
-      // who has begun to read gets one or the other
+      // a reader gets the old or the new object
       assert.match(String(await buffer(early)), /^(long before|now)$/);
       assert.deepEqual(await keysOf(store, 'a/'), ['a/b']);
     });

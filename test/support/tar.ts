@@ -1,6 +1,6 @@
 /**
  * Writes small tars for tests: ustar, pax and GNU headers, every kind of sparse file, and, through `edit` and
- * the exported parts, headers that no decent program writes.
+ * the exported parts, malformed headers.
  */
 import { Buffer } from 'node:buffer';
 import type { ByteString, EntryType, SparseRun } from '../../lib/image/tar/entry.ts';
@@ -12,11 +12,11 @@ export type SparseFormat = 'gnu' | '0.0' | '0.1' | '1.0';
 export type PaxRecord = readonly [key: string, value: ByteString];
 
 export interface TarFixture {
-  /** Written as it is. */
+  /** Written unchanged. */
   readonly path: ByteString;
-  /** Default: a directory where `path` ends in '/', else a file. */
+  /** Default: a directory if `path` ends in '/', otherwise a file. */
   readonly type?: EntryType;
-  /** The file as its reader sees it: of a sparse file only what lies in its runs is stored. */
+  /** The expanded content; a sparse file stores only the bytes in its runs. */
   readonly content?: Uint8Array | string;
   readonly linkPath?: ByteString;
   readonly mode?: number;
@@ -26,7 +26,7 @@ export interface TarFixture {
   readonly devMajor?: number;
   readonly devMinor?: number;
   readonly xattrs?: Readonly<Record<string, ByteString>>;
-  /** Default pax: a ustar header, with pax records for what it can't say. */
+  /** Default pax: a ustar header, with pax records for values that do not fit. */
   readonly format?: TarFormat;
   readonly sparse?: {
     readonly format: SparseFormat;
@@ -35,7 +35,7 @@ export interface TarFixture {
   };
   /** Further pax records, written last. */
   readonly records?: readonly PaxRecord[];
-  /** Changes the entry's own header before its checksum is made. */
+  /** Changes the entry's own header before its checksum is computed. */
   readonly edit?: (header: Buffer) => void;
 }
 
@@ -49,7 +49,7 @@ export const TYPE_FLAGS: Readonly<Record<EntryType, string>> = {
   fifo: '6',
 };
 
-/** The entries and the two zero blocks of the end. */
+/** The entries and the two zero blocks at the end. */
 export function writeTar(entries: readonly TarFixture[]): Buffer {
   return Buffer.concat([...entries.map(writeEntry), Buffer.alloc(2 * BLOCK)]);
 }
@@ -161,7 +161,7 @@ export function tarHeader(fields: HeaderFields): Buffer {
   return withChecksum(header);
 }
 
-/** Makes the checksum of a header good, after it has been changed. */
+/** Recomputes the checksum of a changed header. */
 export function withChecksum(header: Buffer): Buffer {
   header.fill(' ', 148, 156);
   const sum = header.reduce((total, byte) => total + byte, 0);
@@ -188,7 +188,7 @@ function paxRecord(key: string, value: ByteString): Buffer {
   return latin1(`${length}${rest}`);
 }
 
-/** Octal where it fits, else base-256. */
+/** Octal if it fits, otherwise base-256. */
 export function writeNumber(header: Buffer, at: number, width: number, value: number): void {
   const octal = value.toString(8);
   if (value >= 0 && octal.length < width) {

@@ -1,6 +1,5 @@
+/** Makes and applies tar-diffs of images that are given as layers. */
 import type { LayerStream } from '../../lib/image/layerstream.ts';
-
-/** Images on disk and the parts of a tar-diff for tests: layers go in, a patch or what it builds comes out. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { alignStreams } from '../../lib/delta/align/alignstreams.ts';
@@ -31,7 +30,7 @@ export async function store(directory: string, name: string, layers: readonly Ui
   return { stream, bytes, access, files, openFile: openInStream(access, files) };
 }
 
-/** A tar-diff for all of the target's layers as one. */
+/** One tar-diff for all layers of the target. */
 export async function diff(source: Stored, target: Stored): Promise<Buffer> {
   const alignments = await alignStreams(source.stream, target.stream, { usable: source.files.usable });
   return collect(
@@ -51,7 +50,7 @@ export function apply(patch: Uint8Array, openFile: OpenSource, maxSize: number):
   return collect(decodeTarDiff(inPieces(patch), openFile, { maxSize, where: 'patch' }));
 }
 
-/** Pieces are valid only until the next is asked for. */
+/** A piece is valid only until the next one is requested. */
 export async function collect(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const copies: Buffer[] = [];
   for await (const piece of pieces) copies.push(Buffer.from(piece));

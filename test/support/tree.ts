@@ -1,4 +1,4 @@
-/** Trees of files in one form: flattened from layers by panamax, or read from disk where an engine unpacked them. */
+/** File trees in one form: flattened from layers by panamax, or unpacked by an engine and read from disk. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -12,26 +12,26 @@ import { latin1 } from './tar.ts';
 export interface TreeItem {
   readonly path: ByteString;
   readonly type: string;
-  /** Not for symlinks, which have none of their own. */
+  /** Undefined for symlinks, which have none. */
   readonly mode?: string;
   readonly owner: string;
   readonly size?: number;
   readonly digest?: string;
   readonly linkPath?: ByteString;
   readonly device?: string;
-  /** Not for directories, which change whenever an engine works in them. */
+  /** Undefined for directories, which an engine changes. */
   readonly mtime?: number;
   readonly xattrs: Readonly<Record<string, ByteString>>;
-  /** The first of the paths that share its inode. Not for directories. */
+  /** The first path with the same inode. Undefined for directories. */
   readonly inode?: ByteString;
 }
 
-/** Flattens layers; the root itself is left out. */
+/** Flattens layers, without the root itself. */
 export async function flatten(layers: readonly Uint8Array[]): Promise<TreeItem[]> {
   return treeOf(await Promise.all(layers.map((layer) => scan([layer]))));
 }
 
-/** Flattens the entries of layers that have been scanned. */
+/** Flattens scanned layers. */
 export function treeOf(layers: readonly (readonly Scanned[])[]): TreeItem[] {
   const rootfs = createRootfs<string>(DEFAULT_LIMITS);
   for (const [i, layer] of layers.entries()) {
@@ -63,7 +63,7 @@ function describeNode({ path, node }: RootfsItem<string>, inodes: Map<unknown, B
   };
 }
 
-/** Reads a directory; the root itself is left out. */
+/** Reads a directory, without the root itself. */
 export async function readTree(root: string): Promise<TreeItem[]> {
   const xattrs = await readXattrs(root);
   const inodes = new Map<bigint, ByteString>();
@@ -87,7 +87,7 @@ export async function readTree(root: string): Promise<TreeItem[]> {
   });
 }
 
-/** Bytewise in order, as `Rootfs.nodes` has them. */
+/** In byte order, as in `Rootfs.nodes`. */
 function listPaths(root: string): ByteString[] {
   const paths: ByteString[] = [];
   const directories: ByteString[] = [''];
@@ -102,7 +102,7 @@ function listPaths(root: string): ByteString[] {
   return paths.sort((a, b) => (a < b ? -1 : 1));
 }
 
-/** Node has no call for extended attributes: GNU tar reads them. */
+/** Reads extended attributes through GNU tar, since Node has no call for them. */
 async function readXattrs(root: string): Promise<Map<ByteString, ReadonlyMap<string, ByteString>>> {
   const options = ['--create', '--format=pax', '--xattrs', '--xattrs-include=*', `--directory=${root}`, '.'];
   const tar = execFileSync('tar', options, { maxBuffer: 2 ** 30, stdio: ['ignore', 'pipe', 'ignore'] });

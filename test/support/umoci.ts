@@ -1,4 +1,4 @@
-/** Lets umoci unpack layers: the judge of what a container engine makes of them. */
+/** umoci as a judge of flattening: it unpacks layers as a container engine does. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { writeLayout } from './layout.ts';
 import { readTree, type TreeItem } from './tree.ts';
 
-/** The tree that `umoci raw unpack` makes of the layers, bottom first; rejects where umoci refuses them. */
+/** The tree that `umoci raw unpack` makes of the layers, bottom first; rejects if umoci refuses them. */
 export async function unpack(layers: readonly Uint8Array[]): Promise<TreeItem[]> {
   const directory = await mkdtemp(join(tmpdir(), 'panamax-umoci-'));
   try {

@@ -1,4 +1,4 @@
-/** A web server over a directory, as a CDN or any static server is: GET, and Range where it is not told otherwise. */
+/** A static web server over a directory: GET, and Range unless switched off. */
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -10,13 +10,13 @@ import { atEnd, type Scope } from './scope.ts';
 export interface WebServer {
   readonly port: number;
   readonly url: string;
-  /** Paths with the ranges asked for, in order. */
+  /** Paths and requested ranges, in order. */
   readonly requests: { readonly path: string; readonly range: string | undefined }[];
 }
 
 export interface WebOptions {
   readonly ranges?: boolean;
-  /** Asked of clients, `USER:PASSWORD`. */
+  /** Required of clients, `USER:PASSWORD`. */
   readonly account?: string;
 }
 

@@ -1,4 +1,4 @@
-/** Workers on a queue, in this process or in their own. */
+/** Workers on a queue, in the process of the test or in their own. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp } from 'node:fs/promises';
@@ -14,9 +14,9 @@ import type { AttemptEvent } from '../../workers/dispatch.ts';
 import { runWorker, type WorkerOptions } from '../../workers/worker.ts';
 import { atEnd, type Scope } from './scope.ts';
 
-/** A worker that dies is missed sooner than in production. */
+/** Settings under which a dead worker is noticed sooner than in production. */
 export const QUICK = {
-  // and no number of kills is too many
+  // no number of kills fails a job
   locks: { lockDuration: 3000, stalledInterval: 1000, maxStalled: 1000 },
   jobs: { attempts: 8, backoff: 200 },
 } as const;
@@ -26,17 +26,17 @@ export interface WorkerSettings extends Omit<
   'store' | 'log' | 'onAttempt' | 'onReady' | 'handlers'
 > {
   readonly store: string;
-  /** A worker that begins to read an image of this name dies of it. */
+  /** A worker that begins to read an image of this name is killed. */
   readonly poison?: string;
 }
 
 export interface LocalWorker {
-  /** What came of the attempts so far. */
+  /** Results of the attempts so far. */
   readonly events: AttemptEvent[];
   stop(): Promise<void>;
 }
 
-/** Starts a worker in this process; it ends with the scope. */
+/** Starts a worker in the process of the test; it ends with the scope. */
 export async function startLocalWorker(
   scope: Scope,
   options: Pick<WorkerOptions, 'redis' | 'store'> & Partial<WorkerOptions> & { directory: string },
@@ -68,9 +68,9 @@ export async function startLocalWorker(
 
 export interface WorkerProcess {
   readonly pid: number;
-  /** All it has said. */
+  /** Output so far. */
   readonly output: () => string;
-  /** SIGKILL by default; waits for the end. */
+  /** Sends SIGKILL by default and waits for the end. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
   readonly ended: Promise<unknown>;
   isRunning(): boolean;
@@ -114,12 +114,12 @@ export function startWorkerProcess(
 
 const GIVE_UP = 300_000;
 
-/** Waits until the store says that a run is over. */
+/** Waits until the run's record in the store is complete. */
 export async function finishedRun(store: Store, run: string): Promise<RunStatus> {
   return until(await createStatusReader(store, run), ({ finished }) => finished !== undefined);
 }
 
-/** Looks again until it is so. Rejects with what was seen last after five minutes. */
+/** Polls until the condition holds. Rejects with the last value after five minutes. */
 export async function until<T>(look: () => Promise<T>, isSo: (seen: T) => boolean): Promise<T> {
   for (const deadline = Date.now() + GIVE_UP; ; await delay(50)) {
     const seen = await look();

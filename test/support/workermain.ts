@@ -1,4 +1,4 @@
-/** A worker process for tests: as `panamax worker`, with the settings of a test, which come as JSON. */
+/** Main of a worker process: `panamax worker` with a test's settings, given as JSON. */
 import { createLog } from '../../lib/log.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
