@@ -1,7 +1,6 @@
 /**
  * Programs and rights that a test needs. A suite without them is skipped, and named at the end of the run by skips.ts;
- * with CI=true its file fails instead. FAST_TESTS=1 leaves out every suite that needs a program and every
- * suite that is marked as slow.
+ * with CI=true its file fails instead. With FAST_TESTS=1 every suite that needs a program is skipped.
  */
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
@@ -12,11 +11,6 @@ export function missing(...programs: string[]): string | false {
   if (process.env['FAST_TESTS']) return `needs ${programs.join(', ')}, not in a fast run`;
   const absent = programs.filter((program) => !findProgram(program));
   return unless(absent.length === 0, `needs ${absent.join(', ')}`);
-}
-
-/** For the `skip` option of a test that takes more than five seconds of processor time: left out of a fast run. */
-export function slow(): string | false {
-  return process.env['FAST_TESTS'] ? 'slow, not in a fast run' : false;
 }
 
 /** For a test's `skip` option: false when this process may make devices and change owners. */
