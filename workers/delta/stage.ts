@@ -31,10 +31,12 @@ import { indexHead, writeIndex } from '../../lib/store/targetindex.ts';
 import { scratchError } from '../../lib/runtime/scratch.ts';
 import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
+import { openPatch } from '../../lib/delta/patch.ts';
 import { deltaThread } from '../../lib/delta/threads.ts';
+import { writeChunks } from '../../lib/runtime/file.ts';
 import { unpackThread } from '../../lib/image/threads.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
-import { completed, findRecord } from './compressions.ts';
+import { areRecorded, completed, findRecord } from './compressions.ts';
 import { loadSignature } from '../signature/stage.ts';
 
 export interface DeltaInput {
@@ -70,13 +72,23 @@ export async function deltaStage(input: DeltaInput, context: StageContext): Prom
     (format) => input.sources.length === 1 || formatNamed(format).traits.combinesSources,
   );
   for (const format of formats) {
-    const descriptor = await findPublished(input, format, store);
+    const descriptor = await findPublished(input, format, context);
     if (descriptor) known.push({ descriptor: await signPublished(descriptor, context) });
     else missing.push(format);
   }
-  const made = missing.length > 0 ? await makePatches(input, target, missing, context) : [];
-  await writeIndex(store, indexHead(await completed(store, target)));
-  return { status: made.length > 0 ? 'done' : 'skipped', patches: [...known, ...made] };
+  if (missing.length === 0) {
+    await writeIndex(store, indexHead(await completed(store, target)));
+    return { status: 'skipped', patches: known };
+  }
+  const { record, outcomes } = await makePatches(input, target, missing, context);
+  await writeIndex(store, indexHead(record));
+  return { status: 'done', patches: [...known, ...outcomes] };
+}
+
+/** Patches that were made, and their target with the compressions that they carry. */
+interface Made {
+  readonly record: ImageRecord;
+  readonly outcomes: readonly PatchOutcome[];
 }
 
 async function makePatches(
@@ -84,7 +96,7 @@ async function makePatches(
   target: ImageRecord,
   formats: readonly FormatName[],
   context: StageContext,
-): Promise<PatchOutcome[]> {
+): Promise<Made> {
   const { store, limits, signal, log, layers } = context;
   const { blobs } = layers;
   const records: ImageRecord[] = [];
@@ -142,7 +154,7 @@ async function makePatches(
       log.info({ stage: 'delta', ...descriptor }, descriptor.patch ? 'patch published' : 'pull is as good');
       outcomes.push({ descriptor, encodeSeconds });
     }
-    return outcomes;
+    return { record, outcomes };
   } catch (error) {
     throw await scratchError(error, [context.scratch, scratch, sourceStream!.path, targetStream!.path]);
   } finally {
@@ -208,16 +220,20 @@ async function signPublished(
   return signed;
 }
 
-/** The stored descriptor of a pair, if it was made with at least this effort and its patch verifies. */
+/**
+ * The stored descriptor of a pair, if it was made with at least this effort, its patch verifies, and the patch carries
+ * the recipes of the compression records. Where they differ, one of them is wrong: making the patch again tells which.
+ */
 async function findPublished(
   { sources, target, effort }: DeltaInput,
   format: FormatName,
-  store: Store,
+  { store, scratch, limits }: Pick<StageContext, 'store' | 'scratch' | 'limits'>,
 ): Promise<PatchDescriptor | undefined> {
   const source = combineDigests(sources.map(({ manifest }) => manifest));
   const key = keys.descriptor(target.manifest, source, format);
   const bytes = await store.get(key);
   if (!bytes) return undefined;
+  const path = join(scratch, `published-${randomUUID()}`);
   try {
     const descriptor = parsePatchDescriptor(bytes, `${store.where} ${key}`);
     const isOfPair =
@@ -229,12 +245,16 @@ async function findPublished(
     const { patch } = descriptor;
     if (!patch) return descriptor;
     const patchKey = keys.patch(target.manifest, source, format);
-    for await (const _ of verified(await store.open(patchKey), patch, `${store.where} ${patchKey}`));
-    return descriptor;
+    const where = `${store.where} ${patchKey}`;
+    await writeChunks(path, verified(await store.open(patchKey), patch, where));
+    const { layers } = await openPatch(path, limits);
+    return (await areRecorded(layers, store)) ? descriptor : undefined;
   } catch (error) {
     // damaged or gone: the patch is made again
-    if (error instanceof PanamaxError && (error.kind === 'bad-input' || error.kind === 'not-found'))
+    if (error instanceof PanamaxError && /^(bad-input|bad-patch|not-found)$/.test(error.kind))
       return undefined;
     throw error;
+  } finally {
+    await rm(path, { force: true });
   }
 }

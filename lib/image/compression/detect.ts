@@ -128,7 +128,8 @@ function makesBeginning(
   return true;
 }
 
-async function makesWhole(
+/** Whether a recipe makes a blob from its tar. @param head the blob's first bytes, to fail early; may be empty */
+export async function makesWhole(
   recipe: EncoderRecipe | LibzstdRecipe | CorrectedRecipe,
   tar: AsyncIterable<Uint8Array>,
   head: Uint8Array,
