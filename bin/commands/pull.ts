@@ -51,6 +51,10 @@ export const pullCommand: Command = {
     ...SITE_OPTIONS,
     'dry-run': { type: 'boolean', help: 'print the plan and change nothing' },
     'no-fallback': { type: 'boolean', help: 'fail if no patch can be used, instead of a pull by the engine' },
+    'allow-unsigned-pull': {
+      type: 'boolean',
+      help: 'although --verify-key is given, let the engine pull a name that has no record',
+    },
     state: {
       type: 'string',
       value: 'DIR',
@@ -76,6 +80,7 @@ export const pullCommand: Command = {
       sources: args.list('source'),
       ...(output !== undefined && { destination: parseDestination(output) }),
       fallback: !args.flag('no-fallback'),
+      allowUnsigned: args.flag('allow-unsigned-pull'),
       dryRun: args.flag('dry-run'),
       isPlain: args.flag('uncompressed'),
     };

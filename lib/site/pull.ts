@@ -1,5 +1,6 @@
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Engine, EngineImage } from '../image/engine/engine.ts';
+import { formatReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
 import { checkDestination } from '../image/write/destination.ts';
 import type { ImageIdentity } from '../store/descriptor.ts';
 import { findResidents, isImage, type Resident } from './choice/resident.ts';
@@ -18,7 +19,8 @@ import { pullsItself, pullWhole } from './whole.ts';
  * Brings an image to a site: by the smallest patches from images that are there, otherwise by the engine's own pull.
  * The engine ends up with the image under the name that was asked for, or with its previous images.
  *
- * @throws PanamaxError `untrusted` for a name that is not signed as required; without fallback `no-patch`, or the last
+ * @throws PanamaxError `untrusted` for a name that is not signed as required, or `io` if an origin that may have its
+ *   signed record cannot be reached; without fallback `no-patch`, or the last
  *   patch's error; `io` if the engine cannot be asked; `io` or `not-found` if the destination cannot be written. The
  *   latter also in a dry run.
  */
@@ -41,6 +43,9 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   const { target, pullSize, lacking, reasons, failure, residents } = progress;
   if (!task.fallback || !site.engine || task.destination) {
     throw failure ?? new PanamaxError('no-patch', `no patch: ${reasons.join('; ')}`);
+  }
+  if (site.verify && !target && !task.name.digest && !task.allowUnsigned) {
+    throw unsignedError(task.name, reasons, progress.unreachable);
   }
   // an engine that does not answer cannot pull, and an image is not copied for it
   if (!residents && (task.dryRun || site.engine.transport === 'containerd')) await listing?.list();
@@ -78,14 +83,15 @@ function listOnce(engine: Engine): Engine {
 function originsOf(task: PullTask, site: Site, moved: Counted): Origin[] {
   const origins: Origin[] = [];
   const { openStore, openRegistry, engine } = site;
-  const keepsNames = !task.dryRun;
+  const { allowUnsigned = false } = task;
+  const options = { ...site, keepsNames: !task.dryRun, allowUnsigned };
   if (openStore) {
     const open = async () => countBytes(await openStore(), moved);
-    origins.push(storeOrigin(task, { ...site, keepsNames }, open));
+    origins.push(storeOrigin(task, options, open));
   }
   if (openRegistry && (!openStore || (task.fallback && engine && !task.destination))) {
     const repository = openRegistry((count) => (moved.bytes += count));
-    origins.push(registryOrigin(task, { ...site, keepsNames }, repository));
+    origins.push(registryOrigin(task, options, repository));
   }
   return origins;
 }
@@ -101,6 +107,8 @@ interface Progress {
   readonly reasons: readonly string[];
   /** The last one. */
   readonly failure?: PanamaxError;
+  /** The failure of an origin that may answer later. */
+  readonly unreachable?: PanamaxError;
   /** Patches of other origins would fail, too. */
   readonly isSiteAtFault?: boolean;
   readonly done?: Omit<PullOutcome, 'movedBytes'>;
@@ -135,8 +143,26 @@ async function tryOrigin(
     const { message } = failure;
     // an engine that fails does so for each origin
     const isNew = !progress.reasons.includes(message);
-    return { ...progress, failure, reasons: isNew ? [...progress.reasons, message] : progress.reasons };
+    const reasons = isNew ? [...progress.reasons, message] : progress.reasons;
+    const isTemporary = failure.kind === 'io' && !failure.facts.isFinal;
+    return { ...progress, failure, reasons, ...(isTemporary && { unreachable: failure }) };
   }
+}
+
+/** The error of a pull that requires signatures, for a name without a signed record. */
+function unsignedError(
+  name: ReleaseName,
+  reasons: readonly string[],
+  unreachable: PanamaxError | undefined,
+): PanamaxError {
+  const text = formatReleaseName(name);
+  const why = `no trusted key names the image of ${text}, and the engine may not pull it unsigned`;
+  return new PanamaxError(
+    unreachable ? 'io' : 'untrusted',
+    `${why} (--allow-unsigned-pull permits it): ${reasons.join('; ')}`,
+    {},
+    { cause: unreachable },
+  );
 }
 
 function factsOf({ target, pullSize, layers }: Answer, residents: readonly Resident[]) {

@@ -19,6 +19,11 @@ export interface PullTask {
   readonly destination?: Destination;
   /** Whether the engine pulls the image itself if no patch can be used. */
   readonly fallback: boolean;
+  /**
+   * Although signatures are required, the engine may pull what the tag stands for if no signed record says which image
+   * that is.
+   */
+  readonly allowUnsigned?: boolean;
   /** Writes layers uncompressed, which takes less time but loses the manifest digest. */
   readonly isPlain?: boolean;
   /** Reports the plan and changes nothing. */

@@ -78,6 +78,8 @@ export interface OriginOptions {
   /** Whether accepted names are recorded. */
   readonly keepsNames: boolean;
   readonly verify?: Verify;
+  /** Whether a tag without a record is left to the engine, although `verify` is given. */
+  readonly allowUnsigned?: boolean;
   readonly limits: Limits;
   readonly signal: AbortSignal;
 }

@@ -83,11 +83,13 @@ export function registryOrigin(
 
   return {
     label: 'the registry',
-    async ask({ known, residents }): Promise<Answer> {
+    async ask({ known, residents }): Promise<Answer | string> {
       const reference = known ?? request.name.digest;
       const image = await open(reference ?? request.name.tag!);
       const referrers = await listReferrers(repository, image.manifestDigest);
-      if (reference === undefined) await checkName(request, options, repository, image, referrers);
+      const isSigned =
+        reference !== undefined || (await checkName(request, options, repository, image, referrers));
+      if (!isSigned) return `the registry has no record of ${formatReleaseName(request.name)}`;
       return answerOf(image, referrers, residents);
     },
   };
@@ -104,16 +106,17 @@ function nameOf(image: Image, size: number): ImageIdentity {
  * Checks that a trusted key has signed the image that a tag stands for, since anybody who may push can move a tag, and
  * that the image is not older than one accepted before.
  *
+ * @returns false if the tag has no record and needs none, because the engine may pull it unsigned
  * @throws PanamaxError `untrusted`
  */
 async function checkName(
   { name, platform }: ImageRequest,
-  { verify, state, keepsNames }: OriginOptions,
+  { verify, state, keepsNames, allowUnsigned }: OriginOptions,
   repository: Repository,
   { manifestDigest }: Image,
   referrers: readonly Referrer[],
-): Promise<void> {
-  if (!verify) return;
+): Promise<boolean> {
+  if (!verify) return true;
   const wanted = { name: formatReleaseName(name), platform: formatPlatform(platform ?? machinePlatform()) };
   const records = await readNames(repository, manifestDigest, referrers);
   const own = records.filter(
@@ -127,8 +130,10 @@ async function checkName(
       refusal ??= error;
       continue;
     }
-    return acceptName(state, record, { keep: keepsNames });
+    await acceptName(state, record, { keep: keepsNames });
+    return true;
   }
+  if (own.length === 0 && allowUnsigned) return false;
   throw (
     refusal ??
     new PanamaxError('untrusted', 'nobody has signed what the tag stands for', {
