@@ -12,7 +12,15 @@ const USAGE = 'NAME IMAGE|DIGEST [options]';
 export const tagCommand: Command = {
   summary: 'Makes NAME stand for an image of the store.',
   usage: USAGE,
-  options: { ...STORE_OPTIONS, ...SIGN_OPTION, ...COMMON },
+  options: {
+    'reset-sequence': {
+      type: 'boolean',
+      help: 'replace an earlier record whose sequence is of the future; see docs/operations.md',
+    },
+    ...STORE_OPTIONS,
+    ...SIGN_OPTION,
+    ...COMMON,
+  },
   async run(args, signal) {
     operandCount(args, 2, 2, USAGE);
     const name = parseReleaseName(args.operands[0]!);
@@ -20,7 +28,10 @@ export const tagCommand: Command = {
       throw new PanamaxError('usage', 'not a name with a tag', { found: args.operands[0]! });
     }
     const record = await withContext(args, signal, async (context) =>
-      publishName({ name, manifest: await manifestOf(args) }, context),
+      publishName(
+        { name, manifest: await manifestOf(args), resetSequence: args.flag('reset-sequence') },
+        context,
+      ),
     );
     const { target, platform, sequence } = record;
     printResult(args, record, `${record.name} ${platform}: image ${target.config}, sequence ${sequence}`);

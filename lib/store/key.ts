@@ -20,7 +20,11 @@ export const signatureSchema = objectSchema({ key: v.string(), value: v.string()
  */
 export type Signature = Checked<typeof signatureSchema>;
 
-export type Sign = (statement: string) => Signature;
+export interface Sign {
+  (statement: string): Signature;
+  /** Accepts the signatures of this key. */
+  readonly verify: Verify;
+}
 
 /** @throws PanamaxError `untrusted` unless one of the trusted keys has signed the statement */
 export type Verify = (statement: string, signature: Signature | undefined, where: string) => void;
@@ -38,8 +42,13 @@ export function generateKeys(): { privateKey: string; publicKey: string; id: str
 /** @throws PanamaxError `usage` */
 export async function readSigningKey(path: string): Promise<Sign> {
   const key = await readKey(path, 'an Ed25519 private key as PEM', createPrivateKey);
-  const id = keyID(createPublicKey(key));
-  return (statement) => ({ key: id, value: sign(null, Buffer.from(statement), key).toString('base64') });
+  const publicKey = createPublicKey(key);
+  const id = keyID(publicKey);
+  const signStatement = (statement: string): Signature => ({
+    key: id,
+    value: sign(null, Buffer.from(statement), key).toString('base64'),
+  });
+  return Object.assign(signStatement, { verify: verifyWith(new Map([[id, publicKey]])) });
 }
 
 /** @throws PanamaxError `usage` */
@@ -49,6 +58,11 @@ export async function readVerifyKeys(paths: readonly string[]): Promise<Verify> 
     const key = await readKey(path, 'an Ed25519 public key as PEM', readPublicKey);
     keys.set(keyID(key), key);
   }
+  return verifyWith(keys);
+}
+
+/** @param keys by ID */
+function verifyWith(keys: ReadonlyMap<string, KeyObject>): Verify {
   return (statement, signature, where) => {
     const key = signature && keys.get(signature.key);
     if (!key) {

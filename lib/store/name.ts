@@ -29,34 +29,79 @@ export function nameStatement({ name, platform, target, sequence }: NameRecord):
   return JSON.stringify(['panamax-name', 1, name, platform, manifest, config, layers, size, sequence]);
 }
 
+/** How far a sequence may be ahead of this machine's clock, in milliseconds. */
+const MAX_AHEAD = 24 * 3600 * 1000;
+
+/**
+ * Refuses a sequence that is more than a day ahead of the clock. A record with it would outrank all later records of
+ * the name.
+ *
+ * @throws PanamaxError `untrusted`
+ */
+export function checkSequence({ name, sequence }: NameRecord, where: string): void {
+  const latest = Date.now() + MAX_AHEAD;
+  if (sequence <= latest) return;
+  throw new PanamaxError('untrusted', `the record of ${name} is of the future`, {
+    expected: `a sequence of at most a day ahead of this machine's clock, ${latest}`,
+    found: sequence,
+    where,
+  });
+}
+
+export interface NameSettings {
+  /** Signs the record. Then only a record that this key has signed decides the next sequence. */
+  readonly sign?: Sign | undefined;
+  /** Begins anew with the present time, even after a sequence of the future. */
+  readonly resetSequence?: boolean;
+}
+
 /**
  * Makes a name stand for an image from now on. Earlier records are kept for the garbage collection. A repeated call
  * changes nothing unless another key signs.
  *
- * @throws PanamaxError `bad-input` for a platform that cannot be part of a store key
+ * @throws PanamaxError `bad-input` for a platform that cannot be part of a store key; `untrusted` if the earlier record
+ *   has a sequence of the future
  */
 export async function writeName(
   store: Store,
   { repository, tag }: ReleaseName,
   platform: string,
   target: ImageIdentity,
-  sign: Sign | undefined,
+  { sign, resetSequence = false }: NameSettings = {},
 ): Promise<NameRecord> {
   const key = keys.name(repository, tag!, platform);
   if (!isKey(key))
     throw new PanamaxError('bad-input', 'a platform that cannot be a key', { found: platform });
-  // a damaged record is replaced
-  const before = await readSoundName(store, key);
+  const name = formatReleaseName({ repository, ...(tag !== undefined && { tag }) });
+  // a damaged record, and one that anybody may have written, is replaced
+  const found = resetSequence ? undefined : await readSoundName(store, key);
+  const before = found && isOwn(found, { name, platform }, sign) ? found : undefined;
+  if (before) checkSequence(before, `${store.where} ${key}, --reset-sequence replaces it`);
   const isSame = before?.target.manifest === target.manifest && before.target.config === target.config;
   const sequence = isSame ? before.sequence : Math.max(Date.now(), (before?.sequence ?? 0) + 1);
-  const name = formatReleaseName({ repository, ...(tag !== undefined && { tag }) });
   const unsigned: NameRecord = { name, platform, target, sequence };
   const record = sign ? { ...unsigned, signature: sign(nameStatement(unsigned)) } : unsigned;
-  if (isSame && before.name === name && before.signature?.value === record.signature?.value) return before;
+  if (isSame && before.signature?.value === record.signature?.value) return before;
   const document = nameDocument(record);
   await store.put(keys.pastName(repository, tag!, platform, sequence), document);
   await store.put(key, document);
   return record;
+}
+
+/** Whether a record is of the name and, with a key, signed by it. */
+function isOwn(
+  record: NameRecord,
+  { name, platform }: Pick<NameRecord, 'name' | 'platform'>,
+  sign: Sign | undefined,
+): boolean {
+  if (record.name !== name || record.platform !== platform) return false;
+  if (!sign) return true;
+  try {
+    sign.verify(nameStatement(record), record.signature, name);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Digest } from '../../lib/digest.ts';
 import { imageIdentity } from '../../lib/store/descriptor.ts';
+import { toPanamaxError } from '../../lib/errors.ts';
 import { releaseNameOf, type ReleaseName } from '../../lib/image/oci/releasename.ts';
 import type { StageContext } from '../context.ts';
 import { writeName, type NameRecord } from '../../lib/store/name.ts';
@@ -8,26 +9,38 @@ import { loadSignature } from '../signature/stage.ts';
 export interface NameInput {
   readonly name: ReleaseName;
   readonly manifest: Digest;
+  /** See `NameSettings`. */
+  readonly resetSequence?: boolean;
 }
 
 /** Records the image that a name stands for. Its patches must have been published before. @throws PanamaxError `not-found` */
 export async function publishName(
-  { name, manifest }: NameInput,
+  { name, manifest, resetSequence = false }: NameInput,
   context: Pick<StageContext, 'store' | 'sign'>,
 ): Promise<NameRecord> {
   const { image } = await loadSignature(context.store, manifest);
-  return writeName(context.store, name, image.platform, imageIdentity(image), context.sign);
+  return writeName(context.store, name, image.platform, imageIdentity(image), {
+    sign: context.sign,
+    resetSequence,
+  });
 }
 
 /** Publishes the names of all references that have one and whose image was read. */
 export async function publishNames(
   references: readonly string[],
   manifests: ReadonlyMap<string, Digest | undefined>,
-  context: Pick<StageContext, 'store' | 'sign'>,
+  context: Pick<StageContext, 'store' | 'sign' | 'log'>,
 ): Promise<void> {
   for (const reference of references) {
     const name = releaseNameOf(reference);
     const manifest = manifests.get(reference);
-    if (name && manifest) await publishName({ name, manifest }, context);
+    if (!name || !manifest) continue;
+    try {
+      await publishName({ name, manifest }, context);
+    } catch (error) {
+      const { kind, message } = toPanamaxError(error);
+      if (kind !== 'untrusted') throw error;
+      context.log.warn({ kind, error: message, reference }, 'the name could not be published');
+    }
   }
 }

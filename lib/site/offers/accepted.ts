@@ -4,16 +4,17 @@ import { digestOf, hexOf } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { asRecord, asSize, parseDocument } from '../../json.ts';
 import { replaceFile } from '../../runtime/file.ts';
-import type { NameRecord } from '../../store/name.ts';
+import { checkSequence, type NameRecord } from '../../store/name.ts';
 
 /**
- * Refuses a name record that is older than one that the site has accepted, and records its sequence. Otherwise an old
+ * Refuses a name record of the future, and one that is older than one that the site has accepted, and records its sequence. Otherwise an old
  * copy of a store, whose signatures are valid, could bring an old release back.
  *
  * @param directory the site's state directory
  * @throws PanamaxError `untrusted`
  */
 export async function acceptName(directory: string, record: NameRecord, { keep = true } = {}): Promise<void> {
+  checkSequence(record, record.name);
   const names = join(directory, 'names');
   const path = join(names, `${hexOf(digestOf(`${record.name} ${record.platform}`))}.json`);
   const accepted = await readSequence(path);

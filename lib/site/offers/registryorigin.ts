@@ -18,7 +18,7 @@ import {
 } from '../../store/beside/patches.ts';
 import { listReferrers, type Referrer } from '../../image/registry/referrers.ts';
 import type { Repository } from '../../image/registry/registry.ts';
-import { nameStatement } from '../../store/name.ts';
+import { checkSequence, nameStatement } from '../../store/name.ts';
 import type { Verify } from '../../store/key.ts';
 import { acceptName } from './accepted.ts';
 import { download, type Blobs } from './download.ts';
@@ -125,7 +125,9 @@ async function checkName(
   let refusal: unknown;
   for (const record of own) {
     try {
-      verify(nameStatement(record), record.signature, `${repository.where} ${record.name}`);
+      const where = `${repository.where} ${record.name}`;
+      verify(nameStatement(record), record.signature, where);
+      checkSequence(record, where);
     } catch (error) {
       refusal ??= error;
       continue;
