@@ -48,6 +48,12 @@ export const workerCommand: Command = {
       value: '[HOST:]PORT',
       help: 'serve a page of the queues (Bull Board) over HTTP, without authentication (default: off)',
     },
+    'allow-host': {
+      type: 'string',
+      multiple: true,
+      value: 'HOST',
+      help: 'host name that requests to --listen and --board may use, in addition to the address listened on',
+    },
     ...REDIS_OPTION,
     ...STORE_OPTIONS,
     ...SIGN_OPTION,
@@ -72,11 +78,12 @@ export const workerCommand: Command = {
     let running: RunningWorker | undefined;
     const listen = args.text('listen');
     const board = args.text('board');
+    const names = args.list('allow-host');
     await using liveness =
       listen === undefined
         ? undefined
         : await serveLiveness({
-            listen: parseListen(listen, '--listen'),
+            listen: { ...parseListen(listen, '--listen'), names },
             pages: pagesOf(metrics, store, () => running),
           });
     if (liveness) log.info({ port: liveness.port }, 'listening');
@@ -93,7 +100,7 @@ export const workerCommand: Command = {
         ...signing,
         grace,
         log,
-        ...(board !== undefined && { board: parseListen(board, '--board') }),
+        ...(board !== undefined && { board: { ...parseListen(board, '--board'), names } }),
         onAttempt: (event) => metrics.onAttempt(event),
         onReady: (worker) => (running = worker),
       },

@@ -10,9 +10,9 @@ import type {
 } from '@bull-board/api/dist/types.js';
 import { Queue } from 'bullmq';
 import { readdir, readFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { extname, join, relative } from 'node:path';
-import { listenOn, type Listen, type Listener } from './server.ts';
+import { serve, type Listen, type Listener } from './server.ts';
 import type { Connection } from '../queue/connection.ts';
 import { QUEUES } from '../queue/names.ts';
 
@@ -51,18 +51,18 @@ export async function serveBoard({ redis, prefix }: Connection, listen: Listen):
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: 'panamax' } },
   });
-  const server = createServer((request, response) => {
+  const onRequest: RequestListener = (request, response) => {
     answer(request).then(
       (found) => send(response, found),
       () => send(response, { status: 500, type: 'text/plain', body: 'failed\n' }),
     );
-  });
+  };
   const close = async () => {
     await Promise.allSettled(queues.map((queue) => queue.close()));
     redis.disconnect();
   };
   try {
-    const listener = await listenOn(server, listen);
+    const listener = await serve(listen, onRequest);
     return {
       port: listener.port,
       async [Symbol.asyncDispose]() {

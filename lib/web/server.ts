@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PanamaxError } from '../errors.ts';
+import { hostCheck } from './host.ts';
 
 export interface Page {
   readonly type: string;
@@ -12,6 +13,8 @@ export interface Page {
 export interface Listen {
   readonly host: string;
   readonly port: number;
+  /** Further host names that requests may name, see `hostCheck`. */
+  readonly names?: readonly string[];
 }
 
 export interface LivenessOptions {
@@ -29,7 +32,7 @@ const PAGE_TIMEOUT = 3000;
 
 /** Serves health checks and metrics to an orchestrator. The pages hold no secrets; requests have no effect. */
 export async function serveLiveness({ listen, pages }: LivenessOptions): Promise<Listener> {
-  const server = createServer((request, response) => {
+  return serve(listen, (request, response) => {
     const path = (request.url ?? '').split('?', 1)[0]!;
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
     const answer = (status: number, type: string, text: string) =>
@@ -43,11 +46,19 @@ export async function serveLiveness({ listen, pages }: LivenessOptions): Promise
       (error: unknown) => answer(503, 'text/plain', `${error instanceof Error ? error.message : 'failed'}\n`),
     );
   });
-  return listenOn(server, listen);
 }
 
-/** @throws PanamaxError `io` if the port is taken, or may not be used */
-export async function listenOn(server: Server, { host, port }: Listen): Promise<Listener> {
+/**
+ * Starts an HTTP server. Requests for other hosts are answered with status 421 (RFC 9110, section 15.5.20).
+ *
+ * @throws PanamaxError `io` if the port is taken, or may not be used
+ */
+export async function serve({ host, port, names }: Listen, onRequest: RequestListener): Promise<Listener> {
+  const isOwn = hostCheck(host, names);
+  const server = createServer((request, response) => {
+    if (isOwn(request)) return onRequest(request, response);
+    response.writeHead(421, { 'content-type': 'text/plain' }).end('this server has another name\n');
+  });
   server.headersTimeout = 10_000;
   server.requestTimeout = 10_000;
   server.listen(port, host);
