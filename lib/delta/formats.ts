@@ -1,10 +1,11 @@
 import { PanamaxError } from '../errors.ts';
 import type { FormatName, PatchFormat } from './format.ts';
+import { native } from './formats/native/format.ts';
 import { ociDelta } from './formats/ocidelta/format.ts';
 import { xdelta } from './formats/xdelta/format.ts';
 
 /** The list of patch formats, in the order in which commands show them. */
-const formats: PatchFormat[] = [xdelta, ociDelta];
+const formats: PatchFormat[] = [xdelta, ociDelta, native];
 
 /** The format of commands that are given none; candidates are ranked by its predictions. */
 export const DEFAULT_FORMAT: PatchFormat = xdelta;

@@ -25,18 +25,26 @@ export function sourceRecord({ manifest, config, layers }: ImageRecord): SourceR
   return { manifest, config, layers: layers.map(({ diffID, size }) => ({ diffID, size })) };
 }
 
+export function recipeDocument(recipe: Recipe): string {
+  return JSON.stringify({ version: RECIPE_VERSION, ...recipe });
+}
+
 /** JSON, compressed by zstd with a checksum, in base64url: `xdelta3` splits an application header at each `/`. */
 export function serializeRecipe(recipe: Recipe): string {
-  const document = JSON.stringify({ version: RECIPE_VERSION, ...recipe });
   const params = { [constants.ZSTD_c_checksumFlag]: 1 };
-  return zstdCompressSync(document, { params }).toString('base64url');
+  return zstdCompressSync(recipeDocument(recipe), { params }).toString('base64url');
 }
 
 /** @throws PanamaxError `bad-patch` */
 export function parseRecipe(text: string, where: string): Recipe {
+  const read = () => zstdDecompressSync(Buffer.from(text, 'base64url'), { maxOutputLength: MAX_RECIPE_SIZE });
+  return parseRecipeDocument(read, where);
+}
+
+/** @param read returns the JSON, or throws. @throws PanamaxError `bad-patch` */
+export function parseRecipeDocument(read: () => Buffer, where: string): Recipe {
   try {
-    const bytes = zstdDecompressSync(Buffer.from(text, 'base64url'), { maxOutputLength: MAX_RECIPE_SIZE });
-    const record = asRecord(parseDocument(bytes, where), where);
+    const record = asRecord(parseDocument(read(), where), where);
     if (record['version'] !== RECIPE_VERSION) {
       throw new PanamaxError('bad-patch', 'unknown recipe version', {
         expected: RECIPE_VERSION,

@@ -1,0 +1,110 @@
+import type { Elf, Segment } from './elf.ts';
+
+/** Stretches of an executable's file that its source file has, too: offsets in both files and a length. */
+export interface FileStretch {
+  readonly source: number;
+  readonly target: number;
+  readonly length: number;
+}
+
+/** How sure a mapped address is. */
+export const GUESSED = 0;
+export const ALIGNED = 1;
+export const LEARNED = 2;
+
+const LEARNED_BITS = 15;
+const MULTIPLIER = 0x9e3779b1 | 0;
+const BLOCK_BITS = 8;
+const PAGE_BITS = 12;
+
+/**
+ * Maps addresses of a source executable to those of the target: by corrections of the file so far, else by the stretches
+ * that both files have.
+ */
+export class AddressMap {
+  readonly #elf: Elf;
+  readonly #from: Int32Array;
+  readonly #to: Int32Array;
+  readonly #size: Int32Array;
+  /** For each block of addresses the first stretch that begins behind the block's start. */
+  readonly #firsts: Int32Array;
+  readonly #learnedFrom = new Int32Array(1 << LEARNED_BITS).fill(-1);
+  readonly #learnedTo = new Int32Array(1 << LEARNED_BITS);
+  /** By page of addresses: how far it moved at the last correction. */
+  readonly #pages = new Map<number, number>();
+  readonly #target: readonly Segment[];
+  /** How sure the address mapped last is. */
+  quality = GUESSED;
+
+  constructor(elf: Elf, target: readonly Segment[], stretches: readonly FileStretch[]) {
+    this.#elf = elf;
+    this.#target = target;
+    const mapped: [number, number, number][] = [];
+    for (const { source, target, length } of stretches) {
+      for (const segment of elf.segments) {
+        const low = Math.max(source, segment.offset);
+        const high = Math.min(source + length, segment.offset + segment.size);
+        if (low >= high) continue;
+        const to = this.addressOf(target + (low - source));
+        if (to >= 0) mapped.push([segment.address + (low - segment.offset), to, high - low]);
+      }
+    }
+    mapped.sort((a, b) => a[0] - b[0] || a[2] - b[2] || a[1] - b[1]);
+    this.#from = Int32Array.from(mapped, ([from]) => from);
+    this.#to = Int32Array.from(mapped, ([, to]) => to);
+    this.#size = Int32Array.from(mapped, ([, , size]) => size);
+    this.#firsts = this.#blocks();
+  }
+
+  #blocks(): Int32Array {
+    const { low, high } = this.#elf;
+    const firsts = new Int32Array(((high - low) >>> BLOCK_BITS) + 1);
+    for (let block = 0, i = 0; block < firsts.length; block++) {
+      while (i < this.#from.length && this.#from[i]! <= low + (block << BLOCK_BITS)) i++;
+      firsts[block] = i;
+    }
+    return firsts;
+  }
+
+  /** The address of an offset in the target's file, or -1. */
+  addressOf(offset: number): number {
+    for (const segment of this.#target) {
+      const at = offset - segment.offset;
+      if (at >= 0 && at < segment.size) return segment.address + at;
+    }
+    return -1;
+  }
+
+  map(address: number): number {
+    const { low, high } = this.#elf;
+    if (address < low || address >= high) {
+      this.quality = GUESSED;
+      return address;
+    }
+    const slot = Math.imul(address, MULTIPLIER) >>> (32 - LEARNED_BITS);
+    if (this.#learnedFrom[slot] === address) {
+      this.quality = LEARNED;
+      return this.#learnedTo[slot]!;
+    }
+    this.quality = GUESSED;
+    const count = this.#from.length;
+    if (count === 0) return address;
+    let i = this.#firsts[(address - low) >>> BLOCK_BITS]!;
+    while (i < count && this.#from[i]! <= address) i++;
+    if (i === 0) return (address + this.#to[0]! - this.#from[0]!) | 0;
+    i--;
+    if (address < this.#from[i]! + this.#size[i]!) this.quality = ALIGNED;
+    else {
+      const moved = this.#pages.get(address >>> PAGE_BITS);
+      if (moved !== undefined) return (address + moved) | 0;
+    }
+    return (address + this.#to[i]! - this.#from[i]!) | 0;
+  }
+
+  learn(address: number, target: number): void {
+    const slot = Math.imul(address, MULTIPLIER) >>> (32 - LEARNED_BITS);
+    this.#learnedFrom[slot] = address;
+    this.#learnedTo[slot] = target;
+    this.#pages.set(address >>> PAGE_BITS, target - address);
+  }
+}

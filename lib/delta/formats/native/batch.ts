@@ -1,0 +1,273 @@
+import { PanamaxError } from '../../../errors.ts';
+import type { Alignments } from '../../align/alignment.ts';
+import { areUsable, type Segment } from './elf.ts';
+import { createModels, type BitCoder } from './bitcoder.ts';
+import { BLOCK } from './headers.ts';
+import { MEMBER_CODECS } from './member.ts';
+import { NumberModels } from './numbers.ts';
+import { codeOperations, OperationModels } from './operations.ts';
+import { FRESH, STREAMS } from './streams.ts';
+
+/** A group as the description of its batch tells it. */
+export interface GroupHeader {
+  /** In the target program. */
+  readonly size: number;
+  /** Bytes of each stream. */
+  readonly parts: readonly number[];
+  /** Bytes of its operands. */
+  readonly operands: number;
+  /** CRC-32 of its bytes in the target. */
+  readonly checksum: number;
+}
+
+/** A run of groups whose operations are coded together. Offsets are relative to its start in the target program. */
+export interface Batch {
+  readonly operations: Alignments;
+  readonly members: readonly TargetMember[];
+  readonly files: readonly FilePair[];
+  /** Times of the source's files with their times in the target, ascending. */
+  readonly times: readonly (readonly [number, number])[];
+}
+
+/** Content that is compressed as a part of the target. */
+export interface TargetMember {
+  readonly at: number;
+  readonly size: number;
+  /** Index in MEMBER_CODECS. */
+  readonly codec: number;
+}
+
+/** An executable of the target and the one of the source it is predicted from. */
+export interface FilePair {
+  readonly target: number;
+  /** Offset in the source space. */
+  readonly source: number;
+  readonly size: number;
+  readonly sourceSize: number;
+  /** Loaded segments of the target. */
+  readonly segments: readonly Segment[];
+  /** Those of the source. */
+  readonly sourceSegments: readonly Segment[];
+}
+
+/** Bytes of the target program in one group at most. */
+export const MAX_GROUP = 8 * 1024 ** 2;
+const MAX_GROUPS = 4096;
+/** Bytes of all streams of a batch, as they are and compressed. */
+const MAX_BATCH = 32 * 1024 ** 2;
+const MAX_STORED = 40 * 1024 ** 2;
+const MAX_FILES = 2 ** 16;
+const MAX_MEMBERS = 2 ** 18;
+const MAX_TIMES = 2 ** 16;
+const MAX_SEGMENTS = 16;
+/** Size of the target program at most, as a multiple of the target: inflated members are larger. */
+export const MAX_RATIO = 16;
+/** Content of a member at most, in bytes. */
+export const MAX_MEMBER = 4 * 1024 ** 2;
+
+export interface BatchPlace {
+  /** In the target program. */
+  readonly start: number;
+  /** Of the source space. */
+  readonly sourceSize: number;
+  /** Bytes of the batch at most. */
+  readonly most: number;
+}
+
+/** A batch, its groups and its streams' sizes. */
+export interface Description {
+  readonly batch: Batch;
+  readonly groups: readonly GroupHeader[];
+  /** Bytes of each stream, compressed. */
+  readonly stored: readonly number[];
+}
+
+/** State that lasts from batch to batch. */
+export class BatchModels {
+  readonly operations = new OperationModels();
+  readonly number = new NumberModels(32);
+  readonly sign = createModels(32);
+  readonly part = new NumberModels(STREAMS + 1);
+  readonly stored = new NumberModels(STREAMS);
+}
+
+/**
+ * Codes a batch in either direction.
+ *
+ * @param segmentsOf the segments of an executable in the source space
+ * @throws PanamaxError `bad-patch`
+ */
+export function codeBatch(
+  coder: BitCoder,
+  models: BatchModels,
+  given: Description | undefined,
+  { start, sourceSize, most }: BatchPlace,
+  segmentsOf: (offset: number, size: number) => readonly Segment[],
+): Description {
+  const number = (context: number, value: number) => models.number.code(coder, context, value);
+  const signed = (context: number, value: number): number => {
+    const size = number(context, Math.abs(value));
+    if (size === 0) return 0;
+    return coder.bit(models.sign, context, value < 0 ? 1 : 0) === 1 ? -size : size;
+  };
+  const count = (context: number, value: number, most: number): number => {
+    const found = number(context, value);
+    if (found > most) throw refused('too many items in a batch', most, found);
+    return found;
+  };
+
+  const groups = codeGroups(coder, models, given?.groups, count);
+  const stored = Array.from({ length: STREAMS }, (_, stream) =>
+    limited(models.stored.code(coder, stream, given?.stored[stream] ?? 0), MAX_STORED, 'a stream too large'),
+  );
+  limited(
+    stored.reduce((sum, one) => sum + one, 0),
+    MAX_STORED,
+    'streams too large',
+  );
+  const size = groups.reduce((sum, group) => sum + group.size, 0);
+  if (size > most) throw refused('a target too long', most, size);
+  const place = { start, size, sourceSize, most };
+  const { batch: item } = given ?? {};
+  const batch = codeContents(coder, models, item, place, { number, signed, count }, segmentsOf);
+  return { batch, groups, stored };
+}
+
+interface Numbers {
+  readonly number: (context: number, value: number) => number;
+  readonly signed: (context: number, value: number) => number;
+  readonly count: (context: number, value: number, most: number) => number;
+}
+
+function codeGroups(
+  coder: BitCoder,
+  models: BatchModels,
+  given: readonly GroupHeader[] | undefined,
+  count: Numbers['count'],
+): GroupHeader[] {
+  const groups: GroupHeader[] = [];
+  const total = count(16, given?.length ?? 0, MAX_GROUPS);
+  let bytes = 0;
+  for (let i = 0; i < total; i++) {
+    const item = given?.[i];
+    const size = MAX_GROUP - count(17, item ? MAX_GROUP - item.size : 0, MAX_GROUP - 1);
+    const parts = Array.from({ length: STREAMS }, (_, stream) => {
+      const most = stream === FRESH ? size : 2 * size;
+      return limited(models.part.code(coder, stream, item?.parts[stream] ?? 0), most, 'a part too large');
+    });
+    const operands = models.part.code(coder, STREAMS, item?.operands ?? 0);
+    limited(operands, 2 * size, 'a part too large');
+    let checksum = 0;
+    for (let bit = 31; bit >= 0; bit--) {
+      checksum = checksum * 2 + coder.fixed(2 ** 15, ((item?.checksum ?? 0) >>> bit) & 1);
+    }
+    bytes += parts.reduce((sum, part) => sum + part, 0);
+    limited(bytes, MAX_BATCH, 'a batch too large');
+    groups.push({ size, parts, operands, checksum });
+  }
+  if (total === 0) throw refused('a batch of no groups', 1, 0);
+  return groups;
+}
+
+function codeContents(
+  coder: BitCoder,
+  models: BatchModels,
+  given: Batch | undefined,
+  place: BatchPlace & { readonly size: number },
+  { number, signed, count }: Numbers,
+  segmentsOf: (offset: number, size: number) => readonly Segment[],
+): Batch {
+  const operations = codeOperations(coder, models.operations, given?.operations, place);
+
+  const members: TargetMember[] = [];
+  let end = 0;
+  const memberCount = count(0, given?.members.length ?? 0, Math.min(MAX_MEMBERS, place.size));
+  for (let i = 0; i < memberCount; i++) {
+    const item = given?.members[i];
+    const at = end + number(1, item ? item.at - end : 0);
+    const size = number(2, item ? item.size : 0);
+    const codec = number(3, item ? item.codec : 0);
+    end = at + size;
+    if (size === 0 || size > MAX_MEMBER || end > place.size)
+      throw refused('a member beyond its batch', place.size, end);
+    if (codec >= MEMBER_CODECS.length) throw refused('an unknown codec', MEMBER_CODECS.length, codec);
+    members.push({ at, size, codec });
+  }
+
+  const files: FilePair[] = [];
+  end = 0;
+  let sourceEnd = 0;
+  const fileCount = count(4, given?.files.length ?? 0, MAX_FILES);
+  for (let i = 0; i < fileCount; i++) {
+    const item = given?.files[i];
+    // a file may begin before the batch and end behind it
+    const target = end + signed(5, item ? item.target - end : 0);
+    const size = number(6, item ? item.size : 0);
+    const source = sourceEnd + signed(7, item ? item.source - sourceEnd : 0);
+    const sourceSize = size + signed(8, item ? item.sourceSize - size : 0);
+    if (source < 0 || sourceSize < 0 || source + sourceSize > place.sourceSize) {
+      throw refused('a file beyond the source', place.sourceSize, source + sourceSize);
+    }
+    const sourceSegments = item?.sourceSegments ?? segmentsOf(source, sourceSize);
+    const segments = codeSegments(sourceSegments, item?.segments, number, signed);
+    if ((i > 0 && target < end) || target >= place.size || target + size <= 0) {
+      throw refused('a file beyond its batch', place.size, target);
+    }
+    if (!isLikeSize(size, sourceSize)) throw refused('a file of quite another size', size, sourceSize);
+    end = target + size;
+    sourceEnd = source + sourceSize;
+    files.push({ target, source, size, sourceSize, segments, sourceSegments });
+  }
+
+  const times: [number, number][] = [];
+  let [time, moved] = [0, 0];
+  const timeCount = count(9, given?.times.length ?? 0, Math.min(MAX_TIMES, place.size / BLOCK));
+  for (let i = 0; i < timeCount; i++) {
+    const item = given?.times[i];
+    time += signed(10, item ? item[0] - time : 0);
+    moved += signed(11, item ? item[1] - item[0] - moved : 0);
+    times.push([time, time + moved]);
+  }
+  return { operations, members, files, times };
+}
+
+/** Codes the segments of a target by those of its source. */
+function codeSegments(
+  source: readonly Segment[],
+  given: readonly Segment[] | undefined,
+  number: (context: number, value: number) => number,
+  signed: (context: number, value: number) => number,
+): Segment[] {
+  const count = number(12, given?.length ?? 0);
+  if (count > MAX_SEGMENTS) throw refused('too many segments', MAX_SEGMENTS, count);
+  const segments: Segment[] = [];
+  let moved = 0;
+  for (let i = 0; i < count; i++) {
+    const like = source[i] ?? { offset: 0, address: 0, size: 0, memorySize: 0, isCode: false };
+    const item = given?.[i];
+    const offset = like.offset + moved + signed(13, item ? item.offset - like.offset - moved : 0);
+    moved = offset - like.offset;
+    const address = like.address + moved + signed(14, item ? item.address - like.address - moved : 0);
+    const size = like.size + signed(15, item ? item.size - like.size : 0);
+    segments.push({ offset, address, size, memorySize: size, isCode: like.isCode });
+  }
+  if (!segments.every(({ offset, address, size }) => offset >= 0 && address >= 0 && size >= 0)) {
+    throw refused('a segment of no size', 0, -1);
+  }
+  if (!areUsable(segments)) throw refused('a segment out of bounds', 2 ** 31, 2 ** 31);
+  return segments;
+}
+
+/** Whether an executable may be predicted from one of another size: the work has to be in proportion. */
+export function isLikeSize(size: number, sourceSize: number): boolean {
+  return sourceSize <= 16 * size && size <= 16 * sourceSize;
+}
+
+function limited(value: number, most: number, what: string): number {
+  if (value > most) throw refused(what, most, value);
+  return value;
+}
+
+function refused(what: string, most: number, found: number): PanamaxError {
+  return new PanamaxError('bad-patch', what, { expected: `at most ${most}`, found });
+}

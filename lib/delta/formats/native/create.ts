@@ -1,0 +1,38 @@
+import { writing } from '../../../runtime/file.ts';
+import { streamSize } from '../../../image/record.ts';
+import { verifyStream } from '../../../image/write/rebuilt.ts';
+import type { PatchTask } from '../../format.ts';
+import { recipeDocument, sourceRecord, type Recipe } from '../../recipe.ts';
+import { decodeNative } from './decode.ts';
+import { encodeNative } from './encode.ts';
+import { planPatch } from './plan.ts';
+import { readNative, sourceSize } from './read.ts';
+
+/** The `panamax` format: each byte of the target is predicted from the source, and only differences are written. */
+
+/**
+ * Writes a patch and applies it as it is written: the result has the target's diffIDs, or this throws.
+ *
+ * @throws PanamaxError
+ */
+export async function createNative(task: PatchTask): Promise<void> {
+  const { source, target, path, scratch, effort, signal } = task;
+  const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
+  const abort = signal && { signal };
+  const planned = await planPatch(source, target, { scratch, effort, ...abort });
+  const patch = encodeNative({
+    ...planned,
+    recipe: Buffer.from(recipeDocument(recipe)),
+    target: target.stream.path,
+    effort,
+    ...abort,
+  });
+  const stream = decodeNative(writing(path, patch), {
+    source: { path: source.stream.path, size: sourceSize(recipe) },
+    targetSize: streamSize(target.record),
+    scratch,
+    ...abort,
+  });
+  await verifyStream(target.record, stream);
+  await readNative(path);
+}

@@ -1,0 +1,56 @@
+import type { PatchFormat } from '../../format.ts';
+
+/** The first bytes of a patch. */
+const MAGIC = '89504d58';
+
+/**
+ * The format of panamax itself: each byte of the target is predicted from the source, and differences are coded.
+ * Executables and compressed members are predicted by their meaning.
+ */
+export const native: PatchFormat = {
+  name: 'panamax',
+  suffix: 'panamax',
+  registry: { kind: 'blob', mediaType: 'application/vnd.panamax.patch.v1.panamax' },
+  traits: {
+    combinesSources: true,
+    appliesToStream: true,
+    rebuildsOnScratch: false,
+    createScratch: 2,
+    resemblesImage: false,
+  },
+  // those of `xdelta`, scaled by the ratio of patch sizes on the development corpus
+  costs: {
+    patch: 250,
+    header: 0.2,
+    file: 40,
+    small: 0.00884,
+    coded: 0.75,
+    slope: 0.062,
+    power: 1.98,
+    spread: 1.6,
+    secondsPerMiB: { target: 0.0115, changed: 0.11, coded: 0.6 },
+  },
+  sizeByEffort: { fast: 1.06, default: 1, best: 0.98 },
+  applyMemory: 512 * 1024 ** 2,
+  recognizes: (head) => head.toString('hex', 0, 4) === MAGIC,
+  async read(path) {
+    const { readNative } = await import('./read.ts');
+    const recipe = await readNative(path);
+    const { source, target } = recipe;
+    return {
+      format: this.name,
+      path,
+      source,
+      target,
+      layers: target.layers,
+      async apply(task, context) {
+        const { rebuildNative } = await import('./apply.ts');
+        return rebuildNative(path, recipe, task, context);
+      },
+    };
+  },
+  async create(task) {
+    const { createNative } = await import('./create.ts');
+    await createNative(task);
+  },
+};

@@ -1,0 +1,7 @@
+import { serveThread } from '../../../runtime/threadmain.ts';
+import { createGroupHandler } from './groupjob.ts';
+import { createOpenFiles } from './space.ts';
+
+/** The body of a thread that encodes or builds groups. */
+
+export const handler = serveThread(createGroupHandler(createOpenFiles()));

@@ -1,0 +1,235 @@
+import { openSync, closeSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LayerStream } from '../../../image/layerstream.ts';
+import type { ImageRecord } from '../../../image/record.ts';
+import { alignInThread } from '../../align/align.ts';
+import type { Alignments, Effort } from '../../align/alignment.ts';
+import { AlignmentBuilder, sortAndMerge } from '../../align/alignmentlist.ts';
+import { isLikeSize, type FilePair } from './batch.ts';
+import { listContents, type Contents, type StoredFile } from './contents.ts';
+import type { Plan, TimeChange } from './cut.ts';
+import { readSegments } from './elf.ts';
+import { findMembers, type Inflated } from './gzipmembers.ts';
+import { readerOf } from './group.ts';
+import { firstEndingAfter } from './stretches.ts';
+import { matchMembers } from './membermatch.ts';
+import { overlaid } from './overlay.ts';
+import { realigned } from './realign.ts';
+import { inProgram, movedToProgram, placeMembers, type ProgramMember } from './program.ts';
+import type { SourceMember } from './sourcemembers.ts';
+import { createOpenFiles, type Space, type SpaceParts } from './space.ts';
+
+/** An image whose layer stream is on disk. */
+export interface StoredSide {
+  readonly record: Pick<ImageRecord, 'layers'>;
+  readonly stream: LayerStream;
+}
+
+export interface PlanOptions {
+  /** A directory for contents of members. */
+  readonly scratch: string;
+  readonly effort: Effort;
+  readonly signal?: AbortSignal;
+}
+
+/** The input of an encoder. */
+export interface PlannedPatch {
+  readonly plan: Plan;
+  readonly sourceMembers: readonly SourceMember[];
+  readonly source: SpaceParts;
+  /** The target program. */
+  readonly program: SpaceParts;
+}
+
+/** Finds where each part of a target is predicted from in a source. */
+export async function planPatch(
+  source: StoredSide,
+  target: StoredSide,
+  options: PlanOptions,
+): Promise<PlannedPatch> {
+  const alignments = await alignInThread(source, target, options);
+  const shared = new Set(source.record.layers.map(({ diffID }) => diffID));
+  const from = await listContents(source.stream, () => false);
+  const to = await listContents(target.stream, (layer) => shared.has(target.record.layers[layer]!.diffID));
+  using files = createOpenFiles();
+  const sourceParts = [{ path: source.stream.path, offset: 0, size: sizeOf(source.stream) }];
+  const sourceSpace = files.space(sourceParts);
+  const targetSpace = files.space([{ path: target.stream.path, offset: 0, size: sizeOf(target.stream) }]);
+
+  // members
+  const members = findMembers(sourceSpace, from.files, targetSpace, to.files);
+  const found = await matchMembers(members.source, members.target, options);
+  const used = [...new Set(found.map(({ sourceMember }) => sourceMember))].toSorted((a, b) => a - b);
+  const sourceMembers = used.map((i) => memberOf(members.source[i]!));
+  const placed = placeMembers(members.target);
+  const starts = new Map<number, number>();
+  let end = sourceSpace.size;
+  for (const i of used) {
+    starts.set(i, end);
+    end += members.source[i]!.content.length;
+  }
+
+  // operations
+  const draft = movedToProgram(alignments, placed);
+  for (const { targetMember, sourceMember, target, source, length, exact } of found) {
+    draft.push(placed[targetMember]!.start + target, starts.get(sourceMember)! + source, length, exact);
+  }
+  const matched = sortAndMerge(draft);
+
+  const inflatedSource = contentFile(
+    used.map((i) => members.source[i]!),
+    join(options.scratch, 'source-contents'),
+  );
+  const inflatedTarget = contentFile(members.target, join(options.scratch, 'target-contents'));
+  const size = inProgram(placed, sizeOf(target.stream));
+  const pairs = pairFiles(from.files, sourceSpace, to.files, targetSpace, matched, placed);
+  const tables = new AlignmentBuilder();
+  for (const { pair, file } of pairs) {
+    const found = realigned(pair, matched, sourceSpace, targetSpace, file.offset);
+    if (found) tables.append(found);
+  }
+  const operations = joined(overlaid(matched, tables.items()));
+  return {
+    plan: {
+      size,
+      operations,
+      members: placed.map((member, i) => ({ ...member, codec: members.target[i]!.codec })),
+      files: pairs.map(({ pair }) => pair),
+      times: timeChanges(from, to, operations, placed),
+    },
+    sourceMembers,
+    source: [...sourceParts, ...inflatedSource],
+    program: programParts(target.stream.path, sizeOf(target.stream), placed, inflatedTarget),
+  };
+}
+
+/** Alignments that go on at one distance, as one: whether bytes are identical makes no difference from here on. */
+function joined(items: Alignments): Alignments {
+  const draft = new AlignmentBuilder();
+  for (let i = 0; i < items.count; i++) draft.push(items.target[i]!, items.source[i]!, items.length[i]!, 0);
+  return sortAndMerge(draft.items());
+}
+
+function sizeOf({ layerSizes }: LayerStream): number {
+  return layerSizes.reduce((sum, size) => sum + size, 0);
+}
+
+function memberOf({ at, stored, content, trailer }: Inflated): SourceMember {
+  return { at, stored: stored - trailer, size: content.length };
+}
+
+/** Writes contents one behind the other. */
+function contentFile(members: readonly Inflated[], path: string): SpaceParts {
+  if (members.length === 0) return [];
+  const fd = openSync(path, 'wx');
+  let size = 0;
+  try {
+    for (const { content } of members) {
+      for (let done = 0; done < content.length;) done += writeSync(fd, content, done);
+      size += content.length;
+    }
+  } finally {
+    closeSync(fd);
+  }
+  return [{ path, offset: 0, size }];
+}
+
+/** The target program as parts of the layer stream and of the contents. */
+function programParts(
+  path: string,
+  streamSize: number,
+  members: readonly ProgramMember[],
+  contents: SpaceParts,
+): SpaceParts {
+  const parts: SpaceParts[number][] = [];
+  let [at, offset] = [0, 0];
+  for (const member of members) {
+    parts.push({ path, offset: at, size: member.at - at });
+    parts.push({ path: contents[0]!.path, offset, size: member.size });
+    at = member.at + member.stored;
+    offset += member.size;
+  }
+  return [...parts, { path, offset: at, size: streamSize - at }];
+}
+
+/** Pairs executables of the target that are predicted with those of the source that most of them comes from. */
+function pairFiles(
+  sourceFiles: readonly StoredFile[],
+  sourceSpace: Space,
+  targetFiles: readonly StoredFile[],
+  targetSpace: Space,
+  operations: Alignments,
+  members: readonly ProgramMember[],
+): { pair: FilePair; file: StoredFile }[] {
+  const candidates = sourceFiles.filter(({ kind }) => kind === 'elf');
+  const pairs: { pair: FilePair; file: StoredFile }[] = [];
+  for (const file of targetFiles) {
+    if (file.kind !== 'elf') continue;
+    const start = inProgram(members, file.offset);
+    const like = mostAligned(candidates, operations, start, file.size);
+    if (!like) continue;
+    const segments = readSegments(readerOf(targetSpace, file.offset, file.size));
+    const sourceSegments = readSegments(readerOf(sourceSpace, like.offset, like.size));
+    if (segments.length === 0 || sourceSegments.length === 0 || !isLikeSize(file.size, like.size)) continue;
+    const { offset: source, size: sourceSize } = like;
+    pairs.push({
+      file,
+      pair: { target: start, source, size: file.size, sourceSize, segments, sourceSegments },
+    });
+  }
+  return pairs;
+}
+
+/** @returns undefined where nothing has to be predicted, or not from an executable */
+function mostAligned(
+  candidates: readonly StoredFile[],
+  operations: Alignments,
+  start: number,
+  size: number,
+): StoredFile | undefined {
+  const votes = new Map<StoredFile, number>();
+  for (let i = firstEndingAfter(operations.target, operations.length, start); i < operations.count; i++) {
+    if (operations.target[i]! >= start + size) break;
+    if (operations.exact[i] === 1) continue;
+    const file = fileAt(candidates, operations.source[i]! + operations.length[i]! / 2);
+    if (file) votes.set(file, (votes.get(file) ?? 0) + operations.length[i]!);
+  }
+  let best: StoredFile | undefined;
+  for (const [file, weight] of votes) if (!best || weight > votes.get(best)!) best = file;
+  return best;
+}
+
+function fileAt(files: readonly StoredFile[], offset: number): StoredFile | undefined {
+  let low = 0;
+  let high = files.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (files[middle]!.offset + files[middle]!.size > offset) high = middle;
+    else low = middle + 1;
+  }
+  const file = files[low];
+  return file && file.offset <= offset ? file : undefined;
+}
+
+/** Headers of the target that are predicted from headers of the source with other times. */
+function timeChanges(
+  from: Contents,
+  to: Contents,
+  operations: Alignments,
+  members: readonly ProgramMember[],
+): TimeChange[] {
+  const timeAt = new Map<number, number>();
+  for (const [i, header] of from.headers.entries()) timeAt.set(header, from.times[i]!);
+  const changes: TimeChange[] = [];
+  for (const [i, header] of to.headers.entries()) {
+    const at = inProgram(members, header);
+    const k = firstEndingAfter(operations.target, operations.length, at);
+    if (k === operations.count || operations.target[k]! > at) continue;
+    const before = timeAt.get(operations.source[k]! + at - operations.target[k]!);
+    const after = to.times[i]!;
+    if (before === undefined) continue;
+    if (Number.isInteger(before) && Number.isInteger(after) && before >= 0 && after >= 0)
+      changes.push({ at, before, after });
+  }
+  return changes;
+}

@@ -1,0 +1,88 @@
+import { closeSync, openSync } from 'node:fs';
+import { readExactly } from '../../../runtime/blocking.ts';
+
+const PAGE_SIZE = 32 * 1024;
+const PAGES = 128;
+
+/** A layer stream with the contents of inflated members behind it. Reads wait. */
+export interface Space {
+  readonly size: number;
+  /** Fills `into` from `position` on. */
+  read(into: Uint8Array, position: number): void;
+}
+
+/** A part of a space. */
+interface Part {
+  readonly size: number;
+  read(into: Uint8Array, position: number): void;
+}
+
+/** Parts of files one behind the other. */
+export type SpaceParts = readonly { readonly path: string; readonly offset: number; readonly size: number }[];
+
+/** Files by their paths, opened once. */
+export interface OpenFiles extends Disposable {
+  space(parts: SpaceParts): Space;
+}
+
+export function createOpenFiles(): OpenFiles {
+  const files = new Map<string, number>();
+  const partOf = ({ path, offset, size }: SpaceParts[number]): Part => {
+    if (!files.has(path)) files.set(path, openSync(path, 'r'));
+    const fd = files.get(path)!;
+    return { size, read: (into, position) => readExactly(fd, into, offset + position) };
+  };
+  return {
+    space: (parts) => joined(parts.map(partOf)),
+    [Symbol.dispose]() {
+      for (const fd of files.values()) closeSync(fd);
+      files.clear();
+    },
+  };
+}
+
+function joined(parts: readonly Part[]): Space {
+  const size = parts.reduce((sum, part) => sum + part.size, 0);
+  return {
+    size,
+    read(into, position) {
+      let start = 0;
+      for (const part of parts) {
+        const from = Math.max(position, start);
+        const to = Math.min(position + into.length, start + part.size);
+        if (from < to) part.read(into.subarray(from - position, to - position), from - start);
+        start += part.size;
+      }
+    },
+  };
+}
+
+/** Caches recent reads, for many small reads that jump about. */
+export function pagedSpace(space: Space): Space {
+  const memory = new Uint8Array(PAGES * PAGE_SIZE);
+  const held = new Float64Array(PAGES).fill(-1);
+  return {
+    size: space.size,
+    read(into, position) {
+      if (into.length > PAGE_SIZE) {
+        space.read(into, position);
+        return;
+      }
+      for (let done = 0; done < into.length;) {
+        const page = Math.floor((position + done) / PAGE_SIZE);
+        const slot = page % PAGES;
+        const start = page * PAGE_SIZE;
+        const bytes = memory.subarray(slot * PAGE_SIZE, (slot + 1) * PAGE_SIZE);
+        if (held[slot] !== page) {
+          held[slot] = -1;
+          space.read(bytes.subarray(0, Math.min(PAGE_SIZE, space.size - start)), start);
+          held[slot] = page;
+        }
+        const from = position + done - start;
+        const size = Math.min(PAGE_SIZE - from, into.length - done);
+        into.set(bytes.subarray(from, from + size), done);
+        done += size;
+      }
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { PanamaxError } from '../../../errors.ts';
+import { Lzma2Encoder, type EncoderSettings } from '../../../compression/lzma/lzma2encoder.ts';
+import { xzPrologue } from '../../../compression/lzma/xz.ts';
+import { XzDecoder } from '../../../compression/lzma/xzdecoder.ts';
+import type { Effort } from '../../align/alignment.ts';
+import { FRESH, STREAM_FORMS, type StreamForm } from './streams.ts';
+
+/** Compresses one stream of a patch: by LZMA2 over all of the patch, or by zstd batch by batch. */
+
+export const ZSTD = 0;
+export const LZMA = 1;
+
+const ZSTD_LEVEL = 15;
+
+type Settings = Pick<EncoderSettings, 'rowCountBits' | 'depth' | 'niceLength' | 'optimal'>;
+const LAZY: Settings = { rowCountBits: 17, depth: 8, niceLength: 128, optimal: false };
+const OPTIMAL: Settings = { rowCountBits: 17, depth: 8, niceLength: 64, optimal: true };
+const BEST: Settings = { rowCountBits: 20, depth: 16, niceLength: 273, optimal: true };
+const SMALL: Settings = { rowCountBits: 14, depth: 8, niceLength: 64, optimal: true };
+
+export interface StreamSettings {
+  readonly effort: Effort;
+  /** Whether there is so much new that time counts more than the last percents. */
+  readonly much: boolean;
+}
+
+export interface StreamEncoder {
+  /** Compresses the next bytes. */
+  compress(bytes: Uint8Array): Uint8Array;
+  /** Takes note of bytes that another encoder of the same stream compresses. */
+  skip(bytes: Uint8Array): void;
+}
+
+export function createStreamEncoder(stream: number, settings: StreamSettings): StreamEncoder {
+  const { effort, much } = settings;
+  if (effort === 'fast') {
+    const params = { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL, [constants.ZSTD_c_contentSizeFlag]: 0 };
+    return { compress: (bytes) => zstdCompressSync(bytes, { params }), skip: () => undefined };
+  }
+  const { window, maxPiece, lc } = STREAM_FORMS[stream]!;
+  const ofFresh = effort === 'best' ? BEST : much ? LAZY : OPTIMAL;
+  const encoder = new Lzma2Encoder({
+    properties: { lc, lp: 0, pb: 0 },
+    maxPiece,
+    window,
+    ...(stream === FRESH ? ofFresh : SMALL),
+  });
+  return {
+    compress: (bytes) =>
+      Buffer.concat(
+        [...piecesOf(bytes, maxPiece)].map((piece) => Buffer.concat(encoder.encode(piece, [piece.length]))),
+      ),
+    skip(bytes) {
+      for (const piece of piecesOf(bytes, maxPiece)) encoder.skip(piece);
+    },
+  };
+}
+
+function* piecesOf(bytes: Uint8Array, size: number): Generator<Uint8Array, void> {
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+/** Decompresses one batch after the other. */
+export interface StreamDecoder {
+  /** Starts on a batch of `size` bytes once decompressed. @throws PanamaxError `bad-patch` */
+  open(compressed: Uint8Array<ArrayBuffer>, size: number): void;
+  /** The next bytes, in memory of their own. @throws PanamaxError `bad-patch` */
+  take(size: number): Uint8Array<ArrayBuffer>;
+  /** @throws PanamaxError `bad-patch` unless all of the batch was used */
+  close(): void;
+}
+
+export function createStreamDecoder(stream: number, coding: number): StreamDecoder {
+  return coding === LZMA ? lzmaDecoder(STREAM_FORMS[stream]!) : zstdDecoder();
+}
+
+function lzmaDecoder({ window }: StreamForm): StreamDecoder {
+  let decoder: XzDecoder | undefined;
+  return {
+    open(compressed) {
+      if (compressed.length === 0) return;
+      if (decoder) decoder.open(compressed);
+      else {
+        decoder = new XzDecoder(window);
+        // headers of .xz are the same in all patches, and no part of them
+        decoder.open(new Uint8Array(Buffer.concat([xzPrologue(window), compressed])));
+      }
+    },
+    take(size) {
+      const bytes = new Uint8Array(size);
+      if (size === 0) return bytes;
+      if (!decoder) throw new PanamaxError('bad-patch', 'a stream ends early');
+      decoder.read(bytes, 0, size);
+      return bytes;
+    },
+    close: () => decoder?.finish(),
+  };
+}
+
+function zstdDecoder(): StreamDecoder {
+  let bytes: Uint8Array = new Uint8Array();
+  let at = 0;
+  return {
+    open(compressed, size) {
+      at = 0;
+      bytes = size === 0 ? new Uint8Array() : decompressed(compressed, size);
+    },
+    take(size) {
+      at += size;
+      return Uint8Array.from(bytes.subarray(at - size, at));
+    },
+    close: () => undefined,
+  };
+}
+
+function decompressed(compressed: Uint8Array, size: number): Uint8Array {
+  try {
+    const bytes = zstdDecompressSync(compressed, { maxOutputLength: size });
+    if (bytes.length === size) return bytes;
+  } catch {
+    // said below
+  }
+  throw new PanamaxError('bad-patch', 'a stream does not decompress', { expected: `${size} bytes` });
+}

@@ -1,0 +1,38 @@
+import { openThread, threadEntry } from '../../../runtime/thread.ts';
+import type { StreamSettings } from './streamcoder.ts';
+import { createStreamHandler } from './streamjob.ts';
+import { FRESH, STREAMS, type StreamParts } from './streams.ts';
+
+const streamThread = threadEntry<typeof import('./streamthread.ts')>(
+  new URL('./streamthread.ts', import.meta.url),
+);
+
+/** Compresses the streams of one batch after the other, in threads or in this one. */
+export interface StreamCrew extends AsyncDisposable {
+  /** @param streams of the next batch; @returns each compressed */
+  compress(streams: StreamParts): Promise<Uint8Array<ArrayBuffer>[]>;
+}
+
+/** @param count of threads: 0 for none, else they take turns at new bytes, and the last has the other streams */
+export function createStreamCrew(settings: StreamSettings, count: number, signal?: AbortSignal): StreamCrew {
+  const local = createStreamHandler();
+  const threads = Array.from({ length: count }, () => openThread(streamThread, signal));
+  let turn = 0;
+  return {
+    async compress(streams) {
+      if (count === 0) return local({ settings, streams, isFresh: true, isRest: true }).streams;
+      const mine = turn++ % count;
+      const results = await Promise.all(
+        threads.map((thread, i) =>
+          thread.call({ settings, streams, isFresh: i === mine, isRest: i === count - 1 }),
+        ),
+      );
+      return Array.from({ length: STREAMS }, (_, stream) =>
+        Uint8Array.from(results[stream === FRESH ? mine : count - 1]!.streams[stream]!),
+      );
+    },
+    async [Symbol.asyncDispose]() {
+      for (const thread of threads) await thread[Symbol.asyncDispose]();
+    },
+  };
+}
