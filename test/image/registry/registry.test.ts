@@ -402,7 +402,7 @@ describe('repositories', { skip }, () => {
         return error.kind === 'usage' && !error.message.includes('sEcret');
       });
     }
-    await panamaxFails('usage', /a pattern names many/, 'inspect', `${repository}:*`);
+    await panamaxFails('usage', /a pattern in place of one image/, 'inspect', `${repository}:*`);
   });
 
   test('a backfill of a repository fetches each blob once', async (t) => {
