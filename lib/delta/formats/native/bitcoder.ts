@@ -13,6 +13,9 @@ export const ADAPTATION_LIMIT = 255;
 /** Probabilities of 16 bits are kept this far from 0 and from 1. */
 const MARGIN = 24;
 const TOP_BYTE = 0xff000000;
+/** Bytes that a decoder reads ahead, and those it supplies at most behind the end. */
+const READ_AHEAD = 4;
+const SUPPLIED = 2 * READ_AHEAD;
 
 /** Share of the error, in 2^-15, by which a model moves after so many bits. */
 const RATES = Int32Array.from({ length: COUNT_MASK + 1 }, (_, n) => Math.floor((2 * 32768) / (2 * n + 3)));
@@ -77,8 +80,9 @@ export class BitEncoder implements BitCoder {
   finish(): Uint8Array<ArrayBuffer> {
     // one byte above `low` names a place between both, as a decoder reads zeros behind the end
     if ((this.#low | 0) !== 0) this.#write(((this.#low >>> 24) + 1) & 255);
-    let { length } = this.#bytes.subarray(0, this.#size);
-    while (length > 0 && this.#bytes[length - 1] === 0) length--;
+    let length = this.#size;
+    // a decoder reads at most so many bytes ahead, and takes zeros behind the end for no more than SUPPLIED bytes
+    while (length > 0 && length > this.#size - READ_AHEAD && this.#bytes[length - 1] === 0) length--;
     return this.#bytes.slice(0, length);
   }
 
@@ -126,7 +130,8 @@ export class BitDecoder implements BitCoder {
 
   /** @throws PanamaxError `bad-patch` where far more was read than there is */
   checkEnd(): void {
-    if (this.#at > this.#bytes.length + 8) throw new PanamaxError('bad-patch', 'a coded section ends early');
+    if (this.#at > this.#bytes.length + SUPPLIED)
+      throw new PanamaxError('bad-patch', 'a coded section ends early');
   }
 
   #shift(): void {
