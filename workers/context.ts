@@ -1,3 +1,4 @@
+import type { CheckReference } from '../lib/image/allowlist.ts';
 import type { Limits } from '../lib/limits.ts';
 import type { SimilarityIndex } from '../lib/pairing/forest.ts';
 import type { Store } from '../lib/store/objects/store.ts';
@@ -19,6 +20,8 @@ export interface StageContext {
   readonly memory: Memory;
   /** Index of the images that have been read, by similarity. */
   readonly similar: SimilarityIndex;
+  /** Throws `usage` for a reference that this process may not read; undefined if it may read all. */
+  readonly checkReference?: CheckReference;
   /** Signs what is published; undefined without a key. */
   readonly sign?: Sign;
   /** Undefined if no other process works for the store. */

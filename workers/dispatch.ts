@@ -1,4 +1,4 @@
-import { toPanamaxError, type ErrorKind, type PanamaxError } from '../lib/errors.ts';
+import { PanamaxError, toPanamaxError, type ErrorKind } from '../lib/errors.ts';
 import { jobId, RUN_QUEUE, type QueueName } from '../lib/queue/names.ts';
 import type { Leases } from '../lib/queue/lease.ts';
 import type { Queues } from '../lib/queue/queues.ts';
@@ -9,9 +9,10 @@ import type { Stage, Status } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import { logWith, type Log, type RunExclusive, type StageContext } from './context.ts';
 import { coordinate } from './coordinator.ts';
-import type { StageHandlers, StageJob } from './flow.ts';
+import type { ItemJob, StageHandlers, StageJob } from './flow.ts';
 import { runItem } from './item.ts';
 import { parseItemJob, parseRunJob, type RunJob } from './jobs.ts';
+import { isPlanned } from './planned.ts';
 import { addCoordinator, addJobs, writeFailure } from './schedule.ts';
 
 /** Result of one attempt at an item, for logs and metrics. */
@@ -64,6 +65,13 @@ const isPermanent = ({ kind, facts }: PanamaxError) => PERMANENT.has(kind) || fa
 export function stageDispatcher(stage: Stage, dispatcher: Dispatcher): JobHandler {
   const { context, queues, handlers, onAttempt } = dispatcher;
   const request = createRequestCache(context.store);
+  async function isInPlan(job: StageJob[Stage]): Promise<boolean> {
+    const found = await request(job.run).catch((error: unknown) => {
+      if (error instanceof PanamaxError && error.kind === 'not-found') return undefined;
+      throw error;
+    });
+    return found !== undefined && isPlanned(stage, job as never, found, context.store);
+  }
   return async (attempt) => {
     let job: StageJob[Stage];
     try {
@@ -73,6 +81,8 @@ export function stageDispatcher(stage: Stage, dispatcher: Dispatcher): JobHandle
     }
     const { run, item } = job;
     const log = logWith(context.log, { run, stage, job: item });
+    const planned = await isInPlan(job).catch(toPanamaxError);
+    if (planned === false) return refused(job, log);
     const result = await runItem(stage, job as never, contextOf(dispatcher, attempt, log), {
       request,
       addJobs: (next, jobs) => addJobs(next, jobs, queues),
@@ -80,7 +90,7 @@ export function stageDispatcher(stage: Stage, dispatcher: Dispatcher): JobHandle
       // the coordinator then records it from the reason that the queue keeps
       onUnrecorded: (error) =>
         log.warn({ error: toPanamaxError(error).message }, 'the failure could not be recorded'),
-      ...(handlers && { handlers }),
+      ...(planned === true ? handlers && { handlers } : { handlers: failing(planned) }),
     });
     const { seconds } = result;
     if (result.status === 'busy') return { kind: 'retryLater', delay: LEASE_WAIT };
@@ -132,6 +142,20 @@ export function runDispatcher(dispatcher: Dispatcher): JobHandler {
 }
 
 const jobName = (queue: QueueName, { id }: JobAttempt) => `job ${id} of queue ${queue}`;
+
+/** Refuses a job that is not in the plan of its run. It leaves nothing in the run's record. */
+function refused(job: ItemJob, log: Log): JobResult {
+  const facts = { expected: `a job of run ${job.run}`, found: JSON.stringify(job) };
+  return malformed(new PanamaxError('bad-input', 'the job is not in the plan of its run', facts), log);
+}
+
+/** Handlers for an item whose plan could not be read. */
+function failing(error: PanamaxError): StageHandlers {
+  const fail = async () => {
+    throw error;
+  };
+  return { signature: fail, pairing: fail, delta: fail };
+}
 
 /** A malformed job names no run whose record could tell of it. */
 function malformed(error: unknown, log: Log): JobResult {

@@ -45,6 +45,7 @@ export type StageHandlers = {
 
 export const FLOW: StageHandlers = {
   async signature({ reference }, request, context) {
+    await context.checkReference?.(reference);
     const { status, manifest } = await signatureStage({ reference, ...platformOf(request) }, context);
     return { status, outcome: { reference, manifest } };
   },
@@ -59,6 +60,7 @@ export const FLOW: StageHandlers = {
       if (!(error instanceof PanamaxError) || error.kind !== 'bad-input') throw error;
       // A signature from before the run was not verified, and is damaged: make all of them again.
       for (const { reference } of [target, ...images]) {
+        await context.checkReference?.(reference);
         await signatureStage({ reference, ...platformOf(request) }, context);
       }
       return rank();
@@ -81,6 +83,7 @@ export const FLOW: StageHandlers = {
 
   async delta({ run, item }, request, context) {
     const { sources, target, candidate }: Pair = await loadPair(context.store, run, item);
+    for (const { reference } of [target, ...sources]) await context.checkReference?.(reference);
     const { formats, effort } = request;
     const { status, patches } = await deltaStage(
       {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { CheckReference } from '../lib/image/allowlist.ts';
 import type { Limits } from '../lib/limits.ts';
 import { createForest } from '../lib/pairing/forest.ts';
 import type { Board } from '../lib/web/board.ts';
@@ -34,6 +35,8 @@ export interface WorkerOptions {
   readonly memorySize?: number;
   /** Signs what is published; undefined without a key. */
   readonly sign?: Sign;
+  /** Throws for an image that the worker may not read; by default it may read all that runs name. */
+  readonly checkReference?: CheckReference;
   /** Time for jobs under way to end after the abort, in milliseconds. */
   readonly grace: number;
   readonly log: Log;
@@ -69,7 +72,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   if (board) log.info({ port: board.port }, 'the board is served');
   const connection = connectWorker(options.redis, options.store, warn);
   const queues = openQueues(connection, jobs);
-  const { store, limits, scratch, sign, handlers, onAttempt } = options;
+  const { store, limits, scratch, sign, checkReference, handlers, onAttempt } = options;
   const dispatcher: Dispatcher = {
     context: {
       store,
@@ -80,6 +83,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       memory: createMemory(options.memorySize ?? defaultMemorySize()),
       similar: createForest(redisForest(connection)),
       ...(sign && { sign }),
+      ...(checkReference && { checkReference }),
     },
     queues,
     leases: openLeases(connection, locks.lockDuration),

@@ -1,5 +1,6 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
+import { createAllowlist } from '../../lib/image/allowlist.ts';
 import { serveLiveness, type Page } from '../../lib/web/server.ts';
 import { createMetrics, type Metrics, type MetricSources } from '../../workers/metrics.ts';
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
@@ -48,6 +49,12 @@ export const workerCommand: Command = {
       value: '[HOST:]PORT',
       help: 'serve a page of the queues (Bull Board) over HTTP, without authentication (default: off)',
     },
+    allow: {
+      type: 'string',
+      multiple: true,
+      value: 'ROOT',
+      help: 'read only images of docker://[HOST[/PATH]], below an absolute path, or TRANSPORT:[PATH] (default: all that runs name)',
+    },
     'allow-host': {
       type: 'string',
       multiple: true,
@@ -79,6 +86,7 @@ export const workerCommand: Command = {
     const listen = args.text('listen');
     const board = args.text('board');
     const names = args.list('allow-host');
+    const allowed = args.list('allow');
     await using liveness =
       listen === undefined
         ? undefined
@@ -98,6 +106,7 @@ export const workerCommand: Command = {
         ...(size !== undefined && { scratchSize: size }),
         memorySize: memory,
         ...signing,
+        ...(allowed.length > 0 && { checkReference: createAllowlist(allowed) }),
         grace,
         log,
         ...(board !== undefined && { board: { ...parseListen(board, '--board'), names } }),

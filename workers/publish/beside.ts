@@ -122,7 +122,7 @@ export async function publishPair(
 export async function pushNames(
   references: readonly string[],
   manifests: ReadonlyMap<string, Digest | undefined>,
-  context: Pick<StageContext, 'store' | 'limits' | 'signal' | 'log'>,
+  context: Pick<StageContext, 'store' | 'limits' | 'signal' | 'log' | 'checkReference'>,
 ): Promise<void> {
   const { store, log } = context;
   for (const reference of references) {
@@ -131,6 +131,7 @@ export async function pushNames(
     const pinned = manifest && pinnedReference(reference, manifest);
     if (!name || !pinned) continue;
     try {
+      await context.checkReference?.(reference);
       const { image, repository, subject } = await openBeside({ reference: pinned }, context);
       const record = await readName(store, name, formatPlatform(image.platform));
       if (record?.target.manifest === manifest) await pushName(repository, subject, record);
