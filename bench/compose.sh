@@ -92,7 +92,8 @@ ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm && useradd --uid 1000 --create-home node
 END
 
-export IMAGES=$corpus S3_SECRET_KEY
+export IMAGES=$corpus S3_SECRET_KEY REDIS_PASSWORD
+REDIS_PASSWORD=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 S3_SECRET_KEY=$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')
 say "docker compose up --build --scale delta=$delta"
 compose up --build --detach --scale "delta=$delta"
