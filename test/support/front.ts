@@ -1,6 +1,12 @@
 /** An HTTP server in front of a real registry that asks for tokens, redirects and refuses, as other registries do. */
 import { once } from 'node:events';
-import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  request,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { atEnd, type Scope } from './scope.ts';
 
@@ -20,10 +26,18 @@ export interface Seen {
   readonly range: string | undefined;
 }
 
-/** @returns true if it has answered; otherwise the request goes to the registry */
+/** May change the request's `url`. @returns whether it has answered; else the request goes to the registry */
 export type Answer = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-export async function startFront(scope: Scope, registry: { port: number }, answer: Answer): Promise<Front> {
+/** Changes the headers of the registry's responses. */
+export type Rewrite = (request: IncomingMessage, headers: OutgoingHttpHeaders) => OutgoingHttpHeaders;
+
+export async function startFront(
+  scope: Scope,
+  registry: { port: number },
+  answer: Answer,
+  rewrite: Rewrite = (_, found) => found,
+): Promise<Front> {
   const seen: Seen[] = [];
   let [connections, mostConnections] = [0, 0];
   const server = createServer((incoming, response) => {
@@ -33,9 +47,9 @@ export async function startFront(scope: Scope, registry: { port: number }, answe
     if (answer(incoming, response)) return;
     const { authorization: _, ...others } = headers;
     const sent = request(
-      { host: '127.0.0.1', port: registry.port, method, path: url, headers: others },
+      { host: '127.0.0.1', port: registry.port, method, path: incoming.url, headers: others },
       (found) => {
-        response.writeHead(found.statusCode ?? 500, found.headers);
+        response.writeHead(found.statusCode ?? 500, rewrite(incoming, found.headers));
         found.pipe(response);
       },
     );

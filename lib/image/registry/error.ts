@@ -35,8 +35,12 @@ function formatErrors(text: string): string {
   }
 }
 
-/** As `isTransientFailure`, but an unknown host is final: users type the names of registries. */
+/**
+ * As `isTransientFailure`, but an unknown host is final: users type the names of registries. A registry answers 409 while
+ * another client writes the same blob or tag.
+ */
 export function isTransient(error: unknown): boolean {
+  if (error instanceof StatusError && error.status === 409) return true;
   return isTransientFailure(error) && (error as NodeJS.ErrnoException).code !== 'ENOTFOUND';
 }
 

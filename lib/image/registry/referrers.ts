@@ -1,11 +1,13 @@
-import { hexOf, type Digest } from '../../digest.ts';
-import { asArray, asRecord, checkDocumentSize, parseDocument } from '../../json.ts';
-import { buffer } from 'node:stream/consumers';
+import { digestOf, hexOf, type Digest } from '../../digest.ts';
+import { asArray, asRecord, parseDocument } from '../../json.ts';
 import { PanamaxError } from '../../errors.ts';
+import { isTransientFailure, StatusError } from '../../runtime/http/retry.ts';
 import { parseDescriptor, type Descriptor } from '../oci/descriptor.ts';
 import { MEDIA_TYPES } from '../oci/manifest.ts';
+import { registryError } from './error.ts';
+import { readPages } from './pages.ts';
 import { pushManifest } from './push.ts';
-import { nextPage, type Repository } from './registry.ts';
+import type { Repository } from './registry.ts';
 
 export interface Referrer extends Descriptor {
   readonly artifactType: string;
@@ -16,11 +18,14 @@ const ATTEMPTS = 5;
 
 /**
  * Lists the referrers of a manifest (distribution-spec, "Listing Referrers"): by the API, or from the index under the
- * tag `sha256-HEX` when the registry lacks the API.
+ * tag `sha256-HEX`. The tag is read if the API answers with anything but an index, and if it lists nothing: there are
+ * registries that answer so although they list no referrers at all.
+ *
+ * @throws PanamaxError `io` if the API fails for the moment and there is no tag, or if the list breaks off
  */
 export async function listReferrers(repository: Repository, subject: Digest): Promise<Referrer[]> {
   const referrers: Referrer[] = [];
-  for (const referrer of await listedReferrers(repository, subject)) {
+  for (const referrer of (await listEntries(repository, subject)).entries) {
     referrers.push(VAGUE.test(referrer.artifactType) ? await described(repository, referrer) : referrer);
   }
   return referrers;
@@ -48,82 +53,193 @@ function isStrings(value: unknown): value is Record<string, string> {
   );
 }
 
-async function listedReferrers(repository: Repository, subject: Digest): Promise<Referrer[]> {
-  const found: Referrer[] = [];
-  let next: URL | undefined = repository.url(`referrers/${subject}`);
-  while (next) {
-    const address: URL = next;
-    const response = await repository.named(`referrers of ${subject}`, () =>
-      repository.session.fetch(
-        { method: 'GET', url: address, headers: { accept: MEDIA_TYPES.ociIndex } },
-        [200, 404],
-        repository.scope,
-      ),
-    );
-    if (response.statusCode === 404) {
-      response.resume();
-      return found.length > 0 ? found : parseReferrers(await readTag(repository, subject), repository.where);
-    }
-    checkDocumentSize(Number(response.headers['content-length'] ?? 0), repository.limits, repository.where);
-    const bytes = await repository.named(`referrers of ${subject}`, () => buffer(response));
-    repository.onBytes(bytes.length);
-    const page = parseReferrers(bytes, repository.where);
-    found.push(...page);
-    if (found.length > MAX_REFERRERS) {
-      throw new PanamaxError('limit', 'too many referrers', {
-        expected: `at most ${MAX_REFERRERS}`,
-        where: `${repository.where} ${subject}`,
-      });
-    }
-    next = page.length > 0 ? nextPage(response, address) : undefined;
+async function listEntries(repository: Repository, subject: Digest): Promise<Listing> {
+  const byApi = await listByApi(repository, subject);
+  if (byApi.entries.length > 0) return { entries: byApi.entries, isByApi: true };
+  const tagged = await readTag(repository, subject);
+  if (tagged.kind === 'index')
+    return { entries: parseReferrers(tagged.items, repository.where), isByApi: false };
+  // the list may be in the API alone, which may answer later
+  if (isTransientFailure(byApi.refusal)) {
+    throw registryError(byApi.refusal, `${repository.where} referrers of ${subject}`);
   }
-  return found;
+  return { entries: [], isByApi: byApi.refusal === undefined };
 }
 
-const tagOf = (subject: Digest) => `sha256-${hexOf(subject)}`;
+interface Listing {
+  readonly entries: readonly Referrer[];
+  /** Whether the API is what a site reads; else it is the tag. */
+  readonly isByApi: boolean;
+}
 
-async function readTag(repository: Repository, subject: Digest): Promise<Buffer | undefined> {
+/** The registry's first answer is no list of referrers. The cause is the refusal, if it was one. */
+class NoApi extends Error {}
+
+/** @returns no entries and the reason if the first answer is no list. @throws PanamaxError */
+async function listByApi(
+  repository: Repository,
+  subject: Digest,
+): Promise<{ readonly entries: readonly Referrer[]; readonly refusal?: unknown }> {
+  const where = `${repository.where} referrers of ${subject}`;
+  const found: Referrer[] = [];
+  let isFirst = true;
+  const read = async (address: URL) => {
+    try {
+      return await repository.getDocument(address, MEDIA_TYPES.ociIndex);
+    } catch (error) {
+      if (isFirst && isAnswer(error)) throw new NoApi('refused', { cause: error });
+      throw registryError(error, where);
+    }
+  };
+  const parse = (bytes: Buffer) => {
+    const items = itemsOf(bytes);
+    if (!items && isFirst) throw new NoApi('no index');
+    if (!items) throw new PanamaxError('io', 'the list of referrers breaks off', { where });
+    isFirst = false;
+    return items;
+  };
   try {
-    return (await repository.getManifest(tagOf(subject))).bytes;
+    for await (const items of readPages(repository.url(`referrers/${subject}`), read, parse, where)) {
+      found.push(...parseReferrers(items, where));
+      if (found.length > MAX_REFERRERS) {
+        const expected = `at most ${MAX_REFERRERS}`;
+        throw new PanamaxError('limit', 'too many referrers', { expected, where });
+      }
+    }
   } catch (error) {
-    if (error instanceof PanamaxError && error.kind === 'not-found') return undefined;
+    if (error instanceof NoApi) return { entries: [], refusal: error.cause ?? error };
+    throw error;
+  }
+  return { entries: found };
+}
+
+/** Whether the registry has answered: with a status, a body that cannot be decoded, a redirect to nowhere. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof StatusError || (error instanceof PanamaxError && error.kind === 'io');
+}
+
+/** Entries of an index; undefined for any other document. Null in place of the list is an empty one. */
+function itemsOf(bytes: Buffer): unknown[] | undefined {
+  try {
+    const { manifests, layers, config } = asRecord(parseDocument(bytes, ''), '');
+    if (manifests === undefined || layers !== undefined || config !== undefined) return undefined;
+    return asArray(manifests ?? [], '');
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
     throw error;
   }
 }
 
-function itemsOf(index: Buffer | undefined, where: string): unknown[] {
-  if (!index) return [];
-  return asArray(asRecord(parseDocument(index, where), where)['manifests'] ?? [], where);
-}
-
-function parseReferrers(index: Buffer | undefined, where: string): Referrer[] {
-  return itemsOf(index, `${where} referrers`).map((item) => {
-    const { artifactType } = asRecord(item, where);
-    return {
-      ...parseDescriptor(item, `${where} referrers`),
-      artifactType: typeof artifactType === 'string' ? artifactType : '',
-    };
+/** Skips entries that are no descriptors: other programs write to the same list. */
+function parseReferrers(items: readonly unknown[], where: string): Referrer[] {
+  return items.flatMap((item) => {
+    try {
+      const { artifactType } = asRecord(item, where);
+      const descriptor = parseDescriptor(item, `${where} referrers`);
+      return [{ ...descriptor, artifactType: typeof artifactType === 'string' ? artifactType : '' }];
+    } catch (error) {
+      if (error instanceof PanamaxError && error.kind === 'bad-input') return [];
+      throw error;
+    }
   });
 }
 
-/** Pushes a manifest with a `subject` and, if the registry lacks the API, adds it to the index of referrers. */
+const tagOf = (subject: Digest) => `sha256-${hexOf(subject)}`;
+
+type Tagged =
+  | { readonly kind: 'index'; readonly items: readonly unknown[] }
+  | { readonly kind: 'missing' }
+  /** The registry takes the tag for the digest, as GitLab's does. */
+  | { readonly kind: 'subject' }
+  /** Something else under the tag, as a user may have put there. */
+  | { readonly kind: 'other' };
+
+/** Reads the index of referrers under the tag (distribution-spec, "Referrers Tag Schema"). */
+async function readTag(repository: Repository, subject: Digest): Promise<Tagged> {
+  let bytes: Buffer;
+  try {
+    ({ bytes } = await repository.getManifest(tagOf(subject)));
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'not-found') return { kind: 'missing' };
+    throw error;
+  }
+  if (digestOf(bytes) === subject) return { kind: 'subject' };
+  const items = itemsOf(bytes);
+  return items ? { kind: 'index', items } : { kind: 'other' };
+}
+
+/**
+ * Pushes a manifest with a `subject` and makes sure that `listReferrers` finds it, since the answer to the push does not
+ * tell: by the API, else by adding it to the index under the tag.
+ *
+ * @throws PanamaxError `io` if it is not found after that
+ */
 export async function pushReferrer(
   repository: Repository,
   subject: Digest,
   referrer: Referrer,
   manifest: Buffer,
 ): Promise<void> {
-  const isListed = await pushManifest(repository, referrer.digest, referrer.mediaType, manifest);
-  if (isListed) return;
-  // another writer may replace the index at the same time: repeat until the entry is there
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const items = itemsOf(await readTag(repository, subject), repository.where);
-    if (items.some((item) => asRecord(item, repository.where)['digest'] === referrer.digest)) return;
-    const index = { schemaVersion: 2, mediaType: MEDIA_TYPES.ociIndex, manifests: [...items, referrer] };
-    const bytes = Buffer.from(JSON.stringify(index));
-    await pushManifest(repository, tagOf(subject), MEDIA_TYPES.ociIndex, bytes);
-  }
-  throw new PanamaxError('io', 'others keep changing the referrers', {
+  const isPromised = await pushManifest(repository, referrer.digest, referrer.mediaType, manifest);
+  const isIn = ({ entries }: Listing) => entries.some(({ digest }) => digest === referrer.digest);
+  const isListed = async () => isIn(await listEntries(repository, subject));
+  const listing = await listEntries(repository, subject);
+  if (isIn(listing)) return;
+  if (isPromised && listing.isByApi && (await waitUntil(repository, isListed))) return;
+  await addToTag(repository, subject, referrer);
+  if ((await isListed()) || (await waitUntil(repository, isListed))) return;
+  throw new PanamaxError('io', 'the registry does not list what was pushed', {
+    expected: `${referrer.digest} among the referrers`,
+    found: 'a list without it',
     where: `${repository.where} ${subject}`,
   });
+}
+
+/** Asks several times: a list may lag behind the pushes. */
+async function waitUntil({ session }: Repository, isDone: () => Promise<boolean>): Promise<boolean> {
+  const later = new StatusError(503, 'not yet');
+  try {
+    for (const retry = session.attempts(); ;) {
+      await retry.after(later);
+      if (await isDone()) return true;
+    }
+  } catch (error) {
+    if (error === later) return false;
+    throw error;
+  }
+}
+
+async function addToTag(repository: Repository, subject: Digest, referrer: Referrer): Promise<void> {
+  const tag = tagOf(subject);
+  const where = `${repository.where} ${subject}`;
+  // another writer may replace the index at the same time: repeat until the entry is there
+  for (let attempt = 0; attempt <= ATTEMPTS; attempt++) {
+    const tagged = await readTag(repository, subject);
+    if (tagged.kind === 'subject') {
+      throw new PanamaxError('io', 'referrers cannot be published in this registry', {
+        expected: `a referrers API, or an index under the tag ${tag}`,
+        found: 'no API, and the tag stands for the image itself',
+        where,
+        isFinal: true,
+      });
+    }
+    if (tagged.kind === 'other') {
+      throw new PanamaxError('io', 'referrers cannot be published under the tag', {
+        expected: `an index under ${tag}`,
+        found: 'something else',
+        where,
+        isFinal: true,
+      });
+    }
+    const items = tagged.kind === 'index' ? tagged.items : [];
+    if (items.some((item) => isEntry(item, referrer.digest))) return;
+    if (attempt === ATTEMPTS) break;
+    const index = { schemaVersion: 2, mediaType: MEDIA_TYPES.ociIndex, manifests: [...items, referrer] };
+    await pushManifest(repository, tag, MEDIA_TYPES.ociIndex, Buffer.from(JSON.stringify(index)));
+  }
+  throw new PanamaxError('io', 'others keep changing the referrers', { where });
+}
+
+function isEntry(item: unknown, digest: Digest): boolean {
+  return (item as { digest?: unknown } | null)?.digest === digest;
 }

@@ -1,10 +1,13 @@
 import { digestOf, type Digest } from '../../digest.ts';
-import { asArray, asRecord, asString, checkDocumentSize, parseDocument } from '../../json.ts';
-import type { IncomingMessage } from 'node:http';
+import { asArray, asRecord, asString, checkDocumentSize, describe, parseDocument } from '../../json.ts';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { PanamaxError } from '../../errors.ts';
 import type { Limits } from '../../limits.ts';
+import { readBody, requestContent, type Content } from '../../runtime/http/content.ts';
 import { MEDIA_TYPES } from '../oci/manifest.ts';
+import { StatusError } from '../../runtime/http/retry.ts';
 import { registryError } from './error.ts';
+import { readPages } from './pages.ts';
 import { openSession, type Session } from './fetch.ts';
 import { formatRegistryName, type RegistryName } from '../oci/registryname.ts';
 import { registrySettings, type RegistrySettings } from './settings.ts';
@@ -21,6 +24,8 @@ export interface Repository {
   openBlob(digest: Digest, offset?: number): AsyncIterable<Uint8Array>;
   /** In the registry's order, usually alphabetical. */
   listTags(): AsyncIterable<string>;
+  /** Reads a small document of the registry's API. @throws StatusError, PanamaxError, or a network error */
+  getDocument(address: URL, accept: string): Promise<Document>;
   /** Converts the errors of an action to PanamaxErrors that name the repository and `what`. */
   named<Result>(what: string, action: () => Promise<Result>): Promise<Result>;
   readonly url: (path: string) => URL;
@@ -33,6 +38,11 @@ export interface FoundManifest {
   readonly mediaType: string;
   readonly digest: Digest;
   readonly bytes: Buffer;
+}
+
+export interface Document {
+  readonly bytes: Buffer;
+  readonly headers: IncomingHttpHeaders;
 }
 
 export interface RepositoryOptions {
@@ -77,38 +87,40 @@ export function openRepository(
     }
   }
 
-  const get = (address: URL, headers: Record<string, string> = {}, expected = [200]) =>
-    session.fetch({ method: 'GET', url: address, headers }, expected, scope);
+  const get = (address: URL, headers: Record<string, string>, expected = [200]) =>
+    session.once({ method: 'GET', url: address, headers }, expected, scope);
 
-  /** Reads a small document, from its start again after a broken transfer. */
-  async function getDocument(
-    address: URL,
-    accept: string,
-  ): Promise<{ bytes: Buffer; response: IncomingMessage }> {
+  /** Starts again after a broken transfer. */
+  async function getDocument(address: URL, accept: string): Promise<Document> {
     for (const retry = session.attempts(); ;) {
-      const response = await get(address, { accept });
+      let response: IncomingMessage | undefined;
       try {
-        const bytes = await readAll(response, limits, where);
+        response = await get(address, { accept });
+        const { headers } = response;
+        const bytes = await readAll(readBody(response, where), limits, where);
         onBytes(bytes.length);
-        return { bytes, response };
+        return { bytes, headers };
       } catch (error) {
-        response.destroy();
+        response?.destroy();
         await retry.after(error);
       }
     }
   }
+
+  const readTags = (address: URL) => named('tags', () => getDocument(address, 'application/json'));
 
   return {
     where,
     session,
     limits,
     named,
+    getDocument,
     url,
     scope,
     onBytes,
     getManifest: (reference) =>
       named(reference, async () => {
-        const { bytes, response } = await getDocument(url(`manifests/${reference}`), ACCEPT);
+        const { bytes, headers } = await getDocument(url(`manifests/${reference}`), ACCEPT);
         const digest = digestOf(bytes);
         if (reference.includes(':') && reference !== digest) {
           throw new PanamaxError('bad-input', 'digest mismatch', {
@@ -118,90 +130,75 @@ export function openRepository(
           });
         }
         const declared = asRecord(parseDocument(bytes, `${where} ${digest}`), where)['mediaType'];
-        const [header = ''] = (response.headers['content-type'] ?? '').split(';');
+        const [header = ''] = (headers['content-type'] ?? '').split(';');
         return { mediaType: typeof declared === 'string' ? declared : header.trim(), digest, bytes };
       }),
 
     async *openBlob(digest, start = 0) {
       const retry = session.attempts();
       let offset = start;
-      let response: IncomingMessage | undefined;
+      let content: Content | undefined;
+      const request = (from: number) => {
+        const range: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
+        return get(url(`blobs/${digest}`), range, [200, 206]);
+      };
       try {
         for (;;) {
           try {
-            const range: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
-            response = await get(url(`blobs/${digest}`), range, offset > 0 ? [200, 206, 416] : [200, 206]);
-            // 416: the transfer broke behind the last byte
-            if (response.statusCode === 416) return;
-            let skip = offset - startOf(response);
-            if (skip < 0) throw new PanamaxError('io', 'the registry leaves a gap', { where });
-            for await (const piece of response as AsyncIterable<Buffer>) {
+            content = await requestContent(request, offset, where);
+            for await (const piece of content.bytes) {
               onBytes(piece.length);
-              const fresh = piece.subarray(Math.min(skip, piece.length));
-              skip -= piece.length - fresh.length;
-              if (fresh.length === 0) continue;
-              offset += fresh.length;
+              offset += piece.length;
               retry.progress();
-              yield fresh;
+              yield piece;
             }
             return;
           } catch (error) {
-            response?.destroy();
-            response = undefined;
+            content?.close();
+            content = undefined;
+            // the transfer broke behind the last byte
+            if (error instanceof StatusError && error.status === 416 && offset > 0) return;
             await retry.after(error);
           }
         }
       } catch (error) {
         throw registryError(error, `${where} ${digest}`);
       } finally {
-        response?.destroy();
+        content?.close();
       }
     },
 
     async *listTags() {
-      let next: URL | undefined = url('tags/list');
-      next.searchParams.set('n', '1000');
-      for (let count = 0; next;) {
-        const address: URL = next;
-        const { bytes, response } = await named('tags', () => getDocument(address, 'application/json'));
-        const document = asRecord(parseDocument(bytes, `${where} tags`), `${where} tags`);
-        const tags = asArray(document['tags'] ?? [], `${where} tags`).map((tag) =>
-          asString(tag, `${where} tags`),
-        );
+      const first = url('tags/list');
+      first.searchParams.set('n', '1000');
+      let count = 0;
+      for await (const tags of readPages(first, readTags, parseTags, `${where} tags`)) {
         count += tags.length;
         if (count > MAX_TAGS) {
           throw new PanamaxError('limit', 'too many tags', { expected: `at most ${MAX_TAGS}`, where });
         }
         yield* tags;
-        next = nextPage(response, address);
-        // an empty page with a next one would go on for ever
-        if (next && tags.length === 0) return;
       }
     },
   };
 }
 
-/** URL of the next page (RFC 8288); undefined for one on another host. */
-export function nextPage({ headers }: Pick<IncomingMessage, 'headers'>, base: URL): URL | undefined {
-  const link = headers['link'];
-  const text = /<([^>]*)>\s*;[^,]*\brel="?next"?/i.exec(
-    Array.isArray(link) ? link.join(', ') : (link ?? ''),
-  )?.[1];
-  const url = text === undefined ? null : URL.parse(text, base.href);
-  return url && url.origin === base.origin && url.href !== base.href ? url : undefined;
+/** A repository without tags may have null in place of the list. */
+function parseTags(bytes: Buffer, where: string): string[] {
+  const { tags, errors } = asRecord(parseDocument(bytes, where), where);
+  if (tags === undefined && errors !== undefined) {
+    throw new PanamaxError('io', 'the registry answers with an error document', {
+      found: describe(errors),
+      where,
+    });
+  }
+  return asArray(tags ?? [], where).map((tag) => asString(tag, where));
 }
 
-/** Offset in the blob of a response's first byte. */
-function startOf({ statusCode, headers }: IncomingMessage): number {
-  if (statusCode !== 206) return 0;
-  const start = /^bytes (\d+)-/.exec(headers['content-range'] ?? '')?.[1];
-  return start === undefined ? Infinity : Number(start);
-}
-
-async function readAll(response: IncomingMessage, limits: Limits, where: string): Promise<Buffer> {
-  const pieces: Buffer[] = [];
+async function readAll(body: AsyncIterable<Uint8Array>, limits: Limits, where: string): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
   let size = 0;
-  for await (const piece of response as AsyncIterable<Buffer>) {
+  for await (const piece of body) {
     size += piece.length;
     checkDocumentSize(size, limits, where);
     pieces.push(piece);

@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { pipeline, type Duplex } from 'node:stream';
-import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { PanamaxError } from '../../errors.ts';
 import { createClient, discard, sendAndFollow } from '../../runtime/http/client.ts';
+import { requestContent, type Content } from '../../runtime/http/content.ts';
 import {
   createRetry,
   DEFAULT_ATTEMPTS,
@@ -26,13 +25,6 @@ export interface HttpOptions {
   readonly signal?: AbortSignal;
 }
 
-interface Download {
-  readonly bytes: AsyncIterable<Uint8Array>;
-  /** Size of the whole object in bytes; undefined when the server does not tell it. */
-  readonly size: number | undefined;
-  close(): void;
-}
-
 /**
  * Opens a store that a web server or CDN serves as files, for reading:
  * `http[s]://[USER:PASSWORD@]HOST/PATH[?QUERY]`. The query is added to every request. A broken download is resumed,
@@ -51,7 +43,7 @@ export function openHttpStore(location: string, options: HttpOptions = {}): Stor
   if (!base.pathname.endsWith('/')) base.pathname += '/';
   const { origin } = base;
   const where = `${origin}${base.pathname}`;
-  const send = createClient(idle === undefined ? {} : { timeouts: { idle } });
+  const client = createClient(idle === undefined ? {} : { timeouts: { idle } });
   const policy: RetryPolicy = {
     ...DEFAULT_ATTEMPTS,
     ...attempts,
@@ -59,33 +51,33 @@ export function openHttpStore(location: string, options: HttpOptions = {}): Stor
     ...(signal && { signal }),
   };
 
-  /** @returns undefined for a missing object */
-  async function request(key: string, offset: number): Promise<Download | undefined> {
+  /** Sends a request for an object. @throws StatusError for a response that is no part of an object */
+  async function send(key: string, offset: number): Promise<IncomingMessage> {
     const url = new URL(base!);
     url.pathname += key;
     const range: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
     // credentials stay with the host they were given for
     const headersFor = (hop: URL) => ({ ...range, ...(hop.origin === origin ? credentials : {}) });
-    const response = await sendAndFollow(send, { method: 'GET', url }, headersFor, signal);
-    if (response.statusCode === 404 || response.statusCode === 410) {
-      discard(response);
-      return undefined;
-    }
+    const response = await sendAndFollow(client, { method: 'GET', url }, headersFor, signal);
+    const { statusCode: status = 0, statusMessage = '' } = response;
+    if (status === 200 || status === 206) return response;
+    discard(response);
+    throw new StatusError(status, `answer ${status} ${statusMessage}`.trim(), retryAfterOf(response));
+  }
+
+  /** @returns undefined for a missing object */
+  async function request(key: string, offset: number): Promise<Content | undefined> {
     try {
-      return { ...readResponse(response, offset), close: () => void response.destroy() };
+      return await requestContent((from) => send(key, from), offset, `${where}${key}`);
     } catch (error) {
-      discard(response);
+      if (error instanceof StatusError && (error.status === 404 || error.status === 410)) return undefined;
       throw error;
     }
   }
 
-  async function* readOn(
-    key: string,
-    start: number,
-    first: Download,
-  ): AsyncGenerator<Uint8Array, void, void> {
+  async function* readOn(key: string, start: number, first: Content): AsyncGenerator<Uint8Array, void, void> {
     const retry = createRetry(policy);
-    let download: Download | undefined = first;
+    let download: Content | undefined = first;
     let offset = start;
     try {
       for (;;) {
@@ -104,6 +96,8 @@ export function openHttpStore(location: string, options: HttpOptions = {}): Stor
         } catch (error) {
           download?.close();
           download = undefined;
+          // the transfer broke behind the last byte
+          if (error instanceof StatusError && error.status === 416 && first.size === undefined) return;
           await retry.after(error);
         }
       }
@@ -114,7 +108,7 @@ export function openHttpStore(location: string, options: HttpOptions = {}): Stor
     }
   }
 
-  async function begin(key: string, offset = 0): Promise<Download | undefined> {
+  async function begin(key: string, offset = 0): Promise<Content | undefined> {
     checkKey(key);
     try {
       return await retrying(policy, () => request(key, offset));
@@ -143,55 +137,6 @@ export function openHttpStore(location: string, options: HttpOptions = {}): Stor
       return readOn(key, offset, download);
     },
   };
-}
-
-/**
- * Reads an object from an offset out of a response, which may start earlier.
- *
- * @throws StatusError for a response that is no part of an object
- */
-function readResponse(response: IncomingMessage, offset: number): Omit<Download, 'close'> {
-  const { statusCode: status = 0, headers } = response;
-  if (status !== 200 && status !== 206) {
-    const message = `answer ${status} ${response.statusMessage ?? ''}`.trim();
-    throw new StatusError(status, message, retryAfterOf(response));
-  }
-  const from = /^bytes (\d+)-/.exec(headers['content-range'] ?? '')?.[1];
-  if (status === 206 && Number(from) !== offset) throw new StatusError(status, 'not the range asked for');
-  const start = status === 206 ? offset : 0;
-  const decoder = decoderOf(response);
-  const length = headers['content-length'];
-  // the length of an encoded body is not the object's
-  const isKnown = length !== undefined && /^\d+$/.test(length) && !decoder;
-  // an error of the response reaches the reader through the decoder
-  const content = decoder ? pipeline(response, decoder, () => {}) : response;
-  return { bytes: skipBytes(content, offset - start), size: isKnown ? start + Number(length) : undefined };
-}
-
-/** Some servers encode a body although the request refuses it. @throws StatusError for an unknown encoding */
-function decoderOf({ statusCode = 0, headers }: IncomingMessage): Duplex | undefined {
-  const encoding = headers['content-encoding']?.toLowerCase() ?? 'identity';
-  if (encoding === 'identity') return undefined;
-  const create = statusCode === 200 ? DECODERS.get(encoding) : undefined;
-  if (create) return create();
-  throw new StatusError(statusCode, `body in the encoding ${encoding}`);
-}
-
-const DECODERS: ReadonlyMap<string, () => Duplex> = new Map<string, () => Duplex>([
-  ['gzip', createGunzip],
-  ['x-gzip', createGunzip],
-  ['deflate', createInflate],
-  ['br', createBrotliDecompress],
-  ['zstd', createZstdDecompress],
-]);
-
-async function* skipBytes(content: AsyncIterable<Uint8Array>, count: number): AsyncGenerator<Uint8Array> {
-  let skipped = 0;
-  for await (const piece of content) {
-    const rest = piece.subarray(Math.min(piece.length, count - skipped));
-    skipped += piece.length - rest.length;
-    if (rest.length > 0) yield rest;
-  }
 }
 
 function httpError(error: unknown, where: string, signal: AbortSignal | undefined): PanamaxError {

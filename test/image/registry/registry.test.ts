@@ -13,7 +13,7 @@ import { parseReference } from '../../../lib/image/oci/reference.ts';
 import { compareVersions } from '../../../lib/image/oci/version.ts';
 import { parseChallenge } from '../../../lib/image/registry/challenge.ts';
 import { findCredentials } from '../../../lib/image/registry/credentials.ts';
-import { nextPage } from '../../../lib/image/registry/registry.ts';
+import { nextPage } from '../../../lib/image/registry/pages.ts';
 import { REGISTRY_VARIABLES } from '../../../lib/image/registry/settings.ts';
 import type { PanamaxError } from '../../../lib/errors.ts';
 import { expandReferences } from '../../../producers/question/expand.ts';
@@ -462,13 +462,53 @@ test('parses challenges and prefers bearer', () => {
     assert.equal(parseChallenge(text), undefined);
 });
 
-test('follows links to the next page on the same host only', () => {
+describe('links to the next page', () => {
   const base = new URL('https://a/v2/x/tags/list?n=2');
-  const next = (link: string) => nextPage({ headers: { link } }, base)?.href;
-  assert.equal(next('</v2/x/tags/list?n=2&last=b>; rel="next"'), 'https://a/v2/x/tags/list?n=2&last=b');
-  assert.equal(next('<list?last=b>; rel=next'), 'https://a/v2/x/tags/list?last=b');
-  assert.equal(next('<https://b/v2/>; rel="next"'), undefined);
-  assert.equal(next('<list?n=2>; rel="next"'), undefined);
+  const next = (link: string) => nextPage({ link }, base, 'here')?.href;
+  const second = 'https://a/v2/x/tags/list?n=2&last=b';
+
+  test('are found among parameters, quoted strings and other links', () => {
+    for (const link of [
+      '</v2/x/tags/list?n=2&last=b>; rel="next"',
+      '<list?n=2&last=b>; rel=next',
+      '<?n=2&last=b>;rel=next',
+      '  ,, <https://a/v2/x/tags/list?n=2&last=b> ; REL = "NEXT"; title="a, \\"b\\"; <c>",',
+      '<?n=2&last=b>; title="rel=prev"; rel="last next"; rel="prev"',
+      '<?n=2&last=a>; rel=prev, <?n=2&last=b>; type="x,y>"; rel=next',
+      '<?n=9>; rel=first; title="<?n=8>; rel=next", <?n=2&last=b>;; hidden; rel=next ;, <?n=7>; rel=last',
+      '<?n=9>; rel=next; anchor="/other", <?n=2&last=b>; rel=next; anchor="?n=2"',
+    ])
+      assert.equal(next(link), second, link);
+    for (const link of [
+      '',
+      '</v2/>; rel="prev"',
+      '<x>; rel="nextmost"',
+      '<x>',
+      '<x>; title=next',
+      'x;y',
+      ' , ',
+    ])
+      assert.equal(next(link), undefined, link);
+  });
+
+  test('stay on the origin of the registry', () => {
+    assert.equal(next('<http://registry.internal:5000/v2/x/tags/list?n=2&last=b>; rel=next'), second);
+    assert.equal(next('<//b/v2/x/tags/list?n=2&last=b#c>; rel=next'), second);
+    assert.equal(next('<https://b//c/d?e>; rel=next'), 'https://a//c/d?e');
+    assert.equal(next('<https://user:secret@b/c>; rel=next'), 'https://a/c');
+  });
+
+  test('are refused if they cannot be read', () => {
+    for (const link of [
+      '/v2/x/tags/list?last=b; rel="next"',
+      '</v2/x/tags/list?last=b; rel="next"',
+      '<?last=b>; rel="next',
+      '<?last=b>; rel=prev "next"',
+      '<http://[>; rel=next',
+      '<mailto:b>; rel=next',
+    ])
+      assert.throws(() => next(link), { kind: 'bad-input', message: /unreadable link.*in here/ }, link);
+  });
 });
 
 test('orders tags by version', () => {
