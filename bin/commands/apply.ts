@@ -1,4 +1,4 @@
-import { parseDestination } from '../../lib/image/write/destination.ts';
+import { checkDestination, parseDestination } from '../../lib/image/write/destination.ts';
 import { stat } from 'node:fs/promises';
 import { PanamaxError } from '../../lib/errors.ts';
 import { limitMemory } from '../../lib/runtime/footprint.ts';
@@ -51,9 +51,11 @@ export const applyCommand: Command = {
     }
     const destination = parseDestination(output);
     const isPlain = args.flag('uncompressed');
-    const { size } = await stat(patch!).catch(() => {
+    const { size } = await stat(patch!).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
       throw new PanamaxError('not-found', 'no such patch', { found: patch! });
     });
+    await checkDestination(destination, signal);
     const keys = args.list('verify-key');
     if (keys.length > 0) {
       const descriptor = args.text('descriptor') ?? descriptorBeside(patch!);

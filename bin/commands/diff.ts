@@ -11,6 +11,7 @@ import {
 import { descriptorBeside } from '../../lib/store/signed.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { replaceFile } from '../../lib/runtime/file.ts';
+import { checkFile } from '../../lib/image/write/destination.ts';
 import { canBeExact } from '../../lib/image/write/imageblobs.ts';
 import { pullSize } from '../../lib/image/record.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
@@ -49,6 +50,8 @@ export const diffCommand: Command = {
         found: `--format ${args.text('format')!}`,
       });
     const { sign } = await readSigning(args);
+    await checkFile(output);
+    if (sign) await checkFile(descriptorBeside(output));
     const [old, target] = args.operands;
     await using scratch = await createScratch(scratchParent(args));
     const result = await runThread(

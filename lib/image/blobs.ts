@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hexOf, type Digest } from '../digest.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { checkDocumentSize } from '../json.ts';
 import type { Limits } from '../limits.ts';
-import { replaceFile, writeChunks } from '../runtime/file.ts';
+import { makeDirectories, replaceFile, writeChunks } from '../runtime/file.ts';
 import type { Archive } from './archive.ts';
 import { type Descriptor } from './oci/descriptor.ts';
 
@@ -56,7 +56,7 @@ export function keptBlobs(source: BlobSource, directory: string): BlobSource {
         // an open file stays readable if another process evicts it from the cache
         if (kept) return kept.createReadStream({ highWaterMark: READ_SIZE });
         const bytes = verified(await source.open(digest), { digest }, `${source.where} ${digest}`);
-        await mkdir(directory, { recursive: true });
+        await makeDirectories(directory);
         await replaceFile(path, (part) => writeChunks(part, bytes));
       }
     },

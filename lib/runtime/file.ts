@@ -1,17 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
+import { PanamaxError } from '../errors.ts';
 
 /**
  * Replaces a file atomically: writes a temporary file beside `path`, flushes it to disk, then renames it. At any time
- * `path` has either its old content or all of the new. After an error no temporary file is left.
+ * `path` has either its old content or all of the new. After an error no temporary file is left. Those of killed
+ * processes are removed first.
  *
  * @param fill writes the temporary file, whose path it is given
  */
 export async function replaceFile(path: string, fill: (part: string) => Promise<void>): Promise<void> {
-  const part = `${path}.${randomBytes(6).toString('hex')}.part`;
+  await sweepParts(dirname(path));
+  const part = partIn(dirname(path));
   try {
     await fill(part);
     await flush(part);
@@ -54,6 +57,66 @@ export async function flush(path: string): Promise<void> {
 /** A unique file name that holds the machine, the process ID and the process's start time. */
 export function ownName(): string {
   return `${hostname()}.${process.pid}-${startOf(process.pid) ?? 0}.${randomBytes(6).toString('hex')}`;
+}
+
+/** Path of a new temporary file or directory in a directory. */
+export function partIn(directory: string): string {
+  return join(directory, `.${ownName()}.part`);
+}
+
+const PART = /^\.(.+\.\d+-\d+\.[0-9a-f]{12})\.part$/;
+/** Age at which a temporary file of another machine counts as abandoned, in milliseconds. */
+const ABANDONED = 24 * 3600_000;
+
+/**
+ * Removes files and directories that were named by `partIn` in processes of this machine that have ended, and in any
+ * process if they were last changed a day ago: a container has another host name at each start.
+ */
+export async function sweepParts(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const own = PART.exec(name)?.[1];
+    if (own === undefined) continue;
+    const path = join(directory, name);
+    if (isOfDead(own) || (await ageOf(path)) > ABANDONED) await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** Time since the last change, in milliseconds; 0 for a missing file. */
+async function ageOf(path: string): Promise<number> {
+  const info = await stat(path).catch(() => undefined);
+  return info ? Date.now() - info.mtimeMs : 0;
+}
+
+/**
+ * Makes a directory and its parents, as `mkdir` of Node with `recursive`, which never ends where a file system refuses
+ * directories with ENOENT, as proc(5) does.
+ *
+ * @returns the first directory that was made; undefined if all were there
+ * @throws PanamaxError `io` where no directory can be made
+ */
+export async function makeDirectories(path: string, mode?: number): Promise<string | undefined> {
+  try {
+    await mkdir(path, mode);
+    return path;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (await isDirectory(path)) return undefined;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || parent === path || (await isDirectory(parent))) {
+      const facts = { found: code ?? 'an error', where: path };
+      throw new PanamaxError('io', 'directory cannot be made', facts, { cause: error });
+    }
+    const first = await makeDirectories(parent, mode);
+    const made = await makeDirectories(path, mode);
+    return first ?? made;
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
 }
 
 /** Removes files that were named by `ownName` in processes of this machine that have ended. */

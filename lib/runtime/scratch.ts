@@ -1,7 +1,7 @@
 import { mkdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toPanamaxError, PanamaxError } from '../errors.ts';
-import { ownName, sweepDead } from './file.ts';
+import { makeDirectories, ownName, sweepDead } from './file.ts';
 
 export interface Scratch {
   readonly path: string;
@@ -13,7 +13,7 @@ export interface Scratch {
  * are removed first.
  */
 export async function createScratch(parent: string): Promise<Scratch> {
-  await mkdir(parent, { recursive: true, mode: 0o700 });
+  await makeDirectories(parent, 0o700);
   await sweepDead(parent);
   const path = join(parent, ownName());
   await mkdir(path, { mode: 0o700 });

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Engine, EngineImage } from '../image/engine/engine.ts';
 import { formatReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
@@ -6,6 +7,7 @@ import type { ImageIdentity } from '../store/descriptor.ts';
 import { findResidents, isImage, type Resident } from './choice/resident.ts';
 import { countBytes, type Counted } from './offers/counted.ts';
 import type { Answer, Origin } from './offers/origin.ts';
+import { sweepPartials } from './offers/partial.ts';
 import { registryOrigin } from './offers/registryorigin.ts';
 import { storeOrigin } from './offers/storeorigin.ts';
 import { rebuildImage } from './rebuild.ts';
@@ -26,6 +28,7 @@ import { pullsItself, pullWhole } from './whole.ts';
  */
 export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   if (task.destination) await checkDestination(task.destination, site.signal);
+  await sweepPartials(join(site.state, 'partial'));
   // lists the images before the pull; the sink asks the engine anew
   const listing = site.engine && listOnce(site.engine);
   const moved: Counted = { bytes: 0 };

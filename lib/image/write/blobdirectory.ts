@@ -1,7 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hexOf, type Digest } from '../../digest.ts';
-import { ownName, replaceFile } from '../../runtime/file.ts';
+import { makeDirectories, partIn, replaceFile, sweepParts } from '../../runtime/file.ts';
 import { growBlob, type GrowingBlob } from './growingblob.ts';
 import type { ImageBlobs } from './imageblobs.ts';
 
@@ -20,15 +20,15 @@ export async function writeBlobs(
 ): Promise<void> {
   const { manifest, config, layers } = image;
   const blobs = join(directory, 'sha256');
-  await mkdir(blobs, { recursive: true });
+  await makeDirectories(blobs);
+  await sweepParts(blobs);
   const pathOf = (digest: Digest) => join(blobs, hexOf(digest));
   const seen = new Set<Digest>();
   for await (const { descriptor, bytes } of layers) {
     const { digest } = descriptor;
     if (seen.has(digest)) continue;
     seen.add(digest);
-    const part = join(blobs, `.${ownName()}.part`);
-    await growBlob(descriptor, bytes, { part, path: pathOf(digest) }, onLayer);
+    await growBlob(descriptor, bytes, { part: partIn(blobs), path: pathOf(digest) }, onLayer);
   }
   for (const { descriptor, bytes } of [config, manifest]) {
     await replaceFile(pathOf(descriptor.digest), (part) => writeFile(part, bytes));

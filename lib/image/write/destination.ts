@@ -58,12 +58,18 @@ export async function checkDestination({ transport, path }: Destination, signal:
     await openEngine(transport, { signal }).list();
     return;
   }
-  const isDirectory = (await stat(path).catch(unlessMissing))?.isDirectory();
   if (transport === 'oci') {
+    const isDirectory = (await stat(path).catch(unlessMissing))?.isDirectory();
     if (isDirectory === false) throw inTheWay('a directory', 'a file', path);
     await checkDirectory(isDirectory ? path : await nearest(dirname(path)));
     return;
   }
+  await checkFile(path);
+}
+
+/** Checks that a file can be written or replaced. @throws PanamaxError as `checkDestination` */
+export async function checkFile(path: string): Promise<void> {
+  const isDirectory = (await stat(path).catch(unlessMissing))?.isDirectory();
   if (isDirectory) throw inTheWay('a file', 'a directory', path);
   await checkDirectory(dirname(path));
 }

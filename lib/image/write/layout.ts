@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { asArray, asRecord, parseDocument } from '../../json.ts';
-import { flush, ownName } from '../../runtime/file.ts';
+import { flush, makeDirectories, partIn, sweepParts } from '../../runtime/file.ts';
 import { writeBlobs } from './blobdirectory.ts';
 import type { ImageBlobs } from './imageblobs.ts';
 import { layoutIndex, LAYOUT_MARKER } from './layoutindex.ts';
@@ -13,19 +13,29 @@ import { layoutIndex, LAYOUT_MARKER } from './layoutindex.ts';
  */
 export async function writeLayout(image: ImageBlobs, path: string, name?: string): Promise<void> {
   const exists = (await stat(path).catch(() => undefined)) !== undefined;
-  const part = exists ? join(path, `.${ownName()}.part`) : `${path.replace(/\/+$/, '')}.${ownName()}.part`;
+  const place = exists ? path : dirname(path);
+  await makeDirectories(place);
+  await sweepParts(place);
+  const part = partIn(place);
   try {
-    await mkdir(part, { recursive: true });
+    await makeDirectories(part);
     await writeBlobs(image, join(part, 'blobs'));
-    await writeFile(join(part, 'oci-layout'), LAYOUT_MARKER);
+    await writeFlushed(join(part, 'oci-layout'), LAYOUT_MARKER);
     const index = layoutIndex(image.manifest.descriptor, name, await itemsOf(path));
-    await writeFile(join(part, 'index.json'), index);
+    await writeFlushed(join(part, 'index.json'), index);
+    for (const directory of [join(part, 'blobs'), part]) await flush(directory);
     if (exists) await moveInto(part, path);
     else await rename(part, path);
-    await flush(exists ? path : dirname(path));
+    await flush(place);
   } finally {
     await rm(part, { recursive: true, force: true });
   }
+}
+
+/** A renamed file may be empty after a loss of power unless its content was flushed before. */
+async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
+  await writeFile(path, bytes);
+  await flush(path);
 }
 
 /** Items of a layout's index.json. Unknown fields are kept. */
@@ -37,9 +47,11 @@ async function itemsOf(layout: string): Promise<readonly unknown[]> {
 }
 
 async function moveInto(part: string, layout: string): Promise<void> {
-  await mkdir(join(layout, 'blobs', 'sha256'), { recursive: true });
+  const blobs = join(layout, 'blobs', 'sha256');
+  await makeDirectories(blobs);
   for (const blob of await readdir(join(part, 'blobs', 'sha256'))) {
-    await rename(join(part, 'blobs', 'sha256', blob), join(layout, 'blobs', 'sha256', blob));
+    await rename(join(part, 'blobs', 'sha256', blob), join(blobs, blob));
   }
+  for (const directory of [blobs, join(layout, 'blobs')]) await flush(directory);
   for (const file of ['oci-layout', 'index.json']) await rename(join(part, file), join(layout, file));
 }

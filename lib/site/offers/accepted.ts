@@ -1,9 +1,9 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestOf, hexOf } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { asRecord, asSize, parseDocument } from '../../json.ts';
-import { replaceFile } from '../../runtime/file.ts';
+import { makeDirectories, replaceFile } from '../../runtime/file.ts';
 import { checkSequence, type NameRecord } from '../../store/name.ts';
 
 /**
@@ -30,7 +30,7 @@ export async function acceptName(directory: string, record: NameRecord, { keep =
     );
   }
   if (!keep || record.sequence === accepted) return;
-  await mkdir(names, { recursive: true, mode: 0o700 });
+  await makeDirectories(names, 0o700);
   const { name, platform, sequence, target } = record;
   const text = `${JSON.stringify({ name, platform, sequence, target }, null, 2)}\n`;
   await replaceFile(path, (part) => writeFile(part, text));

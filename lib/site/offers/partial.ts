@@ -1,7 +1,7 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hexOf, type Digest } from '../../digest.ts';
-import { isOfDead, ownName } from '../../runtime/file.ts';
+import { isOfDead, makeDirectories, ownName } from '../../runtime/file.ts';
 
 /** Age at which an unfinished download is removed, in milliseconds. */
 const KEPT = 7 * 24 * 3600 * 1000;
@@ -22,7 +22,7 @@ export interface Partial {
  * name that tells whether its owner is alive. Two processes at once have a file each.
  */
 export async function claimPartial(directory: string, digest: Digest): Promise<Partial> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectories(directory, 0o700);
   const suffix = `sha256-${hexOf(digest)}.part`;
   const path = join(directory, `${ownName()}.${suffix}`);
   for (const name of await readdir(directory)) {
@@ -40,6 +40,19 @@ export async function claimPartial(directory: string, digest: Digest): Promise<P
     release: () => moved(path, join(directory, suffix)),
     remove: () => rm(path, { force: true }),
   };
+}
+
+/** Removes unfinished downloads that nobody continues: those without a live owner, a week after their last byte. */
+export async function sweepPartials(directory: string): Promise<void> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return [];
+  });
+  for (const name of names) {
+    if (!name.endsWith('.part')) continue;
+    const path = join(directory, name);
+    if (((await ageOf(path)) ?? 0) > KEPT) await rm(path, { force: true });
+  }
 }
 
 /** In milliseconds. Undefined if the file is missing. */

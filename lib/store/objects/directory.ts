@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../../errors.ts';
-import { flush, ownName, sweepDead } from '../../runtime/file.ts';
+import { flush, makeDirectories, ownName, sweepDead } from '../../runtime/file.ts';
 import {
   checkKey,
   checkPrefix,
@@ -25,7 +25,7 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
   const temporary = join(directory, TEMPORARY);
   const pathOf = (key: string) => pathIn(directory, key);
   await inStore(directory, async () => {
-    await mkdir(temporary, { recursive: true });
+    await makeDirectories(temporary);
     await sweepDead(temporary);
   });
 
@@ -134,7 +134,7 @@ function statFile(path: string): Promise<ObjectInfo | undefined> {
 
 /** Creates a directory and its parents, and flushes the parents, which hold the names of the new directories. */
 async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true });
+  const first = await makeDirectories(path);
   if (first === undefined) return;
   for (let made = path; made.length >= first.length; made = dirname(made)) await flush(dirname(made));
 }
