@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   index: async () => (await import('./commands/index.ts')).indexCommand,
   plan: async () => (await import('./commands/plan.ts')).planCommand,
   calibrate: async () => (await import('./commands/calibrate.ts')).calibrateCommand,
+  check: async () => (await import('./commands/check.ts')).checkCommand,
   gc: async () => (await import('./commands/gc.ts')).gcCommand,
   inspect: async () => (await import('./commands/inspect.ts')).inspectCommand,
 };

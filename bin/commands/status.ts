@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PanamaxError } from '../../lib/errors.ts';
 import { createPollInterval } from '../../lib/run/pollinterval.ts';
 import { checkRunId } from '../../lib/run/request.ts';
 import { findRunState, listRuns, type RunState } from '../../lib/run/runs.ts';
@@ -72,11 +73,16 @@ async function describeRuns(store: Store, signal: AbortSignal): Promise<ListedRu
     signal.throwIfAborted();
     const state = await findRunState(store, id);
     if (!state) continue;
-    const found = state.state === 'over' ? await findSummary(store, id) : undefined;
+    const found = state.state === 'over' ? await findSummary(store, id).catch(unlessDamaged) : undefined;
     const { parts: _, ...summary } = found ?? { parts: [] };
     runs.push({ id, ...state, ...('stages' in summary && { summary }) });
   }
   return runs;
+}
+
+/** A damaged report does not hide the other runs. */
+function unlessDamaged(error: unknown): undefined {
+  if (!(error instanceof PanamaxError && error.kind === 'bad-input')) throw error;
 }
 
 function formatRuns(runs: readonly ListedRun[]): string {

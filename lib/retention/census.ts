@@ -9,6 +9,8 @@ import type { Store } from '../store/objects/store.ts';
 /** The objects of a store that retention may remove. */
 export interface Census {
   readonly names: readonly FoundName[];
+  /** Repositories with a damaged record of a name, as keys spell them: its image is unknown, so any may be. */
+  readonly damagedRepositories: ReadonlySet<string>;
   /** The objects that belong to one image, by its manifest. */
   readonly images: ReadonlyMap<Digest, ImageObjects>;
   /** Images that unfinished runs need. */
@@ -61,7 +63,7 @@ export async function takeCensus(store: Store, signal: AbortSignal): Promise<Cen
   }
   for await (const [key, digest] of listed(store, keys.allPatches, signal)) of(digest).stray.push(key);
   for (const [digest, objects] of images) await sortPatches(store, digest, objects, signal);
-  return { names: await readNames(store, signal), images, awaited: await findAwaitedImages(store, signal) };
+  return { ...(await readNames(store, signal)), images, awaited: await findAwaitedImages(store, signal) };
 }
 
 /** Keys with the first digest in them. Keys without a digest are skipped. */
@@ -114,15 +116,29 @@ async function readPair(store: Store, key: string): Promise<PatchDescriptor | un
   }
 }
 
-/** A damaged record of a name is an error: without it, the image that the name stands for could be removed. */
-async function readNames(store: Store, signal: AbortSignal): Promise<FoundName[]> {
+/** A damaged record does not stop the removal, but its image must not be removed. */
+async function readNames(
+  store: Store,
+  signal: AbortSignal,
+): Promise<Pick<Census, 'names' | 'damagedRepositories'>> {
   const names: FoundName[] = [];
+  const damagedRepositories = new Set<string>();
   for await (const key of store.list(keys.names)) {
     signal.throwIfAborted();
-    const record = await readNameAt(store, key);
-    if (record) names.push({ ...record, key, isCurrent: !isPast(key) });
+    try {
+      const record = await readNameAt(store, key);
+      if (record) names.push({ ...record, key, isCurrent: !isPast(key) });
+    } catch (error) {
+      if (!(error instanceof PanamaxError && error.kind === 'bad-input')) throw error;
+      damagedRepositories.add(repositoryIn(key));
+    }
   }
-  return names;
+  return { names, damagedRepositories };
+}
+
+/** The repository in the key of a name, as the key spells it. */
+export function repositoryIn(key: string): string {
+  return key.slice(keys.names.length, key.lastIndexOf('@'));
 }
 
 /**

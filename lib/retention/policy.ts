@@ -1,7 +1,7 @@
 import { hexOf, type Digest } from '../digest.ts';
 import { parseReleaseName } from '../image/oci/releasename.ts';
 import { compareVersions, isVersion } from '../image/oci/version.ts';
-import type { Census, FoundName, Pair } from './census.ts';
+import { repositoryIn, type Census, type FoundName, type Pair } from './census.ts';
 
 /** The images to keep. At least one of `keepLast` and `inventory` is set. */
 export interface Policy {
@@ -44,7 +44,15 @@ export function applyPolicy(census: Census, policy: Policy): Retention {
   const named = new Set(census.names.map(({ target }) => target.manifest));
   const last = lastReleases(census.names, keepLast);
   const isHeld = (image: Digest) => (inventory?.has(image) ?? false) || census.awaited.has(image);
-  const isKept = (image: Digest) => isHeld(image) || last.has(image) || (!named.has(image) && !dropUnnamed);
+  // the image of a damaged name may be any image of its repository, or one without another name
+  const unsure = new Set(
+    census.names
+      .filter(({ key }) => census.damagedRepositories.has(repositoryIn(key)))
+      .map(({ target }) => target.manifest),
+  );
+  const dropsUnnamed = dropUnnamed && census.damagedRepositories.size === 0;
+  const isKept = (image: Digest) =>
+    isHeld(image) || last.has(image) || unsure.has(image) || (!named.has(image) && !dropsUnnamed);
   const isSource = (image: Digest) =>
     inventory === undefined || isHeld(image) || (keepLast !== undefined && last.has(image));
 

@@ -1,4 +1,5 @@
 import type { Digest } from '../digest.ts';
+import { PanamaxError } from '../errors.ts';
 import { asArray, asRecord, parseDocument } from '../json.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
@@ -140,14 +141,26 @@ async function removeOne(store: Store, { target, isWhole, index, pairs, rest }: 
   for (const key of rest) await store.remove(key);
 }
 
+/** Undefined if nothing changes, or for a damaged index, which offers no site a patch. */
+function withoutPatches(bytes: Uint8Array, dropped: ReadonlySet<string>, where: string) {
+  try {
+    const index = asRecord(parseDocument(bytes, where), where);
+    const patches = asArray(index['patches'], where);
+    const stay = patches.filter((patch) => !dropped.has(String(asRecord(patch, where)['key'])));
+    return stay.length === patches.length ? undefined : { index, stay };
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  }
+}
+
 /** Takes patches out of an index. All other fields stay, including those unknown to this version. */
 async function rewriteIndex(store: Store, target: Digest, dropped: ReadonlySet<string>): Promise<void> {
   const key = keys.index(target);
   const bytes = await store.get(key);
   if (!bytes) return;
-  const index = asRecord(parseDocument(bytes, `${store.where} ${key}`), key);
-  const patches = asArray(index['patches'], key);
-  const stay = patches.filter((patch) => !dropped.has(String(asRecord(patch, key)['key'])));
-  if (stay.length === patches.length) return;
+  const parsed = withoutPatches(bytes, dropped, `${store.where} ${key}`);
+  if (!parsed) return;
+  const { index, stay } = parsed;
   await store.put(key, Buffer.from(`${JSON.stringify({ ...index, patches: stay }, null, 2)}\n`));
 }

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { digestSchema, objectSchema, recordSchema, type Checked } from '../schema.ts';
+import { digestSchema, objectSchema, recordSchema, parseWith, type Checked } from '../schema.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 import { each, getDocument, inRun, putDocument } from './document.ts';
@@ -101,6 +101,11 @@ export async function forgetFailures(
 ): Promise<void> {
   await removeSummary(store, run);
   await each(items, (item) => store.remove(keys.run(run, inRun.outcome(stage, item, 'failed'))));
+}
+
+/** @throws PanamaxError `bad-input` */
+export function parseOutcome<S extends Stage>(stage: S, bytes: Uint8Array, where: string): OutcomeOf<S> {
+  return parseWith(outcomeSchemas[stage], bytes, where) as OutcomeOf<S>;
 }
 
 /**

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
-import { objectSchema, sizeSchema, type Checked } from '../schema.ts';
+import { objectSchema, parseWith, sizeSchema, type Checked } from '../schema.ts';
 import { keys } from '../store/keys.ts';
 import { MAX_DOCUMENT_SIZE, tooLarge, type Store } from '../store/objects/store.ts';
 import { each, getDocument, inRun, putDocument } from './document.ts';
@@ -71,6 +71,11 @@ export async function putScope(
   await putDocument(store, run, inRun.scope(scope), { images });
 }
 
+/** @throws PanamaxError `bad-input` */
+export function parseScope(bytes: Uint8Array, where: string): readonly NamedImage[] {
+  return parseWith(scopeSchema, bytes, where).images;
+}
+
 /** The images of a set. @throws PanamaxError `not-found`, `bad-input` */
 export async function loadScope(store: Store, run: string, scope: string): Promise<readonly NamedImage[]> {
   const document = await getDocument(store, run, inRun.scope(scope), scopeSchema);
@@ -121,9 +126,14 @@ export async function putPairings(
 
 /** Undefined as long as no set of images has been read. @throws PanamaxError `bad-input` */
 export async function findPairings(store: Store, run: string): Promise<Pairings | undefined> {
-  const document = await getDocument(store, run, inRun.pairings, pairingsSchema);
-  if (!document) return undefined;
-  const { targets, sets, isComplete } = document;
+  const key = keys.run(run, inRun.pairings);
+  const bytes = await store.get(key);
+  return bytes && parsePairings(bytes, `${store.where} ${key}`);
+}
+
+/** @throws PanamaxError `bad-input` */
+export function parsePairings(bytes: Uint8Array, where: string): Pairings {
+  const { targets, sets, isComplete } = parseWith(pairingsSchema, bytes, where);
   const pairings = sets.flatMap(({ scope, together, targets: members }, set) =>
     members.map((member, i): Pairing => {
       const target = targets[member];
@@ -131,7 +141,7 @@ export async function findPairings(store: Store, run: string): Promise<Pairings 
       throw new PanamaxError('bad-input', 'no such target', {
         expected: `less than ${targets.length}`,
         found: member,
-        where: `${store.where} ${keys.run(run, inRun.pairings)} sets[${set}].targets[${i}]`,
+        where: `${where} sets[${set}].targets[${i}]`,
       });
     }),
   );
@@ -149,6 +159,11 @@ export async function listPairs(store: Store, run: string): Promise<string[]> {
     found.push(key.slice(key.lastIndexOf('/') + 1, -'.json'.length));
   }
   return found;
+}
+
+/** @throws PanamaxError `bad-input` */
+export function parsePair(bytes: Uint8Array, where: string): Pair {
+  return parseWith(pairSchema, bytes, where);
 }
 
 /** @throws PanamaxError `not-found`, `bad-input` */

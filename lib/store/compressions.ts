@@ -28,10 +28,15 @@ export async function storeCompressions(store: Store, found: KnownCompressions):
 /** `null` stands for a layer whose compression was looked for in vain. */
 const entrySchema = objectSchema({ compression: v.unknown() });
 
+/** @returns undefined for an unknown encoder @throws PanamaxError `bad-input` */
+export function parseCompressionRecord(bytes: Uint8Array, where: string): Compression | null | undefined {
+  const { compression } = parseWith(entrySchema, bytes, where) as { compression: unknown };
+  return compression === null ? null : parseCompression(compression, `${where} compression`);
+}
+
 function parse(bytes: Uint8Array, where: string): Compression | null | undefined {
   try {
-    const { compression } = parseWith(entrySchema, bytes, where) as { compression: unknown };
-    return compression === null ? null : parseCompression(compression, `${where} compression`);
+    return parseCompressionRecord(bytes, where);
   } catch (error) {
     if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
     throw error;

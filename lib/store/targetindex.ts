@@ -112,7 +112,8 @@ const offerSchema = objectSchema({
   signature: v.exactOptional(signatureSchema),
 });
 
-function parseIndex(bytes: Uint8Array, image: Digest, where: string): TargetIndex {
+/** @throws PanamaxError `bad-input` */
+export function parseIndex(bytes: Uint8Array, image: Digest, where: string): TargetIndex {
   const record = parseVersioned(bytes, INDEX_VERSION, 'unknown version of index', where);
   const { target, pullSize, patches } = parseWith(indexSchema, record, where);
 

@@ -1,3 +1,4 @@
+import { PanamaxError } from '../../errors.ts';
 import { formatNamed } from '../../delta/formats.ts';
 import type { ImageIdentity } from '../../store/descriptor.ts';
 import type { Answer, Offer } from '../offers/origin.ts';
@@ -52,7 +53,7 @@ export async function findChain(
     ways.sort((a, b) => b.size - a.size);
     const way = ways.pop()!;
     if (way.size + ASKING >= (best?.size ?? limit)) break;
-    const between = await way.ask();
+    const between = await way.ask().catch(unlessDamaged);
     if (!between || seen.has(between.target.manifest)) continue;
     seen.add(between.target.manifest);
     for (const { links, sourceImages, size } of directChains(between, residents)) {
@@ -62,6 +63,11 @@ export async function findChain(
     if (way.links.length < MOST_LINKS - 1) ways.push(...waysTo(between, way));
   }
   return best;
+}
+
+/** A damaged index of one image between does not hide chains through others. */
+function unlessDamaged(error: unknown): undefined {
+  if (!(error instanceof PanamaxError && error.kind === 'bad-input')) throw error;
 }
 
 interface Way {

@@ -1,0 +1,126 @@
+/** One flipped bit in every kind of stored object: it is found, repaired or told, and stops no other command. */
+import assert from 'node:assert/strict';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { EXIT_CODES } from '../../lib/errors.ts';
+import type { CheckReport } from '../../lib/retention/check.ts';
+import { checkStore } from '../../lib/retention/check.ts';
+import { repairStore } from '../../lib/retention/repair.ts';
+import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
+import { panamax } from '../support/panamax.ts';
+import { makeSiteStore, NAME } from '../support/sitestore.ts';
+
+const { signal } = new AbortController();
+
+async function check(directory: string, readData = true): Promise<CheckReport> {
+  return checkStore(await openDirectoryStore(directory), { readData, signal });
+}
+
+/** Keys of a store, one for each kind of object. */
+async function oneOfEachKind(store: string): Promise<Map<string, string>> {
+  const kinds = new Map<string, string>();
+  for (const item of await readdir(store, { recursive: true, withFileTypes: true })) {
+    if (!item.isFile()) continue;
+    const key = join(item.parentPath, item.name).slice(store.length + 1);
+    const kind = key
+      .replaceAll(/sha256-[0-9a-f]{64}/g, 'DIGEST')
+      .replace(/^runs\/[^/]+/, 'runs/ID')
+      .replace(/[0-9a-f]{32}|[0-9a-f]{16}|\d{16}|\d{6}/, 'N');
+    if (!kinds.has(kind)) kinds.set(kind, key);
+  }
+  return kinds;
+}
+
+test('a flipped bit in any kind of object is found and stops no other command', async (t) => {
+  const { store, directory, site, images } = await makeSiteStore(t, { count: 3 });
+  assert.deepEqual((await check(store)).faults, []);
+  const kinds = await oneOfEachKind(store);
+  assert.ok(kinds.size >= 14, [...kinds.keys()].join('\n'));
+  const sound = join(directory, 'sound');
+  await cp(store, sound, { recursive: true });
+
+  for (const [kind, key] of kinds) {
+    await t.test(kind, async () => {
+      await rm(store, { recursive: true });
+      await cp(sound, store, { recursive: true });
+      const bytes = await readFile(join(store, key));
+      // the middle of binary objects; the first byte of documents, which ends their syntax
+      bytes[key.endsWith('.json') ? 0 : bytes.length >> 1]! ^= 1;
+      await writeFile(join(store, key), bytes);
+
+      if (!kind.endsWith('/heartbeat.json')) {
+        const report = await check(store);
+        assert.ok(report.faults.length > 0, 'no fault was found');
+        assert.ok(
+          report.faults.every((fault) => fault.key === key || fault.target !== undefined),
+          JSON.stringify(report.faults),
+        );
+        const opened = await openDirectoryStore(store);
+        const repaired = await repairStore(opened, report, new Date(), signal);
+        const after = await check(store);
+        const told = new Set(repaired.left.map((fault) => fault.key));
+        assert.deepEqual(
+          after.faults.filter((fault) => !told.has(fault.key)),
+          [],
+        );
+        await writeFile(join(store, key), bytes);
+      }
+    });
+  }
+
+  // all kinds at once, but in objects of the first image and of its runs only
+  await rm(store, { recursive: true });
+  await cp(sound, store, { recursive: true });
+  const other = images[1]!.manifestDigest.replace(':', '-');
+  for (const item of await readdir(store, { recursive: true, withFileTypes: true })) {
+    const path = join(item.parentPath, item.name);
+    if (!item.isFile() || path.includes(`/${other}`) || path.includes('@2/')) continue;
+    const bytes = await readFile(path);
+    bytes[0]! ^= 1;
+    await writeFile(path, bytes);
+  }
+  const options = ['--store', store];
+  const found = await panamax('check', ...options, '--json');
+  assert.equal(found.code, EXIT_CODES.partial, found.stderr);
+  for (const command of [
+    ['status', ...options],
+    ['gc', '--keep-last', '1', '--unnamed', '--grace', '0', '--apply', ...options],
+    [
+      ...[
+        'pull',
+        `${NAME}:2`,
+        '--engine',
+        'none',
+        '--source',
+        join(directory, '1'),
+        '--platform',
+        'linux/amd64',
+      ],
+      ...['--output', `oci:${join(directory, 'out')}`, ...site, ...options],
+    ],
+  ]) {
+    const { code, stderr } = await panamax(...command);
+    assert.equal(code, 0, `${command[0]}: ${stderr}`);
+  }
+});
+
+test('a missing patch is told, and repaired by an index without it', async (t) => {
+  const { store } = await makeSiteStore(t, { count: 3 });
+  const patch = [...(await oneOfEachKind(store)).values()].find((key) => key.endsWith('.xdelta'))!;
+  await rm(join(store, patch));
+  const options = ['--store', store, '--json'];
+  const { code, stdout } = await panamax('check', ...options);
+  assert.equal(code, EXIT_CODES.partial);
+  const { faults, advice } = JSON.parse(stdout) as {
+    faults: { key: string; kind: string }[];
+    advice: string[];
+  };
+  assert.deepEqual(
+    faults.map(({ key, kind }) => [key, kind]),
+    [[patch, 'missing']],
+  );
+  assert.match(advice[0]!, /^panamax enqueue /);
+  assert.equal((await panamax('check', '--repair', ...options)).code, 0);
+  assert.equal((await panamax('check', ...options)).code, 0);
+});
