@@ -264,9 +264,7 @@ function readPair(key: string, bytes: Buffer, where: string): PatchDescriptor {
 
 /** The index offers exactly the patches of the descriptors. */
 function checkOffers(index: TargetIndex, pairs: readonly PatchDescriptor[], where: string): void {
-  const facts = ({ key, size, digest, pullSize, source, signature }: TargetIndex['patches'][number]) =>
-    JSON.stringify([key, size, digest, pullSize, source, signature]);
-  const offered = new Set(index.patches.map(facts));
+  const offered = new Set(index.patches.map(offerOf));
   for (const pair of pairs) {
     const { patch, source, sizes, signature, target } = pair;
     for (const field of ['config', 'layers', 'size'] as const) {
@@ -274,8 +272,12 @@ function checkOffers(index: TargetIndex, pairs: readonly PatchDescriptor[], wher
     }
     if (!patch) continue;
     const key = patchOf(pair);
-    const expected = facts({
-      ...{ format: pair.format, key, source, ...patch, pullSize: sizes.pull },
+    const expected = offerOf({
+      format: pair.format,
+      key,
+      source,
+      ...patch,
+      pullSize: sizes.pull,
       ...(signature && { signature }),
     });
     if (!offered.delete(expected)) {
@@ -291,6 +293,11 @@ function checkOffers(index: TargetIndex, pairs: readonly PatchDescriptor[], wher
     found: other,
     where,
   });
+}
+
+/** The fields of an offer that a descriptor determines, as text to compare. */
+function offerOf({ key, size, digest, pullSize, source, signature }: TargetIndex['patches'][number]): string {
+  return JSON.stringify([key, size, digest, pullSize, source, signature]);
 }
 
 function readNameOf(key: string, bytes: Buffer, where: string): NameRecord {

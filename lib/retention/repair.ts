@@ -42,7 +42,6 @@ export async function repairStore(
 
   const bad = faults.filter(({ kind }) => kind === 'damaged' || kind === 'missing');
   left.push(...faults.filter((fault) => !bad.includes(fault)));
-  const isIn = (prefix: string) => (fault: Fault) => fault.key.startsWith(prefix);
 
   // 1. descriptors without a sound patch, and damaged ones
   const patches: string[] = [];
@@ -162,3 +161,7 @@ function nameOf(target: Digest, names: CheckReport['names']): string {
 
 /** A name from the first part of its key (`keys.name`). */
 const nameIn = (part: string) => part.replaceAll('=', ':').replace('@', ':');
+
+function isIn(prefix: string): (fault: Fault) => boolean {
+  return ({ key }) => key.startsWith(prefix);
+}
