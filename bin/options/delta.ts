@@ -6,8 +6,8 @@ import type { Arguments, Options } from '../command.ts';
 
 const FORMATS = formatNames();
 /** The value of --format that selects all formats. */
-const EVERY = FORMATS.length === 2 ? 'both' : 'all';
-const SOME_FORMATS = `${FORMATS.join(', ')} or ${EVERY}`;
+const EVERY = 'all';
+const SOME_FORMATS = `${FORMATS.join(', ')}, several with commas, or ${EVERY}`;
 
 /** Option of the commands that take one format. */
 export const FORMAT_OPTION: Options = {
@@ -33,11 +33,11 @@ export const TOGETHER_OPTION: Options = {
 
 /** @throws PanamaxError `usage` */
 export function parseFormats(args: Arguments): FormatName[] {
-  const text = args.text('format');
+  const text = args.text('format') ?? '';
   if (text === EVERY) return FORMATS;
-  const format = findFormat(text);
-  if (format) return [format.name];
-  throw new PanamaxError('usage', '--format', { expected: SOME_FORMATS, found: text ?? '' });
+  const names = new Set(text.split(','));
+  if ([...names].every(findFormat)) return FORMATS.filter((name) => names.has(name));
+  throw new PanamaxError('usage', '--format', { expected: SOME_FORMATS, found: text });
 }
 
 /** @throws PanamaxError `usage` */

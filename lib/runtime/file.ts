@@ -87,29 +87,44 @@ async function ageOf(path: string): Promise<number> {
   return info ? Date.now() - info.mtimeMs : 0;
 }
 
+const MAX_ATTEMPTS = 5;
+
 /**
  * Makes a directory and its parents, as `mkdir` of Node with `recursive`, which never ends where a file system refuses
  * directories with ENOENT, as proc(5) does.
  *
  * @returns the first directory that was made; undefined if all were there
- * @throws PanamaxError `io` where no directory can be made
+ * @throws PanamaxError `not-found` where a file is in the way; `io` for other causes
  */
 export async function makeDirectories(path: string, mode?: number): Promise<string | undefined> {
   try {
     await mkdir(path, mode);
     return path;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     if (await isDirectory(path)) return undefined;
     const parent = dirname(path);
-    if (code !== 'ENOENT' || parent === path || (await isDirectory(parent))) {
-      const facts = { found: code ?? 'an error', where: path };
-      throw new PanamaxError('io', 'directory cannot be made', facts, { cause: error });
-    }
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === path) throw unmade(path, error);
     const first = await makeDirectories(parent, mode);
-    const made = await makeDirectories(path, mode);
-    return first ?? made;
+    // another process may make the same directories, or remove empty ones
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await mkdir(path, mode);
+        return first ?? path;
+      } catch (again) {
+        if (await isDirectory(path)) return first;
+        if ((again as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === MAX_ATTEMPTS)
+          throw unmade(path, again);
+        await makeDirectories(parent, mode);
+      }
+    }
   }
+}
+
+function unmade(path: string, cause: unknown): PanamaxError {
+  const { code } = cause as NodeJS.ErrnoException;
+  const kind = code === 'ENOTDIR' || code === 'EEXIST' ? 'not-found' : 'io';
+  const facts = { found: code ?? 'an error', where: path };
+  return new PanamaxError(kind, 'directory cannot be made', facts, { cause });
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -427,7 +427,7 @@ describe('repositories', { skip }, () => {
       '--last',
       '2',
       '--format',
-      'both',
+      'xdelta,oci-delta',
       '--store',
       join(directory, 'store'),
       '--insecure-registry',

@@ -61,7 +61,7 @@ test(
       '--scratch',
       file('scratch'),
     ];
-    const formats = ['--sources', `${name}:1`, '--format', 'both', '--effort', 'fast'];
+    const formats = ['--sources', `${name}:1`, '--format', 'xdelta,oci-delta', '--effort', 'fast'];
     const backfill = await panamax('backfill', `${name}:2`, ...formats, ...options);
     assert.equal(backfill.code, 0, backfill.stderr);
 
@@ -152,7 +152,16 @@ test('a run on the queue publishes its patches', { skip: noQueue }, async (t) =>
   const queue = ['--redis', redis.url, '--store', file('store')];
   // the producer has no account
   const question = [`${name}:3`, '--sources', `${name}:1`, file('2'), '--top', '2', '--effort', 'fast'];
-  const enqueue = ['enqueue', ...question, '--format', 'both', '--publish', '--run', 'run', ...queue];
+  const enqueue = [
+    'enqueue',
+    ...question,
+    '--format',
+    'xdelta,oci-delta',
+    '--publish',
+    '--run',
+    'run',
+    ...queue,
+  ];
   assert.equal((await panamaxJson<{ run: string }>(...enqueue)).run, 'run');
   const env = { ...process.env, DOCKER_CONFIG: directory };
   const scratch = ['--scratch', file('scratch'), '--insecure-registry', host];

@@ -296,7 +296,7 @@ test('a backfill stores the same objects in a bucket as in a directory', { skip:
   const bucket = await server.makeBucket();
   const directory = await makeReleases(t, ['a1', 'a2', 'b1']);
   const images = ['a1', 'a2', 'b1'].map((name) => join(directory, name));
-  const options = ['--effort', 'fast', '--format', 'both', '--log-level', 'trace'];
+  const options = ['--effort', 'fast', '--format', 'xdelta,oci-delta', '--log-level', 'trace'];
   const secrets = join(directory, 'secret');
   await writeFile(secrets, `${server.access.secretKey}\n`);
   const { S3_SECRET_KEY: _, ...environment } = server.environment;
