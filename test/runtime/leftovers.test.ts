@@ -63,8 +63,8 @@ test('a directory that cannot be made is an error at once', async (t) => {
   const directory = await temporaryDirectory(t);
   const file = join(directory, 'file');
   await writeFile(file, '');
-  await assert.rejects(makeDirectories(join(file, 'x')), { kind: 'io', message: /ENOTDIR/ });
-  await assert.rejects(makeDirectories(file), { kind: 'io', message: /EEXIST/ });
+  await assert.rejects(makeDirectories(join(file, 'x')), { kind: 'not-found', message: /ENOTDIR/ });
+  await assert.rejects(makeDirectories(file), { kind: 'not-found', message: /EEXIST/ });
   if (existsSync('/proc/self')) {
     await assert.rejects(makeDirectories('/proc/x/y'), { kind: 'io', message: /ENOENT.*\/proc\/x/ });
   }

@@ -18,14 +18,14 @@ export const native: PatchFormat = {
     createScratch: 2,
     resemblesImage: false,
   },
-  // Those of `xdelta`, with half its slope for changed content; not fitted yet.
+  // those of `xdelta`: not fitted yet
   costs: {
     patch: 318,
     header: 0.549,
     file: 83.6,
     small: 0.00884,
     coded: 0.811,
-    slope: 0.062,
+    slope: 0.124,
     power: 1.98,
     spread: 1.6,
     secondsPerMiB: { target: 0.0115, changed: 0.11, coded: 0.6 },
