@@ -97,25 +97,18 @@ const MAX_ATTEMPTS = 5;
  * @throws PanamaxError `not-found` where a file is in the way; `io` for other causes
  */
 export async function makeDirectories(path: string, mode?: number): Promise<string | undefined> {
-  try {
-    await mkdir(path, mode);
-    return path;
-  } catch (error) {
-    if (await isDirectory(path)) return undefined;
-    const parent = dirname(path);
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === path) throw unmade(path, error);
-    const first = await makeDirectories(parent, mode);
-    // another process may make the same directories, or remove empty ones
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await mkdir(path, mode);
-        return first ?? path;
-      } catch (again) {
-        if (await isDirectory(path)) return first;
-        if ((again as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === MAX_ATTEMPTS)
-          throw unmade(path, again);
-        await makeDirectories(parent, mode);
-      }
+  const parent = dirname(path);
+  let first: string | undefined;
+  // another process may make the same directories, or remove empty ones
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await mkdir(path, mode);
+      return first ?? path;
+    } catch (error) {
+      if (await isDirectory(path)) return first;
+      const isParentMissing = (error as NodeJS.ErrnoException).code === 'ENOENT' && parent !== path;
+      if (!isParentMissing || attempt === MAX_ATTEMPTS) throw unmade(path, error);
+      first = (await makeDirectories(parent, mode)) ?? first;
     }
   }
 }
