@@ -228,7 +228,7 @@ function checkContent(content: number, count: number, where: string): void {
 function parsedTlsh(value: unknown, where: string): string | null {
   if (value === null) return null;
   const text = asString(value, where);
-  parseTlsh(text);
+  parseTlsh(text, where);
   return text;
 }
 

@@ -214,12 +214,13 @@ const DIGEST = new RegExp(`^(?:T1)?([0-9a-f]{${DIGITS}})$`, 'i');
  *
  * @throws PanamaxError `bad-input`
  */
-export function parseTlsh(text: string): Tlsh {
+export function parseTlsh(text: string, where?: string): Tlsh {
   const match = DIGEST.exec(text);
   if (!match) {
     throw new PanamaxError('bad-input', 'not a TLSH digest', {
       expected: `${DIGITS} hexadecimal digits`,
       found: printable(text),
+      ...(where !== undefined && { where }),
     });
   }
   const digits = Array.from(match[1]!, (digit) => Number.parseInt(digit, 16));

@@ -103,8 +103,8 @@ async function inStore<T>(where: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {
-    if (error instanceof PanamaxError) throw error;
     const { kind, message } = toPanamaxError(error);
+    if (error instanceof PanamaxError && kind !== 'not-found') throw error;
     // the store creates missing directories, so a missing one means that the store has failed
     throw new PanamaxError(
       kind === 'not-found' ? 'io' : kind,

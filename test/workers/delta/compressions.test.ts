@@ -100,7 +100,7 @@ async function makePairs(t: TestContext) {
     const { manifest } = await signatureStage({ reference }, { ...context, layers, signal });
     return { manifest, reference };
   };
-  await putRequest(store, planOf(directory, ['target']));
+  await putRequest(store, planOf(directory, ['target'], { sources: ['source1', 'source2'] }));
   const target = await imageOf('target');
   const pairs: string[] = [];
   for (const name of ['source1', 'source2']) {
