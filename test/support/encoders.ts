@@ -41,10 +41,20 @@ deflate = zlib.compressobj(int(sys.argv[1]), zlib.DEFLATED, 31)
 sys.stdout.buffer.write(deflate.compress(data) + deflate.flush())
 `;
 
+let interpreter: Promise<string> | undefined;
+
+async function compressWithZlib(input: Uint8Array, level: number): Promise<Buffer> {
+  // python3 may be a launcher script, which starts several times slower than the interpreter itself
+  interpreter ??= piped(['python3', '-c', 'import sys; print(sys.executable, end="")'], Buffer.alloc(0)).then(
+    String,
+  );
+  return piped([await interpreter, '-I', '-S', '-c', PYTHON, String(level)], input);
+}
+
 /** gzip, pigz, and zlib through Python. */
 export const PROGRAMS: readonly RealEncoder[] = [
   program('gzip', (level) => ['gzip', '-nc', `-${level}`]),
-  program('zlib', (level) => ['python3', '-c', PYTHON, String(level)]),
+  { name: 'zlib', levels: LEVELS, compress: compressWithZlib },
   program('pigz', (level) => ['pigz', '-nc', '-p4', `-${level}`], PIGZ_BLOCK),
   program('pigz-serial', (level) => ['pigz', '-nc', '-p1', `-${level}`], PIGZ_BLOCK),
 ];
