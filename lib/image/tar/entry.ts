@@ -21,7 +21,10 @@ export interface TarEntry {
   readonly bodyOffset: number;
   /** Size of the stored content in bytes, without padding. */
   readonly bodySize: number;
-  /** Offset in the tar of the next entry, after the content's padding. */
+  /**
+   * Offset in the tar of the next entry, after the content's padding. `scanTar`, which does not know where the tar ends,
+   * counts the padding of a last entry that lacks it.
+   */
   readonly end: number;
   /** As written in the tar: not normalized, may be relative or absolute, or lead out of the root. */
   readonly path: ByteString;
@@ -34,7 +37,7 @@ export interface TarEntry {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Seconds since the epoch; pax may give a fraction. */
+  /** Seconds since the epoch; pax may give a fraction. Rounded beyond 2^53. */
   readonly mtime: number;
   readonly devMajor: number;
   readonly devMinor: number;

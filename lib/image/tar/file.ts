@@ -69,12 +69,14 @@ export async function* scanInput(
 ): AsyncGenerator<TarEntry, void, void> {
   const nextEntry = createEntryReader(input, options);
   for (let entry = await nextEntry(); entry; entry = await nextEntry()) {
-    if (entry.end > range.end) {
+    if (entry.bodyOffset + entry.bodySize > range.end) {
       const place = { where: options.where, offset: entry.offset, path: entry.path };
-      refuseTruncated(place, entry.end - entry.bodyOffset, range.end - entry.bodyOffset);
+      refuseTruncated(place, entry.bodySize, range.end - entry.bodyOffset);
     }
-    yield entry;
-    input.moveTo(entry.end);
+    // the last entry may lack its padding
+    const end = Math.min(entry.end, range.end);
+    yield end === entry.end ? entry : { ...entry, end };
+    input.moveTo(end);
   }
 }
 

@@ -31,8 +31,9 @@ export interface Header {
   readonly devMinor: number;
 }
 
-const MAX_ID = 2 ** 32 - 1;
 const DEVICE_FLAGS = '34';
+/** Bound of times in seconds: Go and container engines have 64 bits for them. */
+export const MAX_TIME = 2 ** 63;
 
 /**
  * Parses a header block in the formats of Go's archive/tar: v7, POSIX.1-1988 ustar, star, GNU.
@@ -57,22 +58,47 @@ export function parseHeader(block: Buffer, place: Place): Header {
     flag,
     format,
     size,
-    mode: parseNumber(block, 100, 8, 'mode', place) & 0o7777,
-    uid: checkedId(parseNumber(block, 108, 8, 'uid', place), 'uid', place),
-    gid: checkedId(parseNumber(block, 116, 8, 'gid', place), 'gid', place),
-    mtime: parseNumber(block, 136, 12, 'mtime', place),
-    devMajor: hasDevice ? checkedId(parseNumber(block, 329, 8, 'device', place), 'device', place) : 0,
-    devMinor: hasDevice ? checkedId(parseNumber(block, 337, 8, 'device', place), 'device', place) : 0,
+    mode: parseWord(block, 100, 'mode', place) & 0o7777,
+    uid: parseWord(block, 108, 'uid', place),
+    gid: parseWord(block, 116, 'gid', place),
+    mtime: parseTimeField(block, 136, place),
+    devMajor: hasDevice ? parseWord(block, 329, 'device', place) : 0,
+    devMinor: hasDevice ? parseWord(block, 337, 'device', place) : 0,
   };
 }
 
 /**
  * Parses a number field: octal digits surrounded by spaces and NULs, or GNU's base-256, which sets the first bit and is
  * big-endian two's complement. An empty field is 0.
+ *
+ * @throws PanamaxError `bad-input` for a malformed number, or one beyond 2^53
  */
 export function parseNumber(block: Buffer, at: number, width: number, field: string, place: Place): number {
-  const end = at + width;
-  if (block[at]! & 0x80) return parseBase256(block, at, end, field, place);
+  if (block[at]! & 0x80) {
+    const value = parseBase256(block, at, at + width);
+    if (Math.abs(value) >= Number.MAX_SAFE_INTEGER) refuse(place, `tar header has a ${field} beyond 2^53`);
+    return value;
+  }
+  return parseOctal(block, at, at + width, field, place);
+}
+
+/**
+ * Parses an ID, a device number or a mode, 8 bytes wide. Base-256 is reduced to 32 bits without a sign, as the kernel
+ * does with the numbers that engines pass to it: -2 is 4294967294.
+ */
+function parseWord(block: Buffer, at: number, field: string, place: Place): number {
+  return block[at]! & 0x80 ? block.readUInt32BE(at + 4) : parseOctal(block, at, at + 8, field, place);
+}
+
+/** Parses a time, 12 bytes wide, which may have 64 bits. Beyond 2^53 it is rounded. */
+function parseTimeField(block: Buffer, at: number, place: Place): number {
+  if (!(block[at]! & 0x80)) return parseOctal(block, at, at + 12, 'mtime', place);
+  const value = parseBase256(block, at, at + 12);
+  if (Math.abs(value) > MAX_TIME) refuse(place, 'tar header has an mtime beyond 2^63', { found: value });
+  return value;
+}
+
+function parseOctal(block: Buffer, at: number, end: number, field: string, place: Place): number {
   while (at < end && isBlank(block[at]!)) at++;
   let value = 0;
   for (; at < end; at++) {
@@ -85,19 +111,12 @@ export function parseNumber(block: Buffer, at: number, width: number, field: str
   return value;
 }
 
-function parseBase256(block: Buffer, at: number, end: number, field: string, place: Place): number {
+function parseBase256(block: Buffer, at: number, end: number): number {
   const negative = (block[at]! & 0x40) !== 0;
   const flip = negative ? 0xff : 0;
   let value = (block[at]! ^ flip) & 0x7f;
   for (at++; at < end; at++) value = value * 256 + (block[at]! ^ flip);
-  if (value >= Number.MAX_SAFE_INTEGER) refuse(place, `tar header has a ${field} beyond 2^53`);
   return negative ? -value - 1 : value;
-}
-
-/** Checks a uid, gid or device number, which has 32 bits without a sign. */
-export function checkedId(id: number, field: string, place: Place): number {
-  if (id < 0 || id > MAX_ID) refuse(place, `tar header has an impossible ${field}`, { found: id });
-  return id;
 }
 
 /** The bytes of a field up to its first NUL. */

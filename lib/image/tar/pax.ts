@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { ByteString } from './entry.ts';
-import { refuse, type Place } from './header.ts';
+import { MAX_TIME, refuse, type Place } from './header.ts';
 
 /** The records of one pax extended header (POSIX.1-2001, "pax Extended Header"). */
 export interface PaxRecords {
@@ -51,10 +51,22 @@ export function parseDecimal(digits: string, field: string, place: Place): numbe
   return value;
 }
 
-/** Parses seconds since the epoch, with an optional sign and fraction. */
+/**
+ * Parses a uid or gid: a number of 64 bits with an optional sign. Reduced to 32 bits without a sign, as the kernel does
+ * with the numbers that engines pass to it.
+ */
+export function parseId(digits: string, field: string, place: Place): number {
+  const value = /^[-+]?[0-9]{1,64}$/.test(digits) ? BigInt(digits.replace(/^\+/, '')) : undefined;
+  if (value === undefined || BigInt.asIntN(64, value) !== value) {
+    refuse(place, `malformed ${field}`, { found: digits });
+  }
+  return Number(BigInt.asUintN(32, value));
+}
+
+/** Parses seconds since the epoch, with an optional sign and fraction. Beyond 2^53 they are rounded. */
 export function parseTime(digits: string, place: Place): number {
-  const value = /^-?[0-9]+(\.[0-9]*)?$/.test(digits) ? Number(digits) : NaN;
-  if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) refuse(place, 'malformed mtime', { found: digits });
+  const value = /^[-+]?[0-9]+(\.[0-9]*)?$/.test(digits) ? Number(digits) : NaN;
+  if (!(Math.abs(value) <= MAX_TIME)) refuse(place, 'malformed mtime', { found: digits });
   return value;
 }
 

@@ -3,7 +3,6 @@ import type { Limits } from '../../limits.ts';
 import type { ByteString, EntryType, TarEntry } from './entry.ts';
 import {
   BLOCK_SIZE,
-  checkedId,
   isZeroBlock,
   paddedSize,
   parseHeader,
@@ -12,7 +11,7 @@ import {
   type Header,
   type Place,
 } from './header.ts';
-import { parseDecimal, parsePax, parseTime, xattrsOf, type PaxRecords } from './pax.ts';
+import { parseDecimal, parseId, parsePax, parseTime, xattrsOf, type PaxRecords } from './pax.ts';
 import {
   checkedRuns,
   paxSparseFormat,
@@ -43,9 +42,9 @@ export interface ScanOptions {
 
 /** The extension headers before an entry. */
 interface Extensions {
-  pax: PaxRecords;
-  longPath?: ByteString;
-  longLinkPath?: ByteString;
+  readonly pax: PaxRecords;
+  readonly longPath?: ByteString;
+  readonly longLinkPath?: ByteString;
 }
 
 const TYPES: ReadonlyMap<string, EntryType> = new Map([
@@ -71,8 +70,9 @@ const NO_PAX: PaxRecords = { values: new Map(), sparseNumbers: [] };
 /**
  * Creates a function that reads the next entry of a tar. Between two calls the caller moves the input to the entry's
  * `end`. Follows Go's archive/tar, and so container engines: pax records override the header, GNU long names override
- * both, global pax headers are checked but not applied, only files have content, and the tar ends at two zero blocks
- * or at the end of the input.
+ * both, global pax headers are checked but not applied and end the effect of extension headers before them, only files
+ * have content, and the tar ends at two zero blocks or at the end of the input. The last content may lack its padding,
+ * and extension headers may have no entry after them.
  */
 export function createEntryReader(
   input: TarInput,
@@ -92,16 +92,17 @@ export function createEntryReader(
       refuseLimit(place, 'tar has more than maxEntries entries', limits.maxEntries, entries);
     }
 
-    const extensions: Extensions = { pax: NO_PAX };
+    let extensions: Extensions = { pax: NO_PAX };
     let header = parseHeader(block, place);
     for (let read = 0; EXTENSION_FLAGS.includes(header.flag); header = parseHeader(block, place)) {
       read += Math.max(header.size, BLOCK_SIZE);
       if (read > limits.maxHeaderSize) {
         refuseLimit(place, 'tar extension headers are over maxHeaderSize', limits.maxHeaderSize, read);
       }
-      const body = await takeAll(input, paddedSize(header.size), place);
-      applyExtension(extensions, header.flag, body.subarray(0, header.size), place);
-      block = await takeAll(input, BLOCK_SIZE, place);
+      const body = await takeBody(input, header.size, place);
+      extensions = extended(extensions, header.flag, body, place);
+      block = await input.take(BLOCK_SIZE);
+      if (await isEnd(block, input, place)) return undefined;
     }
 
     const entry = await readEntry(header, block, extensions, input, limits, place);
@@ -141,18 +142,24 @@ async function isEnd(block: Buffer, input: TarInput, place: Place): Promise<bool
   return true;
 }
 
-function applyExtension(extensions: Extensions, flag: string, body: Buffer, place: Place): void {
-  if (flag === 'L') extensions.longPath = longName(body);
-  else if (flag === 'K') extensions.longLinkPath = longName(body);
-  else if (flag === 'x') extensions.pax = parsePax(body, place);
-  else parsePax(body, place);
+function extended(extensions: Extensions, flag: string, body: Buffer, place: Place): Extensions {
+  if (flag === 'L') return { ...extensions, longPath: longName(body) };
+  if (flag === 'K') return { ...extensions, longLinkPath: longName(body) };
+  const pax = parsePax(body, place);
+  return flag === 'x' ? { ...extensions, pax } : { pax: NO_PAX };
 }
 
-/** GNU terminates the name by a NUL. */
+/** GNU ends the name by a NUL. Bytes after the first one do not count. */
 function longName(body: Buffer): ByteString {
-  let end = body.length;
-  while (end > 0 && body[end - 1] === 0) end--;
-  return body.toString('latin1', 0, end);
+  const nul = body.indexOf(0);
+  return body.toString('latin1', 0, nul < 0 ? body.length : nul);
+}
+
+/** Reads the body of an extension header and its padding, which may be missing at the end of the input. */
+async function takeBody(input: TarInput, size: number, place: Place): Promise<Buffer> {
+  const body = await input.take(paddedSize(size));
+  if (body.length < size) refuseTruncated(place, size, body.length);
+  return body.subarray(0, size);
 }
 
 async function readEntry(
@@ -166,20 +173,23 @@ async function readEntry(
   const { pax, longPath, longLinkPath } = extensions;
   // an empty value removes a record, and the header's field counts
   const value = (keyword: string) => pax.values.get(keyword) || undefined;
-  const number = (keyword: 'uid' | 'gid' | 'size') => {
+  const id = (keyword: 'uid' | 'gid') => {
     const digits = value(keyword);
-    return digits ? parseDecimal(digits, keyword, place) : header[keyword];
+    return digits ? parseId(digits, keyword, place) : header[keyword];
   };
+  const size = value('size');
   const mtime = value('mtime');
-  const path = value('GNU.sparse.name') ?? longPath ?? value('path') ?? header.path;
+  const sparseName = paxSparseFormat(pax) ? value('GNU.sparse.name') : undefined;
+  // an empty GNU name does not count
+  const path = sparseName ?? (longPath || value('path')) ?? header.path;
   place.path = path;
   const type = typeOf(header.flag, path, place);
   const isLink = type === 'hardlink' || type === 'symlink';
-  const linkPath = isLink ? (longLinkPath ?? value('linkpath') ?? header.linkPath) : '';
+  const linkPath = isLink ? ((longLinkPath || value('linkpath')) ?? header.linkPath) : '';
   checkName(path, limits, place);
   checkName(linkPath, limits, place);
 
-  const stored = type === 'file' ? number('size') : 0;
+  const stored = type !== 'file' ? 0 : size ? parseDecimal(size, 'size', place) : header.size;
   const nextBlock = () => takeAll(input, BLOCK_SIZE, place);
   const map = await sparseMap(header, type, pax, { block, bodySize: stored, nextBlock, limits, place });
   const bodySize = stored - (map?.mapSize ?? 0);
@@ -196,8 +206,8 @@ async function readEntry(
     size: map?.size ?? bodySize,
     linkPath,
     mode: header.mode,
-    uid: checkedId(number('uid'), 'uid', place),
-    gid: checkedId(number('gid'), 'gid', place),
+    uid: id('uid'),
+    gid: id('gid'),
     mtime: mtime ? parseTime(mtime, place) : header.mtime,
     devMajor: header.devMajor,
     devMinor: header.devMinor,

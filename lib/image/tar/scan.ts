@@ -23,7 +23,9 @@ export async function* scanTar(chunks: Chunks, options: ScanOptions): AsyncGener
       for (let at = entry.bodyOffset; at < entry.end; at = input.position()) {
         const data = await input.piece((at < bodyEnd ? bodyEnd : entry.end) - at);
         if (data.length === 0) {
-          refuseTruncated({ where, ...entry }, entry.end - entry.bodyOffset, at - entry.bodyOffset);
+          // the last entry may lack its padding
+          if (at >= bodyEnd) break;
+          refuseTruncated({ where, ...entry }, entry.bodySize, at - entry.bodyOffset);
         }
         if (at < bodyEnd) yield { kind: 'data', entry, data };
       }
