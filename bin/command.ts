@@ -50,6 +50,12 @@ export const COMMON: Options = {
     help: 'refuse images with more uncompressed bytes',
     default: MAX_IMAGE_SIZE,
   },
+  'max-expansion': {
+    type: 'string',
+    value: 'N',
+    help: 'refuse layers with more than N uncompressed bytes per byte, beyond the first GiB',
+    default: String(DEFAULT_LIMITS.maxExpansion),
+  },
   scratch: {
     type: 'string',
     value: 'DIR',
@@ -81,24 +87,24 @@ export function parseArguments(argv: readonly string[], options: Options): Argum
     const value = values[name];
     return typeof value === 'string' ? value : undefined;
   };
+  const count = (name: string, preset?: string) => {
+    const found = text(name) ?? preset ?? '';
+    const number = Number(found);
+    if (Number.isSafeInteger(number) && number >= 1) return number;
+    throw new PanamaxError('usage', `--${name}`, { expected: 'a whole number from 1', found });
+  };
   const platform = text('platform');
   return {
     operands,
     flag: (name) => values[name] === true,
     text,
     list: (name) => lists.get(name) ?? [],
-    count(name) {
-      const number = Number(text(name));
-      if (Number.isSafeInteger(number) && number >= 1) return number;
-      throw new PanamaxError('usage', `--${name}`, {
-        expected: 'a whole number from 1',
-        found: text(name) ?? '',
-      });
-    },
+    count: (name) => count(name),
     platform: platform === undefined ? {} : { platform: parsePlatformOption(platform) },
     limits: {
       ...DEFAULT_LIMITS,
       maxImageSize: parseSize(text('max-image-size') ?? MAX_IMAGE_SIZE, '--max-image-size'),
+      maxExpansion: count('max-expansion', String(DEFAULT_LIMITS.maxExpansion)),
     },
   };
 }

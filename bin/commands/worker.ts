@@ -66,7 +66,7 @@ export const workerCommand: Command = {
     ...SIGN_OPTION,
     'log-level': { ...STORE_OPTIONS['log-level']!, default: 'info' },
     ...REGISTRY_OPTIONS,
-    ...pick(COMMON, 'max-image-size', 'scratch', 'help'),
+    ...pick(COMMON, 'max-image-size', 'max-expansion', 'scratch', 'help'),
   },
   async run(args, signal) {
     operandCount(args, 0, 1, USAGE);

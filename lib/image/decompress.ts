@@ -1,6 +1,8 @@
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { checkExpansion, type ExpansionBounds } from './expansion.ts';
+import { compressionOf, HEAD_SIZE } from './magic.ts';
 import { splitFrames } from './zstdframes.ts';
 
 const CHUNK_SIZE = 131072;
@@ -9,16 +11,19 @@ const CHUNK_SIZE = 131072;
  * Decompresses a layer: plain tar, gzip (RFC 1952) or zstd (RFC 8878) with any number of members or frames. Detects the
  * compression by the first bytes, as container engines do, because media types in archives are often wrong.
  *
- * @throws PanamaxError `bad-input` for a damaged or truncated stream
+ * @param bounds default: none
+ * @throws PanamaxError `bad-input` for a damaged or truncated stream, and for other compressions; `limit` for a zstd
+ *   window that is too large, or beyond the bounds
  */
 export async function* decompressed(
   chunks: AsyncIterable<Uint8Array>,
   where: string,
+  bounds?: ExpansionBounds,
 ): AsyncGenerator<Uint8Array, void, void> {
   const iterator = chunks[Symbol.asyncIterator]();
   const head: Uint8Array[] = [];
   let size = 0;
-  while (size < 4) {
+  while (size < HEAD_SIZE) {
     const next = await iterator.next();
     if (next.done) break;
     head.push(next.value);
@@ -31,16 +36,32 @@ export async function* decompressed(
     yield* whole;
     return;
   }
+  if (compression === 'xz' || compression === 'bzip2') {
+    await iterator.return?.();
+    throw new PanamaxError('bad-input', `layer is compressed by ${compression}, which is not supported`, {
+      expected: 'a plain tar, gzip or zstd',
+      found: compression,
+      where,
+    });
+  }
+  const check = (expanded: number) => {
+    if (bounds) checkExpansion(expanded, bounds, where);
+  };
   const [input, codec] =
     compression === 'gzip'
       ? [whole, createGunzip({ chunkSize: CHUNK_SIZE })]
-      : [splitFrames(whole, where), createZstdDecompress({ chunkSize: CHUNK_SIZE })];
+      : [splitFrames(whole, where, check), createZstdDecompress({ chunkSize: CHUNK_SIZE })];
   let failure: unknown;
   const output = pipeline(Readable.from(input), codec, (error) => {
     failure = error;
   });
+  let expanded = 0;
   try {
-    yield* output as AsyncIterable<Uint8Array>;
+    for await (const piece of output as AsyncIterable<Uint8Array>) {
+      expanded += piece.length;
+      check(expanded);
+      yield piece;
+    }
   } catch (error) {
     const cause = failure ?? error;
     const code = (cause as NodeJS.ErrnoException).code ?? '';
@@ -49,16 +70,6 @@ export async function* decompressed(
     }
     throw toPanamaxError(cause, where);
   }
-}
-
-export type Compression = 'none' | 'gzip' | 'zstd';
-
-/** Detects the compression by the first four bytes of a stream. */
-export function compressionOf(head: Uint8Array): Compression {
-  const hex = Buffer.from(head.subarray(0, 4)).toString('hex');
-  if (hex.startsWith('1f8b')) return 'gzip';
-  // the magic of a zstd frame, or of a skippable frame before it
-  return hex === '28b52ffd' || /^5.2a4d18$/.test(hex) ? 'zstd' : 'none';
 }
 
 async function* prepended(

@@ -4,7 +4,8 @@ import { asArray, asRecord, asString, parseDocument } from '../json.ts';
 import type { Limits } from '../limits.ts';
 import type { Archive } from './archive.ts';
 import { missing, type BlobSource } from './blobs.ts';
-import { compressionOf, decompressed } from './decompress.ts';
+import { decompressed } from './decompress.ts';
+import { compressionOf } from './magic.ts';
 import { MEDIA_TYPES } from './oci/manifest.ts';
 import { formatReference, type Reference } from './oci/reference.ts';
 
@@ -22,16 +23,11 @@ export interface DockerImage {
  */
 export function chooseDockerImage(document: unknown, reference: Reference): DockerImage {
   const where = `${reference.path} manifest.json`;
-  const images = asArray(document, where).map((value, i) => {
-    const record = asRecord(value, `${where}[${i}]`);
-    return {
-      config: asString(record['Config'], `${where}[${i}].Config`),
-      layers: asArray(record['Layers'] ?? [], `${where}[${i}].Layers`).map((l) =>
-        asString(l, `${where}[${i}].Layers`),
-      ),
-      tags: asArray(record['RepoTags'] ?? [], `${where}[${i}].RepoTags`).map((t) => asString(t, where)),
-    };
-  });
+  const images = asArray(document, where).map((value, i) => ({
+    tags: tagsOf(value),
+    config: fieldOf(value, 'Config'),
+    parse: () => parseDockerImage(value, `${where}[${i}]`),
+  }));
   const { name } = reference;
   const fits =
     name === undefined
@@ -42,11 +38,29 @@ export function chooseDockerImage(document: unknown, reference: Reference): Dock
   if (!first) {
     throw new PanamaxError('not-found', 'no such image', { expected: name ?? 'an image', found, where });
   }
-  if (second && name === undefined) {
+  if (second && name === undefined && new Set(fits.map(({ config }) => config)).size > 1) {
     const expected = `${formatReference(reference)}:NAME:TAG`;
     throw new PanamaxError('usage', 'several images; name one', { expected, found, where });
   }
-  return first;
+  return first.parse();
+}
+
+function parseDockerImage(value: unknown, where: string): DockerImage {
+  const record = asRecord(value, where);
+  return {
+    config: asString(record['Config'], `${where}.Config`),
+    layers: asArray(record['Layers'] ?? [], `${where}.Layers`).map((l) => asString(l, `${where}.Layers`)),
+  };
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+/** The tags of an image, whose other fields may be damaged. */
+function tagsOf(value: unknown): string[] {
+  const tags = fieldOf(value, 'RepoTags');
+  return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [];
 }
 
 /** docker.io/library/nginx:latest, nginx:latest and nginx are the same. */
@@ -71,7 +85,8 @@ export async function dockerManifest(
   limits: Limits,
 ): Promise<{ manifestBytes: Buffer; blobs: BlobSource }> {
   const where = `${archive.path} ${image.config}`;
-  const rootfs = asRecord(asRecord(parseDocument(configBytes, where), where)['rootfs'], `${where} rootfs`);
+  const config = asRecord(parseDocument(configBytes, where), where);
+  const rootfs = asRecord(config['rootfs'] ?? {}, `${where} rootfs`);
   const diffIDs = asArray(rootfs['diff_ids'] ?? [], `${where} diff_ids`).map((d) => parseDigest(d, where));
   if (diffIDs.length !== image.layers.length) {
     throw new PanamaxError('bad-input', 'config and manifest.json differ in the number of layers', {
@@ -82,7 +97,8 @@ export async function dockerManifest(
   }
   const files = new Map<Digest, string>(diffIDs.map((diffID, i) => [diffID, image.layers[i]!]));
   const configDigest = digestOf(configBytes);
-  const openLayer = (name: string) => decompressed(archive.open(name), `${archive.path} ${name}`);
+  const openLayer = (name: string) =>
+    decompressed(archive.open(name), `${archive.path} ${name}`, { limits, size: archive.storedSize(name) });
   const layers = [];
   for (const [i, digest] of diffIDs.entries()) {
     const name = image.layers[i]!;

@@ -1,17 +1,10 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Digest } from '../digest.ts';
-import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { writeAll } from '../runtime/file.ts';
+import { tooLarge } from './expansion.ts';
 import type { Image, Layer } from './open.ts';
 import type { TarRange } from './tar/file.ts';
-
-const TOO_LARGE = 'image is over maxImageSize';
-
-/** Whether an error of `openSpool` says that the layer stream is over `maxImageSize`. */
-export function isTooLarge(error: unknown): boolean {
-  return error instanceof PanamaxError && error.kind === 'limit' && error.message.startsWith(TOO_LARGE);
-}
 
 /** Writes an image's layer stream to a file. */
 export interface Spool {
@@ -41,15 +34,9 @@ export async function openSpool(
     layerSizes,
     async *add(layer) {
       const start = total;
-      for await (const chunk of layer.tar()) {
+      for await (const chunk of layer.tar(limits.maxImageSize - start)) {
         total += chunk.length;
-        if (total > limits.maxImageSize) {
-          throw new PanamaxError('limit', TOO_LARGE, {
-            expected: `at most ${limits.maxImageSize} bytes uncompressed`,
-            found: 'more',
-            where: image.reference,
-          });
-        }
+        if (total > limits.maxImageSize) throw tooLarge(limits.maxImageSize, image.reference);
         await writeAll(file, chunk);
         yield chunk;
       }

@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestOf, hexOf, isDigest, type Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
-import { asRecord, checkDocumentSize, parseDocument } from '../json.ts';
+import { checkDocumentSize, parseDocument } from '../json.ts';
 import type { Limits } from '../limits.ts';
 import { replaceFile } from '../runtime/file.ts';
 import { openArchive, type Archive } from './archive.ts';
@@ -15,19 +15,20 @@ import {
   verified,
   type BlobSource,
 } from './blobs.ts';
+import { chooseFromLayout, descend, findByConfig } from './choose.ts';
 import { decompressed } from './decompress.ts';
 import { chooseDockerImage, dockerManifest } from './dockerarchive.ts';
 import { openEngine } from './engine/open.ts';
 import { type Descriptor, type Platform } from './oci/descriptor.ts';
 import {
+  isForeign,
   isIndex,
   MEDIA_TYPES,
   parseConfig,
-  parseIndex,
   parseManifest,
   type Manifest,
 } from './oci/manifest.ts';
-import { checkPlatform, choosePlatform, machinePlatform } from './oci/platform.ts';
+import { checkPlatform } from './oci/platform.ts';
 import { formatReference, type Reference } from './oci/reference.ts';
 import { parseRegistryName } from './oci/registryname.ts';
 import { isEngineTransport, type EngineTransport } from './oci/transport.ts';
@@ -54,8 +55,12 @@ export interface Layer {
   readonly diffID: Digest;
   /** The bytes as stored. They are verified against the descriptor once the stream has been read to its end. */
   blob(): AsyncIterable<Uint8Array>;
-  /** The uncompressed tar. It is verified against the diffID once the stream has been read to its end. */
-  tar(): AsyncIterable<Uint8Array>;
+  /**
+   * The uncompressed tar. It is verified against the diffID once the stream has been read to its end.
+   *
+   * @param room size from which on it is certain to be refused by the caller, in bytes. Default: any size
+   */
+  tar(room?: number): AsyncIterable<Uint8Array>;
 }
 
 export interface ImageOptions {
@@ -68,9 +73,6 @@ export interface ImageOptions {
   readonly blobs?: string;
   readonly signal?: AbortSignal;
 }
-
-const MAX_INDEX_DEPTH = 4;
-const REF_NAMES = ['org.opencontainers.image.ref.name', 'io.containerd.image.name'];
 
 /**
  * Opens an image and reads its manifest and config. Layers are read when they are asked for.
@@ -85,13 +87,13 @@ export async function openImage(reference: Reference, options: ImageOptions): Pr
 }
 
 async function openFile(reference: Reference, options: ImageOptions): Promise<Image> {
-  const { transport, path, name } = reference;
+  const { transport, path } = reference;
   const info = await stat(path).catch(() => undefined);
   if (!info) throw new PanamaxError('not-found', 'no such image', { found: formatReference(reference) });
   if (transport === 'oci') {
     if (!info.isDirectory()) throw new PanamaxError('bad-input', 'not a directory', { where: path });
     const index = await readIndexFile(path, options.limits);
-    return openFromIndex(directoryBlobs(path), index, name, reference, options);
+    return openFromIndex(directoryBlobs(path), index, reference, options);
   }
   if (!info.isFile()) throw new PanamaxError('bad-input', 'not a regular file', { where: path });
   const archive = await openArchive(path, options.limits);
@@ -100,7 +102,7 @@ async function openFile(reference: Reference, options: ImageOptions): Promise<Im
   }
   if (archive.has('index.json')) {
     const index = await archive.readDocument('index.json');
-    return openFromIndex(archiveBlobs(archive), index, name, reference, options);
+    return openFromIndex(archiveBlobs(archive), index, reference, options);
   }
   throw new PanamaxError('bad-input', 'neither an OCI archive nor a docker archive', {
     expected: 'index.json or manifest.json',
@@ -131,13 +133,13 @@ export async function openRepositoryImage(
   const top =
     (isDigest(manifest) ? await readKept(directory, manifest, options.limits) : undefined) ??
     (await repository.getManifest(manifest));
-  const chosen = await resolvePlatform(manifests, [{ ...top, size: top.bytes.length }], options);
-  const bytes = await readDocument(manifests, chosen, options.limits);
+  const named = { ...top, size: top.bytes.length };
+  const { digest, bytes } = await descend(manifests, { descriptor: () => named }, options);
   const blobs = kept({ where: repository.where, open: async (digest) => repository.openBlob(digest) });
-  return imageOf(blobs, chosen.digest, bytes, reference, options);
+  return imageOf(blobs, digest, bytes, reference, options);
 }
 
-/** Reads a manifest or an index from the cache. OCI documents may lack a media type: then it is guessed. */
+/** Reads a manifest or an index from the cache. */
 async function readKept(
   directory: string | undefined,
   digest: Digest,
@@ -150,9 +152,11 @@ async function readKept(
   checkDocumentSize(info.size, limits, path);
   const bytes = await readFile(path);
   if (digestOf(bytes) !== digest) return undefined;
-  const { mediaType, manifests } = asRecord(parseDocument(bytes, path), path);
-  const guess = manifests === undefined ? MEDIA_TYPES.ociManifest : MEDIA_TYPES.ociIndex;
-  return { mediaType: typeof mediaType === 'string' ? mediaType : guess, digest, bytes };
+  return {
+    mediaType: isIndex(bytes, '', path) ? MEDIA_TYPES.ociIndex : MEDIA_TYPES.ociManifest,
+    digest,
+    bytes,
+  };
 }
 
 /** Exports the image once for all calls with the same scratch directory. */
@@ -190,66 +194,11 @@ async function readIndexFile(directory: string, limits: Limits): Promise<Buffer>
 async function openFromIndex(
   blobs: BlobSource,
   index: Uint8Array,
-  name: string | undefined,
   reference: Reference,
   options: ImageOptions,
 ): Promise<Image> {
-  const all = parseIndex(index, `${blobs.where} index.json`);
-  const named = name === undefined ? all : all.filter((m) => hasName(m, name));
-  if (named.length === 0) {
-    throw new PanamaxError('not-found', 'no such tag', {
-      expected: name ?? 'an image',
-      found: namesOf(all).join(', ') || 'none',
-      where: blobs.where,
-    });
-  }
-  const names = new Set(namesOf(named));
-  if (name === undefined && names.size > 1 && new Set(named.map((m) => m.digest)).size > 1) {
-    throw new PanamaxError('usage', 'several images; name one', {
-      expected: `${reference.path}:TAG`,
-      found: [...names].join(', '),
-      where: blobs.where,
-    });
-  }
-  const descriptor = await resolvePlatform(blobs, named, options);
-  return imageOf(
-    blobs,
-    descriptor.digest,
-    await readDocument(blobs, descriptor, options.limits),
-    reference,
-    options,
-  );
-}
-
-function namesOf(manifests: readonly Descriptor[]): string[] {
-  return manifests.flatMap((m) => REF_NAMES.flatMap((key) => m.annotations?.[key] ?? []).slice(0, 1));
-}
-
-function hasName(manifest: Descriptor, name: string): boolean {
-  return REF_NAMES.some((key) => manifest.annotations?.[key] === name) || manifest.digest === name;
-}
-
-async function resolvePlatform(
-  blobs: BlobSource,
-  manifests: readonly Descriptor[],
-  options: ImageOptions,
-): Promise<Descriptor> {
-  const wanted = options.platform ?? machinePlatform();
-  let chosen = manifests.length === 1 ? manifests[0]! : choosePlatform(manifests, wanted, blobs.where);
-  for (let depth = 0; isIndex(chosen); depth++) {
-    if (depth === MAX_INDEX_DEPTH) {
-      throw new PanamaxError('limit', 'indexes are nested too deep', {
-        expected: `at most ${MAX_INDEX_DEPTH}`,
-        where: blobs.where,
-      });
-    }
-    const index = parseIndex(
-      await readDocument(blobs, chosen, options.limits),
-      `${blobs.where} ${chosen.digest}`,
-    );
-    chosen = choosePlatform(index, wanted, `${blobs.where} ${chosen.digest}`);
-  }
-  return chosen;
+  const { digest, bytes } = await chooseFromLayout(blobs, index, reference, options);
+  return imageOf(blobs, digest, bytes, reference, options);
 }
 
 async function openDockerArchive(
@@ -267,17 +216,9 @@ async function openDockerArchive(
   // newer engines embed an OCI layout, which has the image's real manifest
   if (archive.has('index.json')) {
     const blobs = archiveBlobs(archive);
-    const index = parseIndex(await archive.readDocument('index.json'), `${archive.path} index.json`);
-    for (const candidate of index) {
-      const image = await resolvePlatform(blobs, [candidate], options)
-        .then(async (found) => ({ found, bytes: await readDocument(blobs, found, options.limits) }))
-        .then(({ found, bytes }) => imageOf(blobs, found.digest, bytes, reference, options))
-        .catch((error: unknown) => {
-          if (error instanceof PanamaxError && error.kind === 'not-found') return undefined;
-          throw error;
-        });
-      if (image?.configDigest === configDigest) return image;
-    }
+    const index = await archive.readDocument('index.json');
+    const found = await findByConfig(blobs, index, configDigest, options);
+    if (found) return imageOf(blobs, found.digest, found.bytes, reference, options);
   }
   const { manifestBytes, blobs } = await dockerManifest(archive, entry, configBytes, options.limits);
   return imageOf(blobs, digestOf(manifestBytes), manifestBytes, reference, options);
@@ -303,19 +244,40 @@ async function imageOf(
     configDigest: manifest.config.digest,
     configBytes,
     platform: config.platform,
-    layers: manifest.layers.map((descriptor, i) => layerOf(blobs, descriptor, config.diffIDs[i]!)),
+    layers: manifest.layers.map((descriptor, i) =>
+      layerOf(blobs, descriptor, config.diffIDs[i]!, options.limits),
+    ),
   };
 }
 
-function layerOf(blobs: BlobSource, descriptor: Descriptor, diffID: Digest): Layer {
+function layerOf(blobs: BlobSource, descriptor: Descriptor, diffID: Digest, limits: Limits): Layer {
+  const { size } = descriptor;
   const where = `${blobs.where} ${descriptor.digest}`;
   async function* blob() {
-    yield* verified(await blobs.open(descriptor.digest), descriptor, where);
+    try {
+      yield* verified(await blobs.open(descriptor.digest), descriptor, where);
+    } catch (error) {
+      if (error instanceof PanamaxError && error.kind === 'not-found' && isForeign(descriptor)) {
+        throw foreign(descriptor, where, error);
+      }
+      throw error;
+    }
   }
   return {
     descriptor,
     diffID,
     blob,
-    tar: () => verified(decompressed(blob(), where), { digest: diffID }, where),
+    tar: (room = Infinity) =>
+      verified(decompressed(blob(), where, { limits, size, room }), { digest: diffID }, where),
   };
+}
+
+function foreign({ digest, urls = [] }: Descriptor, where: string, cause: Error): PanamaxError {
+  const facts = { expected: digest, found: `urls ${urls.join(' ') || 'none'}`, where };
+  return new PanamaxError(
+    'not-found',
+    'layer is foreign (non-distributable), and its bytes are not with the image',
+    facts,
+    { cause },
+  );
 }

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { isEngineTransport } from '../../lib/image/oci/transport.ts';
 import type { Image } from '../../lib/image/open.ts';
-import { isTooLarge } from '../../lib/image/layerstream.ts';
+import { isTooLarge } from '../../lib/image/expansion.ts';
 import { splitTransport } from '../../lib/image/oci/reference.ts';
 import type { StageContext } from '../context.ts';
 import type { Lease } from '../resources/layercache.ts';

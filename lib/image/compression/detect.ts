@@ -16,7 +16,7 @@ import {
   type LibzstdRecipe,
 } from '../../compression/zstd/libzstd.ts';
 import type { Digest } from '../../digest.ts';
-import { compressionOf } from '../decompress.ts';
+import { compressionOf } from '../magic.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Layer } from '../open.ts';
 
@@ -54,8 +54,9 @@ export async function findCompression(
   const { digest, mediaType } = descriptor;
   if (digest === diffID) return mediaType.endsWith('.tar') ? { encoder: 'none' } : undefined;
   const format = compressionOf(head);
-  const size = format === 'none' ? undefined : headerSize(head, format);
-  if (format === 'none' || size === undefined) return undefined;
+  if (format !== 'gzip' && format !== 'zstd') return undefined;
+  const size = headerSize(head, format);
+  if (size === undefined) return undefined;
   const header = Buffer.from(head.subarray(0, size)).toString('base64');
   const sample = await firstBytes(tar(), SAMPLE_SIZE + 1);
   const isWhole = sample.length <= SAMPLE_SIZE;

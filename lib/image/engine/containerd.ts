@@ -2,8 +2,8 @@ import { isDigest, type Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
 import { type Descriptor } from '../oci/descriptor.ts';
+import { fittingEntries } from '../choose.ts';
 import { isIndex, parseConfig, parseIndex, parseManifest } from '../oci/manifest.ts';
-import { choosePlatform, machinePlatform } from '../oci/platform.ts';
 import { formatReleaseName, parseReleaseName } from '../oci/releasename.ts';
 import { engineCommand, type EngineOptions, type Run } from './command.ts';
 import type { Engine, EngineImage } from './engine.ts';
@@ -50,9 +50,12 @@ const where = (digest: Digest) => `ctr content get ${digest}`;
 async function inspect(run: Run, named: Descriptor): Promise<EngineImage> {
   const get = (digest: Digest) => run('content', 'get', digest);
   let manifest = named.digest;
-  if (isIndex(named)) {
-    const items = parseIndex(await get(manifest), where(manifest));
-    manifest = choosePlatform(items, machinePlatform(), where(manifest)).digest;
+  const document = await get(manifest);
+  if (isIndex(document, named.mediaType, where(manifest))) {
+    const blobs = { where: 'ctr content get', open: async (digest: Digest) => [await get(digest)] };
+    const entries = parseIndex(document, where(manifest));
+    const [entry] = await fittingEntries(blobs, entries, where(manifest), { limits: DEFAULT_LIMITS });
+    manifest = entry!.descriptor().digest;
   }
   const parsed = parseManifest(await get(manifest), DEFAULT_LIMITS, where(manifest));
   const { digest } = parsed.config;

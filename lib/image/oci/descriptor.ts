@@ -8,6 +8,8 @@ export interface Descriptor {
   readonly size: number;
   readonly platform?: Platform;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Other places of the bytes, mostly of foreign layers. */
+  readonly urls?: readonly string[];
 }
 
 export interface Platform {
@@ -19,21 +21,34 @@ export interface Platform {
 /** @throws PanamaxError `bad-input` */
 export function parseDescriptor(value: unknown, where: string): Descriptor {
   const record = asRecord(value, where);
+  const urls = record['urls'];
   return {
     mediaType: asString(record['mediaType'] ?? '', `${where}.mediaType`),
     digest: parseDigest(record['digest'], `${where}.digest`),
     size: asSize(record['size'], `${where}.size`),
-    ...(record['platform'] === undefined ? {} : { platform: parsePlatform(record['platform'], where) }),
-    ...(isStringMap(record['annotations']) ? { annotations: record['annotations'] } : {}),
+    ...hintsOf(record),
+    ...(Array.isArray(urls) && urls.length > 0 && { urls: urls.filter((url) => typeof url === 'string') }),
   };
 }
 
-function parsePlatform(value: unknown, where: string): Platform {
-  const record = asRecord(value, `${where}.platform`);
+/** Optional fields. Null, and values of other types, count as missing. */
+export function hintsOf(
+  record: Readonly<Record<string, unknown>>,
+): Pick<Descriptor, 'platform' | 'annotations'> {
+  const platform = platformOf(record['platform']);
+  const annotations = record['annotations'];
+  return { ...(platform && { platform }), ...(isStringMap(annotations) && { annotations }) };
+}
+
+/** @returns undefined for a platform without an architecture */
+function platformOf(value: unknown): Platform | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { os, architecture, variant } = value as Readonly<Record<string, unknown>>;
+  if (typeof architecture !== 'string' || architecture === '') return undefined;
   return {
-    os: asString(record['os'], `${where}.platform.os`),
-    architecture: asString(record['architecture'], `${where}.platform.architecture`),
-    ...(typeof record['variant'] === 'string' && record['variant'] ? { variant: record['variant'] } : {}),
+    os: typeof os === 'string' ? os : '',
+    architecture,
+    ...(typeof variant === 'string' && variant && { variant }),
   };
 }
 

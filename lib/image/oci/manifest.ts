@@ -2,7 +2,7 @@ import { parseDigest, type Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { asArray, asRecord, asString, parseDocument } from '../../json.ts';
 import type { Limits } from '../../limits.ts';
-import { parseDescriptor, type Descriptor, type Platform } from './descriptor.ts';
+import { hintsOf, parseDescriptor, type Descriptor, type Platform } from './descriptor.ts';
 
 const OCI = 'application/vnd.oci.image';
 const DOCKER = 'application/vnd.docker';
@@ -19,6 +19,14 @@ export const MEDIA_TYPES = {
 } as const;
 
 const CONFIG_TYPES: readonly string[] = [MEDIA_TYPES.ociConfig, MEDIA_TYPES.dockerConfig];
+/** Types that old registries and clients wrote for configs; Docker takes them, too (moby, distribution/registry.go). */
+const OLD_CONFIG_TYPES: readonly string[] = [
+  'application/octet-stream',
+  'application/json',
+  'text/html',
+  'text/plain',
+  '',
+];
 const INDEX_TYPES: readonly string[] = [MEDIA_TYPES.ociIndex, MEDIA_TYPES.dockerIndex];
 const MANIFEST_TYPES: readonly string[] = [MEDIA_TYPES.ociManifest, MEDIA_TYPES.dockerManifest];
 
@@ -53,12 +61,14 @@ export function parseManifest(bytes: Uint8Array, limits: Limits, where: string):
     });
   }
   const config = parseDescriptor(record['config'], `${where} config`);
-  const mediaType = asString(record['mediaType'] ?? MEDIA_TYPES.ociManifest, `${where} mediaType`);
+  const mediaType = asString(record['mediaType'] || MEDIA_TYPES.ociManifest, `${where} mediaType`);
   if (!MANIFEST_TYPES.includes(mediaType)) throw unknownType('manifest', MANIFEST_TYPES, mediaType, where);
-  if (!CONFIG_TYPES.includes(config.mediaType)) {
+  // an artifact with a config of no known type is no image
+  const known = record['artifactType'] ? CONFIG_TYPES : [...CONFIG_TYPES, ...OLD_CONFIG_TYPES];
+  if (!known.includes(config.mediaType.split(';')[0]!.trim())) {
     throw unknownType('config', CONFIG_TYPES, config.mediaType, where);
   }
-  const layers = asArray(record['layers'], `${where} layers`);
+  const layers = asArray(record['layers'] ?? [], `${where} layers`);
   if (layers.length > limits.maxLayers) {
     throw new PanamaxError('limit', 'image is over maxLayers', {
       expected: `at most ${limits.maxLayers}`,
@@ -79,6 +89,11 @@ export function parseManifest(bytes: Uint8Array, limits: Limits, where: string):
   };
 }
 
+/** Whether a layer may be stored elsewhere, at its urls. */
+export function isForeign({ mediaType, urls }: Pick<Descriptor, 'mediaType' | 'urls'>): boolean {
+  return urls !== undefined || /\.(foreign|nondistributable)\./.test(mediaType);
+}
+
 function unknownType(what: string, known: readonly string[], found: string, where: string): PanamaxError {
   return new PanamaxError('bad-input', `unknown ${what} media type`, {
     expected: known.join(' or '),
@@ -90,7 +105,7 @@ function unknownType(what: string, known: readonly string[], found: string, wher
 /** @throws PanamaxError `bad-input` */
 export function parseConfig(bytes: Uint8Array, manifest: Manifest, where: string): Config {
   const record = asRecord(parseDocument(bytes, where), where);
-  const rootfs = asRecord(record['rootfs'], `${where} rootfs`);
+  const rootfs = asRecord(record['rootfs'] ?? {}, `${where} rootfs`);
   const diffIDs = asArray(rootfs['diff_ids'] ?? [], `${where} diff_ids`).map((value, i) =>
     parseDigest(value, `${where} diff_ids[${i}]`),
   );
@@ -112,14 +127,43 @@ export function parseConfig(bytes: Uint8Array, manifest: Manifest, where: string
   };
 }
 
-export function isIndex(descriptor: Descriptor): boolean {
-  return INDEX_TYPES.includes(descriptor.mediaType);
+/**
+ * Whether a document is an index. Its own media type decides, then that of its descriptor, then its fields: old
+ * registries and clients leave the media type out, or name `application/json`.
+ *
+ * @throws PanamaxError `bad-input`
+ */
+export function isIndex(bytes: Uint8Array, declared: string, where: string): boolean {
+  const record = asRecord(parseDocument(bytes, where), where);
+  for (const type of [record['mediaType'], declared]) {
+    if (typeof type !== 'string') continue;
+    if (INDEX_TYPES.includes(type)) return true;
+    if (MANIFEST_TYPES.includes(type)) return false;
+  }
+  return Array.isArray(record['manifests']) && !record['config'] && !record['layers'];
 }
 
-/** The manifests of an image index (OCI image-spec, image-index.md) or a Docker manifest list. */
-export function parseIndex(bytes: Uint8Array, where: string): readonly Descriptor[] {
+/** An entry of an index. Some fields of an entry that cannot be used are known nevertheless. */
+export interface IndexEntry extends Pick<Descriptor, 'platform' | 'annotations'> {
+  readonly artifactType?: string;
+  /** @throws PanamaxError `bad-input` for an entry that cannot be used, such as one with a digest by SHA-512 */
+  descriptor(): Descriptor;
+}
+
+/**
+ * The entries of an image index (OCI image-spec, image-index.md) or a Docker manifest list.
+ *
+ * @throws PanamaxError `bad-input` for another document; a damaged entry is refused when it is used
+ */
+export function parseIndex(bytes: Uint8Array, where: string): readonly IndexEntry[] {
   const record = asRecord(parseDocument(bytes, where), where);
-  return asArray(record['manifests'], `${where} manifests`).map((value, i) =>
-    parseDescriptor(value, `${where} manifests[${i}]`),
-  );
+  return asArray(record['manifests'] ?? [], `${where} manifests`).map((value, i) => {
+    const item = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+    const { artifactType } = item;
+    return {
+      ...hintsOf(item),
+      ...(typeof artifactType === 'string' && artifactType && { artifactType }),
+      descriptor: () => parseDescriptor(value, `${where} manifests[${i}]`),
+    };
+  });
 }

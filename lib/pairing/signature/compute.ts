@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import type { Limits } from '../../limits.ts';
+import { checkExpansion, tooLarge } from '../../image/expansion.ts';
 import type { Image } from '../../image/open.ts';
 import { openSpool, type LayerStream } from '../../image/layerstream.ts';
 import { measurePullSizes } from '../../image/pullsize.ts';
 import { imageRecord } from '../../image/record.ts';
 import { createRootfs } from '../../image/rootfs.ts';
 import type { TarEntry } from '../../image/tar/entry.ts';
-import { createExpander } from '../../image/tar/expand.ts';
+import { createExpander, zerosOf } from '../../image/tar/expand.ts';
 import { scanTar } from '../../image/tar/scan.ts';
 import { numbersColumn, textColumn, wordsColumn } from '../../runtime/column.ts';
 import { createContents } from './contents.ts';
@@ -19,7 +20,7 @@ import { createStreamTlsh, type StoredFile, type StreamTlsh } from './streamtlsh
 
 /** A regular file after its bytes have been read. */
 interface ReadFile {
-  /** SHA-256 of the content; holes of sparse files count as zeros. */
+  /** SHA-256 of the content; holes of sparse files count as zeros, large ones by their size (docs/formats.md). */
   readonly digest: Uint8Array;
   /** Offset of its stored bytes in the layer stream. */
   readonly offset: number;
@@ -74,7 +75,16 @@ async function readImage(
       const numbers = wordsColumn();
       let entries = 0;
       rootfs.beginLayer(where);
-      for await (const { entry, file } of readEntries(spool.add(layer), start, tlsh, { limits, where })) {
+      let zeros = 0;
+      const read = readEntries(spool.add(layer), start, tlsh, { limits, where }, (entry) => {
+        // refused as soon as it is certain
+        if (start + entry.bodyOffset + entry.bodySize > maxImageSize) {
+          throw tooLarge(maxImageSize, image.reference);
+        }
+        zeros += zerosOf(entry);
+        checkExpansion(zeros, { limits, size: layer.descriptor.size }, where);
+      });
+      for await (const { entry, file } of read) {
         entries++;
         if (!file) {
           rootfs.add(entry);
@@ -164,12 +174,14 @@ interface ReadEntry {
  * Reads the entries of a tar, with the digests and sketches of regular files.
  *
  * @param start offset of the tar in the layer stream
+ * @param check is called for each entry before its content is read
  */
 async function* readEntries(
   tar: AsyncIterable<Uint8Array>,
   start: number,
   tlsh: StreamTlsh,
   options: { limits: Limits; where: string },
+  check: (entry: TarEntry) => void,
 ): AsyncGenerator<ReadEntry, void, void> {
   const sketcher = createContentSketcher();
   let current: FileReader | undefined;
@@ -179,6 +191,7 @@ async function* readEntries(
       continue;
     }
     if (current) yield { entry: current.entry, file: current.finish() };
+    check(event.entry);
     current = event.entry.type === 'file' ? readFile(event.entry, start, sketcher, tlsh) : undefined;
     if (!current) yield { entry: event.entry };
   }
@@ -193,10 +206,14 @@ interface FileReader {
 
 function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tlsh: StreamTlsh): FileReader {
   const hash = createHash('sha256');
-  const expander = createExpander(entry, (bytes) => {
-    hash.update(bytes);
-    sketcher.update(bytes);
-  });
+  const expander = createExpander(
+    entry,
+    (bytes) => {
+      hash.update(bytes);
+      sketcher.update(bytes);
+    },
+    (size) => hash.update(`hole of ${size} bytes`),
+  );
   const offset = start + entry.bodyOffset;
   let stored = 0;
   return {

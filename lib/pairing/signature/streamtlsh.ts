@@ -2,6 +2,7 @@ import { type TlshAnswer, type TlshRequest, HOLE, END } from './tlshmessages.ts'
 import { Worker } from 'node:worker_threads';
 import { PanamaxError } from '../../errors.ts';
 import type { TarEntry } from '../../image/tar/entry.ts';
+import { MAX_HOLE } from '../../image/tar/expand.ts';
 import { threadEntry } from '../../runtime/thread.ts';
 
 const tlshThread = threadEntry<typeof import('./tlshthread.ts')>(new URL('./tlshthread.ts', import.meta.url));
@@ -17,7 +18,7 @@ export interface StoredFile {
 export interface StreamTlsh {
   /** Appends a range of the current file. The bytes must have been written already. */
   add(offset: number, size: number): void;
-  /** Appends the whole content of a file, with holes as zeros. */
+  /** Appends the whole content of a file, with holes as zeros, at most `MAX_HOLE` of each. */
   addFile(file: StoredFile): void;
   endFile(): void;
   /** The TLSH of the files since the last layer. */
@@ -82,12 +83,12 @@ export function createStreamTlsh(path: string): StreamTlsh {
     let at = 0;
     let stored = offset;
     for (const run of sparse ?? [{ offset: 0, size: bodySize }]) {
-      push(HOLE, run.offset - at);
+      push(HOLE, Math.min(run.offset - at, MAX_HOLE));
       push(stored, run.size);
       stored += run.size;
       at = run.offset + run.size;
     }
-    push(HOLE, size - at);
+    push(HOLE, Math.min(size - at, MAX_HOLE));
     push(END, 0);
   }
 

@@ -64,14 +64,15 @@ async function read(path: string, limits: Limits): Promise<OciDelta> {
   if (!archive.has('index.json')) {
     throw new PanamaxError('bad-input', 'not an oci-delta artifact', { expected: 'index.json', where: path });
   }
-  const [descriptor, ...others] = parseIndex(await archive.readDocument('index.json'), `${path} index.json`);
-  if (!descriptor || others.length > 0) {
+  const [entry, ...others] = parseIndex(await archive.readDocument('index.json'), `${path} index.json`);
+  if (!entry || others.length > 0) {
     throw new PanamaxError('bad-input', 'not an oci-delta artifact', {
       expected: 'one manifest',
-      found: descriptor ? others.length + 1 : 0,
+      found: entry ? others.length + 1 : 0,
       where: path,
     });
   }
+  const descriptor = entry.descriptor();
   const delta = parseDeltaManifest(
     await readDocument(blobs, descriptor, limits),
     `${path} ${descriptor.digest}`,

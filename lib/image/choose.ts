@@ -1,0 +1,257 @@
+import type { Digest } from '../digest.ts';
+import { PanamaxError } from '../errors.ts';
+import type { Limits } from '../limits.ts';
+import { readDocument, type BlobSource } from './blobs.ts';
+import type { Platform } from './oci/descriptor.ts';
+import { isIndex, parseConfig, parseIndex, parseManifest, type IndexEntry } from './oci/manifest.ts';
+import { bestFits, formatPlatform, machinePlatform } from './oci/platform.ts';
+import { formatReference, type Reference } from './oci/reference.ts';
+
+/** Chooses one image of a layout or an index. */
+
+export interface ChosenManifest {
+  readonly digest: Digest;
+  readonly bytes: Buffer;
+}
+
+export interface ChoiceOptions {
+  readonly limits: Limits;
+  /** Default: this machine's. */
+  readonly platform?: Platform;
+}
+
+const MAX_INDEX_DEPTH = 4;
+/** Manifests without a platform that are read to learn it from their configs. */
+const MAX_PROBED = 32;
+/** Documents that are read to find an image by its config. */
+const MAX_SEARCHED = 256;
+const REF_NAMES = ['org.opencontainers.image.ref.name', 'io.containerd.image.name'];
+const REFERENCE_TYPE = 'vnd.docker.reference.type';
+
+/**
+ * Chooses an image by the entries of a layout's index.json. Without a name, the only image is chosen, also if it has
+ * several names or if artifacts are beside it. Of several images under one name the one that fits the platform best
+ * is chosen, and of equals the first, as by skopeo.
+ *
+ * @throws PanamaxError `not-found`; `usage` if one of several images is to be named
+ */
+export async function chooseFromLayout(
+  blobs: BlobSource,
+  index: Uint8Array,
+  reference: Reference,
+  options: ChoiceOptions,
+): Promise<ChosenManifest> {
+  const { name } = reference;
+  const all = parseIndex(index, `${blobs.where} index.json`);
+  const named = name === undefined ? all : all.filter((entry) => hasName(entry, name));
+  if (named.length === 0) {
+    const found = all.map(labelOf).join(', ') || 'none';
+    throw new PanamaxError('not-found', 'no such tag', {
+      expected: name ?? 'an image',
+      found,
+      where: blobs.where,
+    });
+  }
+  let images = distinct(preferred(named, isImage));
+  const several = (entries: readonly IndexEntry[]) =>
+    new PanamaxError('usage', 'several images; name one', {
+      expected: formatReference({ ...reference, name: 'TAG' }),
+      found: entries.map(labelOf).join(', '),
+      where: blobs.where,
+    });
+  if (images.length > 1 && name === undefined && new Set(images.map(nameOf)).size > 1) {
+    images = await withoutArtifacts(blobs, images, options);
+    if (new Set(images.map(nameOf)).size > 1) throw several(images);
+  }
+  const fits = images.length === 1 ? images : await fittingEntries(blobs, images, blobs.where, options);
+  if (fits.length > 1 && nameOf(fits[0]!) === undefined) throw several(fits);
+  return descend(blobs, fits[0]!, options);
+}
+
+/** Reads a manifest, or that of the image for the platform from an index. @throws PanamaxError `not-found`, `bad-input` */
+export async function descend(
+  blobs: BlobSource,
+  entry: Pick<IndexEntry, 'descriptor'>,
+  options: ChoiceOptions,
+): Promise<ChosenManifest> {
+  let at = entry;
+  for (let depth = 0; ; depth++) {
+    const descriptor = at.descriptor();
+    const where = `${blobs.where} ${descriptor.digest}`;
+    const bytes = await readDocument(blobs, descriptor, options.limits);
+    if (!isIndex(bytes, descriptor.mediaType, where)) return { digest: descriptor.digest, bytes };
+    if (depth === MAX_INDEX_DEPTH) {
+      throw new PanamaxError('limit', 'indexes are nested too deep', {
+        expected: `at most ${MAX_INDEX_DEPTH}`,
+        where: blobs.where,
+      });
+    }
+    at = (await fittingEntries(blobs, parseIndex(bytes, where), where, options))[0]!;
+  }
+}
+
+/**
+ * The manifest of the image with a config, of all in a layout. Documents that are missing or damaged are passed over:
+ * they belong to other images.
+ */
+export async function findByConfig(
+  blobs: BlobSource,
+  index: Uint8Array,
+  config: Digest,
+  { limits }: ChoiceOptions,
+): Promise<ChosenManifest | undefined> {
+  const seen = new Set<Digest>();
+  const queue = [...parseIndex(index, `${blobs.where} index.json`)];
+  for (const entry of queue) {
+    const found = await unlessBroken(async () => {
+      const descriptor = entry.descriptor();
+      const { digest } = descriptor;
+      if (seen.has(digest) || seen.size === MAX_SEARCHED) return undefined;
+      seen.add(digest);
+      const where = `${blobs.where} ${digest}`;
+      const bytes = await readDocument(blobs, descriptor, limits);
+      if (isIndex(bytes, descriptor.mediaType, where)) {
+        for (const child of parseIndex(bytes, where)) queue.push(child);
+        return undefined;
+      }
+      return parseManifest(bytes, limits, where).config.digest === config ? { digest, bytes } : undefined;
+    });
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/**
+ * The entries that fit the platform best, at least one. Of entries without a platform the configs are read.
+ *
+ * @throws PanamaxError `not-found`; the error of an entry if there is no other
+ */
+export async function fittingEntries(
+  blobs: BlobSource,
+  all: readonly IndexEntry[],
+  where: string,
+  options: ChoiceOptions,
+): Promise<IndexEntry[]> {
+  const entries = preferred(all, isImage);
+  const wanted = options.platform ?? machinePlatform();
+  const fits = bestFits(entries, platformOf, wanted);
+  if (fits.length > 0) return fits;
+  const [only] = entries;
+  if (only && entries.length === 1 && !only.platform) return [only];
+  const probed = new Map<IndexEntry, readonly Platform[]>();
+  for (const entry of entries.filter(({ platform }) => !platform).slice(0, MAX_PROBED)) {
+    probed.set(entry, (await unlessBroken(() => platformsBelow(blobs, entry, options))) ?? []);
+  }
+  const found = bestFits([...probed.keys()], (entry) => probed.get(entry)!, wanted);
+  if (found.length > 0) return found;
+  const platforms = entries.map((entry) => {
+    const known = [...platformOf(entry), ...(probed.get(entry) ?? [])];
+    return known.map(formatPlatform).join(', ') || `${labelOf(entry)} without a platform`;
+  });
+  throw new PanamaxError('not-found', 'no image for this platform', {
+    expected: formatPlatform(wanted),
+    found: platforms.join(', ') || 'none',
+    where,
+  });
+}
+
+function platformOf({ platform }: IndexEntry): Platform[] {
+  return platform ? [platform] : [];
+}
+
+/** The platform in an image's config, or the platforms that an index names. */
+async function platformsBelow(
+  blobs: BlobSource,
+  entry: IndexEntry,
+  { limits }: ChoiceOptions,
+): Promise<Platform[]> {
+  const descriptor = entry.descriptor();
+  const where = `${blobs.where} ${descriptor.digest}`;
+  const bytes = await readDocument(blobs, descriptor, limits);
+  if (isIndex(bytes, descriptor.mediaType, where)) {
+    return parseIndex(bytes, where).flatMap(({ platform }) => platform ?? []);
+  }
+  const manifest = parseManifest(bytes, limits, where);
+  const config = await readDocument(blobs, manifest.config, limits);
+  return [parseConfig(config, manifest, `${blobs.where} ${manifest.config.digest}`).platform];
+}
+
+/** Leaves out what is neither an image nor an index, if anything is left then. */
+async function withoutArtifacts(
+  blobs: BlobSource,
+  entries: readonly IndexEntry[],
+  { limits }: ChoiceOptions,
+): Promise<readonly IndexEntry[]> {
+  const images: IndexEntry[] = [];
+  for (const entry of entries) {
+    const found = await unlessBroken(async () => {
+      const descriptor = entry.descriptor();
+      const where = `${blobs.where} ${descriptor.digest}`;
+      const bytes = await readDocument(blobs, descriptor, limits);
+      if (!isIndex(bytes, descriptor.mediaType, where)) parseManifest(bytes, limits, where);
+      return entry;
+    });
+    if (found) images.push(found);
+  }
+  return images.length > 0 ? images : entries;
+}
+
+/** Undefined if a document is missing or damaged. */
+async function unlessBroken<Result>(read: () => Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof PanamaxError && ['not-found', 'bad-input', 'limit'].includes(error.kind))
+      return undefined;
+    throw error;
+  }
+}
+
+/** Attestations have platform unknown/unknown. */
+function isImage({ platform, artifactType, annotations }: IndexEntry): boolean {
+  return (
+    platform?.os !== 'unknown' && artifactType === undefined && annotations?.[REFERENCE_TYPE] === undefined
+  );
+}
+
+function preferred(
+  entries: readonly IndexEntry[],
+  wanted: (entry: IndexEntry) => boolean,
+): readonly IndexEntry[] {
+  const found = entries.filter(wanted);
+  return found.length > 0 ? found : entries;
+}
+
+/** Each image once. */
+function distinct(entries: readonly IndexEntry[]): readonly IndexEntry[] {
+  const seen = new Set<string>();
+  return entries.filter((entry) => {
+    const digest = digestOf(entry);
+    if (digest === undefined || !seen.has(digest)) {
+      if (digest !== undefined) seen.add(digest);
+      return true;
+    }
+    return false;
+  });
+}
+
+function digestOf(entry: IndexEntry): Digest | undefined {
+  try {
+    return entry.descriptor().digest;
+  } catch {
+    return undefined;
+  }
+}
+
+function nameOf({ annotations }: IndexEntry): string | undefined {
+  return REF_NAMES.map((key) => annotations?.[key]).find((name) => name !== undefined);
+}
+
+/** How a user can name an entry. */
+function labelOf(entry: IndexEntry): string {
+  return nameOf(entry) ?? digestOf(entry) ?? 'a damaged entry';
+}
+
+function hasName(entry: IndexEntry, name: string): boolean {
+  return REF_NAMES.some((key) => entry.annotations?.[key] === name) || digestOf(entry) === name;
+}

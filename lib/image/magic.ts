@@ -1,0 +1,20 @@
+/** Compressions that a layer's first bytes can tell. Only gzip and zstd are read. */
+export type StoredCompression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2';
+
+/** Bytes that `compressionOf` needs. */
+export const HEAD_SIZE = 10;
+
+/** First bytes in hex. A bzip2 stream starts with its level and the magic of a block or of the end. */
+const MAGIC: readonly (readonly [StoredCompression, RegExp])[] = [
+  ['gzip', /^1f8b/],
+  // a frame, or a skippable frame before it
+  ['zstd', /^(28b52ffd|5.2a4d18)/],
+  ['xz', /^fd377a585a00/],
+  ['bzip2', /^425a683[1-9](314159265359|177245385090)/],
+];
+
+/** Detects the compression by the first bytes of a stream, as container engines do. */
+export function compressionOf(head: Uint8Array): StoredCompression {
+  const hex = Buffer.from(head.subarray(0, HEAD_SIZE)).toString('hex');
+  return MAGIC.find(([, magic]) => magic.test(hex))?.[0] ?? 'none';
+}
