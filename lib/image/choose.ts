@@ -2,9 +2,19 @@ import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import { readDocument, type BlobSource } from './blobs.ts';
-import type { Platform } from './oci/descriptor.ts';
-import { isIndex, parseConfig, parseIndex, parseManifest, type IndexEntry } from './oci/manifest.ts';
-import { bestFits, formatPlatform, machinePlatform } from './oci/platform.ts';
+import {
+  digestOf,
+  fittingEntries,
+  hasName,
+  isImage,
+  labelOf,
+  nameOf,
+  preferred,
+  unlessBroken,
+  type ChoiceOptions,
+  type Documents,
+} from './oci/indexentries.ts';
+import { isIndex, parseIndex, parseManifest, type IndexEntry } from './oci/manifest.ts';
 import { formatReference, type Reference } from './oci/reference.ts';
 
 /** Chooses one image of a layout or an index. */
@@ -14,19 +24,9 @@ export interface ChosenManifest {
   readonly bytes: Buffer;
 }
 
-export interface ChoiceOptions {
-  readonly limits: Limits;
-  /** Default: this machine's. */
-  readonly platform?: Platform;
-}
-
 const MAX_INDEX_DEPTH = 4;
-/** Manifests without a platform that are read to learn it from their configs. */
-const MAX_PROBED = 32;
 /** Documents that are read to find an image by its config. */
 const MAX_SEARCHED = 256;
-const REF_NAMES = ['org.opencontainers.image.ref.name', 'io.containerd.image.name'];
-const REFERENCE_TYPE = 'vnd.docker.reference.type';
 
 /**
  * Chooses an image by the entries of a layout's index.json. Without a name, the only image is chosen, also if it has
@@ -63,7 +63,10 @@ export async function chooseFromLayout(
     images = await withoutArtifacts(blobs, images, options);
     if (new Set(images.map(nameOf)).size > 1) throw several(images);
   }
-  const fits = images.length === 1 ? images : await fittingEntries(blobs, images, blobs.where, options);
+  const fits =
+    images.length === 1
+      ? images
+      : await fittingEntries(documentsOf(blobs, options.limits), images, blobs.where, options);
   if (fits.length > 1 && nameOf(fits[0]!) === undefined) throw several(fits);
   return descend(blobs, fits[0]!, options);
 }
@@ -86,7 +89,9 @@ export async function descend(
         where: blobs.where,
       });
     }
-    at = (await fittingEntries(blobs, parseIndex(bytes, where), where, options))[0]!;
+    at = (
+      await fittingEntries(documentsOf(blobs, options.limits), parseIndex(bytes, where), where, options)
+    )[0]!;
   }
 }
 
@@ -121,61 +126,6 @@ export async function findByConfig(
   return undefined;
 }
 
-/**
- * The entries that fit the platform best, at least one. Of entries without a platform the configs are read.
- *
- * @throws PanamaxError `not-found`; the error of an entry if there is no other
- */
-export async function fittingEntries(
-  blobs: BlobSource,
-  all: readonly IndexEntry[],
-  where: string,
-  options: ChoiceOptions,
-): Promise<IndexEntry[]> {
-  const entries = preferred(all, isImage);
-  const wanted = options.platform ?? machinePlatform();
-  const fits = bestFits(entries, platformOf, wanted);
-  if (fits.length > 0) return fits;
-  const [only] = entries;
-  if (only && entries.length === 1 && !only.platform) return [only];
-  const probed = new Map<IndexEntry, readonly Platform[]>();
-  for (const entry of entries.filter(({ platform }) => !platform).slice(0, MAX_PROBED)) {
-    probed.set(entry, (await unlessBroken(() => platformsBelow(blobs, entry, options))) ?? []);
-  }
-  const found = bestFits([...probed.keys()], (entry) => probed.get(entry)!, wanted);
-  if (found.length > 0) return found;
-  const platforms = entries.map((entry) => {
-    const known = [...platformOf(entry), ...(probed.get(entry) ?? [])];
-    return known.map(formatPlatform).join(', ') || `${labelOf(entry)} without a platform`;
-  });
-  throw new PanamaxError('not-found', 'no image for this platform', {
-    expected: formatPlatform(wanted),
-    found: platforms.join(', ') || 'none',
-    where,
-  });
-}
-
-function platformOf({ platform }: IndexEntry): Platform[] {
-  return platform ? [platform] : [];
-}
-
-/** The platform in an image's config, or the platforms that an index names. */
-async function platformsBelow(
-  blobs: BlobSource,
-  entry: IndexEntry,
-  { limits }: ChoiceOptions,
-): Promise<Platform[]> {
-  const descriptor = entry.descriptor();
-  const where = `${blobs.where} ${descriptor.digest}`;
-  const bytes = await readDocument(blobs, descriptor, limits);
-  if (isIndex(bytes, descriptor.mediaType, where)) {
-    return parseIndex(bytes, where).flatMap(({ platform }) => platform ?? []);
-  }
-  const manifest = parseManifest(bytes, limits, where);
-  const config = await readDocument(blobs, manifest.config, limits);
-  return [parseConfig(config, manifest, `${blobs.where} ${manifest.config.digest}`).platform];
-}
-
 /** Leaves out what is neither an image nor an index, if anything is left then. */
 async function withoutArtifacts(
   blobs: BlobSource,
@@ -196,30 +146,8 @@ async function withoutArtifacts(
   return images.length > 0 ? images : entries;
 }
 
-/** Undefined if a document is missing or damaged. */
-async function unlessBroken<Result>(read: () => Promise<Result>): Promise<Result | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof PanamaxError && ['not-found', 'bad-input', 'limit'].includes(error.kind))
-      return undefined;
-    throw error;
-  }
-}
-
-/** Attestations have platform unknown/unknown. */
-function isImage({ platform, artifactType, annotations }: IndexEntry): boolean {
-  return (
-    platform?.os !== 'unknown' && artifactType === undefined && annotations?.[REFERENCE_TYPE] === undefined
-  );
-}
-
-function preferred(
-  entries: readonly IndexEntry[],
-  wanted: (entry: IndexEntry) => boolean,
-): readonly IndexEntry[] {
-  const found = entries.filter(wanted);
-  return found.length > 0 ? found : entries;
+function documentsOf(blobs: BlobSource, limits: Limits): Documents {
+  return { where: blobs.where, read: (descriptor) => readDocument(blobs, descriptor, limits) };
 }
 
 /** Each image once. */
@@ -233,25 +161,4 @@ function distinct(entries: readonly IndexEntry[]): readonly IndexEntry[] {
     }
     return false;
   });
-}
-
-function digestOf(entry: IndexEntry): Digest | undefined {
-  try {
-    return entry.descriptor().digest;
-  } catch {
-    return undefined;
-  }
-}
-
-function nameOf({ annotations }: IndexEntry): string | undefined {
-  return REF_NAMES.map((key) => annotations?.[key]).find((name) => name !== undefined);
-}
-
-/** How a user can name an entry. */
-function labelOf(entry: IndexEntry): string {
-  return nameOf(entry) ?? digestOf(entry) ?? 'a damaged entry';
-}
-
-function hasName(entry: IndexEntry, name: string): boolean {
-  return REF_NAMES.some((key) => entry.annotations?.[key] === name) || digestOf(entry) === name;
 }

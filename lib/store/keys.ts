@@ -6,7 +6,7 @@ import { hexOf, type Digest } from '../digest.ts';
 
 /** Increased when more compressions can be reproduced, so that layers without a known one are examined again. */
 const COMPRESSIONS_VERSION = 3;
-export const SIGNATURE_VERSION = 2;
+export const SIGNATURE_VERSION = 3;
 const SKETCH_VERSION = 1;
 
 const named = (digest: Digest) => `sha256-${hexOf(digest)}`;

@@ -32,6 +32,8 @@ export interface TarFixture {
     readonly format: SparseFormat;
     readonly runs: readonly SparseRun[];
     readonly size?: number;
+    /** Default: the bytes of the content in the runs. */
+    readonly stored?: Uint8Array;
   };
   /** Further pax records, written last. */
   readonly records?: readonly PaxRecord[];
@@ -69,9 +71,11 @@ export function writeEntry(entry: TarFixture): Buffer {
   let sparseHeader: ((header: Buffer) => void) | undefined;
   let sparseBlocks = Buffer.alloc(0);
   if (entry.sparse) {
-    const { runs } = entry.sparse;
+    const { runs, stored } = entry.sparse;
     const size = entry.sparse.size ?? content.length;
-    body = Buffer.concat(runs.map((run) => content.subarray(run.offset, run.offset + run.size)));
+    body = Buffer.concat(
+      stored ? [stored] : runs.map((run) => content.subarray(run.offset, run.offset + run.size)),
+    );
     if (entry.sparse.format === 'gnu') {
       flag = 'S';
       sparseHeader = (header) => writeOldSparseHeader(header, runs, size);

@@ -2,7 +2,7 @@ import { isDigest, type Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
 import { type Descriptor } from '../oci/descriptor.ts';
-import { fittingEntries } from '../choose.ts';
+import { fittingEntries } from '../oci/indexentries.ts';
 import { isIndex, parseConfig, parseIndex, parseManifest } from '../oci/manifest.ts';
 import { formatReleaseName, parseReleaseName } from '../oci/releasename.ts';
 import { engineCommand, type EngineOptions, type Run } from './command.ts';
@@ -52,9 +52,9 @@ async function inspect(run: Run, named: Descriptor): Promise<EngineImage> {
   let manifest = named.digest;
   const document = await get(manifest);
   if (isIndex(document, named.mediaType, where(manifest))) {
-    const blobs = { where: 'ctr content get', open: async (digest: Digest) => [await get(digest)] };
+    const documents = { where: 'ctr content get', read: ({ digest }: Descriptor) => get(digest) };
     const entries = parseIndex(document, where(manifest));
-    const [entry] = await fittingEntries(blobs, entries, where(manifest), { limits: DEFAULT_LIMITS });
+    const [entry] = await fittingEntries(documents, entries, where(manifest), { limits: DEFAULT_LIMITS });
     manifest = entry!.descriptor().digest;
   }
   const parsed = parseManifest(await get(manifest), DEFAULT_LIMITS, where(manifest));

@@ -1,6 +1,6 @@
 /**
- * Layers that real tools write and few readers know. Docker and containerd (Go's archive/tar) decide what they mean,
- * and every part of panamax takes each of them.
+ * Layers that real tools write and few readers know. Docker and containerd (Go's archive/tar) decide their meaning, and
+ * every part of panamax takes each of them.
  */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';

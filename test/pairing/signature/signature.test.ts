@@ -265,7 +265,7 @@ describe('a stored signature', () => {
     const again = await serializeSignature(await signatureOf(t, [ENTRIES]));
     assert.ok(again.equals(bytes), 'the same every time');
     const document = JSON.parse(zstdDecompressSync(bytes).toString()) as { version: number; files: object[] };
-    assert.equal(document.version, 2);
+    assert.equal(document.version, 3);
     assert.ok(document.files.some((file) => 'path' in file && file.path === 'café'));
     const notUtf8 = { path64: latin1('caf\xe9').toString('base64') };
     assert.ok(document.files.some((file) => 'path64' in file && file.path64 === notUtf8.path64));
@@ -276,7 +276,7 @@ describe('a stored signature', () => {
     const document = JSON.parse(zstdDecompressSync(bytes).toString()) as object;
     for (const version of [0, 1, '2', undefined]) {
       const other = zstdCompressSync(JSON.stringify({ ...document, version }));
-      const refusal = { kind: 'bad-input', message: /unknown signature version: expected 2.*in here/ };
+      const refusal = { kind: 'bad-input', message: /unknown signature version: expected 3.*in here/ };
       await assert.rejects(parseSignature(other, 'here'), refusal);
     }
   });
@@ -333,9 +333,9 @@ describe('a stored signature', () => {
       message: /index of a content out of range: expected below 1999/,
     });
     for (const text of [
-      '{"version":2,"files":[{},]}',
-      '{"version":2,"files":[',
-      '{"version":2,"files":[{}}]}',
+      '{"version":3,"files":[{},]}',
+      '{"version":3,"files":[',
+      '{"version":3,"files":[{}}]}',
     ]) {
       await assert.rejects(parseSignature(zstdCompressSync(text), 'here'), { kind: 'bad-input' }, text);
     }
