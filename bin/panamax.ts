@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   publish: async () => (await import('./commands/publish.ts')).publishCommand,
   apply: async () => (await import('./commands/apply.ts')).applyCommand,
   pull: async () => (await import('./commands/pull.ts')).pullCommand,
+  mirror: async () => (await import('./commands/mirror.ts')).mirrorCommand,
   tag: async () => (await import('./commands/tag.ts')).tagCommand,
   keygen: async () => (await import('./commands/keygen.ts')).keygenCommand,
   rank: async () => (await import('./commands/rank.ts')).rankCommand,

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { PanamaxError } from '../errors.ts';
 import { hostCheck } from './host.ts';
@@ -15,6 +16,8 @@ export interface Listen {
   readonly port: number;
   /** Further host names that requests may name, see `hostCheck`. */
   readonly names?: readonly string[];
+  /** Certificate chain and private key (PEM); without them the server speaks plain HTTP. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
 }
 
 export interface LivenessOptions {
@@ -53,12 +56,16 @@ export async function serveLiveness({ listen, pages }: LivenessOptions): Promise
  *
  * @throws PanamaxError `io` if the port is taken, or may not be used
  */
-export async function serve({ host, port, names }: Listen, onRequest: RequestListener): Promise<Listener> {
+export async function serve(
+  { host, port, names, tls }: Listen,
+  onRequest: RequestListener,
+): Promise<Listener> {
   const isOwn = hostCheck(host, names);
-  const server = createServer((request, response) => {
+  const onChecked: RequestListener = (request, response) => {
     if (isOwn(request)) return onRequest(request, response);
     response.writeHead(421, { 'content-type': 'text/plain' }).end('this server has another name\n');
-  });
+  };
+  const server = tls ? createSecureServer({ ...tls }, onChecked) : createServer(onChecked);
   server.headersTimeout = 10_000;
   server.requestTimeout = 10_000;
   server.listen(port, host);

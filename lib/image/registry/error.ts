@@ -50,7 +50,12 @@ export function registryError(error: unknown, where: string): PanamaxError {
   if (error instanceof StatusError) {
     const kind = error.status === 404 ? 'not-found' : 'io';
     const isFinal = !isTransient(error) && { isFinal: true as const };
-    return new PanamaxError(kind, `the registry refuses: ${error.message}`, { where, ...isFinal });
+    return new PanamaxError(
+      kind,
+      `the registry refuses: ${error.message}`,
+      { where, ...isFinal },
+      { cause: error },
+    );
   }
   const problem = protocolProblem(error, PLAIN_HTTP_ADVICE);
   if (problem) {

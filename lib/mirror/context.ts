@@ -1,0 +1,47 @@
+import type { Platform } from '../image/oci/descriptor.ts';
+import type { Limits } from '../limits.ts';
+import type { Workplace } from '../site/site.ts';
+import type { StoreReader } from '../store/objects/store.ts';
+import type { Verify } from '../store/key.ts';
+import type { BlobCache } from './blobcache.ts';
+import type { Ask } from './patience.ts';
+import type { Records } from './records.ts';
+import type { Registries } from './registries.ts';
+import type { Totals } from './totals.ts';
+import type { Upstream } from './upstream.ts';
+
+/** The methods that are used of a pino logger. */
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface MirrorOptions {
+  readonly upstreams: readonly Upstream[];
+  /** Undefined if patches come from the upstreams only. */
+  readonly openStore?: (() => Promise<StoreReader>) | undefined;
+  /** A directory for blobs and documents, kept from one start to the next. */
+  readonly state: string;
+  /** A directory below which the mirror makes its own. */
+  readonly scratch: string;
+  /** Undefined if unsigned names and patches are accepted. */
+  readonly verify?: Verify | undefined;
+  /** Of images that signed names stand for; by default the machine's. */
+  readonly platform?: Platform | undefined;
+  /** Most bytes of blobs to hold. */
+  readonly quota?: number | undefined;
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** What the parts of a mirror share. */
+export interface Context extends Omit<MirrorOptions, 'openStore' | 'scratch'>, Workplace {
+  readonly verify?: Verify;
+  readonly openStore: (() => Promise<StoreReader>) | undefined;
+  readonly cache: BlobCache;
+  readonly records: Records;
+  readonly registries: Registries;
+  readonly ask: Ask;
+  readonly totals: Totals;
+}

@@ -1,0 +1,149 @@
+import { join } from 'node:path';
+import type { Digest } from '../digest.ts';
+import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { countBytes } from '../site/offers/counted.ts';
+import { openBlobCache, type Blob } from './blobcache.ts';
+import type { Context, MirrorOptions } from './context.ts';
+import { createHeldImages } from './heldimages.ts';
+import { createPatience } from './patience.ts';
+import { createRebuilds } from './rebuilds.ts';
+import { openRecords, type HeldManifest } from './records.ts';
+import { openRegistries } from './registries.ts';
+import { findManifest, resolveTag } from './resolve.ts';
+import { createTotals } from './totals.ts';
+import type { Place } from './upstream.ts';
+import { chooseWay, type Way } from './way.ts';
+
+/**
+ * A mirror of registries at a site. Images come by patches from what the mirror holds, other blobs from the upstream.
+ *
+ *     request for a manifest ─► tag to digest ─► bytes of the manifest ─► the way of its blobs ─► answer
+ *                               (resolve.ts)     (resolve.ts)            (way.ts)
+ *                                                                           └─► rebuild in the background (rebuilds.ts)
+ *     request for a blob ─► held, growing, or expected from a rebuild (blobcache.ts), else fetched from the upstream
+ */
+export interface Mirror {
+  readonly context: Context;
+  /** Finds a manifest and decides how its blobs come. @throws PanamaxError, Refusal */
+  getManifest(place: Place, reference: Reference): Promise<HeldManifest>;
+  /** Finds a manifest only. @throws PanamaxError, Refusal */
+  findManifest(place: Place, reference: Reference): Promise<HeldManifest>;
+  /** Finds the size of a blob. @throws PanamaxError `not-found`, `io` */
+  findBlob(place: Place, digest: Digest): Promise<Blob>;
+  /** Reads a blob from an offset, while it arrives. Ends early or fails before the last byte if the blob is not proven. */
+  readBlob(place: Place, blob: Blob, start: number): AsyncIterable<Uint8Array>;
+}
+
+export type Reference = { readonly tag: string } | { readonly digest: Digest };
+
+export async function openMirror(options: MirrorOptions): Promise<Mirror> {
+  const context = await openContext(options);
+  const { cache, records, registries, totals, limits } = context;
+  const held = createHeldImages(records, cache, limits);
+  const rebuilds = createRebuilds(context);
+  /** Choices and rebuilds in progress, by manifest. */
+  const coming = new Map<Digest, Promise<Way>>();
+
+  const find = (place: Place, reference: Reference) =>
+    'tag' in reference
+      ? resolveTag(place, reference.tag, context)
+      : findManifest(place, reference.digest, context);
+
+  /** Decides how the blobs of a manifest come, once for all who ask at a time, and starts the rebuild. */
+  function bring(place: Place, manifest: HeldManifest): Promise<Way> {
+    const { digest } = manifest;
+    const known = coming.get(digest);
+    if (known) return known;
+    const choice = chooseWay(place, manifest, () => held.list(), context);
+    coming.set(digest, choice);
+    // runs before the callers go on, so that they find the blobs expected
+    const begun = choice.then((way) => {
+      report(place, manifest, way, context);
+      return way.kind === 'patch' ? rebuilds.run(place, manifest, way) : undefined;
+    });
+    begun.finally(() => coming.delete(digest)).catch(() => {});
+    return choice;
+  }
+
+  return {
+    context,
+    findManifest: find,
+
+    async getManifest(place, reference) {
+      const manifest = await find(place, reference);
+      records.touch(manifest.digest);
+      if (manifest.blobs.length > 0) await bring(place, manifest);
+      return manifest;
+    },
+
+    async findBlob(place, digest) {
+      const size = cache.held.get(digest) ?? records.findBlob(digest)?.size;
+      return { digest, size: size ?? (await registries.blobSize(place, digest)) };
+    },
+
+    async *readBlob(place, blob, start) {
+      const fetch = (from = 0) => registries.openBlob(place, blob.digest, from);
+      let at = start;
+      try {
+        for await (const piece of cache.read(blob, start, fetch)) {
+          at += piece.length;
+          totals.servedBytes += piece.length;
+          yield piece;
+        }
+        return;
+      } catch (error) {
+        if (!isDiskFailure(error)) throw error;
+        context.log.warn({ digest: blob.digest, reason: toPanamaxError(error).message }, 'blob is not kept');
+      }
+      yield* fetch(at);
+    },
+  };
+}
+
+async function openContext(options: MirrorOptions): Promise<Context> {
+  const { state, limits, signal, openStore } = options;
+  const totals = createTotals();
+  const ask = createPatience(signal);
+  const cache = await openBlobCache(join(state, 'blobs'));
+  const records = await openRecords(state, cache);
+  const onBytes = (count: number) => void (totals.upstreamBytes += count);
+  const registries = openRegistries({ limits, signal, ask, onBytes });
+  const counted = {
+    get bytes() {
+      return totals.storeBytes;
+    },
+    set bytes(count) {
+      totals.storeBytes = count;
+    },
+  };
+  const { verify, ...rest } = options;
+  return {
+    ...rest,
+    ...(verify && { verify }),
+    openStore: openStore && (async () => countBytes(await openStore(), counted)),
+    cache,
+    records,
+    registries,
+    ask,
+    totals,
+  };
+}
+
+/** Whether the state's disk failed, not the source of the bytes. */
+function isDiskFailure(error: unknown): boolean {
+  return !(error instanceof PanamaxError) && toPanamaxError(error).kind === 'io';
+}
+
+function report({ repository }: Place, { digest, blobs }: HeldManifest, way: Way, context: Context): void {
+  const { totals, log } = context;
+  const label = way.kind === 'pass' ? `pass: ${way.reason}` : way.kind;
+  totals.images.set(label, (totals.images.get(label) ?? 0) + 1);
+  const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
+  const facts =
+    way.kind === 'patch'
+      ? { patch: way.size }
+      : way.kind === 'pass'
+        ? { reason: way.reason, detail: way.detail }
+        : {};
+  log.info({ name: `${repository}@${digest}`, way: way.kind, bytes, ...facts }, 'image asked for');
+}

@@ -1,0 +1,91 @@
+import type { Digest } from '../digest.ts';
+import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { raceAbort } from '../runtime/abort.ts';
+import { createSemaphore } from '../runtime/semaphore.ts';
+import { rebuildImage } from '../site/rebuild.ts';
+import type { Context } from './context.ts';
+import { rebuildSink } from './rebuildsink.ts';
+import type { HeldManifest } from './records.ts';
+import type { Place } from './upstream.ts';
+import type { PatchWay } from './way.ts';
+
+/** Rebuilds at a time: each takes the memory and the processor time of a decoder. */
+const MAX_REBUILDS = 2;
+/** Time without a byte of a patch after which its blobs come from the upstream, in milliseconds. */
+const STALL = 15_000;
+
+export interface Rebuilds {
+  /**
+   * Rebuilds an image's blobs into the cache. From the call on, readers of these blobs wait for them; blobs that
+   * cannot be made come from the upstream. Never rejects.
+   */
+  run(place: Place, manifest: HeldManifest, way: PatchWay): Promise<void>;
+}
+
+export function createRebuilds(context: Context): Rebuilds {
+  const { cache, totals, registries, log } = context;
+  const slots = createSemaphore(MAX_REBUILDS);
+
+  return {
+    async run(place, manifest, { answer, residents, origin, size }) {
+      const { digest } = manifest;
+      const name = `${place.repository}@${digest}`;
+      const expectation = cache.expect(manifest.blobs.map((blob) => blob.digest));
+      const started = performance.now();
+      const stop = new AbortController();
+      const signal = AbortSignal.any([context.signal, stop.signal]);
+      const received = () => (origin === 'the store' ? totals.storeBytes : totals.upstreamBytes);
+      const stall = watchStall(received, () => stop.abort(stalled(origin)));
+      const sink = rebuildSink({
+        cache,
+        openBlob: (blob: Digest, start) => registries.openBlob(place, blob, start),
+        onBegin(omitted) {
+          stall.end();
+          expectation.drop(omitted);
+        },
+        onLayer: (bytes) => void (totals.rebuiltBytes += bytes),
+      });
+      try {
+        using _ = await slots.reserve(1, signal);
+        const task = { answer, residents, label: origin, onPlan: stall.begin };
+        const { plan, reasons } = await raceAbort(rebuildImage(task, sink, { ...context, signal }), signal);
+        const seconds = (performance.now() - started) / 1000;
+        totals.rebuildSeconds += seconds;
+        if (plan) log.info({ name, patch: plan.size, source: plan.source, seconds }, 'image rebuilt');
+        else log.warn({ name, patch: size, reasons }, 'no patch works, the rest passes through');
+      } catch (error) {
+        if (!context.signal.aborted) {
+          log.warn(
+            { name, reason: toPanamaxError(error).message },
+            'rebuild failed, the rest passes through',
+          );
+        }
+      } finally {
+        stall.end();
+        expectation.drop();
+      }
+    },
+  };
+}
+
+/** Calls `onStall` if a count of bytes does not grow between `begin` and `end`. */
+function watchStall(count: () => number, onStall: () => void) {
+  let timer: NodeJS.Timeout | undefined;
+  let last = 0;
+  const look = () => {
+    if (count() === last) return onStall();
+    last = count();
+    timer?.refresh();
+  };
+  const end = () => clearTimeout(timer);
+  const begin = () => {
+    end();
+    last = count();
+    timer = setTimeout(look, STALL);
+  };
+  return { begin, end };
+}
+
+function stalled(where: string): PanamaxError {
+  return new PanamaxError('io', `no byte of the patch in ${STALL / 1000} s`, { where });
+}

@@ -1,0 +1,80 @@
+import type { Digest } from '../digest.ts';
+import { PanamaxError } from '../errors.ts';
+import { registryError } from '../image/registry/error.ts';
+import { openRepository, type FoundManifest, type Repository } from '../image/registry/registry.ts';
+import { registrySettings } from '../image/registry/settings.ts';
+import type { Limits } from '../limits.ts';
+import { discard } from '../runtime/http/client.ts';
+import { createSemaphore } from '../runtime/semaphore.ts';
+import type { Ask } from './patience.ts';
+import type { Place } from './upstream.ts';
+
+/** Access to the upstreams of a mirror. Answers are awaited for a short time only. */
+export interface Registries {
+  /** Sessions are kept, so that a token is asked for once. */
+  open(place: Place): Repository;
+  /** @throws PanamaxError `not-found`, `io`, `bad-input`, `limit` */
+  getManifest(place: Place, reference: string): Promise<FoundManifest>;
+  /** Size of a blob in bytes. @throws PanamaxError `not-found`, `io` */
+  blobSize(place: Place, digest: Digest): Promise<number>;
+  /** Reads a blob from an offset, without verification. */
+  openBlob(place: Place, digest: Digest, start?: number): AsyncIterable<Uint8Array>;
+  /** Runs an action on a repository for at most some seconds. */
+  ask<Result>(place: Place, action: (repository: Repository) => Promise<Result>): Promise<Result>;
+}
+
+/** Blobs at a time; the HTTP client has four connections to a host, and one is left for documents. */
+const MAX_BLOBS = 3;
+
+export function openRegistries({
+  limits,
+  signal,
+  ask,
+  onBytes,
+}: {
+  readonly limits: Limits;
+  readonly signal: AbortSignal;
+  readonly ask: Ask;
+  readonly onBytes: (count: number) => void;
+}): Registries {
+  const settings = registrySettings(process.env);
+  const repositories = new Map<string, Repository>();
+  const transfers = createSemaphore(MAX_BLOBS);
+
+  function open({ upstream, path, repository: name }: Place): Repository {
+    const { registry, isInsecure } = upstream;
+    const insecure = isInsecure ? new Set([...settings.insecure, registry]) : settings.insecure;
+    const options = { limits, signal, onBytes, settings: { ...settings, insecure } };
+    const known = repositories.get(name) ?? openRepository({ registry, repository: path }, options);
+    repositories.set(name, known);
+    return known;
+  }
+
+  const askAt = <Result>(place: Place, action: (repository: Repository) => Promise<Result>) =>
+    ask(place.upstream.host, () => action(open(place)));
+
+  return {
+    open,
+    ask: askAt,
+    getManifest: (place, reference) => askAt(place, (repository) => repository.getManifest(reference)),
+
+    blobSize: (place, digest) =>
+      askAt(place, async ({ session, url, scope, where }) => {
+        try {
+          const request = { method: 'HEAD', url: url(`blobs/${digest}`), headers: {} } as const;
+          const response = await session.once(request, [200], scope);
+          const length = response.headers['content-length'];
+          discard(response);
+          if (length !== undefined && /^\d{1,15}$/.test(length)) return Number(length);
+          throw new PanamaxError('io', 'the registry does not tell the size of a blob', { isFinal: true });
+        } catch (error) {
+          throw registryError(error, `${where} ${digest}`);
+        }
+      }),
+
+    async *openBlob(place, digest, start) {
+      using _ = await transfers.reserve(1, signal);
+      yield* open(place).openBlob(digest, start);
+    },
+  };
+}
