@@ -9,6 +9,8 @@ import { parseSize } from './format.ts';
 export interface Option extends ParseArgsOptionDescriptor {
   /** Placeholder of the value in `--help`, for options that take one. */
   readonly value?: string;
+  /** For a repeatable option: each use takes one value, and operands may follow it. */
+  readonly takesOne?: true;
   readonly help: string;
 }
 
@@ -82,7 +84,10 @@ export function parseArguments(argv: readonly string[], options: Options): Argum
       },
     ]),
   );
-  const { values, operands, lists } = parse(argv, config);
+  const greedy = new Set(
+    Object.keys(options).filter((name) => options[name]!.multiple && !options[name]!.takesOne),
+  );
+  const { values, operands, lists } = parse(argv, config, greedy);
   const text = (name: string) => {
     const value = values[name];
     return typeof value === 'string' ? value : undefined;
@@ -109,8 +114,16 @@ export function parseArguments(argv: readonly string[], options: Options): Argum
   };
 }
 
-/** Operands after a repeatable option, up to the next option, are further values of it: `--sources A B` has two. */
-function parse(argv: readonly string[], options: Record<string, ParseArgsOptionDescriptor>) {
+/**
+ * Operands after a repeatable option, up to the next option, are further values of it: `--sources A B` has two.
+ *
+ * @param greedy the options for which that holds
+ */
+function parse(
+  argv: readonly string[],
+  options: Record<string, ParseArgsOptionDescriptor>,
+  greedy: ReadonlySet<string>,
+) {
   try {
     const config = { args: [...argv], options, allowPositionals: true, strict: true, tokens: true } as const;
     const { values, tokens } = parseArgs(config);
@@ -124,9 +137,10 @@ function parse(argv: readonly string[], options: Record<string, ParseArgsOptionD
       }
       into = operands;
       if (token.kind === 'option' && options[token.name]?.multiple) {
-        into = lists.get(token.name) ?? [];
-        lists.set(token.name, into);
-        if (token.value !== undefined) into.push(token.value);
+        const values = lists.get(token.name) ?? [];
+        lists.set(token.name, values);
+        if (token.value !== undefined) values.push(token.value);
+        if (greedy.has(token.name)) into = values;
       }
     }
     return { values, operands, lists };

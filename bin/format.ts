@@ -10,6 +10,16 @@ export function parseSize(text: string, option: string): number {
   throw new PanamaxError('usage', option, { expected: 'a size such as 512M or 64G', found: text });
 }
 
+const DURATIONS: Readonly<Record<string, number>> = { m: 60_000, h: 3600_000, d: 24 * 3600_000 };
+
+/** Parses a duration such as `90m`, `12h` or `14d`. @returns milliseconds. @throws PanamaxError `usage` */
+export function parseDuration(text: string, option: string): number {
+  const match = /^(\d{1,6})([mhd])$/.exec(text);
+  const duration = match ? Number(match[1]) * DURATIONS[match[2]!]! : 0;
+  if (duration > 0) return duration;
+  throw new PanamaxError('usage', option, { expected: 'a duration such as 12h or 14d', found: text });
+}
+
 /** Formats bytes in decimal units (kB, MB), as registries and docker do. */
 export function formatSize(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;

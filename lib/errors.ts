@@ -25,6 +25,8 @@ export const EXIT_CODES = {
   untrusted: 10,
   /** This site can use none of the patches, and a pull is not allowed. */
   'no-patch': 11,
+  /** A name's record was signed by a trusted key and is too old: not renewed, held back, or the clock is wrong. */
+  expired: 12,
   /** Stopped by a signal. Starting again continues. */
   interrupted: 130,
 } as const;

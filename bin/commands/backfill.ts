@@ -7,7 +7,7 @@ import { formatShare, formatSize, formatTable } from '../format.ts';
 import { RUN_OPTIONS, RUN_USAGE, parseRunRequest } from '../options/run.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { createProgress } from '../progress.ts';
-import { printResult, SIGN_OPTION, STORE_OPTIONS, withContext } from '../options/session.ts';
+import { printResult, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 export const backfillCommand: Command = {
   summary: 'Makes patches to each IMAGE from its best sources.',
@@ -24,7 +24,7 @@ export const backfillCommand: Command = {
     publish: { type: 'boolean', help: 'publish patches beside their targets in registries as well' },
     ...STORE_OPTIONS,
     ...REGISTRY_OPTIONS,
-    ...SIGN_OPTION,
+    ...SIGN_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {

@@ -34,6 +34,8 @@ export const diffCommand: Command = {
     ...FORMAT_OPTION,
     sign: {
       type: 'string',
+      multiple: true,
+      takesOne: true,
       value: 'KEY',
       help: 'sign the patch with a private key made by keygen, in FILE.json beside it',
     },

@@ -3,14 +3,14 @@ import { publish, type Published } from '../../workers/publish/publish.ts';
 import { COMMON, operandCount, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { printResult, SIGN_OPTION, STORE_OPTIONS, withContext } from '../options/session.ts';
+import { printResult, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 const USAGE = 'docker://NAME... [options]';
 
 export const publishCommand: Command = {
   summary: 'Publishes the patches to each image beside the image in its registry.',
   usage: USAGE,
-  options: { ...STORE_OPTIONS, ...SIGN_OPTION, ...REGISTRY_OPTIONS, ...COMMON },
+  options: { ...STORE_OPTIONS, ...SIGN_OPTIONS, ...REGISTRY_OPTIONS, ...COMMON },
   async run(args, signal) {
     operandCount(args, 1, Infinity, USAGE);
     await withContext(args, signal, async (context) => {

@@ -12,11 +12,10 @@ import type { PullOutcome } from '../../lib/site/site.ts';
 import { parseRegistryName } from '../../lib/image/oci/registryname.ts';
 import { openRepository } from '../../lib/image/registry/registry.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
-import { readVerifyKeys } from '../../lib/store/key.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
 import { formatShare, formatSize } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { printResult, scratchParent, SITE_OPTIONS } from '../options/session.ts';
+import { printResult, readTrust, scratchParent, SITE_OPTIONS, TRUST_OPTIONS } from '../options/session.ts';
 
 const USAGE = 'NAME [--store STORE] [options]';
 
@@ -49,6 +48,7 @@ export const pullCommand: Command = {
       help: 'write the image to this destination instead of loading it',
     },
     ...SITE_OPTIONS,
+    ...TRUST_OPTIONS,
     'dry-run': { type: 'boolean', help: 'print the plan and change nothing' },
     'no-fallback': { type: 'boolean', help: 'fail if no patch can be used, instead of a pull by the engine' },
     'allow-unsigned-pull': {
@@ -69,11 +69,11 @@ export const pullCommand: Command = {
     const store = args.text('store');
     const name = parseReleaseName(args.operands[0]!);
     const output = args.text('output');
+    const trust = await readTrust(args);
     const engine = engineOf(args, signal);
     if (!engine && output === undefined) {
       throw new PanamaxError('usage', 'without an engine an --output is required', { expected: USAGE });
     }
-    const keys = args.list('verify-key');
     const task = {
       name,
       ...args.platform,
@@ -93,7 +93,7 @@ export const pullCommand: Command = {
       scratch: scratchParent(args),
       limits: args.limits,
       signal,
-      ...(keys.length > 0 && { verify: await readVerifyKeys(keys) }),
+      ...trust,
       onPlan: (plan) => process.stderr.write(`panamax pull: ${formatPlan(plan)}\n`),
     });
     printResult(

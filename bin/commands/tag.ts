@@ -5,7 +5,7 @@ import { parseReference } from '../../lib/image/oci/reference.ts';
 import { parseReleaseName } from '../../lib/image/oci/releasename.ts';
 import { publishName } from '../../workers/publish/name.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
-import { printResult, SIGN_OPTION, STORE_OPTIONS, withContext } from '../options/session.ts';
+import { printResult, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 const USAGE = 'NAME IMAGE|DIGEST [options]';
 
@@ -18,7 +18,7 @@ export const tagCommand: Command = {
       help: 'replace an earlier record whose sequence is of the future; see docs/operations.md',
     },
     ...STORE_OPTIONS,
-    ...SIGN_OPTION,
+    ...SIGN_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {

@@ -16,7 +16,7 @@ import {
   readSigning,
   scratchParent,
   scratchSize,
-  SIGN_OPTION,
+  SIGN_OPTIONS,
   STORE_OPTIONS,
 } from '../options/session.ts';
 
@@ -63,7 +63,7 @@ export const workerCommand: Command = {
     },
     ...REDIS_OPTION,
     ...STORE_OPTIONS,
-    ...SIGN_OPTION,
+    ...SIGN_OPTIONS,
     'log-level': { ...STORE_OPTIONS['log-level']!, default: 'info' },
     ...REGISTRY_OPTIONS,
     ...pick(COMMON, 'max-image-size', 'max-expansion', 'scratch', 'help'),

@@ -15,12 +15,40 @@ import { STAGES, type Stage } from '../../lib/run/stage.ts';
 import { createForest, createMemoryStorage } from '../../lib/pairing/forest.ts';
 import { createScratch, defaultScratchSize } from '../../lib/runtime/scratch.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
-import { readSigningKey, type Sign } from '../../lib/store/key.ts';
+import { readSigningKeys, readVerifyKeys, type NameTerms, type Sign } from '../../lib/store/key.ts';
+import { isStoreName, STORE_NAME_EXPECTED } from '../../lib/store/name.ts';
+import { MAX_LIFETIME, type NameTrust } from '../../lib/store/nametrust.ts';
 import type { Arguments, Options } from '../command.ts';
-import { parseSize } from '../format.ts';
+import { parseDuration, parseSize } from '../format.ts';
 
-export const SIGN_OPTION: Options = {
-  sign: { type: 'string', value: 'KEY', help: 'sign published documents with a private key made by keygen' },
+export const SIGN_OPTIONS: Options = {
+  sign: {
+    type: 'string',
+    multiple: true,
+    takesOne: true,
+    value: 'KEY',
+    help: 'sign published documents with a private key made by keygen; several keys sign together',
+  },
+  expires: {
+    type: 'string',
+    value: 'TIME',
+    help: 'signed names expire after this time (12h, 14d) unless they are signed again; or never',
+  },
+  'store-name': {
+    type: 'string',
+    value: 'NAME',
+    help: "the store's name in signed names, such as production",
+  },
+};
+
+/** What a site requires of the records of names. */
+export const TRUST_OPTIONS: Options = {
+  'store-name': {
+    type: 'string',
+    value: 'NAME',
+    help: 'accept only names that were signed for the store of this name',
+  },
+  'require-expiry': { type: 'boolean', help: 'accept only names that expire' },
 };
 
 /** Options of the commands that rebuild images at sites. */
@@ -69,8 +97,49 @@ export function scratchParent(args: Arguments): string {
 
 /** @throws PanamaxError `usage`, `not-found` */
 export async function readSigning(args: Arguments): Promise<{ readonly sign?: Sign }> {
-  const key = args.text('sign');
-  return key === undefined ? {} : { sign: await readSigningKey(key) };
+  const paths = args.list('sign');
+  const terms = readTerms(args);
+  if (paths.length > 0) return { sign: await readSigningKeys(paths, terms) };
+  const [term] = Object.keys(terms);
+  if (term === undefined) return {};
+  const found = term === 'store' ? '--store-name' : '--expires';
+  throw new PanamaxError('usage', 'nothing is signed', { expected: '--sign KEY', found });
+}
+
+/** @throws PanamaxError `usage` */
+function readTerms(args: Arguments): NameTerms {
+  const expires = args.text('expires');
+  const lifetime =
+    expires === undefined || expires === 'never' ? expires : parseDuration(expires, '--expires');
+  if (typeof lifetime === 'number' && lifetime > MAX_LIFETIME) {
+    throw new PanamaxError('usage', '--expires', { expected: 'at most 366d', found: expires! });
+  }
+  return { ...storeName(args), ...(lifetime !== undefined && { lifetime }) };
+}
+
+/** @throws PanamaxError `usage` */
+function storeName(args: Arguments): { readonly store?: string } {
+  const store = args.text('store-name');
+  if (store === undefined) return {};
+  if (isStoreName(store)) return { store };
+  throw new PanamaxError('usage', '--store-name', { expected: STORE_NAME_EXPECTED, found: store });
+}
+
+/** The requirements of a site on names. @throws PanamaxError `usage` */
+export async function readTrust(args: Arguments): Promise<NameTrust> {
+  const paths = args.list('verify-key');
+  const { store } = storeName(args);
+  const requireExpiry = args.flag('require-expiry');
+  if (paths.length === 0) {
+    if (store === undefined && !requireExpiry) return {};
+    const found = store === undefined ? '--require-expiry' : '--store-name';
+    throw new PanamaxError('usage', 'nothing is verified', { expected: '--verify-key PUB', found });
+  }
+  return {
+    verify: await readVerifyKeys(paths),
+    ...(store !== undefined && { storeName: store }),
+    ...(requireExpiry && { requireExpiry }),
+  };
 }
 
 /** Runs an action with the context that stage handlers need. Removes the scratch directory at the end, also after an error. */

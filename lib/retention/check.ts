@@ -9,7 +9,7 @@ import { verified } from '../image/blobs.ts';
 import { parseReleaseName } from '../image/oci/releasename.ts';
 import { parseCompressionRecord } from '../store/compressions.ts';
 import { parsePatchDescriptor, verifyPatch, type PatchDescriptor } from '../store/descriptor.ts';
-import type { Verify } from '../store/key.ts';
+import { onlySignatures, signaturesOf, type Verify } from '../store/key.ts';
 import { keys } from '../store/keys.ts';
 import { isPast, nameStatement, parseName, type NameRecord } from '../store/name.ts';
 import type { Store } from '../store/objects/store.ts';
@@ -194,7 +194,7 @@ export async function checkStore(store: Store, options: CheckOptions): Promise<C
     await check(key, async () => {
       const record = readNameOf(key, await read(key), `${store.where} ${key}`);
       names.set(key, record);
-      verify?.(nameStatement(record), record.signature, `${store.where} ${key}`);
+      verify?.(nameStatement(record), record, `${store.where} ${key}`);
     });
   }
   for (const [key, { target }] of names) {
@@ -266,7 +266,7 @@ function readPair(key: string, bytes: Buffer, where: string): PatchDescriptor {
 function checkOffers(index: TargetIndex, pairs: readonly PatchDescriptor[], where: string): void {
   const offered = new Set(index.patches.map(offerOf));
   for (const pair of pairs) {
-    const { patch, source, sizes, signature, target } = pair;
+    const { patch, source, sizes, target } = pair;
     for (const field of ['config', 'layers', 'size'] as const) {
       checkSame(`${field} of the target`, target[field], index.target[field], where);
     }
@@ -278,7 +278,7 @@ function checkOffers(index: TargetIndex, pairs: readonly PatchDescriptor[], wher
       source,
       ...patch,
       pullSize: sizes.pull,
-      ...(signature && { signature }),
+      ...onlySignatures(pair),
     });
     if (!offered.delete(expected)) {
       throw new PanamaxError('bad-input', 'the index does not offer the patch of a descriptor', {
@@ -296,8 +296,8 @@ function checkOffers(index: TargetIndex, pairs: readonly PatchDescriptor[], wher
 }
 
 /** The fields of an offer that a descriptor determines, as text to compare. */
-function offerOf({ key, size, digest, pullSize, source, signature }: TargetIndex['patches'][number]): string {
-  return JSON.stringify([key, size, digest, pullSize, source, signature]);
+function offerOf({ key, size, digest, pullSize, source, ...signed }: TargetIndex['patches'][number]): string {
+  return JSON.stringify([key, size, digest, pullSize, source, signaturesOf(signed)]);
 }
 
 function readNameOf(key: string, bytes: Buffer, where: string): NameRecord {

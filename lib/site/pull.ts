@@ -21,7 +21,7 @@ import { pullsItself, pullWhole } from './whole.ts';
  * Brings an image to a site: by the smallest patches from images that are there, otherwise by the engine's own pull.
  * The engine ends up with the image under the name that was asked for, or with its previous images.
  *
- * @throws PanamaxError `untrusted` for a name that is not signed as required, or `io` if an origin that may have its
+ * @throws PanamaxError `untrusted` for a name that is not signed as required, `expired`, or `io` if an origin that may have its
  *   signed record cannot be reached; without fallback `no-patch`, or the last
  *   patch's error; `io` if the engine cannot be asked; `io` or `not-found` if the destination cannot be written. The
  *   latter also in a dry run.
@@ -117,7 +117,7 @@ interface Progress {
   readonly done?: Omit<PullOutcome, 'movedBytes'>;
 }
 
-/** @throws PanamaxError `untrusted`, `internal`; the reason of an abort */
+/** @throws PanamaxError `untrusted`, `expired`, `internal`; the reason of an abort */
 async function tryOrigin(
   task: PullTask,
   site: Site,
@@ -142,7 +142,7 @@ async function tryOrigin(
   } catch (error) {
     site.signal.throwIfAborted();
     const failure = toPanamaxError(error);
-    if (failure.kind === 'untrusted' || failure.kind === 'internal') throw failure;
+    if (/^(untrusted|expired|internal)$/.test(failure.kind)) throw failure;
     const { message } = failure;
     // an engine that fails does so for each origin
     const isNew = !progress.reasons.includes(message);

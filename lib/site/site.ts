@@ -6,7 +6,7 @@ import type { Repository } from '../image/registry/registry.ts';
 import type { Destination } from '../image/write/destination.ts';
 import type { Limits } from '../limits.ts';
 import type { ImageIdentity } from '../store/descriptor.ts';
-import type { Verify } from '../store/key.ts';
+import type { NameTrust } from '../store/nametrust.ts';
 import type { StoreReader } from '../store/objects/store.ts';
 import type { PullPlan } from './choice/plan.ts';
 
@@ -31,15 +31,13 @@ export interface PullTask {
 }
 
 /** Directories, limits and trusted keys of a site. Knows no engine, no store and no registry. */
-export interface Workplace {
+export interface Workplace extends NameTrust {
   /** A directory that is kept from one start to the next: unfinished downloads, accepted names. */
   readonly state: string;
   /** A directory below which this process makes its own. */
   readonly scratch: string;
   readonly limits: Limits;
   readonly signal: AbortSignal;
-  /** Undefined if unsigned names and patches are accepted. */
-  readonly verify?: Verify;
 }
 
 export interface Site extends Workplace {

@@ -7,10 +7,13 @@ import { streamSize, type ImageRecord } from '../image/record.ts';
 import { parseVersioned } from '../json.ts';
 import { digestSchema, objectSchema, parseWith, sizeSchema } from '../schema.ts';
 import * as v from 'valibot';
-import { signatureSchema, type Sign, type Signature, type Verify } from './key.ts';
+import { signedEntries, type Sign, type Signed, type Verify } from './key.ts';
 
-/** The store's document about one pair: its patch, or that a pull moves no more bytes (docs/formats.md). */
-export interface PatchDescriptor {
+/**
+ * The store's document about one pair: its patch, or that a pull moves no more bytes (docs/formats.md). The owners of the
+ * store sign `patchStatement`.
+ */
+export interface PatchDescriptor extends Signed {
   readonly format: FormatName;
   readonly effort: Effort;
   readonly source: SourceIdentity;
@@ -25,8 +28,6 @@ export interface PatchDescriptor {
     /** Of a pull at a site that has the source: the compressed layers that source and target do not share. */
     readonly pull: number;
   };
-  /** Signature of `patchStatement` by the owner of the store. */
-  readonly signature?: Signature;
 }
 
 export interface ImageIdentity {
@@ -87,16 +88,13 @@ export function patchStatement({ format, source, target, patch }: PatchStatement
 export function signDescriptor(descriptor: PatchDescriptor, sign: Sign | undefined): PatchDescriptor {
   const { patch } = descriptor;
   if (!sign || !patch) return descriptor;
-  return { ...descriptor, signature: sign(patchStatement({ ...descriptor, patch })) };
+  const { signature: _, signatures: __, ...unsigned } = descriptor;
+  return { ...unsigned, ...sign(patchStatement({ ...descriptor, patch })) };
 }
 
 /** @throws PanamaxError `untrusted` */
-export function verifyPatch(
-  patch: PatchStatement & { readonly signature?: Signature },
-  verify: Verify,
-  where: string,
-): void {
-  verify(patchStatement(patch), patch.signature, where);
+export function verifyPatch(patch: PatchStatement & Signed, verify: Verify, where: string): void {
+  verify(patchStatement(patch), patch, where);
 }
 
 export const DESCRIPTOR_VERSION = 1;
@@ -130,7 +128,7 @@ const descriptorSchema = objectSchema({
   target: imageSchema,
   patch: v.exactOptional(objectSchema({ size: sizeSchema, digest: digestSchema })),
   sizes: objectSchema({ predicted: sizeSchema, actual: sizeSchema, pull: sizeSchema }),
-  signature: v.exactOptional(signatureSchema),
+  ...signedEntries,
 });
 
 /** @throws PanamaxError `bad-input`, also for a format or version that is not known here */

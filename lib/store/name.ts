@@ -1,18 +1,25 @@
 import * as v from 'valibot';
 import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
-import { formatReleaseName, parseReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
-import { parseVersioned } from '../json.ts';
+import { parseReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
+import { asRecord, parseDocument } from '../json.ts';
 import { objectSchema, parseWith, sizeSchema } from '../schema.ts';
 import { imageSchema, type ImageIdentity } from './descriptor.ts';
-import { signatureSchema, type Sign, type Signature } from './key.ts';
+import { signedEntries, type Signed } from './key.ts';
 import { keys } from './keys.ts';
-import { isKey, type Store, type StoreReader } from './objects/store.ts';
+import { type Store, type StoreReader } from './objects/store.ts';
 
+/** Version of a record without terms. With terms it is 2: a reader that does not know them must not use the record. */
 const NAME_VERSION = 1;
+const TERMS_VERSION = 2;
 
-/** The image that a name stands for on one platform (docs/formats.md). */
-export interface NameRecord {
+/** Form of a store's name, for messages. */
+export const STORE_NAME_EXPECTED = 'up to 64 lower-case letters, digits, dots, hyphens and underscores';
+
+/**
+ * The image that a name stands for on one platform (docs/formats.md). The owners of the store sign `nameStatement`.
+ */
+export interface NameRecord extends Signed {
   /** In full, with a tag. */
   readonly name: string;
   /** `os/architecture[/variant]` */
@@ -20,88 +27,18 @@ export interface NameRecord {
   readonly target: ImageIdentity;
   /** Grows with each new target of the name: milliseconds since 1970, or the previous value plus one. */
   readonly sequence: number;
-  /** Signature of `nameStatement`. */
-  readonly signature?: Signature;
+  /** Name of the store that the record is for. */
+  readonly store?: string;
+  /** Time after which no site uses the record, in milliseconds since 1970. */
+  readonly expires?: number;
 }
 
-export function nameStatement({ name, platform, target, sequence }: NameRecord): string {
+/** The signed text. Leaving out the terms gives another text, so that they cannot be removed from a signed record. */
+export function nameStatement({ name, platform, target, sequence, store, expires }: NameRecord): string {
   const { manifest, config, layers, size } = target;
-  return JSON.stringify(['panamax-name', 1, name, platform, manifest, config, layers, size, sequence]);
-}
-
-/** How far a sequence may be ahead of this machine's clock, in milliseconds. */
-const MAX_AHEAD = 24 * 3600 * 1000;
-
-/**
- * Refuses a sequence that is more than a day ahead of the clock. A record with it would outrank all later records of
- * the name.
- *
- * @throws PanamaxError `untrusted`
- */
-export function checkSequence({ name, sequence }: NameRecord, where: string): void {
-  const latest = Date.now() + MAX_AHEAD;
-  if (sequence <= latest) return;
-  throw new PanamaxError('untrusted', `the record of ${name} is of the future`, {
-    expected: `a sequence of at most a day ahead of this machine's clock, ${latest}`,
-    found: sequence,
-    where,
-  });
-}
-
-export interface NameSettings {
-  /** Signs the record. Then only a record that this key has signed decides the next sequence. */
-  readonly sign?: Sign | undefined;
-  /** Begins anew with the present time, even after a sequence of the future. */
-  readonly resetSequence?: boolean;
-}
-
-/**
- * Makes a name stand for an image from now on. Earlier records are kept for the garbage collection. A repeated call
- * changes nothing unless another key signs.
- *
- * @throws PanamaxError `bad-input` for a platform that cannot be part of a store key; `untrusted` if the earlier record
- *   has a sequence of the future
- */
-export async function writeName(
-  store: Store,
-  { repository, tag }: ReleaseName,
-  platform: string,
-  target: ImageIdentity,
-  { sign, resetSequence = false }: NameSettings = {},
-): Promise<NameRecord> {
-  const key = keys.name(repository, tag!, platform);
-  if (!isKey(key))
-    throw new PanamaxError('bad-input', 'a platform that cannot be a key', { found: platform });
-  const name = formatReleaseName({ repository, ...(tag !== undefined && { tag }) });
-  // a damaged record, and one that anybody may have written, is replaced
-  const found = resetSequence ? undefined : await readSoundName(store, key);
-  const before = found && isOwn(found, { name, platform }, sign) ? found : undefined;
-  if (before) checkSequence(before, `${store.where} ${key}, --reset-sequence replaces it`);
-  const isSame = before?.target.manifest === target.manifest && before.target.config === target.config;
-  const sequence = isSame ? before.sequence : Math.max(Date.now(), (before?.sequence ?? 0) + 1);
-  const unsigned: NameRecord = { name, platform, target, sequence };
-  const record = sign ? { ...unsigned, signature: sign(nameStatement(unsigned)) } : unsigned;
-  if (isSame && before.signature?.value === record.signature?.value) return before;
-  const document = nameDocument(record);
-  await store.put(keys.pastName(repository, tag!, platform, sequence), document);
-  await store.put(key, document);
-  return record;
-}
-
-/** Whether a record is of the name and, with a key, signed by it. */
-function isOwn(
-  record: NameRecord,
-  { name, platform }: Pick<NameRecord, 'name' | 'platform'>,
-  sign: Sign | undefined,
-): boolean {
-  if (record.name !== name || record.platform !== platform) return false;
-  if (!sign) return true;
-  try {
-    sign.verify(nameStatement(record), record.signature, name);
-    return true;
-  } catch {
-    return false;
-  }
+  const facts = [name, platform, manifest, config, layers, size, sequence];
+  if (store === undefined && expires === undefined) return JSON.stringify(['panamax-name', 1, ...facts]);
+  return JSON.stringify(['panamax-name', 2, ...facts, store ?? null, expires ?? null]);
 }
 
 /**
@@ -165,7 +102,7 @@ export function isPast(key: string): boolean {
 }
 
 /** As `readNameAt`, but undefined for a damaged record. */
-async function readSoundName(store: StoreReader, key: string): Promise<NameRecord | undefined> {
+export async function readSoundName(store: StoreReader, key: string): Promise<NameRecord | undefined> {
   try {
     return await readNameAt(store, key);
   } catch (error) {
@@ -175,20 +112,42 @@ async function readSoundName(store: StoreReader, key: string): Promise<NameRecor
 }
 
 export function nameDocument(record: NameRecord): Buffer {
-  return Buffer.from(`${JSON.stringify({ version: NAME_VERSION, ...record }, null, 2)}\n`);
+  const hasTerms = record.store !== undefined || record.expires !== undefined;
+  const document = { version: hasTerms ? TERMS_VERSION : NAME_VERSION, ...record };
+  return Buffer.from(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-const nameSchema = objectSchema({
+const entries = {
   name: v.custom<string>(isTaggedName, 'a name with a tag'),
   platform: v.string(),
   target: imageSchema,
   sequence: sizeSchema,
-  signature: v.exactOptional(signatureSchema),
+};
+
+const nameSchema = objectSchema({ ...entries, ...signedEntries });
+
+const termsSchema = objectSchema({
+  ...entries,
+  store: v.exactOptional(v.custom<string>(isStoreName, STORE_NAME_EXPECTED)),
+  expires: v.exactOptional(sizeSchema),
+  ...signedEntries,
 });
 
 /** @throws PanamaxError `bad-input` */
 export function parseName(bytes: Uint8Array, where: string): NameRecord {
-  return parseWith(nameSchema, parseVersioned(bytes, NAME_VERSION, 'unknown version of name', where), where);
+  const record = asRecord(parseDocument(bytes, where), where);
+  const { version } = record;
+  if (version === NAME_VERSION) return parseWith(nameSchema, record, where);
+  if (version === TERMS_VERSION) return parseWith(termsSchema, record, where);
+  throw new PanamaxError('bad-input', 'unknown version of name', {
+    expected: `${NAME_VERSION} or ${TERMS_VERSION}`,
+    found: JSON.stringify(version),
+    where,
+  });
+}
+
+export function isStoreName(value: unknown): boolean {
+  return typeof value === 'string' && /^[a-z0-9][a-z0-9._-]{0,63}$/.test(value);
 }
 
 function isTaggedName(value: unknown): boolean {

@@ -19,7 +19,7 @@ import {
   type PatchDescriptor,
   type SourceIdentity,
 } from './descriptor.ts';
-import { signatureSchema, type Signature } from './key.ts';
+import { onlySignatures, signedEntries, type Signed } from './key.ts';
 import { keys } from './keys.ts';
 import { isKey, type Store, type StoreReader } from './objects/store.ts';
 
@@ -44,7 +44,7 @@ export interface IndexHead {
   readonly pullSize: number;
 }
 
-export interface PatchOffer {
+export interface PatchOffer extends Signed {
   readonly format: FormatName;
   readonly source: SourceIdentity;
   readonly key: string;
@@ -52,7 +52,6 @@ export interface PatchOffer {
   readonly digest: Digest;
   /** Bytes that a pull moves to a site that has the source. */
   readonly pullSize: number;
-  readonly signature?: Signature;
 }
 
 export function indexHead(target: ImageRecord): IndexHead {
@@ -109,7 +108,7 @@ const offerSchema = objectSchema({
   size: sizeSchema,
   digest: digestSchema,
   pullSize: sizeSchema,
-  signature: v.exactOptional(signatureSchema),
+  ...signedEntries,
 });
 
 /** @throws PanamaxError `bad-input` */
@@ -174,13 +173,13 @@ function indexDocument({ target, pullSize }: IndexHead, pairs: readonly PatchDes
     pullSize,
     patches: pairs
       .filter((pair) => pair.patch)
-      .map(({ format, source, patch, sizes, signature }) => ({
+      .map(({ format, source, patch, sizes, ...signed }) => ({
         format,
         source,
         key: keys.patch(target.manifest, source.manifest, format),
         ...patch,
         pullSize: sizes.pull,
-        ...(signature && { signature }),
+        ...onlySignatures(signed),
       })),
     pull: pairs
       .filter((pair) => !pair.patch)

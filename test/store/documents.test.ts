@@ -158,6 +158,9 @@ const PARSERS = {
   },
 } as const;
 
+/** The first version that a parser does not know, and the versions that it then names. */
+const VERSIONS = { descriptor: [2, '1'], name: [3, '1 or 2'], index: [2, '1'] } as const;
+
 for (const [kind, { document, parse, fields }] of Object.entries(PARSERS)) {
   describe(`${kind} of the store`, () => {
     test('refuses every damaged field and names its place', async () => {
@@ -179,8 +182,9 @@ for (const [kind, { document, parse, fields }] of Object.entries(PARSERS)) {
 
     test('refuses another version, and anything that is not an object', async () => {
       const sound = await document();
-      const unknown = { kind: 'bad-input', message: /^unknown version of .*expected 1, found 2, in / };
-      await assert.rejects(parse({ ...sound, version: 2 }), unknown);
+      const [version, known] = VERSIONS[kind as keyof typeof VERSIONS];
+      const message = new RegExp(`^unknown version of .*expected ${known}, found ${version}, in `);
+      await assert.rejects(parse({ ...sound, version }), { kind: 'bad-input', message });
       for (const value of [null, [], 'text', 1, undefined]) {
         await assert.rejects(parse(value), { kind: 'bad-input', message: new RegExp('in .') });
       }

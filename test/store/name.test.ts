@@ -4,10 +4,11 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { parseReleaseName } from '../../lib/image/oci/releasename.ts';
-import { acceptName } from '../../lib/site/offers/accepted.ts';
-import { generateKeys, readSigningKey } from '../../lib/store/key.ts';
+import { trustName } from '../../lib/site/offers/accepted.ts';
+import { generateKeys, readSigningKeys } from '../../lib/store/key.ts';
 import { keys } from '../../lib/store/keys.ts';
-import { nameDocument, nameStatement, readNameAt, writeName, type NameRecord } from '../../lib/store/name.ts';
+import { nameDocument, nameStatement, readNameAt, type NameRecord } from '../../lib/store/name.ts';
+import { writeName } from '../../lib/store/naming.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 
@@ -30,7 +31,7 @@ async function setUp(t: TestContext) {
   const store = await openDirectoryStore(join(directory, 'store'));
   const makeKey = async (name: string) => {
     await writeFile(join(directory, name), generateKeys().privateKey);
-    return readSigningKey(join(directory, name));
+    return readSigningKeys([join(directory, name)]);
   };
   const [owner, other] = [await makeKey('owner'), await makeKey('other')];
   const plant = (record: NameRecord) => store.put(KEY, nameDocument(record));
@@ -48,7 +49,7 @@ test('a record that the owner has not signed does not decide the next sequence',
     unsigned,
     // of the true record
     forged,
-    { ...forged, signature: other(nameStatement(forged)) },
+    { ...forged, ...other(nameStatement(forged)) },
     { ...unsigned, target: target('2') },
   ];
   for (const record of planted) {
@@ -56,7 +57,7 @@ test('a record that the owner has not signed does not decide the next sequence',
     const next = await writeName(store, NAME, PLATFORM, target('2'), { sign: owner });
     assert.ok(isNow(next), String(next.sequence));
     assert.deepEqual(await readNameAt(store, KEY), next);
-    owner.verify(nameStatement(next), next.signature, 'here');
+    owner.verify(nameStatement(next), next, 'here');
   }
 });
 
@@ -75,22 +76,23 @@ test("the owner's own record decides the next sequence, and stays for the same t
   assert.deepEqual(await write('1'), first);
   // the clock of another machine was an hour ahead
   const ahead = { ...first, sequence: Date.now() + 3600_000 };
-  await plant({ ...ahead, signature: owner(nameStatement(ahead)) });
+  await plant({ ...ahead, ...owner(nameStatement(ahead)) });
   assert.equal((await write('2')).sequence, ahead.sequence + 1);
 });
 
 for (const isSigned of [true, false]) {
   test(`a sequence of the future is refused until it is reset, ${isSigned ? 'signed' : 'unsigned'}`, async (t) => {
     const { directory, store, owner, plant } = await setUp(t);
+    const site = { state: directory, keepsNames: true };
     const sign = isSigned ? owner : undefined;
     const first = await writeName(store, NAME, PLATFORM, target('1'), { sign });
     const future = { ...first, sequence: Date.now() + DAY + 60_000 };
-    const record = sign ? { ...future, signature: sign(nameStatement(future)) } : future;
+    const record = sign ? { ...future, ...sign(nameStatement(future)) } : future;
     await plant(record);
     const refused = { kind: 'untrusted', message: /is of the future: expected .*, found \d+, in / };
     await assert.rejects(writeName(store, NAME, PLATFORM, target('2'), { sign }), refused);
     assert.deepEqual(await readNameAt(store, KEY), record);
-    await assert.rejects(acceptName(directory, record), refused);
+    await assert.rejects(trustName(record, site, 'here'), refused);
     assert.deepEqual(
       (await readdir(directory)).filter((name) => name === 'names'),
       [],
@@ -98,6 +100,6 @@ for (const isSigned of [true, false]) {
 
     const next = await writeName(store, NAME, PLATFORM, target('2'), { sign, resetSequence: true });
     assert.ok(isNow(next));
-    await acceptName(directory, next);
+    await trustName(next, site, 'here');
   });
 }

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { patchStatement, verifyPatch, type PatchStatement } from '../../lib/store/descriptor.ts';
-import { generateKeys, readSigningKey, readVerifyKeys } from '../../lib/store/key.ts';
+import { generateKeys, readSigningKeys, readVerifyKeys } from '../../lib/store/key.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 
 const digest = (digit: string) => `sha256:${digit.repeat(64)}` as const;
@@ -22,13 +22,13 @@ async function makeKey(t: TestContext) {
   const path = (name: string) => join(directory, name);
   await writeFile(path('key'), privateKey);
   await writeFile(path('pub'), publicKey);
-  return { sign: await readSigningKey(path('key')), verify: await readVerifyKeys([path('pub')]) };
+  return { sign: await readSigningKeys([path('key')]), verify: await readVerifyKeys([path('pub')]) };
 }
 
 test('a signature of a patch is not valid when any single fact is another', async (t) => {
   const { sign, verify } = await makeKey(t);
-  const signature = sign(patchStatement(PATCH));
-  verifyPatch({ ...PATCH, signature }, verify, 'here');
+  const signed = sign(patchStatement(PATCH));
+  verifyPatch({ ...PATCH, ...signed }, verify, 'here');
 
   const others: PatchStatement[] = [{ ...PATCH, format: 'oci-delta' }];
   for (const side of ['source', 'target'] as const) {
@@ -41,7 +41,7 @@ test('a signature of a patch is not valid when any single fact is another', asyn
   others.push({ ...PATCH, patch: { ...PATCH.patch, size: 9 } });
   others.push({ ...PATCH, source: PATCH.target, target: PATCH.source });
   for (const other of others) {
-    const check = () => verifyPatch({ ...other, signature }, verify, 'here');
+    const check = () => verifyPatch({ ...other, ...signed }, verify, 'here');
     assert.throws(check, { kind: 'untrusted', message: /^the signature is not of what is said/ });
   }
 });
@@ -50,7 +50,7 @@ test('a patch without a signature, or with one of another key, is not trusted', 
   const { verify } = await makeKey(t);
   const { sign } = await makeKey(t);
   const untrusted = { kind: 'untrusted', message: /^not signed by a key that is trusted/ };
-  const signature = sign(patchStatement(PATCH));
+  const signed = sign(patchStatement(PATCH));
   assert.throws(() => verifyPatch(PATCH, verify, 'here'), untrusted);
-  assert.throws(() => verifyPatch({ ...PATCH, signature }, verify, 'here'), untrusted);
+  assert.throws(() => verifyPatch({ ...PATCH, ...signed }, verify, 'here'), untrusted);
 });

@@ -5,6 +5,7 @@ import type { Digest } from '../../lib/digest.ts';
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { EFFORTS, type Effort } from '../../lib/delta/align/alignment.ts';
 import {
   imageIdentity,
@@ -215,7 +216,7 @@ async function signPublished(
   { sign, store }: Pick<StageContext, 'sign' | 'store'>,
 ): Promise<PatchDescriptor> {
   const signed = signDescriptor(descriptor, sign);
-  if (signed.signature?.value === descriptor.signature?.value) return descriptor;
+  if (isDeepStrictEqual(signed, descriptor)) return descriptor;
   await putDescriptor(signed, store);
   return signed;
 }

@@ -3,7 +3,8 @@ import { imageIdentity } from '../../lib/store/descriptor.ts';
 import { toPanamaxError } from '../../lib/errors.ts';
 import { releaseNameOf, type ReleaseName } from '../../lib/image/oci/releasename.ts';
 import type { StageContext } from '../context.ts';
-import { writeName, type NameRecord } from '../../lib/store/name.ts';
+import type { NameRecord } from '../../lib/store/name.ts';
+import { writeName } from '../../lib/store/naming.ts';
 import { loadSignature } from '../signature/stage.ts';
 
 export interface NameInput {
@@ -39,7 +40,7 @@ export async function publishNames(
       await publishName({ name, manifest }, context);
     } catch (error) {
       const { kind, message } = toPanamaxError(error);
-      if (kind !== 'untrusted') throw error;
+      if (kind !== 'untrusted' && kind !== 'usage') throw error;
       context.log.warn({ kind, error: message, reference }, 'the name could not be published');
     }
   }

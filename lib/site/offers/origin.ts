@@ -5,6 +5,7 @@ import type { ReleaseName } from '../../image/oci/releasename.ts';
 import type { Limits } from '../../limits.ts';
 import type { ImageIdentity } from '../../store/descriptor.ts';
 import type { Verify } from '../../store/key.ts';
+import type { NameSite } from './accepted.ts';
 
 /** A patch on offer. */
 export interface Offer {
@@ -72,12 +73,7 @@ export interface ImageRequest {
 }
 
 /** Settings of an origin. */
-export interface OriginOptions {
-  /** The site's state directory, which keeps the records of accepted names. */
-  readonly state: string;
-  /** Whether accepted names are recorded. */
-  readonly keepsNames: boolean;
-  readonly verify?: Verify;
+export interface OriginOptions extends NameSite {
   /** Whether a tag without a record is left to the engine, although `verify` is given. */
   readonly allowUnsigned?: boolean;
   readonly limits: Limits;

@@ -18,9 +18,9 @@ import {
 } from '../../store/beside/patches.ts';
 import { listReferrers, type Referrer } from '../../image/registry/referrers.ts';
 import type { Repository } from '../../image/registry/registry.ts';
-import { checkSequence, nameStatement } from '../../store/name.ts';
+import { verifyName } from '../../store/nametrust.ts';
 import type { Verify } from '../../store/key.ts';
-import { acceptName } from './accepted.ts';
+import { trustName } from './accepted.ts';
 import { download, type Blobs } from './download.ts';
 import type { Answer, ImageRequest, Offer, Origin, OriginOptions, Question } from './origin.ts';
 import { claimPartial, type Partial } from './partial.ts';
@@ -111,12 +111,12 @@ function nameOf(image: Image, size: number): ImageIdentity {
  */
 async function checkName(
   { name, platform }: ImageRequest,
-  { verify, state, keepsNames, allowUnsigned }: OriginOptions,
+  options: OriginOptions,
   repository: Repository,
   { manifestDigest }: Image,
   referrers: readonly Referrer[],
 ): Promise<boolean> {
-  if (!verify) return true;
+  if (!options.verify) return true;
   const wanted = { name: formatReleaseName(name), platform: formatPlatform(platform ?? machinePlatform()) };
   const records = await readNames(repository, manifestDigest, referrers);
   const own = records.filter(
@@ -124,18 +124,17 @@ async function checkName(
   );
   let refusal: unknown;
   for (const record of own) {
+    const where = `${repository.where} ${record.name}`;
     try {
-      const where = `${repository.where} ${record.name}`;
-      verify(nameStatement(record), record.signature, where);
-      checkSequence(record, where);
+      verifyName(record, options, where);
     } catch (error) {
       refusal ??= error;
       continue;
     }
-    await acceptName(state, record, { keep: keepsNames });
+    await trustName(record, options, where);
     return true;
   }
-  if (own.length === 0 && allowUnsigned) return false;
+  if (own.length === 0 && options.allowUnsigned) return false;
   throw (
     refusal ??
     new PanamaxError('untrusted', 'nobody has signed what the tag stands for', {

@@ -2,11 +2,11 @@ import { verifyPatch, type ImageIdentity } from '../../store/descriptor.ts';
 import { PanamaxError } from '../../errors.ts';
 import { formatPlatform, machinePlatform } from '../../image/oci/platform.ts';
 import { formatReleaseName } from '../../image/oci/releasename.ts';
-import { nameStatement, readName } from '../../store/name.ts';
+import { readName } from '../../store/name.ts';
 import type { StoreReader } from '../../store/objects/store.ts';
 import { readIndex, type PatchOffer, type TargetIndex } from '../../store/targetindex.ts';
 import type { Verify } from '../../store/key.ts';
-import { acceptName } from './accepted.ts';
+import { trustName } from './accepted.ts';
 import { download } from './download.ts';
 import type { Answer, ImageRequest, Offer, Origin, OriginOptions } from './origin.ts';
 
@@ -54,13 +54,12 @@ function offerOf(offer: PatchOffer, target: ImageIdentity, reader: StoreReader):
 /** The image that a tag stands for, from the store's name record. Undefined if there is none. */
 async function resolveName(
   { name, platform }: ImageRequest,
-  { verify, state, keepsNames }: OriginOptions,
+  options: OriginOptions,
   reader: StoreReader,
 ): Promise<ImageIdentity | undefined> {
   const record = await readName(reader, name, formatPlatform(platform ?? machinePlatform()));
   if (!record) return undefined;
-  verify?.(nameStatement(record), record.signature, `${reader.where} ${record.name}`);
-  await acceptName(state, record, { keep: keepsNames });
+  await trustName(record, options, `${reader.where} ${record.name}`);
   return record.target;
 }
 
