@@ -31,10 +31,10 @@ export const checkCommand: Command = {
     const report = await checkStore(store, { readData: args.flag('read-data'), signal, ...verify });
     const repaired = args.flag('repair') ? await repairStore(store, report, started, signal) : undefined;
     const advice = adviceFor(report.faults, report.names);
-    const { faults, orphans, objects } = report;
+    const { faults, orphans, objects, expiring } = report;
     printResult(
       args,
-      { objects, faults, orphans, ...(repaired && { repaired }), advice },
+      { objects, faults, orphans, expiring, ...(repaired && { repaired }), advice },
       formatReport(report, repaired, advice),
     );
     const left = repaired?.left ?? faults;
@@ -47,7 +47,7 @@ export const checkCommand: Command = {
 };
 
 function formatReport(
-  { faults, orphans, objects }: CheckReport,
+  { faults, orphans, objects, expiring }: CheckReport,
   repaired: Repaired | undefined,
   advice: readonly string[],
 ): string {
@@ -58,6 +58,7 @@ function formatReport(
     lines.push(formatTable([['FAULT', 'OBJECT', 'WHY'], ...rows], 3));
   }
   for (const key of orphans) lines.push(`orphan ${key}`);
+  for (const { name, platform, expires } of expiring) lines.push(`${name} ${platform} expires at ${expires}`);
   if (repaired) {
     const { removed, rewritten, left } = repaired;
     for (const key of removed) lines.push(`removed ${key}`);

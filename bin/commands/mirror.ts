@@ -6,12 +6,11 @@ import { createEndpoint } from '../../lib/mirror/endpoint.ts';
 import { openMirror } from '../../lib/mirror/mirror.ts';
 import { parseUpstream, type Upstream } from '../../lib/mirror/upstream.ts';
 import { limitMemory } from '../../lib/runtime/footprint.ts';
-import { readVerifyKeys } from '../../lib/store/key.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { serve } from '../../lib/web/server.ts';
 import { COMMON, operandCount, pick, type Command } from '../command.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { SITE_OPTIONS, STORE_OPTIONS } from '../options/session.ts';
+import { readTrust, SITE_OPTIONS, STORE_OPTIONS, TRUST_OPTIONS } from '../options/session.ts';
 
 const USAGE = '--upstream HOST[=URL]... [--store STORE] [options]';
 const DEFAULT_LISTEN = '127.0.0.1:5600';
@@ -50,6 +49,7 @@ export const mirrorCommand: Command = {
       help: 'keeps blobs, patches in transfer and accepted names (default: below XDG_STATE_HOME)',
     },
     ...pick(SITE_OPTIONS, 'verify-key'),
+    ...TRUST_OPTIONS,
     'log-level': { ...STORE_OPTIONS['log-level']!, default: 'info' },
     ...REGISTRY_OPTIONS,
     ...pick(COMMON, 'platform', 'max-image-size', 'scratch', 'help'),
@@ -64,13 +64,13 @@ export const mirrorCommand: Command = {
     const log = createLog(args.text('log-level')!);
     const store = args.text('store');
     const state = args.text('state') ?? stateDirectory();
-    const keys = args.list('verify-key');
+    const trust = await readTrust(args);
     const mirror = await openMirror({
       upstreams,
       openStore: store === undefined ? undefined : () => openStoreReader(store, signal),
       state,
       scratch: args.text('scratch') ?? join(state, 'scratch'),
-      verify: keys.length > 0 ? await readVerifyKeys(keys) : undefined,
+      trust,
       ...args.platform,
       limits: args.limits,
       log,

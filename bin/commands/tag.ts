@@ -5,23 +5,32 @@ import { parseReference } from '../../lib/image/oci/reference.ts';
 import { parseReleaseName } from '../../lib/image/oci/releasename.ts';
 import { publishName } from '../../workers/publish/name.ts';
 import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
-import { printResult, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
+import type { NameRecord } from '../../lib/store/name.ts';
+import { formatTime } from '../../lib/store/nametrust.ts';
+import { renewNames } from '../../lib/store/naming.ts';
+import { openStore } from '../../lib/store/objects/open.ts';
+import { printResult, readSigning, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
 
-const USAGE = 'NAME IMAGE|DIGEST [options]';
+const USAGE = 'NAME IMAGE|DIGEST [options] | --renew --sign KEY --expires TIME [options]';
 
 export const tagCommand: Command = {
-  summary: 'Makes NAME stand for an image of the store.',
+  summary: 'Makes NAME stand for an image of the store, or renews names before they expire.',
   usage: USAGE,
   options: {
     'reset-sequence': {
       type: 'boolean',
       help: 'replace an earlier record whose sequence is of the future; see docs/operations.md',
     },
+    renew: {
+      type: 'boolean',
+      help: 'sign all names of the store that KEY has signed again, unless more than half of TIME is left',
+    },
     ...STORE_OPTIONS,
     ...SIGN_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {
+    if (args.flag('renew')) return renew(args, signal);
     operandCount(args, 2, 2, USAGE);
     const name = parseReleaseName(args.operands[0]!);
     if (name.digest || !name.tag) {
@@ -34,9 +43,37 @@ export const tagCommand: Command = {
       ),
     );
     const { target, platform, sequence } = record;
-    printResult(args, record, `${record.name} ${platform}: image ${target.config}, sequence ${sequence}`);
+    const text = `${record.name} ${platform}: image ${target.config}, sequence ${sequence}`;
+    printResult(args, record, `${text}${expiryOf(record)}`);
   },
 };
+
+function expiryOf({ expires }: NameRecord): string {
+  return expires === undefined ? '' : `, expires at ${formatTime(expires)}`;
+}
+
+/** @throws PanamaxError `usage`; `partial` if a name was refused */
+async function renew(args: Arguments, signal: AbortSignal): Promise<void> {
+  operandCount(args, 0, 0, USAGE);
+  const { sign } = await readSigning(args);
+  if (!sign || typeof sign.terms?.lifetime !== 'number') {
+    throw new PanamaxError('usage', '--renew without a key or an expiry', { expected: USAGE });
+  }
+  const store = await openStore(args.text('store')!, { signal, mustExist: true });
+  const renewals = await renewNames(store, sign, signal);
+  const lines = renewals.map(
+    ({ record, outcome, why }) =>
+      `${record.name} ${record.platform}: ${outcome}${why === undefined ? expiryOf(record) : `: ${why}`}`,
+  );
+  printResult(args, renewals, lines.length > 0 ? lines.join('\n') : 'no names signed by this key');
+  const refused = renewals.filter(({ outcome }) => outcome === 'refused');
+  if (refused.length === 0) return;
+  throw new PanamaxError('partial', 'names were not renewed', {
+    expected: 'panamax tag NAME DIGEST, once you know that the image is the right one',
+    found: refused.map(({ record }) => record.name).join(', '),
+    where: store.where,
+  });
+}
 
 async function manifestOf({ operands, platform, limits }: Arguments) {
   const [, image] = operands;

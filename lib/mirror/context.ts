@@ -2,7 +2,7 @@ import type { Platform } from '../image/oci/descriptor.ts';
 import type { Limits } from '../limits.ts';
 import type { Workplace } from '../site/site.ts';
 import type { StoreReader } from '../store/objects/store.ts';
-import type { Verify } from '../store/key.ts';
+import type { NameTrust } from '../store/nametrust.ts';
 import type { BlobCache } from './blobcache.ts';
 import type { Ask } from './patience.ts';
 import type { Records } from './records.ts';
@@ -24,8 +24,8 @@ export interface MirrorOptions {
   readonly state: string;
   /** A directory below which the mirror makes its own. */
   readonly scratch: string;
-  /** Undefined if unsigned names and patches are accepted. */
-  readonly verify?: Verify | undefined;
+  /** What names, and with a key patches, have to be signed with. */
+  readonly trust: NameTrust;
   /** Of images that signed names stand for; by default the machine's. */
   readonly platform?: Platform | undefined;
   /** Most bytes of blobs to hold. */
@@ -36,8 +36,7 @@ export interface MirrorOptions {
 }
 
 /** What the parts of a mirror share. */
-export interface Context extends Omit<MirrorOptions, 'openStore' | 'scratch'>, Workplace {
-  readonly verify?: Verify;
+export interface Context extends Omit<MirrorOptions, 'openStore' | 'scratch' | 'trust'>, Workplace {
   readonly openStore: (() => Promise<StoreReader>) | undefined;
   readonly cache: BlobCache;
   readonly records: Records;

@@ -116,10 +116,10 @@ async function openContext(options: MirrorOptions): Promise<Context> {
       totals.storeBytes = count;
     },
   };
-  const { verify, ...rest } = options;
+  const { trust, ...rest } = options;
   return {
     ...rest,
-    ...(verify && { verify }),
+    ...trust,
     openStore: openStore && (async () => countBytes(await openStore(), counted)),
     cache,
     records,

@@ -35,7 +35,8 @@ export function refusalFor(error: unknown, unknown: string): Refusal {
   const passed = cause instanceof StatusError ? PASSED_ON[cause.status] : undefined;
   if (passed) return new Refusal(...passed, known.message, options);
   if (known.kind === 'not-found') return new Refusal(404, unknown, known.message, options);
-  if (known.kind === 'untrusted') return new Refusal(403, 'DENIED', known.message, options);
+  if (known.kind === 'untrusted' || known.kind === 'expired')
+    return new Refusal(403, 'DENIED', known.message, options);
   if (known.kind === 'internal') return new Refusal(500, 'UNKNOWN', 'internal error', options);
   return new Refusal(503, 'UNAVAILABLE', known.message, options);
 }

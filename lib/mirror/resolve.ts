@@ -14,9 +14,9 @@ import type { Place } from './upstream.ts';
 
 /** The store, then the registry: each can tell the image of a name and the patches to it. */
 export function originsOf(name: ReleaseName, place: Place, context: Context): Origin[] {
-  const { state, verify, limits, signal, platform, openStore, registries, ask } = context;
+  const { platform, openStore, registries, ask } = context;
   const request = { name, ...(platform && { platform }) };
-  const options = { state, keepsNames: true, limits, signal, ...(verify && { verify }) };
+  const options = { ...context, keepsNames: true };
   const registry = registryOrigin(request, options, registries.open(place));
   const patient = (origin: Origin, server: string): Origin => ({
     label: origin.label,
@@ -60,7 +60,8 @@ export async function resolveTag(place: Place, tag: string, context: Context): P
   const last = records.tags.get(name);
   const held = last && records.manifests.get(last);
   const failure = toPanamaxError(failures[0]);
-  if (!held || (!verify && isUnknown(failure))) throw failure;
+  // an expired record shows that the mirror is held back, or that nobody renews the name
+  if (!held || failure.kind === 'expired' || (!verify && isUnknown(failure))) throw failure;
   log.warn({ name, digest: held.digest, reason: failure.message }, 'the last accepted image is served');
   return held;
 }

@@ -12,6 +12,7 @@ import { parsePatchDescriptor, verifyPatch, type PatchDescriptor } from '../stor
 import { onlySignatures, signaturesOf, type Verify } from '../store/key.ts';
 import { keys } from '../store/keys.ts';
 import { isPast, nameStatement, parseName, type NameRecord } from '../store/name.ts';
+import { checkExpiry, formatTime } from '../store/nametrust.ts';
 import type { Store } from '../store/objects/store.ts';
 import { parseIndex, type TargetIndex } from '../store/targetindex.ts';
 import { checkRunDocument } from './checkruns.ts';
@@ -21,9 +22,10 @@ export interface Fault {
   readonly key: string;
   /**
    * `damaged`: the object is not what its key says. `missing`: another object names it. `untrusted`: no trusted key has
-   * signed it. `unreadable`: the store fails to read it. `unknown`: of a format of a later version.
+   * signed it. `unreadable`: the store fails to read it. `unknown`: of a format of a later version. `expired`: a current
+   * name that sites refuse until it is signed again.
    */
-  readonly kind: 'damaged' | 'missing' | 'untrusted' | 'unreadable' | 'unknown';
+  readonly kind: 'damaged' | 'missing' | 'untrusted' | 'unreadable' | 'unknown' | 'expired';
   readonly what: string;
   /** The image that has to be enqueued to have the object again. */
   readonly target?: Digest;
@@ -37,7 +39,19 @@ export interface CheckReport {
   readonly objects: Readonly<Record<string, number>>;
   /** Sound names by their keys, past ones included. */
   readonly names: ReadonlyMap<string, NameRecord>;
+  /** Current names that expire within a week, soonest first. */
+  readonly expiring: readonly ExpiringName[];
 }
+
+export interface ExpiringName {
+  readonly name: string;
+  readonly platform: string;
+  /** ISO 8601. */
+  readonly expires: string;
+}
+
+/** In milliseconds. */
+const WEEK = 7 * 24 * 3600 * 1000;
 
 export interface CheckOptions {
   /** Reads patches and signatures, too, and compares their digests. */
@@ -195,6 +209,7 @@ export async function checkStore(store: Store, options: CheckOptions): Promise<C
       const record = readNameOf(key, await read(key), `${store.where} ${key}`);
       names.set(key, record);
       verify?.(nameStatement(record), record, `${store.where} ${key}`);
+      if (!isPast(key)) checkExpiry(record, `${store.where} ${key}`);
     });
   }
   for (const [key, { target }] of names) {
@@ -211,11 +226,19 @@ export async function checkStore(store: Store, options: CheckOptions): Promise<C
     const bytes = await store.get(keys.calibration);
     if (bytes) parseCalibrations(bytes, `${store.where} ${keys.calibration}`);
   });
-  return { faults, orphans, objects, names };
+  return { faults, orphans, objects, names, expiring: expiringOf(names) };
+}
+
+function expiringOf(names: CheckReport['names']): ExpiringName[] {
+  const now = Date.now();
+  return [...names]
+    .filter(([key, { expires = 0 }]) => !isPast(key) && expires > now && expires < now + WEEK)
+    .toSorted(([, a], [, b]) => a.expires! - b.expires!)
+    .map(([, { name, platform, expires }]) => ({ name, platform, expires: formatTime(expires!) }));
 }
 
 function faultKind(kind: ErrorKind): Fault['kind'] {
-  if (kind === 'untrusted') return 'untrusted';
+  if (kind === 'untrusted' || kind === 'expired') return kind;
   if (kind === 'io') return 'unreadable';
   return kind === 'not-found' ? 'missing' : 'damaged';
 }

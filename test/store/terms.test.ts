@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { parseReleaseName } from '../../lib/image/oci/releasename.ts';
+import { checkStore } from '../../lib/retention/check.ts';
 import { trustName, type NameSite } from '../../lib/site/offers/accepted.ts';
 import {
   generateKeys,
@@ -222,6 +223,24 @@ test('an owner keeps a record for half of its lifetime, and never loses its term
     });
   }
   assert.equal((await write('2', { ...terms, store: 'staging' }, true)).store, 'staging');
+});
+
+test('check tells names that have expired and names that will within a week', async (t) => {
+  const { store, write, plant, resign } = await setUp(t);
+  const { signal } = new AbortController();
+  const check = async () => {
+    const { faults, expiring } = await checkStore(store, { readData: false, signal });
+    return { expired: faults.filter(({ kind }) => kind === 'expired').map(({ key }) => key), expiring };
+  };
+  const record = await write('1', { lifetime: 10 * DAY });
+  assert.deepEqual(await check(), { expired: [], expiring: [] });
+  const expires = Date.now() + DAY;
+  await plant(await resign({ ...record, expires }));
+  const { name, platform } = record;
+  const soon = [{ name, platform, expires: new Date(expires).toISOString() }];
+  assert.deepEqual(await check(), { expired: [], expiring: soon });
+  await plant(await resign({ ...record, expires: Date.now() - 1 }));
+  assert.deepEqual(await check(), { expired: [KEY], expiring: [] });
 });
 
 test('renewal signs own names anew, and refuses an expired one and one that somebody has put back', async (t) => {

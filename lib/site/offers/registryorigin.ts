@@ -118,7 +118,7 @@ async function checkName(
 ): Promise<boolean> {
   if (!options.verify) return true;
   const wanted = { name: formatReleaseName(name), platform: formatPlatform(platform ?? machinePlatform()) };
-  const records = await readNames(repository, manifestDigest, referrers);
+  const records = await readNames(repository, manifestDigest, referrers, wanted.name);
   const own = records.filter(
     (record) => record.name === wanted.name && isPlatform(record.platform, wanted.platform),
   );
