@@ -77,6 +77,16 @@ export function printable(text: string): string {
   return safe.length > MAX_SHOWN ? `${safe.slice(0, MAX_SHOWN)}…` : safe;
 }
 
+/** A `bad-patch`, `bad-input` or `limit` with its place, unless it names one: decoders know no file. */
+export function withPlace(error: unknown, where: string): unknown {
+  const isOfInput = error instanceof PanamaxError && /^(bad-patch|bad-input|limit)$/.test(error.kind);
+  if (!isOfInput || error.facts.where !== undefined) return error;
+  const separator = error.facts.expected === undefined && error.facts.found === undefined ? ':' : ',';
+  const message = `${error.message}${separator} in ${printable(where)}`;
+  const facts = { ...error.facts, where };
+  return Object.assign(new PanamaxError(error.kind, message, {}, { cause: error }), { facts });
+}
+
 const IO_CODES = new Set([
   'ENOSPC',
   'EDQUOT',

@@ -1,3 +1,4 @@
+import { withPlace } from '../errors.ts';
 import type { ImageRecord } from '../image/record.ts';
 import type { ImageSink } from '../image/write/sink.ts';
 import type { ApplyContext, SourceTask } from './format.ts';
@@ -18,7 +19,11 @@ export interface ApplyTask extends SourceTask {
  */
 export async function applyPatchFile(task: ApplyTask, context: ApplyContext): Promise<ImageRecord> {
   const patch = await openPatch(task.patch, context.limits);
-  const { record, stream } = await patch.apply(task, context);
-  await task.sink(record, stream);
-  return record;
+  try {
+    const { record, stream } = await patch.apply(task, context);
+    await task.sink(record, stream);
+    return record;
+  } catch (error) {
+    throw withPlace(error, task.patch);
+  }
 }

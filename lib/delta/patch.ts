@@ -1,5 +1,5 @@
 import { open, stat } from 'node:fs/promises';
-import { PanamaxError } from '../errors.ts';
+import { PanamaxError, withPlace } from '../errors.ts';
 import type { Limits } from '../limits.ts';
 import type { Patch, PatchFormat } from './format.ts';
 import { formatNames, recognizeFormat } from './formats.ts';
@@ -10,7 +10,11 @@ const HEAD = 512;
 /** @throws PanamaxError `bad-patch` for a damaged patch or a file of another kind; `not-found` */
 export async function openPatch(path: string, limits: Limits): Promise<Patch> {
   const format = await formatOfFile(path);
-  if (format) return format.read(path, limits);
+  if (format) {
+    return format.read(path, limits).catch((error: unknown) => {
+      throw withPlace(error, path);
+    });
+  }
   throw new PanamaxError('bad-patch', 'not a patch', {
     expected: `a patch of format ${formatNames().join(' or ')}`,
     where: path,

@@ -103,3 +103,9 @@ for (const isSigned of [true, false]) {
     await trustName(next, site, 'here');
   });
 }
+
+test('refuses names with line feeds', () => {
+  for (const name of ['team/app\n', 'team/app:1\n', 'team\n/app:1', '\n']) {
+    assert.throws(() => parseReleaseName(name), { kind: 'usage' });
+  }
+});

@@ -1,10 +1,10 @@
 /** Damaged documents and files for property tests. */
 import * as fc from 'fast-check';
 
-type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** Values that parsers often handle wrongly. */
-const WRONG: readonly Json[] = [
+export const WRONG: readonly Json[] = [
   null,
   true,
   -1,
@@ -48,7 +48,7 @@ interface Place {
   readonly key: string;
 }
 
-function placesOf(document: Json | undefined): Place[] {
+export function placesOf(document: Json | undefined): Place[] {
   if (typeof document !== 'object' || document === null) return [];
   return Object.entries(document).flatMap(([key, value]) => [{ parent: document, key }, ...placesOf(value)]);
 }

@@ -25,7 +25,7 @@ export function parseReleaseName(text: string): ReleaseName {
   const at = text.indexOf('@');
   const digest = at < 0 ? undefined : text.slice(at + 1);
   const named = at < 0 ? text : text.slice(0, at);
-  const [, path, tag] = /^(.*?)(?::([^/:]*))?$/.exec(named)!;
+  const [, path, tag] = /^(.*?)(?::([^/:]*))?$/s.exec(named)!;
   const repository = fullRepository(path!);
   const [host, ...parts] = repository.split('/');
   const isName =

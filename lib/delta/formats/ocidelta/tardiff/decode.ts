@@ -1,6 +1,6 @@
 import { pipeline, Readable } from 'node:stream';
 import { constants, createZstdDecompress } from 'node:zlib';
-import { PanamaxError, toPanamaxError } from '../../../../errors.ts';
+import { PanamaxError, toPanamaxError, withPlace } from '../../../../errors.ts';
 import { splitFrames } from '../../../../image/zstdframes.ts';
 import type { ByteString } from '../../../../image/tar/entry.ts';
 import { PatchReader } from '../../../patchreader.ts';
@@ -140,7 +140,7 @@ export async function* decodeTarDiff(
     const { code = '', message } = error as NodeJS.ErrnoException;
     if (code.startsWith('ZSTD_') || code.startsWith('ERR_ZLIB')) throw bad(`is damaged: ${message}`, where);
     if (error instanceof PanamaxError && error.kind === 'bad-input') throw bad(error.message, where);
-    throw toPanamaxError(error, where);
+    throw toPanamaxError(withPlace(error, where), where);
   } finally {
     await reader.close();
   }

@@ -1,0 +1,31 @@
+/** Patches of the format `panamax` between layer streams. */
+import assert from 'node:assert/strict';
+import { buildElf } from '../../support/elf.ts';
+import { gzipMember } from '../../support/gzipmember.ts';
+import { nativePair } from '../../support/nativepatch.ts';
+import { createRandom } from '../../support/random.ts';
+import type { Scope } from '../../support/scope.ts';
+import { writeTar } from '../../support/tar.ts';
+import type { FuzzTarget } from '../target.ts';
+
+export async function open(scope: Scope): Promise<FuzzTarget> {
+  const pair = await nativePair(scope, [layer(1)], [layer(2)]);
+  return {
+    seeds: [await pair.encode(), await pair.encode({ effort: 'fast' })],
+    kinds: ['bad-patch', 'limit'],
+    isInner: true,
+    async run(input) {
+      const built = await pair.decode(input);
+      assert.ok(built.length <= pair.target.length);
+    },
+  };
+}
+
+function layer(release: number): Buffer {
+  const text = createRandom(9).text(1500);
+  return writeTar([
+    { path: 'bin/x', content: buildElf({ seed: 1, functions: 20, inserted: 8 * release }), mtime: release },
+    { path: 'doc/news.gz', content: gzipMember(`${release}\n${text}`, 9), mtime: release },
+    { path: 'etc/new', content: createRandom(release).text(500), mtime: release },
+  ]);
+}

@@ -1,0 +1,54 @@
+/** Streams of xz with LZMA2, as sections of VCDIFF have them. The first two bytes are the size that is read. */
+import { Lzma2Encoder } from '../../../lib/compression/lzma/lzma2encoder.ts';
+import { BLOCK_HEADER_SIZE, STREAM_HEADER_SIZE, xzPrologue } from '../../../lib/compression/lzma/xz.ts';
+import { XzDecoder } from '../../../lib/compression/lzma/xzdecoder.ts';
+import { crc32 } from 'node:zlib';
+import { createRandom } from '../../support/random.ts';
+import type { FuzzTarget } from '../target.ts';
+
+const WINDOW = 2 ** 16;
+
+export function open(): FuzzTarget {
+  const random = createRandom(1);
+  const texts = [
+    random.text(2000),
+    'a section of a patch, '.repeat(60),
+    random.bytes(300).toString('latin1'),
+  ];
+  return {
+    seeds: texts.flatMap((text) => [seed(text, false), seed(text, true)]),
+    kinds: ['bad-patch', 'limit'],
+    isInner: true,
+    run(input) {
+      if (input.length < 2) return;
+      const decoder = new XzDecoder(WINDOW);
+      decoder.open(new Uint8Array(input.subarray(2)));
+      const target = Buffer.alloc(input.readUInt16LE());
+      decoder.read(target, 0, target.length);
+      decoder.finish();
+    },
+    repair(input) {
+      const [block, end] = [2 + STREAM_HEADER_SIZE, 2 + STREAM_HEADER_SIZE + BLOCK_HEADER_SIZE];
+      if (input.length < end) return input;
+      input.writeUInt32LE(crc32(input.subarray(8, 10)), 10);
+      input.writeUInt32LE(crc32(input.subarray(block, end - 4)), end - 4);
+      return input;
+    },
+  };
+}
+
+function seed(text: string, optimal: boolean): Buffer {
+  const bytes = Buffer.from(text, 'latin1');
+  const encoder = new Lzma2Encoder({
+    properties: { lc: 3, lp: 0, pb: 0 },
+    maxPiece: WINDOW,
+    window: WINDOW,
+    rowCountBits: 10,
+    depth: 4,
+    niceLength: 32,
+    optimal,
+  });
+  const size = Buffer.alloc(2);
+  size.writeUInt16LE(bytes.length);
+  return Buffer.concat([size, xzPrologue(WINDOW), ...encoder.encode(bytes, [bytes.length])]);
+}
