@@ -8,27 +8,27 @@ import { formatReference } from '../../lib/image/oci/reference.ts';
 import { imageSink, keepsManifest } from '../../lib/image/write/sink.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
 import { readVerifyKeys } from '../../lib/store/key.ts';
-import { COMMON, operandCount, type Command } from '../command.ts';
+import { COMMON, type Command } from '../command.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, scratchParent, SITE_OPTIONS } from '../options/session.ts';
 
-const USAGE = 'PATCH --source IMAGE --output IMAGE [options]';
-
 export const applyCommand: Command = {
   summary: "Rebuilds a patch's target image from its source image.",
-  usage: USAGE,
+  operands: ['PATCH'],
   options: {
     source: {
       type: 'string',
       short: 's',
       multiple: true,
       value: 'IMAGE',
+      required: true,
       help: "the patch's source image, or several images that together have its layers, or stream:FILE",
     },
     output: {
       type: 'string',
       short: 'o',
       value: 'IMAGE',
+      required: true,
       help: 'oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG], docker-daemon:NAME, containers-storage:NAME, containerd:NAME or stream:FILE',
     },
     ...SITE_OPTIONS,
@@ -42,13 +42,9 @@ export const applyCommand: Command = {
   },
   async run(args, signal) {
     limitMemory();
-    operandCount(args, 1, 1, USAGE);
     const [patch] = args.operands;
     const sources = args.list('source');
-    const output = args.text('output');
-    if (sources.length === 0 || output === undefined) {
-      throw new PanamaxError('usage', 'source or output is missing', { expected: USAGE });
-    }
+    const output = args.text('output')!;
     const destination = parseDestination(output);
     const isPlain = args.flag('uncompressed');
     const { size } = await stat(patch!).catch((error: NodeJS.ErrnoException) => {

@@ -4,14 +4,14 @@ import { publish } from '../../workers/publish/publish.ts';
 import { backfill } from '../../producers/backfill.ts';
 import { COMMON, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
-import { RUN_OPTIONS, RUN_USAGE, parseRunRequest } from '../options/run.ts';
+import { RUN_OPTIONS, parseRunRequest } from '../options/run.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { createProgress } from '../progress.ts';
 import { printResult, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 export const backfillCommand: Command = {
   summary: 'Makes patches to each IMAGE from its best sources.',
-  usage: RUN_USAGE,
+  operands: ['[IMAGE...]'],
   options: {
     ...RUN_OPTIONS,
     concurrency: {
@@ -20,6 +20,7 @@ export const backfillCommand: Command = {
       value: 'N',
       help: 'number of images or pairs at a time',
       default: '2',
+      env: true,
     },
     publish: { type: 'boolean', help: 'publish patches beside their targets in registries as well' },
     ...STORE_OPTIONS,

@@ -1,16 +1,13 @@
 import { calibrate } from '../../workers/pairing/calibration.ts';
-import { COMMON, operandCount, type Command } from '../command.ts';
+import { COMMON, type Command } from '../command.ts';
 import { formatTable } from '../format.ts';
 import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
-const USAGE = '[options]';
-
 export const calibrateCommand: Command = {
   summary: 'Calibrates predicted sizes by the patches in the store.',
-  usage: USAGE,
+  operands: [],
   options: { ...STORE_OPTIONS, ...COMMON },
   async run(args, signal) {
-    operandCount(args, 0, 0, USAGE);
     await withContext(args, signal, async ({ store }) => {
       const formats = await calibrate(store, signal);
       const rows = formats.map(({ format, calibration, pairs, known }) => [

@@ -3,15 +3,13 @@ import { checkStore, type CheckReport } from '../../lib/retention/check.ts';
 import { adviceFor, repairStore, type Repaired } from '../../lib/retention/repair.ts';
 import { readVerifyKeys } from '../../lib/store/key.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
-import { COMMON, operandCount, pick, type Command } from '../command.ts';
+import { COMMON, pick, type Command } from '../command.ts';
 import { formatTable } from '../format.ts';
 import { printResult, SITE_OPTIONS, STORE_OPTIONS } from '../options/session.ts';
 
-const USAGE = '[options]';
-
 export const checkCommand: Command = {
   summary: 'Checks that the objects of a store are whole and agree with each other.',
-  usage: USAGE,
+  operands: [],
   options: {
     'read-data': { type: 'boolean', help: 'read patches and signatures, too, and compare their digests' },
     repair: {
@@ -23,7 +21,6 @@ export const checkCommand: Command = {
     ...pick(COMMON, 'json', 'help'),
   },
   async run(args, signal) {
-    operandCount(args, 0, 0, USAGE);
     const publicKeys = args.list('verify-key');
     const verify = publicKeys.length > 0 ? { verify: await readVerifyKeys(publicKeys) } : {};
     const store = await openStore(args.text('store')!, { signal, mustExist: true });

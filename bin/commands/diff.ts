@@ -17,19 +17,23 @@ import { pullSize } from '../../lib/image/record.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
 import { deltaThread } from '../../lib/delta/threads.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
-import { COMMON, operandCount, type Command } from '../command.ts';
+import { COMMON, type Command } from '../command.ts';
 import { DELTA_OPTIONS, FORMAT_OPTION, parseEffort, parseFormats } from '../options/delta.ts';
 import { formatShare, formatSize } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, readSigning, scratchParent } from '../options/session.ts';
 
-const USAGE = 'OLD NEW -o FILE [options]';
-
 export const diffCommand: Command = {
   summary: 'Makes the patch that turns image OLD into image NEW.',
-  usage: USAGE,
+  operands: ['OLD', 'NEW'],
   options: {
-    output: { type: 'string', short: 'o', value: 'FILE', help: 'file to write the patch to' },
+    output: {
+      type: 'string',
+      short: 'o',
+      value: 'FILE',
+      required: true,
+      help: 'file to write the patch to; - is standard output',
+    },
     ...DELTA_OPTIONS,
     ...FORMAT_OPTION,
     sign: {
@@ -37,15 +41,14 @@ export const diffCommand: Command = {
       multiple: true,
       takesOne: true,
       value: 'KEY',
+      env: true,
       help: 'sign the patch with a private key made by keygen, in FILE.json beside it',
     },
     ...REGISTRY_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {
-    operandCount(args, 2, 2, USAGE);
-    const output = args.text('output');
-    if (output === undefined) throw new PanamaxError('usage', 'no --output', { expected: USAGE });
+    const output = args.text('output')!;
     const formats = parseFormats(args);
     if (formats.length > 1)
       throw new PanamaxError('usage', 'a patch file has one format', {

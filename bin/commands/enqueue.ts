@@ -6,14 +6,14 @@ import { absoluteReference } from '../../producers/question/references.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { formatTable } from '../format.ts';
 import { formatStatus, redisUrl, REDIS_OPTION, refuseFailures } from '../options/queue.ts';
-import { RUN_OPTIONS, RUN_USAGE, parseRunRequest } from '../options/run.ts';
+import { RUN_OPTIONS, parseRunRequest } from '../options/run.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { createRunProgress } from '../progress.ts';
 import { printResult, STORE_OPTIONS } from '../options/session.ts';
 
 export const enqueueCommand: Command = {
   summary: 'Adds a run to the queue: patches to each IMAGE from images that sites hold.',
-  usage: RUN_USAGE,
+  operands: ['[IMAGE...]'],
   options: {
     ...RUN_OPTIONS,
     run: {

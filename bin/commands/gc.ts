@@ -5,18 +5,17 @@ import { applyPolicy, shortName } from '../../lib/retention/policy.ts';
 import { remove, removeUnreferenced, type Outcome, type RemovedObject } from '../../lib/retention/removal.ts';
 import { findOldRuns } from '../../lib/retention/runs.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
-import { COMMON, operandCount, pick, type Arguments, type Command } from '../command.ts';
+import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { readHeldImages } from '../options/inventory.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, STORE_OPTIONS } from '../options/session.ts';
 
-const USAGE = '--keep-last N | --inventory FILE [options]';
 const HOUR = 3600 * 1000;
 
 export const gcCommand: Command = {
   summary: 'Removes patches that no policy keeps from the store; a dry run without --apply.',
-  usage: USAGE,
+  operands: [],
   options: {
     'keep-last': {
       type: 'string',
@@ -48,11 +47,10 @@ export const gcCommand: Command = {
     ...pick(COMMON, 'json', 'platform', 'help'),
   },
   async run(args, signal) {
-    operandCount(args, 0, 0, USAGE);
     const inventory = args.text('inventory');
     const keepLast = args.text('keep-last') === undefined ? undefined : args.count('keep-last');
     if (inventory === undefined && keepLast === undefined) {
-      throw new PanamaxError('usage', 'no policy of what to keep', { expected: USAGE });
+      throw new PanamaxError('usage', 'needs --keep-last N or --inventory FILE');
     }
     const grace = parseDuration(args, 'grace', 'hours') * HOUR;
     const keepRuns = parseDuration(args, 'keep-runs', 'days') * 24 * HOUR;

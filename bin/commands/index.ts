@@ -11,17 +11,20 @@ import { REDIS_OPTION, redisUrl, withRedisIndex } from '../options/queue.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
-const USAGE = 'list | add IMAGE... | remove IMAGE|DIGEST... | rebuild [options]';
+const ACTIONS_WITH_OPERANDS = 'list, add IMAGE..., remove IMAGE|DIGEST... or rebuild';
 
 export const indexCommand: Command = {
   summary: 'Lists, changes or rebuilds the similarity index of a store in Redis.',
-  usage: USAGE,
+  operands: ['ACTION', '[IMAGE...]'],
   options: { ...REDIS_OPTION, ...STORE_OPTIONS, ...REGISTRY_OPTIONS, ...COMMON },
   async run(args, signal) {
     const [action, ...images] = args.operands;
     const act = ACTIONS.get(action ?? '');
     if (!act || images.length > 0 !== TAKES_IMAGES.has(action!)) {
-      throw new PanamaxError('usage', 'unknown action, or wrong number of images', { expected: USAGE });
+      throw new PanamaxError('usage', 'unknown action, or wrong number of images', {
+        expected: ACTIONS_WITH_OPERANDS,
+        found: args.operands.join(' '),
+      });
     }
     const url = redisUrl(args);
     await withContext(args, signal, async (context) => {

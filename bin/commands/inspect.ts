@@ -9,19 +9,16 @@ import { parseReference } from '../../lib/image/oci/reference.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
 import { correctionSize } from '../../lib/compression/corrected/corrected.ts';
 import type { Compression } from '../../lib/compression/recipe.ts';
-import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
+import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, scratchParent } from '../options/session.ts';
 
-const USAGE = 'IMAGE|PATCH [options]';
-
 export const inspectCommand: Command = {
   summary: 'Describes an image or a patch.',
-  usage: USAGE,
+  operands: ['IMAGE|PATCH'],
   options: { ...REGISTRY_OPTIONS, ...COMMON },
   async run(args) {
-    operandCount(args, 1, 1, USAGE);
     const [operand] = args.operands;
     await ((await isPatch(operand!, args.limits))
       ? inspectPatch(args, operand!)

@@ -1,17 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { PanamaxError } from '../../lib/errors.ts';
 import { generateKeys } from '../../lib/store/key.ts';
-import { COMMON, operandCount, type Command } from '../command.ts';
+import { COMMON, type Command } from '../command.ts';
 import { printResult } from '../options/session.ts';
-
-const USAGE = 'NAME [options]';
 
 export const keygenCommand: Command = {
   summary: 'Generates a pair of keys: NAME.key to sign, NAME.pub for sites to verify.',
-  usage: USAGE,
+  operands: ['NAME'],
   options: COMMON,
   async run(args) {
-    operandCount(args, 1, 1, USAGE);
     const [name] = args.operands;
     const { privateKey, publicKey, id } = generateKeys();
     const files = { privateKey: `${name}.key`, publicKey: `${name}.pub` };

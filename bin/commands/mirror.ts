@@ -8,44 +8,49 @@ import { parseUpstream, type Upstream } from '../../lib/mirror/upstream.ts';
 import { limitMemory } from '../../lib/runtime/footprint.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { serve } from '../../lib/web/server.ts';
-import { COMMON, operandCount, pick, type Command } from '../command.ts';
+import { COMMON, pick, type Command } from '../command.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { readTrust, SITE_OPTIONS, STORE_OPTIONS, TRUST_OPTIONS } from '../options/session.ts';
 
-const USAGE = '--upstream HOST[=URL]... [--store STORE] [options]';
 const DEFAULT_LISTEN = '127.0.0.1:5600';
 
 export const mirrorCommand: Command = {
   summary:
     'Serves the images of registries at a site, from patches where it can. Serves private ones to all who reach it.',
-  usage: USAGE,
+  operands: [],
   options: {
     upstream: {
       type: 'string',
       multiple: true,
       value: 'HOST[=URL]',
+      required: true,
+      env: true,
       help: 'a registry to mirror, as image names have it, and the address to ask if it differs; the first is the default',
     },
     store: {
       type: 'string',
       value: 'STORE',
+      env: true,
       help: 'patches: http[s]://HOST/PATH, s3://BUCKET[/PREFIX] or a directory (default: patches beside the images)',
     },
     listen: {
       type: 'string',
       multiple: true,
       value: '[HOST:]PORT[=UPSTREAM]',
+      env: true,
       help: `address to serve on, and its default upstream (default: ${DEFAULT_LISTEN})`,
     },
     'allow-host': {
       type: 'string',
       multiple: true,
       value: 'HOST',
+      env: true,
       help: 'host name that requests may use, in addition to the address listened on',
     },
     state: {
       type: 'string',
       value: 'DIR',
+      env: true,
       help: 'keeps blobs, patches in transfer and accepted names (default: below XDG_STATE_HOME)',
     },
     ...pick(SITE_OPTIONS, 'verify-key'),
@@ -56,9 +61,7 @@ export const mirrorCommand: Command = {
   },
   async run(args, signal) {
     limitMemory();
-    operandCount(args, 0, 0, USAGE);
     const upstreams = args.list('upstream').map(parseUpstream);
-    if (upstreams.length === 0) throw new PanamaxError('usage', 'no upstream', { expected: USAGE });
     const listens = args.list('listen').length > 0 ? args.list('listen') : [DEFAULT_LISTEN];
     const listeners = listens.map((text) => parseListen(text, upstreams));
     const log = createLog(args.text('log-level')!);

@@ -5,24 +5,25 @@ import { planPatches, type Budget } from '../../lib/pairing/workplan.ts';
 import type { StageContext } from '../../workers/context.ts';
 import { findExistingPatches, findPossiblePatches } from '../../workers/pairing/possiblepatches.ts';
 import { signatureStage } from '../../workers/signature/stage.ts';
-import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
+import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { FORMAT_OPTION } from '../options/delta.ts';
 import { readInventory } from '../options/inventory.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
-const USAGE = 'TARGET... --inventory FILE [options]';
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600 };
 
 export const planCommand: Command = {
   summary: 'Predicts which patches to each TARGET save most bytes for the sites of an inventory.',
-  usage: USAGE,
+  operands: ['TARGET...'],
   options: {
     inventory: {
       type: 'string',
       short: 'i',
       value: 'FILE',
+      required: true,
+      env: true,
       help: 'YAML file: sites: { NAME: [IMAGE, ...] }',
     },
     budget: {
@@ -37,14 +38,12 @@ export const planCommand: Command = {
     ...COMMON,
   },
   async run(args, signal) {
-    operandCount(args, 1, Infinity, USAGE);
     await withContext(args, signal, (context) => plan(args, context));
   },
 };
 
 async function plan(args: Arguments, context: StageContext): Promise<void> {
-  const path = args.text('inventory');
-  if (path === undefined) throw new PanamaxError('usage', 'no inventory', { expected: USAGE });
+  const path = args.text('inventory')!;
   const budget = parseBudget(args.text('budget')!);
   const format = findFormat(args.text('format'))?.name;
   if (format === undefined) {

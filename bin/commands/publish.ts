@@ -1,24 +1,21 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import { publish, type Published } from '../../workers/publish/publish.ts';
-import { COMMON, operandCount, type Command } from '../command.ts';
+import { COMMON, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
 
-const USAGE = 'docker://NAME... [options]';
-
 export const publishCommand: Command = {
   summary: 'Publishes the patches to each image beside the image in its registry.',
-  usage: USAGE,
+  operands: ['IMAGE...'],
   options: { ...STORE_OPTIONS, ...SIGN_OPTIONS, ...REGISTRY_OPTIONS, ...COMMON },
   async run(args, signal) {
-    operandCount(args, 1, Infinity, USAGE);
     await withContext(args, signal, async (context) => {
       const published: Published[] = [];
       for (const reference of args.operands) {
         published.push(await publish({ reference, ...args.platform }, context));
       }
-      printResult(args, published, formatPublished(published));
+      printResult(args, { published }, formatPublished(published));
       const none = published.filter(({ patches, name }) => patches.length === 0 && !name);
       if (none.length > 0) {
         throw new PanamaxError('not-found', 'no patches to publish', {

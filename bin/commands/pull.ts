@@ -12,20 +12,19 @@ import type { PullOutcome } from '../../lib/site/site.ts';
 import { parseRegistryName } from '../../lib/image/oci/registryname.ts';
 import { openRepository } from '../../lib/image/registry/registry.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
-import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
+import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatShare, formatSize } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, readTrust, scratchParent, SITE_OPTIONS, TRUST_OPTIONS } from '../options/session.ts';
 
-const USAGE = 'NAME [--store STORE] [options]';
-
 export const pullCommand: Command = {
   summary: 'Brings an image to the engine of a site, by the smallest patch from an image that the site has.',
-  usage: USAGE,
+  operands: ['NAME'],
   options: {
     store: {
       type: 'string',
       value: 'STORE',
+      env: true,
       help: 'http[s]://HOST/PATH, s3://BUCKET[/PREFIX] or a directory (default: patches beside the image in its registry)',
     },
     engine: {
@@ -33,6 +32,8 @@ export const pullCommand: Command = {
       value: 'ENGINE',
       help: 'docker, podman, containerd, or none',
       default: 'docker',
+      choices: ['docker', 'podman', 'containerd', 'none'],
+      env: true,
     },
     source: {
       type: 'string',
@@ -58,6 +59,7 @@ export const pullCommand: Command = {
     state: {
       type: 'string',
       value: 'DIR',
+      env: true,
       help: 'keeps unfinished downloads and accepted names (default: below XDG_STATE_HOME)',
     },
     ...REGISTRY_OPTIONS,
@@ -65,14 +67,13 @@ export const pullCommand: Command = {
   },
   async run(args, signal) {
     limitMemory();
-    operandCount(args, 1, 1, USAGE);
     const store = args.text('store');
     const name = parseReleaseName(args.operands[0]!);
     const output = args.text('output');
     const trust = await readTrust(args);
     const engine = engineOf(args, signal);
     if (!engine && output === undefined) {
-      throw new PanamaxError('usage', 'without an engine an --output is required', { expected: USAGE });
+      throw new PanamaxError('usage', 'needs --output IMAGE without an engine');
     }
     const task = {
       name,

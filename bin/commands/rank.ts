@@ -1,12 +1,11 @@
 import { DEFAULT_FORMAT, formatNames } from '../../lib/delta/formats.ts';
-import { PanamaxError } from '../../lib/errors.ts';
 import type { StageContext } from '../../workers/context.ts';
 import { predictionOf } from '../../lib/pairing/prediction.ts';
 import { isWorthIt, type Candidate } from '../../lib/pairing/ranking.ts';
 import { cheaperChains, type Chain } from '../../workers/pairing/chain.ts';
 import { pairingStage } from '../../workers/pairing/stage.ts';
 import { signatureStage } from '../../workers/signature/stage.ts';
-import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
+import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { TOGETHER_OPTION } from '../options/delta.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
@@ -14,13 +13,18 @@ import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 const FORMATS = formatNames();
 
-const USAGE = 'TARGET --sources IMAGE... [options]';
-
 export const rankCommand: Command = {
   summary: 'Ranks images as sources of a patch to TARGET.',
-  usage: USAGE,
+  operands: ['TARGET'],
   options: {
-    sources: { type: 'string', short: 's', multiple: true, value: 'IMAGE', help: 'images to rank' },
+    sources: {
+      type: 'string',
+      short: 's',
+      multiple: true,
+      value: 'IMAGE',
+      required: true,
+      help: 'images to rank',
+    },
     ...TOGETHER_OPTION,
     explain: { type: 'boolean', help: 'show the parts of each predicted patch size' },
     ...STORE_OPTIONS,
@@ -28,7 +32,6 @@ export const rankCommand: Command = {
     ...COMMON,
   },
   async run(args, signal) {
-    operandCount(args, 1, 1, USAGE);
     await withContext(args, signal, (context) => rank(args, context));
   },
 };
@@ -36,7 +39,6 @@ export const rankCommand: Command = {
 async function rank(args: Arguments, context: StageContext): Promise<void> {
   const [target] = args.operands;
   const sources = args.list('sources');
-  if (sources.length === 0) throw new PanamaxError('usage', 'no sources', { expected: USAGE });
   const manifestOf = async (reference: string) =>
     (await signatureStage({ reference, ...args.platform }, context)).manifest;
   const targetManifest = await manifestOf(target!);

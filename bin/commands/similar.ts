@@ -5,17 +5,15 @@ import { namesOf } from '../../lib/store/name.ts';
 import { loadCalibrations } from '../../workers/pairing/calibration.ts';
 import { loadSketch, rebuildIndex } from '../../workers/pairing/similar.ts';
 import { loadSignature, signatureStage } from '../../workers/signature/stage.ts';
-import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
+import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { findRedisUrl, REDIS_OPTION, withRedisIndex } from '../options/queue.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
-const USAGE = 'IMAGE [options]';
-
 export const similarCommand: Command = {
   summary: 'Finds the images of the store that are most similar to IMAGE.',
-  usage: USAGE,
+  operands: ['IMAGE'],
   options: {
     count: { type: 'string', short: 'n', value: 'N', help: 'number of images', default: '10' },
     explain: { type: 'boolean', help: 'compare IMAGE with each: bytes in common, predicted patches' },
@@ -25,7 +23,6 @@ export const similarCommand: Command = {
     ...COMMON,
   },
   async run(args, signal) {
-    operandCount(args, 1, 1, USAGE);
     await withContext(args, signal, async (context) => {
       const url = findRedisUrl(args);
       if (url === undefined) {

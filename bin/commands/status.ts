@@ -8,23 +8,20 @@ import { createStatusReader } from '../../lib/run/status.ts';
 import { findSummary } from '../../lib/run/summary.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { COMMON, operandCount, pick, type Command } from '../command.ts';
+import { COMMON, pick, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { formatStatus, refuseFailures } from '../options/queue.ts';
 import { printResult, STORE_OPTIONS } from '../options/session.ts';
 
-const USAGE = '[RUN] [options]';
-
 export const statusCommand: Command = {
   summary: 'Shows the progress of a run, read from the store; without RUN, lists the runs.',
-  usage: USAGE,
+  operands: ['[RUN]'],
   options: {
     watch: { type: 'boolean', short: 'w', help: 'follow the run to its end; fail if any job failed' },
     ...pick(STORE_OPTIONS, 'store'),
     ...pick(COMMON, 'json', 'help'),
   },
   async run(args, signal) {
-    operandCount(args, 0, 1, USAGE);
     const store = await openStore(args.text('store')!, {
       signal,
       failFast: !args.flag('watch'),
@@ -33,7 +30,7 @@ export const statusCommand: Command = {
     const [run] = args.operands;
     if (run === undefined) {
       const runs = await describeRuns(store, signal);
-      printResult(args, runs, runs.length > 0 ? formatRuns(runs) : 'no runs');
+      printResult(args, { runs }, runs.length > 0 ? formatRuns(runs) : 'no runs');
       return;
     }
     const read = await createStatusReader(store, checkRunId(run));

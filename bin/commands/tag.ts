@@ -4,18 +4,16 @@ import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { parseReleaseName } from '../../lib/image/oci/releasename.ts';
 import { publishName } from '../../workers/publish/name.ts';
-import { COMMON, operandCount, type Arguments, type Command } from '../command.ts';
+import { COMMON, type Arguments, type Command } from '../command.ts';
 import type { NameRecord } from '../../lib/store/name.ts';
 import { formatTime } from '../../lib/store/nametrust.ts';
 import { renewNames } from '../../lib/store/naming.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import { printResult, readSigning, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
 
-const USAGE = 'NAME IMAGE|DIGEST [options] | --renew --sign KEY --expires TIME [options]';
-
 export const tagCommand: Command = {
   summary: 'Makes NAME stand for an image of the store, or renews names before they expire.',
-  usage: USAGE,
+  operands: ['[NAME]', '[IMAGE|DIGEST]'],
   options: {
     'reset-sequence': {
       type: 'boolean',
@@ -31,7 +29,7 @@ export const tagCommand: Command = {
   },
   async run(args, signal) {
     if (args.flag('renew')) return renew(args, signal);
-    operandCount(args, 2, 2, USAGE);
+    if (args.operands.length < 2) throw new PanamaxError('usage', 'needs NAME and IMAGE|DIGEST, or --renew');
     const name = parseReleaseName(args.operands[0]!);
     if (name.digest || !name.tag) {
       throw new PanamaxError('usage', 'not a name with a tag', { found: args.operands[0]! });
@@ -54,10 +52,10 @@ function expiryOf({ expires }: NameRecord): string {
 
 /** @throws PanamaxError `usage`; `partial` if a name was refused */
 async function renew(args: Arguments, signal: AbortSignal): Promise<void> {
-  operandCount(args, 0, 0, USAGE);
+  if (args.operands.length > 0) throw new PanamaxError('usage', '--renew takes no operands');
   const { sign } = await readSigning(args);
   if (!sign || typeof sign.terms?.lifetime !== 'number') {
-    throw new PanamaxError('usage', '--renew without a key or an expiry', { expected: USAGE });
+    throw new PanamaxError('usage', '--renew needs --sign KEY and --expires TIME');
   }
   const store = await openStore(args.text('store')!, { signal, mustExist: true });
   const renewals = await renewNames(store, sign, signal);
@@ -65,7 +63,7 @@ async function renew(args: Arguments, signal: AbortSignal): Promise<void> {
     ({ record, outcome, why }) =>
       `${record.name} ${record.platform}: ${outcome}${why === undefined ? expiryOf(record) : `: ${why}`}`,
   );
-  printResult(args, renewals, lines.length > 0 ? lines.join('\n') : 'no names signed by this key');
+  printResult(args, { renewals }, lines.length > 0 ? lines.join('\n') : 'no names signed by this key');
   const refused = renewals.filter(({ outcome }) => outcome === 'refused');
   if (refused.length === 0) return;
   throw new PanamaxError('partial', 'names were not renewed', {

@@ -8,7 +8,7 @@ import { createScratch } from '../../lib/runtime/scratch.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runWorker, type RunningWorker } from '../../workers/worker.ts';
-import { COMMON, operandCount, pick, type Command } from '../command.ts';
+import { COMMON, pick, type Command } from '../command.ts';
 import { redisUrl, REDIS_OPTION } from '../options/queue.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import {
@@ -20,11 +20,9 @@ import {
   STORE_OPTIONS,
 } from '../options/session.ts';
 
-const USAGE = '[signature|pairing|delta|all] [options]';
-
 export const workerCommand: Command = {
   summary: 'Runs jobs from the queue until it is stopped by a signal.',
-  usage: USAGE,
+  operands: ['[STAGE]'],
   options: {
     concurrency: {
       type: 'string',
@@ -32,6 +30,7 @@ export const workerCommand: Command = {
       value: 'N',
       help: 'number of jobs at a time, over all stages',
       default: '1',
+      env: true,
     },
     grace: {
       type: 'string',
@@ -42,23 +41,27 @@ export const workerCommand: Command = {
     listen: {
       type: 'string',
       value: '[HOST:]PORT',
+      env: true,
       help: 'serve /healthz, /readyz and /metrics over HTTP (default: off)',
     },
     board: {
       type: 'string',
       value: '[HOST:]PORT',
+      env: true,
       help: 'serve a page of the queues (Bull Board) over HTTP, without authentication (default: off)',
     },
     allow: {
       type: 'string',
       multiple: true,
       value: 'ROOT',
+      env: true,
       help: 'read only images of docker://[HOST[/PATH]], below an absolute path, or TRANSPORT:[PATH] (default: all that runs name)',
     },
     'allow-host': {
       type: 'string',
       multiple: true,
       value: 'HOST',
+      env: true,
       help: 'host name that requests to --listen and --board may use, in addition to the address listened on',
     },
     ...REDIS_OPTION,
@@ -69,7 +72,6 @@ export const workerCommand: Command = {
     ...pick(COMMON, 'max-image-size', 'max-expansion', 'scratch', 'help'),
   },
   async run(args, signal) {
-    operandCount(args, 0, 1, USAGE);
     const stages = parseStages(args.operands[0] ?? 'all');
     const log = createLog(args.text('log-level')!);
     const redis = redisUrl(args);

@@ -11,13 +11,34 @@ const SOME_FORMATS = `${FORMATS.join(', ')}, several with commas, or ${EVERY}`;
 
 /** Option of the commands that take one format. */
 export const FORMAT_OPTION: Options = {
-  format: { type: 'string', value: 'FORMAT', help: FORMATS.join(' or '), default: DEFAULT_FORMAT.name },
+  format: {
+    type: 'string',
+    value: 'FORMAT',
+    help: FORMATS.join(' or '),
+    default: DEFAULT_FORMAT.name,
+    choices: FORMATS,
+    env: true,
+  },
 };
 
 /** Format and effort of patches. */
 export const DELTA_OPTIONS: Options = {
-  format: { type: 'string', value: 'FORMAT', help: SOME_FORMATS, default: DEFAULT_FORMAT.name },
-  effort: { type: 'string', value: 'LEVEL', help: 'fast, default or best', default: 'default' },
+  format: {
+    type: 'string',
+    value: 'FORMAT',
+    help: SOME_FORMATS,
+    default: DEFAULT_FORMAT.name,
+    choices: [...FORMATS, EVERY],
+    env: true,
+  },
+  effort: {
+    type: 'string',
+    value: 'LEVEL',
+    help: 'fast, default or best',
+    default: 'default',
+    choices: EFFORTS,
+    env: true,
+  },
 };
 
 export const FORCE_OPTION: Options = {

@@ -12,6 +12,7 @@ export const REDIS_OPTION: Options = {
   redis: {
     type: 'string',
     value: 'URL',
+    env: true,
     help: 'redis://HOST:PORT (default: REDIS_URL in the environment)',
   },
 };

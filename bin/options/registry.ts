@@ -6,11 +6,13 @@ export const REGISTRY_OPTIONS: Options = {
   'insecure-registry': {
     type: 'string',
     value: 'HOST',
+    env: true,
     help: `use plain HTTP for HOST[:PORT],... (default: ${REGISTRY_VARIABLES.insecure})`,
   },
   'registry-ca': {
     type: 'string',
     value: 'FILE',
+    env: true,
     help: `trust these certificates in addition (default: ${REGISTRY_VARIABLES.ca})`,
   },
 };

@@ -21,6 +21,7 @@ export const RUN_OPTIONS: Options = {
     type: 'string',
     short: 'i',
     value: 'FILE',
+    env: true,
     help: 'YAML file that lists the images of each site',
   },
   top: {
@@ -34,8 +35,6 @@ export const RUN_OPTIONS: Options = {
   ...FORCE_OPTION,
   ...TOGETHER_OPTION,
 };
-
-export const RUN_USAGE = 'IMAGE... | --from FILE [options]';
 
 /**
  * Builds a run request from the command line. Reads the lists of images and expands patterns of tags.
@@ -62,7 +61,8 @@ export async function parseRunRequest(
   ];
   checkChoice(choice, named);
   const targets = await expandReferences(unique([...args.operands, ...listed]), choice);
-  if (targets.length === 0) throw new PanamaxError('usage', 'no images', { expected: RUN_USAGE });
+  if (targets.length === 0)
+    throw new PanamaxError('usage', 'no images', { expected: 'IMAGE... or --from FILE' });
   const sources = await expandReferences(unique(args.list('sources')), choice);
   const residents: ResidentSet[] = [];
   for (const { images, ...set } of sites) {

@@ -27,16 +27,19 @@ export const SIGN_OPTIONS: Options = {
     multiple: true,
     takesOne: true,
     value: 'KEY',
+    env: true,
     help: 'sign published documents with a private key made by keygen; several keys sign together',
   },
   expires: {
     type: 'string',
     value: 'TIME',
+    env: true,
     help: 'signed names expire after this time (12h, 14d) unless they are signed again; or never',
   },
   'store-name': {
     type: 'string',
     value: 'NAME',
+    env: true,
     help: "the store's name in signed names, such as production",
   },
 };
@@ -46,6 +49,7 @@ export const TRUST_OPTIONS: Options = {
   'store-name': {
     type: 'string',
     value: 'NAME',
+    env: true,
     help: 'accept only names that were signed for the store of this name',
   },
   'require-expiry': { type: 'boolean', help: 'accept only names that expire' },
@@ -61,6 +65,7 @@ export const SITE_OPTIONS: Options = {
     type: 'string',
     multiple: true,
     value: 'PUB',
+    env: true,
     help: 'accept only documents signed by one of these keys',
   },
 };
@@ -68,23 +73,27 @@ export const SITE_OPTIONS: Options = {
 export const STORE_OPTIONS: Options = {
   store: {
     type: 'string',
-    value: 'DIR',
-    help: 'store of signatures and patches',
+    value: 'STORE',
+    env: true,
+    help: 'directory or s3://BUCKET[/PREFIX] of signatures and patches',
     default: 'panamax-store',
   },
   'scratch-size': {
     type: 'string',
     value: 'SIZE',
+    env: true,
     help: 'limit of scratch space (default: four fifths of the free space)',
   },
   memory: {
     type: 'string',
     value: 'SIZE',
+    env: true,
     help: 'limit of memory for the process (default: four fifths of the available memory)',
   },
   'log-level': {
     type: 'string',
     value: 'LEVEL',
+    env: true,
     help: 'level of the structured log on standard error',
     default: 'warn',
   },
@@ -191,7 +200,12 @@ export function memorySize(args: Arguments, stages: readonly Stage[] = STAGES): 
 /** Memory of the smallest job of each stage, in bytes. */
 const LEAST_MEMORY: Readonly<Record<Stage, number>> = { ...JOB_MEMORY, delta: deltaMemory(0, 'default') };
 
+/** Version of the documents that commands print with --json (docs/json.md). */
+const JSON_VERSION = 1;
+
 /** Prints a result on standard output: as JSON with --json, else as text. */
 export function printResult(args: Arguments, result: object, text: string): void {
-  process.stdout.write(args.flag('json') ? `${JSON.stringify(result, null, 2)}\n` : `${text}\n`);
+  process.stdout.write(
+    args.flag('json') ? `${JSON.stringify({ version: JSON_VERSION, ...result }, null, 2)}\n` : `${text}\n`,
+  );
 }

@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { EXIT_CODES, type ErrorKind } from '../../lib/errors.ts';
 
-const MAIN = fileURLToPath(new URL('../../bin/panamax.ts', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../bin/panamax.ts', import.meta.url));
 
 export interface Result {
   readonly code: number | null;
