@@ -1,24 +1,178 @@
-/** Images that come to a mirror by patches, read by skopeo and by plain requests. */
+/** Images that come to a mirror by patches, also when patches, links, the store or the mirror itself fail. */
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
-import { makeMirrorSite, patchRequests, upstreamBlobs } from '../support/mirrorsite.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { before, beforeEach, describe, test } from 'node:test';
+import { digestOf } from '../support/layout.ts';
+import {
+  makeMirrorSite,
+  patchRequests,
+  publicKey,
+  upstreamBlobs,
+  type MirrorSite,
+} from '../support/mirrorsite.ts';
+import { readSigningKey } from '../../lib/store/key.ts';
+import { nameStatement, parseName } from '../../lib/store/name.ts';
 import { missing } from '../support/programs.ts';
+import { fileScope } from '../support/scope.ts';
+import { NAME } from '../support/sitestore.ts';
+import { skopeoPush } from '../support/skopeo.ts';
+import { until } from '../support/worker.ts';
+
+const scope = fileScope();
 
 describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }, () => {
-  test('rebuilds the second release from the first for all clients, once', async (t) => {
-    const site = await makeMirrorSite(t);
-    const [first, second] = site.images;
-    assert.equal(await site.copy(':1'), first!.manifestDigest);
-    const since = site.front.seen.length;
+  let site: MirrorSite;
+  let state: string;
+  let second: string;
+  /** Number of requests to the upstream before the test. */
+  let since: number;
+  const path = (name: string) => join(site.directory, name);
+
+  before(async () => {
+    site = await makeMirrorSite(scope);
+    state = path('mirror');
+    second = site.images[1]!.manifestDigest;
+    assert.equal(await site.copy(':1'), site.images[0]!.manifestDigest);
+    await site.mirror.stop();
+    await cp(state, path('with-first'), { recursive: true });
+    await cp(site.store, path('sound-store'), { recursive: true });
+  });
+
+  /** A mirror that holds the first release only, and a sound store. */
+  beforeEach(async () => {
+    site.link.setFault();
+    await site.mirror.stop();
+    for (const directory of [state, site.store]) await rm(directory, { recursive: true });
+    await cp(path('with-first'), state, { recursive: true });
+    await cp(path('sound-store'), site.store, { recursive: true });
+    await site.mirror.start();
+    since = site.front.seen.length;
+  });
+
+  const loggedSince = (lines: number) => site.mirror.log.slice(lines);
+  const patchFile = async () => {
+    const directory = join(site.store, 'patches', second.replace(':', '-'));
+    const name = (await readdir(directory)).find((file) => file.endsWith('.xdelta'));
+    return join(directory, name!);
+  };
+
+  test('rebuilds the second release from the first for all clients, once', async () => {
+    const lines = site.mirror.log.length;
+    const patches = patchRequests(site);
     const copies = await Promise.all([1, 2, 3].map(() => site.copy(':2')));
-    for (const digest of copies) assert.equal(digest, second!.manifestDigest);
+    for (const digest of copies) assert.equal(digest, second);
     assert.deepEqual(upstreamBlobs(site, since), []);
-    assert.equal(patchRequests(site), 1);
-    assert.equal(await site.copy(`@${second!.manifestDigest}`), second!.manifestDigest);
-    const ways = new Set(site.mirror.log.flatMap(({ way }) => way ?? []));
-    assert.deepEqual([...ways], ['pass', 'patch', 'held']);
-    assert.deepEqual(await readdir(join(site.directory, 'mirror', 'partial')), []);
+    assert.equal(patchRequests(site) - patches, 1);
+    assert.equal(await site.copy(`@${second}`), second);
+    const ways = new Set(loggedSince(lines).flatMap(({ way }) => way ?? []));
+    assert.deepEqual([...ways], ['patch', 'held']);
+    assert.deepEqual(await readdir(join(state, 'partial')), []);
+    assert.deepEqual(await readdir(join(state, 'scratch')), []);
+  });
+
+  test('fetches an image whole whose patch is damaged', async () => {
+    const file = await patchFile();
+    const bytes = await readFile(file);
+    bytes[bytes.length >> 1]! ^= 1;
+    await writeFile(file, bytes);
+    assert.equal(await site.copy(':2'), second);
+    assert.ok(upstreamBlobs(site, since).length > 0);
+  });
+
+  test('fetches from the upstream what a patch fails to rebuild', async () => {
+    // the index names the damaged patch, so that only the decoder finds the damage
+    const file = await patchFile();
+    const bytes = await readFile(file);
+    const sound = digestOf(bytes);
+    bytes[bytes.length - 200]! ^= 1;
+    await writeFile(file, bytes);
+    const index = join(site.store, 'index', `${second.replace(':', '-')}.json`);
+    await writeFile(index, (await readFile(index, 'utf8')).replaceAll(sound, digestOf(bytes)));
+    const lines = site.mirror.log.length;
+    assert.equal(await site.copy(':2'), second);
+    const { reasons } = loggedSince(lines).find(({ msg }) => msg.startsWith('no patch works'))!;
+    assert.match(reasons!.join(), /patch from/);
+    assert.ok(upstreamBlobs(site, since).length > 0);
+  });
+
+  test('fetches an image whole while the store is silent, and answers its manifest in time', async () => {
+    site.link.setFault({ kind: 'hang' });
+    const started = performance.now();
+    assert.equal(await site.copy(':2'), second);
+    assert.ok(performance.now() - started < 15_000);
+    assert.ok(upstreamBlobs(site, since).length > 0);
+  });
+
+  test('fetches an image whole whose patch stops to arrive', async () => {
+    const size = (await readFile(await patchFile())).length;
+    site.link.setFault({ kind: 'slow', rate: size });
+    const copied = site.copy(':2');
+    await until(
+      () => readdir(join(state, 'partial')).catch(() => []),
+      (names) => names.length > 0,
+    );
+    site.link.setFault({ kind: 'hang' });
+    assert.equal(await copied, second);
+    assert.ok(upstreamBlobs(site, since).length > 0);
+  });
+
+  test('is sound after SIGKILL at any moment', async () => {
+    for (const time of [20, 60, 120, 200, 300]) {
+      const copied = site.copy(':2').catch(() => undefined);
+      await delay(time);
+      await site.mirror.stop('SIGKILL');
+      await copied;
+      const blobs = join(state, 'blobs', 'sha256');
+      for (const name of await readdir(blobs)) {
+        if (name.startsWith('.')) continue;
+        assert.equal(digestOf(await readFile(join(blobs, name))), `sha256:${name}`);
+      }
+      await site.mirror.start();
+    }
+    assert.equal(await site.copy(':2'), second);
+    const files = await readdir(join(state, 'blobs', 'sha256'));
+    assert.deepEqual(
+      files.filter((name) => name.startsWith('.')),
+      [],
+    );
+  });
+
+  test('serves from the store while the upstream is away', async () => {
+    await site.registry.stop();
+    try {
+      assert.equal(await site.copy(':2'), second);
+      const started = performance.now();
+      assert.equal(await site.copy(':2'), second);
+      assert.ok(performance.now() - started < 5000);
+    } finally {
+      await site.registry.start();
+    }
+  });
+});
+
+describe('a mirror with a key', { skip: missing('docker-registry', 'skopeo') }, () => {
+  test('takes tags from signed records, and refuses older ones', async (t) => {
+    const site = await makeMirrorSite(t, (made) => ['--verify-key', publicKey(made)]);
+    const [first, second] = site.images;
+    // the upstream's tag moves; the owner has not signed that
+    await skopeoPush(`oci:${join(site.directory, '1')}`, `${site.front.host}/team/app:2`);
+    assert.equal(await site.copy(':2'), second!.manifestDigest);
+    await assert.rejects(site.copy(':1'), /denied|DENIED|not found|unknown/i);
+    assert.equal(await site.copy(`@${first!.manifestDigest}`), first!.manifestDigest);
+
+    const record = join(site.store, 'names', `${NAME.replace(':', '=')}@2`, 'linux-amd64.json');
+    const sign = await readSigningKey(join(site.directory, 'owner.key'));
+    const { signature: _, ...known } = parseName(await readFile(record), record);
+    const target = { ...known.target, manifest: first!.manifestDigest, config: first!.configDigest };
+    const older = { ...known, target, sequence: known.sequence - 1 } as typeof known;
+    const signed = { version: 1, ...older, signature: sign(nameStatement(older)) };
+    await writeFile(record, JSON.stringify(signed));
+    assert.equal(await site.copy(':2'), second!.manifestDigest);
+    const warned = site.mirror.log.find(({ msg }) => msg === 'the last accepted image is served');
+    assert.match(warned!.reason!, /older image/);
+    await rm(record);
+    assert.equal(await site.copy(':2'), second!.manifestDigest);
   });
 });

@@ -11,7 +11,7 @@ export interface LogLine {
   readonly name?: string;
   readonly way?: string;
   readonly reason?: string;
-  readonly patch?: number;
+  readonly reasons?: readonly string[];
 }
 
 export interface RunningMirror {

@@ -1,10 +1,10 @@
 /** A mirror over a registry with two releases, and a store with a patch between them. */
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { startFront, type Front } from './front.ts';
 import { startMirror, type RunningMirror } from './mirror.ts';
 import { startProxy, type Proxy } from './proxy.ts';
 import { startRegistry, type Registry } from './registry.ts';
+import type { Scope } from './scope.ts';
 import { makeSiteStore, NAME, type SiteStore } from './sitestore.ts';
 import { skopeoCopy, skopeoManifest, skopeoPush } from './skopeo.ts';
 import { startWeb, type WebServer } from './web.ts';
@@ -28,7 +28,7 @@ export const publicKey = ({ directory }: SiteStore) => join(directory, 'owner.pu
 
 /** Tags: the numbers of the releases. */
 export async function makeMirrorSite(
-  t: TestContext,
+  t: Scope,
   options: (made: SiteStore) => readonly string[] = () => [],
 ): Promise<MirrorSite> {
   const registry = await startRegistry(t);

@@ -1,8 +1,7 @@
 /** A store with patches between releases. The images are so large that a patch is smaller than a pull. */
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
-import { fileScope } from './scope.ts';
+import { fileScope, type Scope } from './scope.ts';
 import { temporaryDirectory } from './directory.ts';
 import { writeLayout, type Layout } from './layout.ts';
 import { panamax, panamaxJson } from './panamax.ts';
@@ -25,7 +24,7 @@ const templates = new Map<string, Promise<{ directory: string; images: readonly 
 const scope = fileScope();
 
 /** Releases 1 to `count`, named `NAME:RELEASE` from the second on, with patches between all of them. */
-export async function makeSiteStore(t: TestContext, { count = 2, sign = false } = {}): Promise<SiteStore> {
+export async function makeSiteStore(t: Scope, { count = 2, sign = false } = {}): Promise<SiteStore> {
   const key = `${count} ${sign}`;
   const template = templates.get(key) ?? makeTemplate(count, sign);
   templates.set(key, template);
