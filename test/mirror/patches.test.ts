@@ -12,7 +12,7 @@ import {
   upstreamBlobs,
   type MirrorSite,
 } from '../support/mirrorsite.ts';
-import { readSigningKey } from '../../lib/store/key.ts';
+import { readSigningKeys } from '../../lib/store/key.ts';
 import { nameStatement, parseName } from '../../lib/store/name.ts';
 import { missing } from '../support/programs.ts';
 import { fileScope } from '../support/scope.ts';
@@ -163,11 +163,11 @@ describe('a mirror with a key', { skip: missing('docker-registry', 'skopeo') }, 
     assert.equal(await site.copy(`@${first!.manifestDigest}`), first!.manifestDigest);
 
     const record = join(site.store, 'names', `${NAME.replace(':', '=')}@2`, 'linux-amd64.json');
-    const sign = await readSigningKey(join(site.directory, 'owner.key'));
+    const sign = await readSigningKeys([join(site.directory, 'owner.key')]);
     const { signature: _, ...known } = parseName(await readFile(record), record);
     const target = { ...known.target, manifest: first!.manifestDigest, config: first!.configDigest };
     const older = { ...known, target, sequence: known.sequence - 1 } as typeof known;
-    const signed = { version: 1, ...older, signature: sign(nameStatement(older)) };
+    const signed = { version: 1, ...older, ...sign(nameStatement(older)) };
     await writeFile(record, JSON.stringify(signed));
     assert.equal(await site.copy(':2'), second!.manifestDigest);
     const warned = site.mirror.log.find(({ msg }) => msg === 'the last accepted image is served');
