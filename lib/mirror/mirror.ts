@@ -32,6 +32,8 @@ export interface Mirror {
   findBlob(place: Place, digest: Digest): Promise<Blob>;
   /** Reads a blob from an offset, while it arrives. Ends early or fails before the last byte if the blob is not proven. */
   readBlob(place: Place, blob: Blob, start: number): AsyncIterable<Uint8Array>;
+  /** Whether the blobs of a manifest are being brought. */
+  isComing(manifest: Digest): boolean;
 }
 
 export type Reference = { readonly tag: string } | { readonly digest: Digest };
@@ -67,6 +69,7 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 
   return {
     context,
+    isComing: (manifest) => coming.has(manifest),
     findManifest: find,
 
     async getManifest(place, reference) {

@@ -51,6 +51,7 @@ export function createRebuilds(context: Context): Rebuilds {
         const { plan, reasons } = await raceAbort(rebuildImage(task, sink, { ...context, signal }), signal);
         const seconds = (performance.now() - started) / 1000;
         totals.rebuildSeconds += seconds;
+        totals.patchBytes += plan?.size ?? 0;
         if (plan) log.info({ name, patch: plan.size, source: plan.source, seconds }, 'image rebuilt');
         else log.warn({ name, patch: size, reasons }, 'no patch works, the rest passes through');
       } catch (error) {

@@ -16,6 +16,8 @@ const manifestSchema = objectSchema({
   mediaType: v.string(),
   /** HOST/PATH */
   repository: v.string(),
+  /** Time of the first request for it, in milliseconds since 1970. */
+  added: v.number(),
 });
 
 const tagSchema = objectSchema({ version: v.literal(1), name: v.string(), digest: digestSchema });
@@ -86,9 +88,9 @@ export async function openRecords(state: string, cache: BlobCache): Promise<Reco
       if (known) return known;
       const references = referencesOf(bytes, digest);
       await cache.put(digest, bytes);
-      const record = { version: 1, digest, mediaType, repository } as const;
+      const record = { version: 1, digest, mediaType, repository, added: Date.now() } as const;
       await writeRecord(manifestPath(digest), record);
-      return remember({ ...record, bytes, ...references, served: Date.now() });
+      return remember({ ...record, bytes, ...references, served: record.added });
     },
 
     async setTag(name, digest) {

@@ -8,6 +8,8 @@ export interface Totals {
   servedBytes: number;
   /** Of layers that were rebuilt from patches. */
   rebuiltBytes: number;
+  /** Of the patches that were applied. */
+  patchBytes: number;
   rebuildSeconds: number;
   /** Images by how they came: held, patch, or the reason for passing through. */
   readonly images: Map<string, number>;
@@ -19,6 +21,7 @@ export function createTotals(): Totals {
     storeBytes: 0,
     servedBytes: 0,
     rebuiltBytes: 0,
+    patchBytes: 0,
     rebuildSeconds: 0,
     images: new Map(),
   };

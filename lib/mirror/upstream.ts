@@ -27,7 +27,7 @@ export function parseUpstream(text: string): Upstream {
   const url = location === undefined ? undefined : URL.parse(location);
   const isBare = url?.pathname === '/' && !url.search && !url.hash && !url.username && !url.password;
   const isSound = location === undefined || (isBare && /^https?:$/.test(url.protocol));
-  if (repositoryOf(host, 'image') === undefined || !isSound) {
+  if (host.includes('/') || repositoryOf(host, 'image') === undefined || !isSound) {
     const expected = 'HOST[:PORT], or HOST[:PORT]=http[s]://HOST[:PORT]';
     throw new PanamaxError('usage', '--upstream', { expected, found: text });
   }

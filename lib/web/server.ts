@@ -17,7 +17,14 @@ export interface Listen {
   /** Further host names that requests may name, see `hostCheck`. */
   readonly names?: readonly string[];
   /** Certificate chain and private key (PEM); without them the server speaks plain HTTP. */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+  readonly tls?: TlsFiles | undefined;
+}
+
+export interface TlsFiles {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Certificates that sign those of clients; with it, a client needs one. */
+  readonly ca?: Buffer;
 }
 
 export interface LivenessOptions {
@@ -35,20 +42,31 @@ const PAGE_TIMEOUT = 3000;
 
 /** Serves health checks and metrics to an orchestrator. The pages hold no secrets; requests have no effect. */
 export async function serveLiveness({ listen, pages }: LivenessOptions): Promise<Listener> {
-  return serve(listen, (request, response) => {
+  return serve(
+    listen,
+    servePages(pages, (_, response) =>
+      response.writeHead(404, { 'content-type': 'text/plain' }).end('no such page\n'),
+    ),
+  );
+}
+
+/** Answers the requests for pages. @param others gets all other requests */
+export function servePages(pages: LivenessOptions['pages'], others: RequestListener): RequestListener {
+  return (request, response) => {
     const path = (request.url ?? '').split('?', 1)[0]!;
     const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    if (!page) return others(request, response);
     const answer = (status: number, type: string, text: string) =>
       response.writeHead(status, { 'content-type': type }).end(text);
-    if (!page || (request.method !== 'GET' && request.method !== 'HEAD')) {
-      answer(page ? 405 : 404, 'text/plain', `${page ? 'GET only' : 'no such page'}\n`);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      answer(405, 'text/plain', 'GET only\n');
       return;
     }
     within(page.text(), PAGE_TIMEOUT).then(
       (text) => answer(200, page.type, text),
       (error: unknown) => answer(503, 'text/plain', `${error instanceof Error ? error.message : 'failed'}\n`),
     );
-  });
+  };
 }
 
 /**
@@ -65,7 +83,9 @@ export async function serve(
     if (isOwn(request)) return onRequest(request, response);
     response.writeHead(421, { 'content-type': 'text/plain' }).end('this server has another name\n');
   };
-  const server = tls ? createSecureServer({ ...tls }, onChecked) : createServer(onChecked);
+  const server = tls
+    ? createSecureServer({ ...tls, requestCert: tls.ca !== undefined }, onChecked)
+    : createServer(onChecked);
   server.headersTimeout = 10_000;
   server.requestTimeout = 10_000;
   server.listen(port, host);

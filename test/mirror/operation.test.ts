@@ -1,0 +1,166 @@
+/** How a mirror is run: access, sources, pages, prefetching, quota. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { request, type RequestOptions } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import type { Digest } from '../../lib/digest.ts';
+import { openBlobCache } from '../../lib/mirror/blobcache.ts';
+import { engineConfig } from '../../lib/mirror/engineconfig.ts';
+import { removeOver } from '../../lib/mirror/quota.ts';
+import { openRecords } from '../../lib/mirror/records.ts';
+import { parseUpstream } from '../../lib/mirror/upstream.ts';
+import { makeCertificate } from '../support/certificate.ts';
+import { temporaryDirectory } from '../support/directory.ts';
+import { digestOf } from '../support/layout.ts';
+import { startMirror } from '../support/mirror.ts';
+import { panamax, panamaxWith } from '../support/panamax.ts';
+import { missing } from '../support/programs.ts';
+import { startRegistry } from '../support/registry.ts';
+import { writeRelease } from '../support/releases.ts';
+import { skopeoPush } from '../support/skopeo.ts';
+
+const NAME = 'registry.example/team/app:1';
+
+describe('a mirror with TLS and accounts', { skip: missing('docker-registry', 'skopeo', 'openssl') }, () => {
+  test('serves known users only, and holds what was prefetched', async (t) => {
+    const registry = await startRegistry(t);
+    const directory = await temporaryDirectory(t);
+    const layout = join(directory, 'layout');
+    const image = await writeRelease(layout, 1, 1);
+    await skopeoPush(`oci:${layout}`, `${registry.host}/team/app:1`);
+    const { certificate, key } = await makeCertificate(directory);
+    const accounts = join(directory, 'accounts');
+    await writeFile(accounts, '# people\nsite:secret\n\nother:pass:word\n');
+    const options = ['--tls-cert', certificate, '--tls-key', key, '--accounts', accounts];
+    const upstream = ['--upstream', `registry.example=http://${registry.host}`];
+    const mirror = await startMirror(t, directory, ...upstream, ...options);
+
+    const ca = await readFile(certificate);
+    const get = async (path: string, auth?: string): Promise<IncomingMessage> => {
+      const settings: RequestOptions = { path, ca, ...(auth !== undefined && { auth }) };
+      const [response] = (await once(request(`https://${mirror.host}`, settings).end(), 'response')) as [
+        IncomingMessage,
+      ];
+      return response.resume();
+    };
+    for (const auth of [undefined, 'site:wrong', 'site', 'nobody:secret']) {
+      const refused = await get('/v2/', auth);
+      assert.equal(refused.statusCode, 401);
+      assert.match(refused.headers['www-authenticate'] ?? '', /^Basic/);
+    }
+    for (const auth of ['site:secret', 'other:pass:word'])
+      assert.equal((await get('/v2/', auth)).statusCode, 200);
+    for (const page of ['/healthz', '/readyz']) assert.equal((await get(page)).statusCode, 200);
+
+    const login = { auths: { [mirror.host]: { auth: Buffer.from('site:secret').toString('base64') } } };
+    await writeFile(join(directory, 'config.json'), JSON.stringify(login));
+    const env = { ...process.env, DOCKER_CONFIG: directory };
+    const args = [
+      'mirror',
+      'prefetch',
+      NAME,
+      '--mirror',
+      `https://${mirror.host}`,
+      '--registry-ca',
+      certificate,
+    ];
+    const { code, stdout, stderr } = await panamaxWith(env, ...args);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, new RegExp(image.manifestDigest));
+    await registry.stop();
+    for (const digest of image.layerDigests) {
+      const path = `/v2/registry.example/team/app/blobs/${digest}`;
+      assert.equal((await get(path, 'site:secret')).statusCode, 200);
+    }
+  });
+});
+
+test('an image of --source is served without the upstream, and counted', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const layout = join(directory, 'layout');
+  const image = await writeRelease(layout, 1, 1);
+  const options = ['--upstream', 'registry.example=http://127.0.0.1:1', '--source', layout];
+  const mirror = await startMirror(t, directory, ...options);
+  const api = `${mirror.url}/v2/registry.example/team/app`;
+  assert.equal((await fetch(`${api}/manifests/${image.manifestDigest}`)).status, 200);
+  for (const digest of [...image.layerDigests, image.configDigest]) {
+    const bytes = Buffer.from(await (await fetch(`${api}/blobs/${digest}`)).arrayBuffer());
+    assert.equal(digestOf(bytes), digest);
+  }
+  const metrics = await (await fetch(`${mirror.url}/metrics`)).text();
+  assert.match(metrics, /^panamax_mirror_held_images 1$/m);
+  assert.match(metrics, /^panamax_mirror_images_total\{way="held"\} 1$/m);
+  assert.match(metrics, /^panamax_mirror_moved_bytes_total\{origin="upstream"\} 0$/m);
+});
+
+test('the quota removes what was asked for longest ago, never the newest image of a repository', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const cache = await openBlobCache(join(directory, 'blobs'));
+  const records = await openRecords(directory, cache);
+  const add = async (repository: string, release: number): Promise<Digest> => {
+    const layer = Buffer.alloc(1000, `${repository} ${release}`);
+    const blob = { mediaType: '', digest: digestOf(layer) as Digest, size: layer.length };
+    await cache.put(blob.digest, layer);
+    const bytes = Buffer.from(JSON.stringify({ layers: [blob] }));
+    const digest = digestOf(bytes) as Digest;
+    const manifest = await records.addManifest({ mediaType: '', digest, bytes }, repository);
+    manifest.served = release;
+    return digest;
+  };
+  const [a1, b1, a2, a3] = [await add('a', 1), await add('b', 2), await add('a', 3), await add('a', 4)];
+  const orphan = Buffer.from('orphan');
+  await cache.put(digestOf(orphan) as Digest, orphan);
+  const all = [...cache.held.values()].reduce((sum, size) => sum + size, 0);
+  const kept = () => [...records.manifests.keys()];
+  const isComing = (digest: Digest) => digest === a2;
+
+  await removeOver(all, { cache, records }, () => false);
+  assert.deepEqual(kept(), [a1, b1, a2, a3]);
+  await removeOver(all - 10, { cache, records }, isComing);
+  assert.deepEqual(kept(), [b1, a2, a3]);
+  await removeOver(10, { cache, records }, isComing);
+  assert.deepEqual(kept(), [b1, a2, a3]);
+  await removeOver(10, { cache, records }, () => false);
+  assert.deepEqual(kept(), [b1, a3]);
+  assert.equal(cache.held.size, 4);
+  const again = await openRecords(directory, await openBlobCache(join(directory, 'blobs')));
+  assert.deepEqual([...again.manifests.keys()].toSorted(), [b1, a3].toSorted());
+});
+
+test('prints the configuration of engines', async () => {
+  const upstreams = ['--upstream', 'docker.io', '--upstream', 'r.example:5000'];
+  const { stdout } = await panamax('mirror', 'config', 'containerd', ...upstreams);
+  assert.match(
+    stdout,
+    /# \/etc\/containerd\/certs\.d\/docker\.io\/hosts\.toml\nserver = "https:\/\/registry-1\.docker\.io"/,
+  );
+  assert.match(stdout, /certs\.d\/r\.example:5000\/hosts\.toml\nserver = "https:\/\/r\.example:5000"/);
+  const others = [parseUpstream('r.example:5000')];
+  const { files, notes } = engineConfig('docker', new URL('http://site:5600'), others);
+  assert.deepEqual(files, []);
+  assert.match(notes.join(), /docker pull site:5600\/r\.example_5000\/IMAGE:TAG/);
+  assert.throws(() => engineConfig('rkt', new URL('http://site'), others), /containerd or podman/);
+});
+
+test('an upstream is a host, or a host with the address to ask', () => {
+  assert.deepEqual(parseUpstream('R.example:5000=http://10.0.0.5'), {
+    host: 'r.example:5000',
+    registry: '10.0.0.5',
+    isInsecure: true,
+  });
+  for (const text of [
+    '',
+    'https://r.example',
+    'r.example/team',
+    'r.example=10.0.0.5',
+    'r.example=ftp://h',
+    'registry',
+    'r.example=https://u:p@h',
+    'r.example=https://h/v2',
+  ]) {
+    assert.throws(() => parseUpstream(text), /--upstream/, text);
+  }
+});
