@@ -45,9 +45,11 @@ export async function startFront(
     const { authorization, range } = headers;
     seen.push({ method, path: url, authorization, range });
     if (answer(incoming, response)) return;
+    // the registry behind the front takes no credentials; an S3 server needs the signature
     const { authorization: _, ...others } = headers;
+    const passed = authorization?.startsWith('AWS4-') ? headers : others;
     const sent = request(
-      { host: '127.0.0.1', port: registry.port, method, path: incoming.url, headers: others },
+      { host: '127.0.0.1', port: registry.port, method, path: incoming.url, headers: passed },
       (found) => {
         response.writeHead(found.statusCode ?? 500, rewrite(incoming, found.headers));
         found.pipe(response);

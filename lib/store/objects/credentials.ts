@@ -7,13 +7,15 @@ export interface S3Access {
   readonly region: string;
   readonly accessKey: string;
   readonly secretKey: string;
+  /** Of temporary keys. */
+  readonly sessionToken?: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads `S3_ENDPOINT`, `S3_REGION` (default us-east-1), `S3_ACCESS_KEY` and `S3_SECRET_KEY`. A variable with `_FILE`
- * appended names a file that contains the key instead.
+ * Reads `S3_ENDPOINT`, `S3_REGION` (default us-east-1), `S3_ACCESS_KEY` `S3_SECRET_KEY`, and, for temporary keys,
+ * `S3_SESSION_TOKEN`. A variable with `_FILE` appended names a file that contains the key instead.
  *
  * @throws PanamaxError `usage`; its message never contains a key
  */
@@ -25,11 +27,13 @@ export async function readS3Access(environment: Environment): Promise<S3Access> 
       found: 'something else',
     });
   }
+  const hasToken = environment['S3_SESSION_TOKEN'] || environment['S3_SESSION_TOKEN_FILE'];
   return {
     endpoint,
     region: environment['S3_REGION'] ?? 'us-east-1',
     accessKey: await secret(environment, 'S3_ACCESS_KEY'),
     secretKey: await secret(environment, 'S3_SECRET_KEY'),
+    ...(hasToken && { sessionToken: await secret(environment, 'S3_SESSION_TOKEN') }),
   };
 }
 

@@ -3,10 +3,11 @@ import { PanamaxError } from '../../errors.ts';
 import { speaksTls } from '../../runtime/http/tls.ts';
 import type { S3Access } from './credentials.ts';
 import { createRetry, retrying } from '../../runtime/http/retry.ts';
-import { bucketOf, hasBucket, makeBucket, sweepUploads, type Patience } from './s3bucket.ts';
+import { bucketOf, hasBucket, makeBucket, type Patience } from './s3bucket.ts';
 import { download, type Download } from './s3download.ts';
 import { isMissing, storeError } from './s3errors.ts';
-import { uploadBytes, uploadFile, verifyUpload, type Upload } from './s3upload.ts';
+import { listPage, type ListPosition } from './s3list.ts';
+import { sweepUploads, uploadBytes, uploadFile, verifyUpload, type Upload } from './s3upload.ts';
 import { checkKey, checkPrefix, MAX_DOCUMENT_SIZE, tooLarge, type Store } from './store.ts';
 
 /** Short time-outs for the first request, so that a wrong address fails soon. */
@@ -146,20 +147,22 @@ export async function openS3Store(
     async *list(below, after) {
       checkPrefix(below);
       const retry = createRetry(policy);
-      for (let last = after ? prefix + after : ''; ;) {
+      let last = after ? prefix + after : '';
+      for (let position: ListPosition = { after: last }; ;) {
         try {
-          for await (const item of client.listObjectsV2(bucketName, prefix + below, true, last)) {
-            const { name } = item as { name?: string };
-            if (name === undefined) continue;
-            last = name;
-            retry.progress();
-            yield name.slice(prefix.length);
+          const page = await listPage(bucket, prefix + below, position);
+          retry.progress();
+          for (const found of page.keys) {
+            last = found;
+            yield found.slice(prefix.length);
           }
-          return;
+          if (!page.next) return;
+          position = page.next;
         } catch (error) {
           await retry.after(error).catch((final: unknown) => {
             throw storeError(final, `${where} ${below}`);
           });
+          position = { after: last };
         }
       }
     },

@@ -6,10 +6,10 @@ import { Client } from 'minio';
 import { startRequest, type Timeouts } from '../../runtime/http/client.ts';
 import { isTransientStatus, retryAfterOf, StatusError, type RetryPolicy } from '../../runtime/http/retry.ts';
 import type { S3Access } from './credentials.ts';
-import { hasCode, isTransient } from './s3errors.ts';
+import { clockSkew, hasCode, isTransient } from './s3errors.ts';
 
-/** The process of an unfinished upload of this age is taken to be dead. In milliseconds. */
-const STALE_UPLOAD = 24 * 3600 * 1000;
+/** Difference of clocks from which on a refusal is put down to it, in milliseconds. Servers allow 15 minutes. */
+const CLOCK_TOLERANCE = 5 * 60_000;
 
 /** A bucket with the policy for failed requests to it. */
 export interface Bucket {
@@ -27,7 +27,7 @@ export interface Patience extends Timeouts {
 }
 
 export function bucketOf(access: S3Access, name: string, patience: Patience, signal?: AbortSignal): Bucket {
-  const { endpoint, region, accessKey, secretKey } = access;
+  const { endpoint, region, accessKey, secretKey, sessionToken } = access;
   const useSSL = endpoint.protocol === 'https:';
   // every request in progress adds a listener
   if (signal) setMaxListeners(0, signal);
@@ -38,6 +38,7 @@ export function bucketOf(access: S3Access, name: string, patience: Patience, sig
     region,
     accessKey,
     secretKey,
+    ...(sessionToken !== undefined && { sessionToken }),
     transport: createTransport(useSSL, patience, signal),
     retryOptions: { disableRetry: true },
   });
@@ -60,12 +61,17 @@ function createTransport(isSecure: boolean, timeouts: Timeouts, signal?: AbortSi
   function request(options: RequestOptions, onResponse: (response: IncomingMessage) => void): ClientRequest {
     const sent = startRequest(create, options, timeouts, signal);
     sent.on('response', (response) => {
-      const { statusCode = 0, statusMessage = '' } = response;
-      if (!isTransientStatus(statusCode)) onResponse(response);
-      else
-        sent.destroy(
-          new StatusError(statusCode, `answer ${statusCode} ${statusMessage}`, retryAfterOf(response)),
-        );
+      const { statusCode = 0, statusMessage = '', headers } = response;
+      const isConflict = statusCode === 409 && options.method === 'HEAD';
+      if (isTransientStatus(statusCode) || isConflict) {
+        const message = `answer ${statusCode} ${statusMessage}`;
+        sent.destroy(new StatusError(statusCode, message, retryAfterOf(response)));
+        return;
+      }
+      const serverTime = Date.parse(headers.date ?? '');
+      const isSkewed = Math.abs(serverTime - Date.now()) > CLOCK_TOLERANCE;
+      if (statusCode === 403 && isSkewed) sent.destroy(clockSkew(serverTime));
+      else onResponse(response);
     });
     return sent;
   }
@@ -84,14 +90,5 @@ export async function makeBucket({ client, name }: Bucket, region: string): Prom
   } catch (error) {
     // another process has created it in the meantime
     if (!hasCode(error, 'BucketAlreadyOwnedByYou')) throw error;
-  }
-}
-
-/** Aborts stale multipart uploads: their parts are not listed but take up storage. */
-export async function sweepUploads({ client, name }: Bucket, prefix: string): Promise<void> {
-  for await (const upload of client.listIncompleteUploads(name, prefix, true)) {
-    const { key, uploadId, initiated } = upload as { key: string; uploadId: string; initiated: Date };
-    if (Date.now() - new Date(initiated).getTime() < STALE_UPLOAD) continue;
-    await client.abortMultipartUpload(name, key, uploadId);
   }
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { PanamaxError } from '../../errors.ts';
+import { requestContent, type Content } from '../../runtime/http/content.ts';
 import { createRetry, retrying, TransferError } from '../../runtime/http/retry.ts';
 import type { Bucket } from './s3bucket.ts';
 
@@ -12,56 +13,56 @@ export interface Download {
 }
 
 /** Starts to read an object at an offset within it. @throws S3Error, PanamaxError `io`, or a network error */
-export async function download(
-  { client, name, where, policy }: Bucket,
-  key: string,
-  start = 0,
-): Promise<Download> {
-  const openAt = (offset: number) => client.getPartialObject(name, key, offset) as Promise<IncomingMessage>;
-  const first = await retrying(policy, () => openAt(start));
+export async function download(bucket: Bucket, key: string, start = 0): Promise<Download> {
+  const { client, name, policy } = bucket;
+  const where = `${bucket.where} ${key}`;
+  const request = (offset: number) => client.getPartialObject(name, key, offset) as Promise<IncomingMessage>;
+  const openAt = (offset: number) => requestContent(request, offset, where);
+
+  const { content: first, size } = await retrying(policy, async () => {
+    const content = await openAt(start);
+    try {
+      return { content, size: content.size ?? (await statSize(bucket, key, content.headers.etag)) };
+    } catch (error) {
+      content.close();
+      throw error;
+    }
+  });
   const { etag } = first.headers;
-  const size = start + Number(first.headers['content-length']);
-  if (!Number.isSafeInteger(size)) {
-    first.destroy();
-    throw new PanamaxError('io', 'object of unknown size', {
-      found: first.headers['content-length'] ?? 'none',
-      where: `${where} ${key}`,
-    });
-  }
 
   async function* read(): AsyncGenerator<Uint8Array, void, void> {
     let offset = start;
-    let response: IncomingMessage | undefined = first;
+    let content: Content | undefined = first;
     const retry = createRetry(policy);
     try {
       while (offset < size) {
         try {
-          response ??= await openAt(offset);
-          checkSame(response);
-          for await (const piece of response) {
-            offset += (piece as Buffer).length;
+          content ??= await openAt(offset);
+          checkSame(content);
+          for await (const piece of content.bytes) {
+            offset += piece.length;
             if (offset > size) throw tooMuch(offset);
             retry.progress();
-            yield piece as Buffer;
+            yield piece;
           }
           if (offset < size) throw new TransferError(`object ended after ${offset} of ${size} bytes`);
         } catch (error) {
-          response?.destroy();
-          response = undefined;
+          content?.close();
+          content = undefined;
           await retry.after(error);
         }
       }
     } finally {
-      response?.destroy();
+      content?.close();
     }
   }
 
-  function checkSame({ headers }: IncomingMessage): void {
+  function checkSame({ headers }: Content): void {
     if (headers.etag === etag) return;
     throw new PanamaxError('io', 'object was replaced while it was read', {
       expected: etag ?? 'none',
       found: headers.etag ?? 'none',
-      where: `${where} ${key}`,
+      where,
     });
   }
 
@@ -69,9 +70,30 @@ export async function download(
     return new PanamaxError('io', 'object is longer than it was', {
       expected: size,
       found,
-      where: `${where} ${key}`,
+      where,
     });
   }
 
-  return { size, bytes: read(), close: () => void first.destroy() };
+  return { size, bytes: read(), close: () => first.close() };
+}
+
+/**
+ * The size of an object whose answer does not tell it: some servers send objects in chunks (RFC 9112, 7.1) without a
+ * length.
+ */
+async function statSize({ client, name, where }: Bucket, key: string, etag?: string): Promise<number> {
+  const info = await client.statObject(name, key);
+  if (!Number.isSafeInteger(info.size)) {
+    throw new PanamaxError('io', 'object of unknown size', {
+      expected: 'a Content-Length',
+      where: `${where} ${key}`,
+    });
+  }
+  if (etag !== undefined && bare(info.etag) !== bare(etag)) throw new TransferError('object was replaced');
+  return info.size;
+}
+
+/** An ETag without the mark of a weak one and without quotes. */
+function bare(etag: string): string {
+  return etag.replace(/^W\//, '').replace(/^"|"$/g, '');
 }

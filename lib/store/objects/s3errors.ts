@@ -1,6 +1,6 @@
 import { S3Error } from 'minio';
 import { PanamaxError, toPanamaxError } from '../../errors.ts';
-import { isTransientFailure } from '../../runtime/http/retry.ts';
+import { isTransientFailure, StatusError } from '../../runtime/http/retry.ts';
 import { protocolProblem } from '../../runtime/http/tls.ts';
 
 /** Error codes of S3 for a request that was damaged on its way. */
@@ -19,10 +19,27 @@ export function isMissing(error: unknown): boolean {
   return hasCode(error, 'NotFound', 'NoSuchKey');
 }
 
-/** Refusals of S3 are final, except those about a damaged request. */
+/** Error codes of S3 for a request that another request to the same object or bucket has got in the way of (409). */
+const CONFLICT_CODES = new Set(['OperationAborted', 'ConditionalRequestConflict']);
+
+/** Refusals of S3 are final, except those about a damaged request and about requests at the same time. */
 export function isTransient(error: unknown): boolean {
-  if (error instanceof S3Error) return TRANSFER_CODES.has(error.code ?? '');
+  if (error instanceof S3Error) {
+    return TRANSFER_CODES.has(error.code ?? '') || CONFLICT_CODES.has(error.code ?? '');
+  }
+  // a response to HEAD has no code
+  if (error instanceof StatusError && error.status === 409) return true;
   return isTransientFailure(error);
+}
+
+/** The error for a request that is refused because of its time. @param serverTime in milliseconds, if known */
+export function clockSkew(serverTime?: number, where?: string): PanamaxError {
+  return new PanamaxError('io', "the store refuses: this machine's clock differs from the store's", {
+    ...(serverTime !== undefined && { expected: new Date(serverTime).toISOString() }),
+    found: new Date().toISOString(),
+    ...(where !== undefined && { where }),
+    isFinal: true,
+  });
 }
 
 /**
@@ -31,9 +48,10 @@ export function isTransient(error: unknown): boolean {
  */
 export function storeError(error: unknown, where: string): PanamaxError {
   if (isMissing(error)) return new PanamaxError('not-found', 'no such object', { where });
+  if (hasCode(error, 'RequestTimeTooSkewed')) return clockSkew(undefined, where);
   if (error instanceof S3Error) {
     const text = [error.code, error.message].filter(Boolean).join(': ');
-    return new PanamaxError('io', `the store refuses: ${text}`, { where });
+    return new PanamaxError('io', `the store refuses${text && `: ${text}`}`, { where });
   }
   const problem = protocolProblem(error);
   if (problem) return new PanamaxError('io', problem, { where, isFinal: true }, { cause: error });

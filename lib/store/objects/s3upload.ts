@@ -5,9 +5,13 @@ import { download } from './s3download.ts';
 import { retrying } from '../../runtime/http/retry.ts';
 import type { Bucket } from './s3bucket.ts';
 import { hasCode } from './s3errors.ts';
+import { listUploads, startUpload } from './s3list.ts';
 
 /** Objects up to this size are uploaded in one request, larger ones in parts of this size. A part is held in memory. */
 const PART_SIZE = 16 * 1024 ** 2;
+
+/** The process of an unfinished upload of this age is taken to be dead. In milliseconds. */
+const STALE_UPLOAD = 24 * 3600 * 1000;
 
 /** The content of an upload and the server's response. */
 export interface Upload {
@@ -39,7 +43,7 @@ export async function uploadFile(bucket: Bucket, key: string, file: FileHandle):
 
 async function uploadParts(bucket: Bucket, key: string, file: FileHandle): Promise<Upload> {
   const { client, name, policy } = bucket;
-  const uploadID = await retrying(policy, () => client.initiateNewMultipartUpload(name, key, {}));
+  const uploadID = await retrying(policy, () => startUpload(bucket, key));
   try {
     const parts: { part: number; etag: string }[] = [];
     const whole = createHash('md5');
@@ -112,6 +116,14 @@ export async function verifyUpload(bucket: Bucket, key: string, upload: Upload):
     found: `${found.size} bytes, ETag ${found.etag}`,
     where: `${where} ${key}`,
   });
+}
+
+/** Aborts stale uploads in parts: their parts are not listed but take up storage. */
+export async function sweepUploads(bucket: Bucket, prefix: string): Promise<void> {
+  const { client, name } = bucket;
+  for await (const { key, id, initiated } of listUploads(bucket, prefix)) {
+    if (Date.now() - initiated.getTime() > STALE_UPLOAD) await client.abortMultipartUpload(name, key, id);
+  }
 }
 
 async function digestOf(bucket: Bucket, key: string): Promise<string> {
