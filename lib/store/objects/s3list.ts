@@ -120,7 +120,7 @@ async function textOfBody(response: IncomingMessage): Promise<string> {
 function queryOf(values: Readonly<Record<string, string | undefined>>): string {
   return Object.entries({ 'encoding-type': 'url', ...values })
     .filter(([, value]) => value)
-    .map(([key, value]) => `${key}=${escaped(value!)}`)
+    .map(([key, value]) => `${key}=${escaped(value)}`)
     .sort()
     .join('&');
 }

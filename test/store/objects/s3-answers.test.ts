@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, test, type TestContext } from 'node:test';
 import { inspect, promisify } from 'node:util';
-import { PanamaxError } from '../../../lib/errors.ts';
+import type { PanamaxError } from '../../../lib/errors.ts';
 import { readS3Access } from '../../../lib/store/objects/credentials.ts';
 import type { Patience } from '../../../lib/store/objects/s3bucket.ts';
 import { openS3Store } from '../../../lib/store/objects/s3.ts';
@@ -43,7 +43,17 @@ async function fronted(t: TestContext, answer: Answer, rewrite?: Rewrite): Promi
   return { front, server, bucket, open: () => openS3Store(access, bucket, '', options) };
 }
 
-const withoutLength = ({ 'content-length': _, ...others }: OutgoingHttpHeaders) => others;
+function withoutLength(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'content-length'));
+}
+
+const uploadItem = (key: string, id: string, age: number) =>
+  `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${new Date(Date.now() - age).toISOString()}</Initiated></Upload>`;
+
+function isSkew(error: PanamaxError): boolean {
+  assert.match(error.message, /^the store refuses: this machine's clock differs from the store's/);
+  return error.kind === 'io' && error.facts.isFinal === true;
+}
 
 const queryOf = ({ url = '' }: IncomingMessage) => new URL(url, 'http://x').searchParams;
 
@@ -160,8 +170,6 @@ describe('S3 store with other servers', { skip: noS3() }, () => {
 
   test('aborts stale uploads with IDs of digits', async (t) => {
     const aborted: string[] = [];
-    const upload = (key: string, id: string, age: number) =>
-      `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${new Date(Date.now() - age).toISOString()}</Initiated></Upload>`;
     const { open } = await fronted(t, (request, response) => {
       const query = queryOf(request);
       if (request.method === 'DELETE') {
@@ -171,8 +179,8 @@ describe('S3 store with other servers', { skip: noS3() }, () => {
       if (!query.has('uploads')) return false;
       const isSecond = query.get('upload-id-marker') === '007';
       const body = isSecond
-        ? upload('a/z', '1e3', 25 * HOUR) + upload('a/young', '9', HOUR)
-        : `<IsTruncated>true</IsTruncated><NextKeyMarker>a/b</NextKeyMarker><NextUploadIdMarker>007</NextUploadIdMarker>${upload('a/b', '007', 25 * HOUR)}`;
+        ? uploadItem('a/z', '1e3', 25 * HOUR) + uploadItem('a/young', '9', HOUR)
+        : `<IsTruncated>true</IsTruncated><NextKeyMarker>a/b</NextKeyMarker><NextUploadIdMarker>007</NextUploadIdMarker>${uploadItem('a/b', '007', 25 * HOUR)}`;
       return reply(response, 200, `<ListMultipartUploadsResult>${body}</ListMultipartUploadsResult>`);
     });
     await open();
@@ -215,10 +223,6 @@ describe('S3 store with other servers', { skip: noS3() }, () => {
     });
     const store = await open();
     isRefused = true;
-    const isSkew = (error: PanamaxError) => {
-      assert.match(error.message, /^the store refuses: this machine's clock differs from the store's/);
-      return error.kind === 'io' && error.facts.isFinal === true;
-    };
     await assert.rejects(store.get('a/b'), isSkew);
     for (const offset of [HOUR, -HOUR]) {
       date = Date.now() + offset;
