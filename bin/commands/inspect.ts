@@ -1,3 +1,4 @@
+import { PanamaxError } from '../../lib/errors.ts';
 import type { Patch, PatchLayer } from '../../lib/delta/format.ts';
 import { stat } from 'node:fs/promises';
 import { formatOfFile, openPatch } from '../../lib/delta/patch.ts';
@@ -6,6 +7,7 @@ import { canBeExact } from '../../lib/image/write/imageblobs.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { formatPlatform } from '../../lib/image/oci/platform.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
+import { statIfThere } from '../../lib/runtime/file.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
 import { correctionSize } from '../../lib/compression/corrected/corrected.ts';
 import type { Compression } from '../../lib/compression/recipe.ts';
@@ -28,13 +30,16 @@ export const inspectCommand: Command = {
 
 /** Whether a file is a patch. A file whose first bytes also fit an image archive is a patch if it reads as one. */
 async function isPatch(operand: string, limits: Limits): Promise<boolean> {
-  const info = await stat(operand).catch(() => undefined);
+  const info = await statIfThere(operand);
   if (!info?.isFile()) return false;
   const format = await formatOfFile(operand);
   if (!format?.traits.resemblesImage) return format !== undefined;
   return format.read(operand, limits).then(
     () => true,
-    () => false,
+    (error: unknown) => {
+      if (error instanceof PanamaxError && error.kind === 'io') throw error;
+      return false;
+    },
   );
 }
 

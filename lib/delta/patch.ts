@@ -1,6 +1,7 @@
-import { open, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { PanamaxError, withPlace } from '../errors.ts';
 import type { Limits } from '../limits.ts';
+import { statIfThere } from '../runtime/file.ts';
 import type { Patch, PatchFormat } from './format.ts';
 import { formatNames, recognizeFormat } from './formats.ts';
 
@@ -23,7 +24,7 @@ export async function openPatch(path: string, limits: Limits): Promise<Patch> {
 
 /** The format that a file's first bytes fit; undefined where they fit none. @throws PanamaxError `not-found` */
 export async function formatOfFile(path: string): Promise<PatchFormat | undefined> {
-  const info = await stat(path).catch(() => undefined);
+  const info = await statIfThere(path);
   if (!info?.isFile()) throw new PanamaxError('not-found', 'no such patch', { found: path });
   await using file = await open(path);
   const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD), 0, HEAD, 0);

@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { isAbsolute, resolve, sep } from 'node:path';
-import { PanamaxError } from '../errors.ts';
+import { PanamaxError, toPanamaxError } from '../errors.ts';
+import { isMissingFile } from '../runtime/file.ts';
 import {
   FILE_TRANSPORTS,
   parseReference,
@@ -76,13 +77,22 @@ async function isAllowed(text: string, entries: readonly Allowed[]): Promise<boo
   if (near.length === 0) return false;
   const transport = split?.transport ?? (await parseReference(text)).transport;
   // a symlink does not lead out of the root; a missing file is reported by its reader
-  const real = await realpath(path).catch(() => resolve(path));
+  const real = (await realPathIfThere(path)) ?? resolve(path);
   for (const entry of near) {
     if (entry.transport !== undefined && entry.transport !== transport) continue;
-    const root = entry.root && (await realpath(entry.root).catch(() => entry.root));
+    const root = entry.root && ((await realPathIfThere(entry.root)) ?? entry.root);
     if (startsWith(real, root, sep)) return true;
   }
   return false;
+}
+
+async function realPathIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (isMissingFile(error)) return undefined;
+    throw toPanamaxError(error, path);
+  }
 }
 
 function isFile(transport: Transport | undefined): boolean {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, stat, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hexOf, type Digest } from '../digest.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { checkDocumentSize } from '../json.ts';
 import type { Limits } from '../limits.ts';
-import { makeDirectories, replaceFile, writeChunks } from '../runtime/file.ts';
+import { makeDirectories, replaceFile, statIfThere, writeChunks } from '../runtime/file.ts';
 import type { Archive } from './archive.ts';
 import { type Descriptor } from './oci/descriptor.ts';
 
@@ -26,7 +26,7 @@ export function directoryBlobs(directory: string): BlobSource {
     where: directory,
     async open(digest) {
       const path = join(directory, 'blobs', 'sha256', hexOf(digest));
-      const info = await stat(path).catch(() => undefined);
+      const info = await statIfThere(path);
       if (!info?.isFile()) throw missing(digest, directory);
       return createReadStream(path, { highWaterMark: READ_SIZE });
     },

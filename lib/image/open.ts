@@ -1,10 +1,10 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { digestOf, hexOf, isDigest, type Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
 import { checkDocumentSize, parseDocument } from '../json.ts';
 import type { Limits } from '../limits.ts';
-import { replaceFile } from '../runtime/file.ts';
+import { replaceFile, statIfThere } from '../runtime/file.ts';
 import { openArchive, type Archive } from './archive.ts';
 import {
   archiveBlobs,
@@ -88,7 +88,7 @@ export async function openImage(reference: Reference, options: ImageOptions): Pr
 
 async function openFile(reference: Reference, options: ImageOptions): Promise<Image> {
   const { transport, path } = reference;
-  const info = await stat(path).catch(() => undefined);
+  const info = await statIfThere(path);
   if (!info) throw new PanamaxError('not-found', 'no such image', { found: formatReference(reference) });
   if (transport === 'oci') {
     if (!info.isDirectory()) throw new PanamaxError('bad-input', 'not a directory', { where: path });
@@ -147,7 +147,7 @@ async function readKept(
 ): Promise<FoundManifest | undefined> {
   if (directory === undefined) return undefined;
   const path = join(directory, keptName(digest));
-  const info = await stat(path).catch(() => undefined);
+  const info = await statIfThere(path);
   if (!info) return undefined;
   checkDocumentSize(info.size, limits, path);
   const bytes = await readFile(path);
@@ -171,7 +171,7 @@ async function openFromEngine(
     throw new PanamaxError('usage', "an engine's image cannot be read here; export it", { found: where });
   }
   const archive = join(scratch, `export-${hexOf(digestOf(where)).slice(0, 16)}.tar`);
-  if (!(await stat(archive).catch(() => undefined))) {
+  if (!(await statIfThere(archive))) {
     const engine = openEngine(transport, signal && { signal });
     await replaceFile(archive, (part) => engine.export(reference.path, part));
   }
@@ -180,7 +180,7 @@ async function openFromEngine(
 
 async function readIndexFile(directory: string, limits: Limits): Promise<Buffer> {
   const path = join(directory, 'index.json');
-  const info = await stat(path).catch(() => undefined);
+  const info = await statIfThere(path);
   if (!info?.isFile()) {
     throw new PanamaxError('bad-input', 'not an OCI layout', {
       expected: 'a file index.json',

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, type Stats } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
-import { PanamaxError } from '../errors.ts';
+import { PanamaxError, toPanamaxError } from '../errors.ts';
 
 /**
  * Replaces a file atomically: writes a temporary file beside `path`, flushes it to disk, then renames it. At any time
@@ -83,8 +83,24 @@ export async function sweepParts(directory: string): Promise<void> {
 
 /** Time since the last change, in milliseconds; 0 for a missing file. */
 async function ageOf(path: string): Promise<number> {
-  const info = await stat(path).catch(() => undefined);
+  const info = await statIfThere(path);
   return info ? Date.now() - info.mtimeMs : 0;
+}
+
+/** Undefined for a missing file. @throws PanamaxError `io` for any other error, such as EIO and EACCES */
+export async function statIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (isMissingFile(error)) return undefined;
+    throw toPanamaxError(error, path);
+  }
+}
+
+/** Whether a system error says that a file does not exist. No file has a NUL in its path. */
+export function isMissingFile(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'ERR_INVALID_ARG_VALUE';
 }
 
 const MAX_ATTEMPTS = 5;

@@ -1,7 +1,7 @@
-import { mkdir, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toPanamaxError, PanamaxError } from '../errors.ts';
-import { makeDirectories, ownName, sweepDead } from './file.ts';
+import { makeDirectories, ownName, statIfThere, sweepDead } from './file.ts';
 
 export interface Scratch {
   readonly path: string;
@@ -49,8 +49,5 @@ export async function scratchError(error: unknown, needed: readonly string[]): P
 }
 
 export async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+  return (await statIfThere(path)) !== undefined;
 }

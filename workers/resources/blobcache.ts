@@ -1,5 +1,5 @@
 import type { Digest } from '../../lib/digest.ts';
-import { readdir, rm, stat, utimes } from 'node:fs/promises';
+import { readdir, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { raceAbort } from '../../lib/runtime/abort.ts';
 import { keptName } from '../../lib/image/blobs.ts';
@@ -7,6 +7,7 @@ import type { Platform } from '../../lib/image/oci/descriptor.ts';
 import { openImage, type ImageOptions, type Layer } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { pinnedReference } from '../../lib/image/oci/registryname.ts';
+import { statIfThere } from '../../lib/runtime/file.ts';
 import { isThere } from '../../lib/runtime/scratch.ts';
 
 /**
@@ -72,7 +73,7 @@ export function createBlobCache(directory: string, maxSize: number): BlobCache {
     let size = 0;
     const names = await readdir(directory);
     for (const name of names.filter((name) => !name.endsWith('.part'))) {
-      const info = await stat(join(directory, name)).catch(() => undefined);
+      const info = await statIfThere(join(directory, name));
       if (!info) continue;
       size += info.size;
       if (!users.has(name)) files.push({ path: join(directory, name), size: info.size, used: info.mtimeMs });

@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../../errors.ts';
+import { statIfThere } from '../../runtime/file.ts';
 import { ENGINE_TRANSPORTS, isEngineTransport } from './transport.ts';
 
 /** The location of an image, in skopeo's terms (containers-transports(5)). */
@@ -35,9 +35,9 @@ export const TRANSPORT_NAMES = TRANSPORTS.map((t) => (t === 'docker' ? 'docker:/
 export async function parseReference(text: string): Promise<Reference> {
   const explicit = splitTransport(text);
   if (explicit) return explicit;
-  const info = await stat(text).catch(() => undefined);
+  const info = await statIfThere(text);
   if (info?.isDirectory()) {
-    const layout = await stat(join(text, 'oci-layout')).catch(() => undefined);
+    const layout = await statIfThere(join(text, 'oci-layout'));
     if (layout) return { transport: 'oci', path: text };
     throw new PanamaxError('bad-input', 'not an OCI layout', { expected: 'a file oci-layout', where: text });
   }

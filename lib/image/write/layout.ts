@@ -1,7 +1,7 @@
-import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { asArray, asRecord, parseDocument } from '../../json.ts';
-import { flush, makeDirectories, partIn, sweepParts } from '../../runtime/file.ts';
+import { flush, makeDirectories, partIn, statIfThere, sweepParts } from '../../runtime/file.ts';
 import { writeBlobs } from './blobdirectory.ts';
 import type { ImageBlobs } from './imageblobs.ts';
 import { layoutIndex, LAYOUT_MARKER } from './layoutindex.ts';
@@ -12,7 +12,7 @@ import { layoutIndex, LAYOUT_MARKER } from './layoutindex.ts';
  * hidden directory first, then moved; the index that names the image changes last.
  */
 export async function writeLayout(image: ImageBlobs, path: string, name?: string): Promise<void> {
-  const exists = (await stat(path).catch(() => undefined)) !== undefined;
+  const exists = (await statIfThere(path)) !== undefined;
   const place = exists ? path : dirname(path);
   await makeDirectories(place);
   await sweepParts(place);
@@ -41,7 +41,7 @@ async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
 /** Items of a layout's index.json. Unknown fields are kept. */
 async function itemsOf(layout: string): Promise<readonly unknown[]> {
   const path = join(layout, 'index.json');
-  if (!(await stat(path).catch(() => undefined))) return [];
+  if (!(await statIfThere(path))) return [];
   const index = asRecord(parseDocument(await readFile(path), path), path);
   return asArray(index['manifests'], `${path} manifests`);
 }

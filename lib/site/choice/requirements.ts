@@ -2,6 +2,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatNamed } from '../../delta/formats.ts';
 import { PanamaxError } from '../../errors.ts';
+import { statIfThere } from '../../runtime/file.ts';
 import type { ImageIdentity } from '../../store/descriptor.ts';
 import type { Link } from './chain.ts';
 import type { Offer } from '../offers/origin.ts';
@@ -66,7 +67,7 @@ async function checkDisk(need: number, directory: string): Promise<void> {
 /** The directory, or its nearest parent that exists. */
 async function existing(directory: string): Promise<string> {
   for (let path = directory; ; path = dirname(path)) {
-    if (path === dirname(path) || (await stat(path).catch(() => undefined))) return path;
+    if (path === dirname(path) || (await statIfThere(path))) return path;
   }
 }
 

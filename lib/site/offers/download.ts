@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, stat, truncate } from 'node:fs/promises';
+import { open, truncate } from 'node:fs/promises';
 import type { Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
-import { writeAll } from '../../runtime/file.ts';
+import { statIfThere, writeAll } from '../../runtime/file.ts';
 import type { StoreReader } from '../../store/objects/store.ts';
 
 /** The part of a store's interface that a download uses; a registry's blobs have it, too. */
@@ -28,7 +28,7 @@ export async function download(
   path: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const begun = (await stat(path).catch(() => undefined))?.size ?? 0;
+  const begun = (await statIfThere(path))?.size ?? 0;
   if (begun > 0 && begun <= wanted.size) {
     const found = await fill(reader, wanted, path, begun, signal);
     if (found === wanted.digest) return;

@@ -1,7 +1,7 @@
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hexOf, type Digest } from '../../digest.ts';
-import { isOfDead, makeDirectories, ownName } from '../../runtime/file.ts';
+import { isOfDead, makeDirectories, ownName, statIfThere } from '../../runtime/file.ts';
 
 /** Age at which an unfinished download is removed, in milliseconds. */
 const KEPT = 7 * 24 * 3600 * 1000;
@@ -57,7 +57,7 @@ export async function sweepPartials(directory: string): Promise<void> {
 
 /** In milliseconds. Undefined if the file is missing. */
 async function ageOf(path: string): Promise<number | undefined> {
-  const info = await stat(path).catch(() => undefined);
+  const info = await statIfThere(path);
   return info && Date.now() - info.mtimeMs;
 }
 

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { copyFile, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { PanamaxError, toPanamaxError } from '../../errors.ts';
-import { flush, makeDirectories, ownName, sweepDead } from '../../runtime/file.ts';
+import { flush, makeDirectories, ownName, statIfThere, sweepDead } from '../../runtime/file.ts';
 import {
   checkKey,
   checkPrefix,
@@ -69,7 +69,7 @@ export async function openDirectoryStore(directory: string): Promise<Store> {
  * @throws PanamaxError `not-found` for a missing directory
  */
 export async function openDirectoryReader(directory: string): Promise<StoreReader> {
-  const info = await stat(directory).catch(() => undefined);
+  const info = await statIfThere(directory);
   if (!info?.isDirectory()) throw new PanamaxError('not-found', 'no such store', { where: directory });
   return readDirectory(directory);
 }
