@@ -1,3 +1,5 @@
+import { basename } from 'node:path';
+import { getAsset, isSea } from 'node:sea';
 import { resourceLimits, Worker } from 'node:worker_threads';
 import { PanamaxError, type ErrorFacts, type ErrorKind } from '../errors.ts';
 
@@ -96,12 +98,16 @@ export function openThread<Input, Result>(
   const maxOldGenerationSizeMb = heap
     ? Math.ceil(heap / 1024 ** 2) + LEEWAY
     : resourceLimits.maxOldGenerationSizeMb;
-  const worker = new Worker(module, {
+  const options = {
     resourceLimits: {
       maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION,
       ...(maxOldGenerationSizeMb && { maxOldGenerationSizeMb }),
     },
-  });
+  };
+  // a single executable has the scripts of threads as assets
+  const worker = isSea()
+    ? new Worker(getAsset(basename(module.pathname), 'utf8'), { ...options, eval: true })
+    : new Worker(module, options);
   const waiting: Waiting<Result>[] = [];
   let failure: { readonly error: unknown } | undefined;
   const fail = (error: unknown) => {

@@ -1,0 +1,67 @@
+/** The bundle and the single executable work without node_modules and with an empty environment. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import { temporaryDirectory } from '../support/directory.ts';
+import { panamax } from '../support/panamax.ts';
+import { writeRelease } from '../support/releases.ts';
+
+const PACKAGING = join(import.meta.dirname, '../../packaging');
+
+/** Runs a script of packaging/, which writes below the directory. */
+function pack(directory: string, script: string): void {
+  const options = { cwd: directory, encoding: 'utf8' } as const;
+  const { status, stderr } = spawnSync(process.execPath, [join(PACKAGING, script)], options);
+  assert.equal(status, 0, stderr);
+}
+
+/** Runs a program of a package with an empty environment. @returns its standard output */
+function run(directory: string, program: readonly string[], ...args: readonly string[]): string {
+  const [command, ...first] = program;
+  const scratch = ['--scratch', join(directory, 'scratch')];
+  const isPlain = args[0] === '--version';
+  const { status, stdout, stderr } = spawnSync(command!, [...first, ...args, ...(isPlain ? [] : scratch)], {
+    encoding: 'utf8',
+    env: {},
+    cwd: directory,
+  });
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+/** A patch between two images has the bytes that a checkout makes, and is applied. */
+async function makesSamePatch(t: TestContext, program: (directory: string) => Promise<readonly string[]>) {
+  const directory = await temporaryDirectory(t);
+  for (const release of [1, 2]) await writeRelease(join(directory, String(release)), 1, release);
+  const command = await program(directory);
+  assert.match(run(directory, command, '--version'), /^panamax \d/);
+  run(directory, command, 'diff', 'oci:1', 'oci:2', '-o', 'patch');
+  run(directory, command, 'apply', 'patch', '-s', 'oci:1', '-o', 'oci:rebuilt');
+  const expected = join(directory, 'expected');
+  const made = await panamax('diff', join(directory, '1'), join(directory, '2'), '-o', expected);
+  assert.equal(made.code, 0, made.stderr);
+  assert.ok((await readFile(join(directory, 'patch'))).equals(await readFile(expected)));
+  const index = async (image: string) =>
+    (
+      JSON.parse(await readFile(join(directory, image, 'index.json'), 'utf8')) as {
+        manifests: { digest: string }[];
+      }
+    ).manifests[0]!.digest;
+  assert.equal(await index('rebuilt'), await index('2'));
+}
+
+describe('makes the patch of a checkout and applies it', () => {
+  test('as a bundle', (t) =>
+    makesSamePatch(t, async (directory) => {
+      pack(directory, 'bundle.ts');
+      return [process.execPath, join(directory, 'bundle', 'panamax.js')];
+    }));
+
+  test('as a single executable', (t) =>
+    makesSamePatch(t, async (directory) => {
+      pack(directory, 'package.ts');
+      return [join(directory, 'packages', `panamax-linux-${process.arch}`)];
+    }));
+});
