@@ -1,16 +1,19 @@
 /** The pull half of the distribution spec over a real registry, without patches. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { temporaryDirectory } from '../support/directory.ts';
 import { startFront, type Front } from '../support/front.ts';
 import { blobPath, digestOf, indexEntry, writeIndex, type Layout } from '../support/layout.ts';
 import { startMirror, type RunningMirror } from '../support/mirror.ts';
 import { missing } from '../support/programs.ts';
+import { startProxy, type Proxy } from '../support/proxy.ts';
 import { startRegistry, type Registry } from '../support/registry.ts';
 import { writeRelease } from '../support/releases.ts';
 import { fileScope } from '../support/scope.ts';
@@ -18,9 +21,11 @@ import { skopeoPush } from '../support/skopeo.ts';
 
 const scope = fileScope();
 
-describe('the mirror as a registry', { skip: missing('docker-registry', 'skopeo') }, () => {
+describe('the mirror as a registry', { skip: missing('docker-registry', 'skopeo', 'prlimit') }, () => {
   let registry: Registry;
   let front: Front;
+  /** From the mirror to the registry. */
+  let link: Proxy;
   let mirror: RunningMirror;
   let directory: string;
   let image: Layout;
@@ -39,7 +44,9 @@ describe('the mirror as a registry', { skip: missing('docker-registry', 'skopeo'
     await writeIndex(layout, [await indexEntry(layout, image.manifestDigest, { tag: 'one' }), top]);
     for (const tag of ['one', 'multi'])
       await skopeoPush(`oci:${layout}:${tag}`, `${front.host}/team/app:${tag}`);
-    mirror = await startMirror(scope, directory, '--upstream', `registry.example=http://${front.host}`);
+    link = await startProxy(scope, { port: Number(front.host.split(':')[1]) });
+    const upstream = `registry.example=http://127.0.0.1:${link.port}`;
+    mirror = await startMirror(scope, directory, '--upstream', upstream);
   });
 
   const api = `/v2/registry.example/team/app`;
@@ -143,6 +150,34 @@ describe('the mirror as a registry', { skip: missing('docker-registry', 'skopeo'
     assert.equal(fetches.length, 1);
   });
 
+  /** Starts a mirror that holds nothing. */
+  const startAnew = async () => {
+    await mirror.stop();
+    await rm(join(directory, 'mirror'), { recursive: true });
+    await mirror.start();
+  };
+
+  test('goes on where the link to the upstream breaks in the middle of a blob', async () => {
+    await startAnew();
+    const before = link.resets;
+    link.setFault({ kind: 'cut', direction: 'down', after: 20_000, times: 1 });
+    const response = await get(`${api}/blobs/${layer()}`);
+    assert.deepEqual(Buffer.from(await response.arrayBuffer()), await layerBytes());
+    assert.equal(link.resets, before + 1);
+    link.setFault();
+  });
+
+  test('passes blobs on that its disk does not take', async () => {
+    await startAnew();
+    // as a full disk, but needs no mount
+    await promisify(execFile)('prlimit', ['--pid', String(mirror.pid), '--fsize=10000']);
+    const answers = [1, 2].map(async () => (await get(`${api}/blobs/${layer()}`)).arrayBuffer());
+    for (const bytes of await Promise.all(answers)) assert.deepEqual(Buffer.from(bytes), await layerBytes());
+    assert.deepEqual(await readdir(join(directory, 'mirror', 'blobs', 'sha256')), []);
+    await mirror.stop();
+    await mirror.start();
+  });
+
   test('replaces a held blob that was damaged on disk', async () => {
     const path = `${api}/blobs/${layer()}`;
     await (await get(path)).arrayBuffer();
@@ -195,6 +230,7 @@ describe('the mirror as a registry', { skip: missing('docker-registry', 'skopeo'
 
   test('serves what it holds while the upstream is away, after SIGKILL', async () => {
     for (const digest of image.layerDigests) await (await get(`${api}/blobs/${digest}`)).arrayBuffer();
+    await get(`${api}/manifests/one`);
     await mirror.stop('SIGKILL');
     await registry.stop();
     await mirror.start();

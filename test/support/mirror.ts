@@ -20,6 +20,7 @@ export interface RunningMirror {
   readonly url: string;
   /** All lines so far, over restarts. */
   readonly log: readonly LogLine[];
+  readonly pid: number;
   stop(signal?: NodeJS.Signals): Promise<void>;
   /** Starts it again after `stop`. */
   start(): Promise<void>;
@@ -65,5 +66,14 @@ export async function startMirror(
   atEnd(scope, () => stop('SIGKILL'));
   await start();
   const host = `127.0.0.1:${port}`;
-  return { host, url: `http://${host}`, log, stop, start };
+  return {
+    host,
+    url: `http://${host}`,
+    log,
+    stop,
+    start,
+    get pid() {
+      return child!.pid!;
+    },
+  };
 }
