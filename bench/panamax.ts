@@ -8,7 +8,7 @@ import { xdelta3Decode } from './peers.ts';
 const ENCODE = program('encode');
 const APPLY = program('apply');
 
-export const FORMATS: readonly FormatName[] = ['xdelta', 'oci-delta'];
+export const FORMATS: readonly FormatName[] = ['xdelta', 'oci-delta', 'panamax'];
 export const EFFORTS: readonly Effort[] = ['fast', 'default', 'best'];
 
 export function panamaxTool(format: FormatName): string {

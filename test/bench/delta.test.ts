@@ -59,7 +59,7 @@ describe('bench:delta', { skip: missing('time', 'xdelta3') }, () => {
   test('measures every contestant on every pair', async () => {
     const out = join(directory, 'out');
     const pairs = 'app-r1:app-r2,app-r1:app-rebuild';
-    const tools = 'xdelta3-lzma,panamax-xdelta,panamax-oci-delta';
+    const tools = 'xdelta3-lzma,panamax-xdelta,panamax-oci-delta,panamax-panamax';
     const run = await bench([
       corpus,
       '--pairs',
@@ -85,7 +85,10 @@ describe('bench:delta', { skip: missing('time', 'xdelta3') }, () => {
       assert.ok(
         pair.dedupedPullSize > 0 && pair.dedupedPullSize < pair.pullSize && pair.pullSize < pair.rawSize,
       );
-      for (const name of ['xdelta3-lzma', 'panamax-xdelta default', 'panamax-oci-delta default']) {
+      for (const name of [
+        'xdelta3-lzma',
+        ...['xdelta', 'oci-delta', 'panamax'].map((format) => `panamax-${format} default`),
+      ]) {
         const done = findDone(pair, name);
         assert.ok(done, `${name}: ${JSON.stringify(pair.entries)}`);
         assert.ok(done.bytes > 0 && done.bytes < pair.rawSize / 10, `${name}: ${done.bytes} bytes`);
@@ -100,7 +103,7 @@ describe('bench:delta', { skip: missing('time', 'xdelta3') }, () => {
     assert.doesNotMatch(run.stdout, /NaN|Infinity|undefined|Missing/);
 
     const plot = await readFile(join(out, 'delta.svg'), 'utf8');
-    assert.equal(plot.match(/<path /g)?.length, 2 + 2 * results.pairs.length, 'legend and marks');
+    assert.equal(plot.match(/<path /g)?.length, 3 + 3 * results.pairs.length, 'legend and marks');
     assert.doesNotMatch(plot, /NaN|Infinity|undefined/);
   });
 

@@ -1,3 +1,4 @@
+import { AlignmentBuilder } from '../../align/alignmentlist.ts';
 import type { Elf, Segment } from './elf.ts';
 
 /** Stretches of an executable's file that its source file has, too: offsets in both files and a length. */
@@ -17,62 +18,85 @@ const MULTIPLIER = 0x9e3779b1 | 0;
 const BLOCK_BITS = 8;
 const PAGE_BITS = 12;
 
+/** Stretches of memory that two executables have in common, ascending by the source's addresses. */
+export interface AddressTable {
+  readonly elf: Elf;
+  readonly target: readonly Segment[];
+  readonly from: Int32Array;
+  readonly to: Int32Array;
+  readonly size: Int32Array;
+  /** For each block of addresses the first stretch that begins behind the block's start. */
+  readonly firsts: Int32Array;
+}
+
+export function addressTable(
+  elf: Elf,
+  target: readonly Segment[],
+  stretches: Iterable<FileStretch>,
+): AddressTable {
+  const mapped = new AlignmentBuilder();
+  for (const { source, target: start, length } of stretches) {
+    for (const segment of elf.segments) {
+      const low = Math.max(source, segment.offset);
+      const high = Math.min(source + length, segment.offset + segment.size);
+      if (low >= high) continue;
+      const to = addressIn(target, start + (low - source));
+      if (to >= 0) mapped.push(to, segment.address + (low - segment.offset), high - low, 0);
+    }
+  }
+  const { source, target: to, length, count } = mapped.items();
+  const order = new Uint32Array(count);
+  for (let i = 0; i < count; i++) order[i] = i;
+  order.sort((a, b) => source[a]! - source[b]! || length[a]! - length[b]! || to[a]! - to[b]!);
+  const inOrder = (column: Float64Array) => Int32Array.from(order, (i) => column[i]!);
+  const from = inOrder(source);
+  return { elf, target, from, to: inOrder(to), size: inOrder(length), firsts: firstsOf(elf, from) };
+}
+
+function firstsOf({ low, high }: Elf, from: Int32Array): Int32Array {
+  const firsts = new Int32Array(((high - low) >>> BLOCK_BITS) + 1);
+  for (let block = 0, i = 0; block < firsts.length; block++) {
+    while (i < from.length && from[i]! <= low + (block << BLOCK_BITS)) i++;
+    firsts[block] = i;
+  }
+  return firsts;
+}
+
+/** The address of an offset in a file, or -1. */
+function addressIn(segments: readonly Segment[], offset: number): number {
+  for (const segment of segments) {
+    const at = offset - segment.offset;
+    if (at >= 0 && at < segment.size) return segment.address + at;
+  }
+  return -1;
+}
+
 /**
- * Maps addresses of a source executable to those of the target: by corrections of the file so far, else by the stretches
+ * Maps addresses of a source executable to those of the target: by corrections of the group so far, else by the stretches
  * that both files have.
  */
 export class AddressMap {
   readonly #elf: Elf;
+  readonly #table: AddressTable;
   readonly #from: Int32Array;
   readonly #to: Int32Array;
-  readonly #size: Int32Array;
-  /** For each block of addresses the first stretch that begins behind the block's start. */
-  readonly #firsts: Int32Array;
   readonly #learnedFrom = new Int32Array(1 << LEARNED_BITS).fill(-1);
   readonly #learnedTo = new Int32Array(1 << LEARNED_BITS);
   /** By page of addresses: how far it moved at the last correction. */
   readonly #pages = new Map<number, number>();
-  readonly #target: readonly Segment[];
   /** How sure the address mapped last is. */
   quality = GUESSED;
 
-  constructor(elf: Elf, target: readonly Segment[], stretches: readonly FileStretch[]) {
-    this.#elf = elf;
-    this.#target = target;
-    const mapped: [number, number, number][] = [];
-    for (const { source, target, length } of stretches) {
-      for (const segment of elf.segments) {
-        const low = Math.max(source, segment.offset);
-        const high = Math.min(source + length, segment.offset + segment.size);
-        if (low >= high) continue;
-        const to = this.addressOf(target + (low - source));
-        if (to >= 0) mapped.push([segment.address + (low - segment.offset), to, high - low]);
-      }
-    }
-    mapped.sort((a, b) => a[0] - b[0] || a[2] - b[2] || a[1] - b[1]);
-    this.#from = Int32Array.from(mapped, ([from]) => from);
-    this.#to = Int32Array.from(mapped, ([, to]) => to);
-    this.#size = Int32Array.from(mapped, ([, , size]) => size);
-    this.#firsts = this.#blocks();
-  }
-
-  #blocks(): Int32Array {
-    const { low, high } = this.#elf;
-    const firsts = new Int32Array(((high - low) >>> BLOCK_BITS) + 1);
-    for (let block = 0, i = 0; block < firsts.length; block++) {
-      while (i < this.#from.length && this.#from[i]! <= low + (block << BLOCK_BITS)) i++;
-      firsts[block] = i;
-    }
-    return firsts;
+  constructor(table: AddressTable) {
+    this.#table = table;
+    this.#elf = table.elf;
+    this.#from = table.from;
+    this.#to = table.to;
   }
 
   /** The address of an offset in the target's file, or -1. */
   addressOf(offset: number): number {
-    for (const segment of this.#target) {
-      const at = offset - segment.offset;
-      if (at >= 0 && at < segment.size) return segment.address + at;
-    }
-    return -1;
+    return addressIn(this.#table.target, offset);
   }
 
   map(address: number): number {
@@ -89,11 +113,11 @@ export class AddressMap {
     this.quality = GUESSED;
     const count = this.#from.length;
     if (count === 0) return address;
-    let i = this.#firsts[(address - low) >>> BLOCK_BITS]!;
+    let i = this.#table.firsts[(address - low) >>> BLOCK_BITS]!;
     while (i < count && this.#from[i]! <= address) i++;
     if (i === 0) return (address + this.#to[0]! - this.#from[0]!) | 0;
     i--;
-    if (address < this.#from[i]! + this.#size[i]!) this.quality = ALIGNED;
+    if (address < this.#from[i]! + this.#table.size[i]!) this.quality = ALIGNED;
     else {
       const moved = this.#pages.get(address >>> PAGE_BITS);
       if (moved !== undefined) return (address + moved) | 0;

@@ -6,19 +6,6 @@ import { BLOCK } from './headers.ts';
 import { MEMBER_CODECS } from './member.ts';
 import { NumberModels } from './numbers.ts';
 import { codeOperations, OperationModels } from './operations.ts';
-import { FRESH, STREAMS } from './streams.ts';
-
-/** A group as the description of its batch tells it. */
-export interface GroupHeader {
-  /** In the target program. */
-  readonly size: number;
-  /** Bytes of each stream. */
-  readonly parts: readonly number[];
-  /** Bytes of its operands. */
-  readonly operands: number;
-  /** CRC-32 of its bytes in the target. */
-  readonly checksum: number;
-}
 
 /** A run of groups whose operations are coded together. Offsets are relative to its start in the target program. */
 export interface Batch {
@@ -52,11 +39,11 @@ export interface FilePair {
 
 /** Bytes of the target program in one group at most. */
 export const MAX_GROUP = 8 * 1024 ** 2;
+/** All groups but the last of a patch have at least so much: the work on a batch or a group is in proportion. */
+export const MIN_GROUP = 2 * 1024 ** 2;
 const MAX_GROUPS = 4096;
-/** Bytes of all streams of a batch, as they are and compressed. */
-const MAX_BATCH = 32 * 1024 ** 2;
-const MAX_STORED = 40 * 1024 ** 2;
-const MAX_FILES = 2 ** 16;
+/** Smaller executables are not predicted: each one takes memory and time. */
+export const MIN_FILE = 4096;
 const MAX_MEMBERS = 2 ** 18;
 const MAX_TIMES = 2 ** 16;
 const MAX_SEGMENTS = 16;
@@ -74,12 +61,10 @@ export interface BatchPlace {
   readonly most: number;
 }
 
-/** A batch, its groups and its streams' sizes. */
+/** A batch and the sizes of its groups in the target program. */
 export interface Description {
   readonly batch: Batch;
-  readonly groups: readonly GroupHeader[];
-  /** Bytes of each stream, compressed. */
-  readonly stored: readonly number[];
+  readonly sizes: readonly number[];
 }
 
 /** State that lasts from batch to batch. */
@@ -87,8 +72,6 @@ export class BatchModels {
   readonly operations = new OperationModels();
   readonly number = new NumberModels(32);
   readonly sign = createModels(32);
-  readonly part = new NumberModels(STREAMS + 1);
-  readonly stored = new NumberModels(STREAMS);
 }
 
 /**
@@ -116,57 +99,23 @@ export function codeBatch(
     return found;
   };
 
-  const groups = codeGroups(coder, models, given?.groups, count);
-  const stored = Array.from({ length: STREAMS }, (_, stream) =>
-    limited(models.stored.code(coder, stream, given?.stored[stream] ?? 0), MAX_STORED, 'a stream too large'),
-  );
-  limited(
-    stored.reduce((sum, one) => sum + one, 0),
-    MAX_STORED,
-    'streams too large',
-  );
-  const size = groups.reduce((sum, group) => sum + group.size, 0);
+  const total = count(16, given?.sizes.length ?? 0, MAX_GROUPS);
+  if (total === 0) throw refused('a batch of no groups', 1, 0);
+  const sizes: number[] = [];
+  for (let i = 0; i < total; i++) {
+    sizes.push(MAX_GROUP - count(17, given ? MAX_GROUP - given.sizes[i]! : 0, MAX_GROUP - 1));
+  }
+  const size = sizes.reduce((sum, one) => sum + one, 0);
   if (size > most) throw refused('a target too long', most, size);
   const place = { start, size, sourceSize, most };
-  const { batch: item } = given ?? {};
-  const batch = codeContents(coder, models, item, place, { number, signed, count }, segmentsOf);
-  return { batch, groups, stored };
+  const batch = codeContents(coder, models, given?.batch, place, { number, signed, count }, segmentsOf);
+  return { batch, sizes };
 }
 
 interface Numbers {
   readonly number: (context: number, value: number) => number;
   readonly signed: (context: number, value: number) => number;
   readonly count: (context: number, value: number, most: number) => number;
-}
-
-function codeGroups(
-  coder: BitCoder,
-  models: BatchModels,
-  given: readonly GroupHeader[] | undefined,
-  count: Numbers['count'],
-): GroupHeader[] {
-  const groups: GroupHeader[] = [];
-  const total = count(16, given?.length ?? 0, MAX_GROUPS);
-  let bytes = 0;
-  for (let i = 0; i < total; i++) {
-    const item = given?.[i];
-    const size = MAX_GROUP - count(17, item ? MAX_GROUP - item.size : 0, MAX_GROUP - 1);
-    const parts = Array.from({ length: STREAMS }, (_, stream) => {
-      const most = stream === FRESH ? size : 2 * size;
-      return limited(models.part.code(coder, stream, item?.parts[stream] ?? 0), most, 'a part too large');
-    });
-    const operands = models.part.code(coder, STREAMS, item?.operands ?? 0);
-    limited(operands, 2 * size, 'a part too large');
-    let checksum = 0;
-    for (let bit = 31; bit >= 0; bit--) {
-      checksum = checksum * 2 + coder.fixed(2 ** 15, ((item?.checksum ?? 0) >>> bit) & 1);
-    }
-    bytes += parts.reduce((sum, part) => sum + part, 0);
-    limited(bytes, MAX_BATCH, 'a batch too large');
-    groups.push({ size, parts, operands, checksum });
-  }
-  if (total === 0) throw refused('a batch of no groups', 1, 0);
-  return groups;
 }
 
 function codeContents(
@@ -197,12 +146,13 @@ function codeContents(
   const files: FilePair[] = [];
   end = 0;
   let sourceEnd = 0;
-  const fileCount = count(4, given?.files.length ?? 0, MAX_FILES);
+  const fileCount = count(4, given?.files.length ?? 0, place.size / MIN_FILE + 2);
   for (let i = 0; i < fileCount; i++) {
     const item = given?.files[i];
     // a file may begin before the batch and end behind it
     const target = end + signed(5, item ? item.target - end : 0);
     const size = number(6, item ? item.size : 0);
+    if (size < MIN_FILE) throw refused('a file too small', MIN_FILE, size);
     const source = sourceEnd + signed(7, item ? item.source - sourceEnd : 0);
     const sourceSize = size + signed(8, item ? item.sourceSize - size : 0);
     if (source < 0 || sourceSize < 0 || source + sourceSize > place.sourceSize) {
@@ -261,11 +211,6 @@ function codeSegments(
 /** Whether an executable may be predicted from one of another size: the work has to be in proportion. */
 export function isLikeSize(size: number, sourceSize: number): boolean {
   return sourceSize <= 16 * size && size <= 16 * sourceSize;
-}
-
-function limited(value: number, most: number, what: string): number {
-  if (value > most) throw refused(what, most, value);
-  return value;
 }
 
 function refused(what: string, most: number, found: number): PanamaxError {

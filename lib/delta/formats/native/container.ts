@@ -2,7 +2,7 @@ import { brotliCompressSync, brotliDecompressSync, constants, crc32 } from 'node
 import { PanamaxError } from '../../../errors.ts';
 import type { PatchReader } from '../../patchreader.ts';
 
-/** The frame of a patch: a header, then batches, each with its groups (docs/formats.md). */
+/** The frame of a patch: a header, then batches, each with its sections (docs/formats.md). */
 
 export const MAGIC = Buffer.from('\x89PMX', 'latin1');
 export const VERSION = 1;
@@ -64,13 +64,13 @@ function decompressed(stored: Uint8Array): Buffer {
   }
 }
 
-/** @param description of a batch; undefined for the end of the patch */
-export function writeBatchHeader(description?: Uint8Array): Uint8Array {
+/** @param description of a batch or of a section; undefined for the end of the patch */
+export function writeHead(description?: Uint8Array): Uint8Array {
   return description ? Buffer.concat([varint(description.length + 1), description]) : varint(0);
 }
 
-/** @returns the description of the next batch; undefined at the end of the patch @throws PanamaxError `bad-patch` */
-export async function readBatchHeader(reader: PatchReader): Promise<Uint8Array | undefined> {
+/** @returns the next description; undefined at the end of the patch @throws PanamaxError `bad-patch` */
+export async function readHead(reader: PatchReader): Promise<Uint8Array | undefined> {
   const size = await readVarint(reader, MAX_SECTION);
   if (size > 0) return reader.take(size - 1);
   if ((await reader.fill(1)) > 0) throw new PanamaxError('bad-patch', 'bytes behind the end of the patch');

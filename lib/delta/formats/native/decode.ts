@@ -2,11 +2,13 @@ import { join } from 'node:path';
 import { PanamaxError } from '../../../errors.ts';
 import { PatchReader } from '../../patchreader.ts';
 import { BitDecoder } from './bitcoder.ts';
-import { BatchModels, codeBatch, MAX_RATIO, type BatchPlace, type Description } from './batch.ts';
-import { readBatchHeader, readPatchHeader } from './container.ts';
+import { BatchModels, codeBatch, MAX_RATIO, MIN_GROUP, type BatchPlace, type Description } from './batch.ts';
+import { readHead, readPatchHeader } from './container.ts';
 import { readSegments } from './elf.ts';
 import { readerOf } from './group.ts';
-import { createGroupCrew } from './groupcrew.ts';
+import { createGroupCrew, type GroupCrew } from './groupcrew.ts';
+import { free } from './memory.ts';
+import { codeSection, SectionModels, sum, type Section } from './section.ts';
 import { decodeSourceMembers, inflateMembers } from './sourcemembers.ts';
 import { createStreamDecoder } from './streamcoder.ts';
 import { STREAMS } from './streams.ts';
@@ -19,18 +21,19 @@ export interface DecodeOptions {
   readonly targetSize: number;
   /** A directory for the contents of members of the source. */
   readonly scratch: string;
-  /** By default 2 for large targets, else 0: everything in this thread. */
+  /** By default 1 for large targets, else 0: everything in this thread. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
 }
 
-/** Targets from so many bytes on are worth threads. */
+/** Targets from so many bytes on are worth a thread beside this one, which decompresses. */
 const MIN_SHARED = 16 * 1024 ** 2;
-const THREADS = 2;
+const THREADS = 1;
 const MIN_PROGRAM = 64 * 1024;
 
 /**
- * Yields the target's layer stream, a group at a time. Each group has been compared with its checksum.
+ * Yields the target's layer stream, a group at a time: each piece is valid only until the next one is asked for. Each group
+ * has been compared with its checksum.
  *
  * @throws PanamaxError `bad-patch`
  */
@@ -48,53 +51,89 @@ export async function* decodeNative(
     if (members.length > 0) {
       const path = join(scratch, 'inflated');
       inflateMembers(source.path, members, path);
-      parts.push({ path, offset: 0, size: members.reduce((sum, { size }) => sum + size, 0) });
+      parts.push({ path, offset: 0, size: sum(members.map(({ size }) => size)) });
     }
     using files = createOpenFiles();
-    const space = files.space(parts);
     await using crew = createGroupCrew(parts, threads, signal);
-    const streams = Array.from({ length: STREAMS }, (_, i) => createStreamDecoder(i, header.coding));
-    const models = new BatchModels();
     const waiting: Promise<Uint8Array>[] = [];
-    const most = MAX_RATIO * targetSize + MIN_PROGRAM;
-    let start = 0;
     let built = 0;
 
-    function checked(bytes: Uint8Array): Uint8Array {
+    async function* oldest(): AsyncGenerator<Uint8Array, void> {
+      const bytes = await waiting.shift()!;
       built += bytes.length;
       if (built > targetSize) throw tooLong(targetSize);
-      return bytes;
+      yield bytes;
+      free(bytes);
     }
 
-    for (let coded = await readBatchHeader(reader); coded; coded = await readBatchHeader(reader)) {
-      const { batch, groups, stored } = readBatch(coded, models, space, { start, most: most - start });
-      const open = crew.open(batch);
+    const jobs = readGroups(reader, header.coding, files.space(parts), targetSize, crew);
+    for await (const done of jobs) {
+      signal?.throwIfAborted();
+      waiting.push(done.bytes);
+      if (waiting.length >= crew.concurrency) yield* oldest();
+    }
+    while (waiting.length > 0) yield* oldest();
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Reads a patch behind its header, and starts to build each group. */
+async function* readGroups(
+  reader: PatchReader,
+  coding: number,
+  space: Space,
+  targetSize: number,
+  crew: GroupCrew,
+): AsyncGenerator<{ readonly bytes: Promise<Uint8Array> }, void> {
+  const streams = Array.from({ length: STREAMS }, (_, i) => createStreamDecoder(i, coding));
+  const batchModels = new BatchModels();
+  const sectionModels = new SectionModels();
+  const most = MAX_RATIO * targetSize + MIN_PROGRAM;
+  let start = 0;
+  let isLast = false;
+  for (let coded = await readHead(reader); coded; coded = await readHead(reader)) {
+    const { batch, sizes } = readBatch(coded, batchModels, space, { start, most: most - start });
+    const open = crew.open(batch);
+    let at = 0;
+    for (let next = 0; next < sizes.length;) {
+      const { groups, stored } = await readSection(reader, sectionModels, sizes.slice(next));
       for (const [i, stream] of streams.entries()) {
-        const size = groups.reduce((sum, { parts }) => sum + parts[i]!, 0);
-        stream.open(await reader.take(stored[i]!), size);
+        stream.open(await reader.take(stored[i]!), sum(groups.map(({ parts }) => parts[i]!)));
       }
-      let at = 0;
-      for (const { size, parts, operands, checksum } of groups) {
-        signal?.throwIfAborted();
+      for (const { parts, operands, checksum } of groups) {
+        const size = sizes[next++]!;
+        if (isLast) throw new PanamaxError('bad-patch', 'a group too small', { expected: MIN_GROUP });
+        isLast = size < MIN_GROUP;
         const work = {
           parts: streams.map((stream, i) => stream.take(parts[i]!)),
           operands: await reader.take(operands),
           checksum,
         };
-        const done = open.decode({ start: at, size }, work).then(({ bytes }) => bytes);
+        const bytes = open.decode({ start: at, size }, work).then((group) => group.bytes);
         // awaited later
-        done.catch(() => undefined);
-        waiting.push(done);
+        bytes.catch(() => undefined);
+        for (const part of work.parts) free(part);
         at += size;
-        if (waiting.length >= crew.concurrency) yield checked(await waiting.shift()!);
+        yield { bytes };
       }
       for (const stream of streams) stream.close();
-      start += at;
     }
-    for (const done of waiting) yield checked(await done);
-  } finally {
-    await reader.close();
+    start += at;
   }
+}
+
+async function readSection(
+  reader: PatchReader,
+  models: SectionModels,
+  sizes: readonly number[],
+): Promise<Section> {
+  const coded = await readHead(reader);
+  if (!coded) throw new PanamaxError('bad-patch', 'a batch ends early');
+  const coder = new BitDecoder(coded);
+  const section = codeSection(coder, models, undefined, sizes);
+  coder.checkEnd();
+  return section;
 }
 
 function readBatch(

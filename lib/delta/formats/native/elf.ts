@@ -69,7 +69,7 @@ const MAX_ADDRESS = 2 ** 31 - 2 ** 16;
 /** Reads at an offset of the file; undefined beyond its end. */
 export type ReadAt = (offset: number, size: number) => Buffer | undefined;
 
-/** The loaded segments; none for other files, and for values beyond the bounds. */
+/** The loaded segments, ascending; none for other files, and for values beyond the bounds. */
 export function readSegments(read: ReadAt): Segment[] {
   const header = read(0, HEADER_SIZE);
   if (!header || header.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return [];
@@ -92,14 +92,16 @@ export function readSegments(read: ReadAt): Segment[] {
   return areUsable(segments) ? segments : [];
 }
 
+/** Whether segments are within the bounds, and none begins in the file before the one before it ends. */
 export function areUsable(segments: readonly Segment[]): boolean {
-  return (
-    segments.length <= MAX_SEGMENTS &&
-    segments.every(
-      ({ offset, address, size, memorySize }) =>
-        offset + size <= 2 ** 45 && address + Math.max(size, memorySize) <= MAX_ADDRESS,
-    )
-  );
+  let end = 0;
+  for (const { offset, address, size, memorySize } of segments) {
+    if (offset + size > 2 ** 45 || address + Math.max(size, memorySize) > MAX_ADDRESS) return false;
+    if (size === 0) continue;
+    if (offset < end) return false;
+    end = offset + size;
+  }
+  return segments.length <= MAX_SEGMENTS;
 }
 
 /**

@@ -1,12 +1,14 @@
 import type { Effort } from '../../align/alignment.ts';
 import { BitEncoder } from './bitcoder.ts';
 import { BatchModels, codeBatch } from './batch.ts';
-import { writeBatchHeader, writePatchHeader } from './container.ts';
+import { writeHead, writePatchHeader } from './container.ts';
 import { cutBatches, type Plan, type PlannedBatch } from './cut.ts';
+import { codeSection, ENOUGH_IN_SECTION, SectionModels, sum, type GroupHeader } from './section.ts';
 import { LZMA, ZSTD } from './streamcoder.ts';
-import { createStreamCrew } from './streamcrew.ts';
+import { createStreamCrew, type StreamCrew } from './streamcrew.ts';
 import { STREAMS } from './streams.ts';
-import { createGroupCrew } from './groupcrew.ts';
+import { free } from './memory.ts';
+import { createGroupCrew, type GroupCrew } from './groupcrew.ts';
 import type { EncodedGroup } from './groupjob.ts';
 import type { PlannedPatch } from './plan.ts';
 import type { GroupPlace } from './group.ts';
@@ -19,7 +21,7 @@ export interface EncodeOptions extends PlannedPatch {
   /** Path of the target's layer stream. */
   readonly target: string;
   readonly effort: Effort;
-  /** By default 2 for large targets, else 0: everything in this thread. */
+  /** By default as many as pay, at most 3; 0: everything in this thread. */
   readonly threads?: number;
   readonly signal?: AbortSignal;
 }
@@ -28,8 +30,19 @@ const MIN_SHARED = 16 * 1024 ** 2;
 const THREADS = 2;
 /** New bytes from which on time counts more than the last percents, and on which two threads work. */
 const MUCH = 2 * 1024 ** 2;
-/** Batches that are encoded ahead of the one that is written. */
-const AHEAD = 2;
+/** Groups that are encoded, and sections that are compressed, ahead of the one that is awaited. */
+const GROUPS_AHEAD = 3;
+const SECTIONS_AHEAD = 2;
+
+/** Groups with their streams, compressed together. */
+interface EncodedSection {
+  readonly batch: PlannedBatch;
+  /** Index in the batch of the first group. */
+  readonly first: number;
+  readonly groups: readonly GroupHeader[];
+  readonly operands: readonly Uint8Array[];
+  readonly streams: Promise<readonly Uint8Array[]>;
+}
 
 /** Yields a patch of the format `panamax`. */
 export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint8Array, void> {
@@ -37,68 +50,96 @@ export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint
   const { threads = plan.size < MIN_SHARED ? 0 : THREADS } = options;
   const coding = effort === 'fast' ? ZSTD : LZMA;
   yield writePatchHeader({ coding, recipe, members: encodeSourceMembers(sourceMembers) });
-  const sourceSize = source.reduce((sum, { size }) => sum + size, 0);
-  const models = new BatchModels();
   const much = freshSize(plan) > MUCH;
-  await using groups = createGroupCrew(source, threads, signal);
-  await using streams = createStreamCrew({ effort, much }, threads === 0 ? 0 : much ? 2 : 1, signal);
-  const waiting: Promise<Uint8Array[]>[] = [];
-
-  /** Descriptions are coded and streams handed over in order: each goes on from the batch before. */
-  let turn: Promise<unknown> = Promise.resolve();
-  const describe = (batch: PlannedBatch, encoded: readonly EncodedGroup[], stored: readonly number[]) => {
-    const coder = new BitEncoder();
-    const groups = encoded.map(({ parts, operands, checksum }, i) => ({
-      size: batch.groups[i]!.size,
-      parts: parts.map(({ length }) => length),
-      operands: operands.length,
-      checksum,
-    }));
-    codeBatch(
-      coder,
-      models,
-      { batch, groups, stored },
-      { start: batch.start, sourceSize, most: Infinity },
-      () => [],
-    );
-    return coder.finish();
-  };
-
-  async function encodeBatch(batch: PlannedBatch): Promise<Uint8Array[]> {
-    const before = turn;
-    const open = groups.open(batch);
-    const encoding = Promise.all(
-      batch.groups.map((place) => open.encode(place, workFor(options, batch, place))),
-    );
-    const compressing = Promise.all([encoding, before]).then(([encoded]) => ({
-      done: streams.compress(joinedParts(encoded)),
-    }));
-    turn = compressing;
-    const encoded = await encoding;
-    const compressed = await (await compressing).done;
-    return [
-      writeBatchHeader(
-        describe(
-          batch,
-          encoded,
-          compressed.map(({ length }) => length),
-        ),
-      ),
-      ...compressed,
-      ...encoded.map(({ operands }) => operands),
-    ].filter(({ length }) => length > 0);
+  const compressing = threads === 0 ? 0 : much ? 2 : 1;
+  await using crew = createGroupCrew(source, much ? Math.min(1, threads) : threads, signal);
+  await using streams = createStreamCrew({ effort, much }, compressing, signal);
+  const write = createWriter(sum(source.map(({ size }) => size)));
+  const waiting: EncodedSection[] = [];
+  for await (const section of encodeSections(options, crew, streams)) {
+    waiting.push(section);
+    if (waiting.length > SECTIONS_AHEAD) yield* write(waiting.shift()!);
   }
+  for (const section of waiting) yield* write(section);
+  yield writeHead();
+}
 
-  for (const batch of cutBatches(plan)) {
-    signal?.throwIfAborted();
-    const done = encodeBatch(batch);
+/** Encodes groups, and starts to compress their streams section by section. */
+async function* encodeSections(
+  options: EncodeOptions,
+  crew: GroupCrew,
+  streams: StreamCrew,
+): AsyncGenerator<EncodedSection, void> {
+  let groups: EncodedGroup[] = [];
+  let size = 0;
+  for await (const { batch, index, encoded } of encodeGroups(options, crew)) {
+    groups.push(encoded);
+    size += sum(encoded.parts.map(({ length }) => length));
+    if (size < ENOUGH_IN_SECTION && index < batch.groups.length - 1) continue;
+    const joined = joinedParts(groups);
+    const compressed = streams.compress(joined);
     // awaited later
-    done.catch(() => undefined);
-    waiting.push(done);
-    if (waiting.length > AHEAD) yield* await waiting.shift()!;
+    compressed.catch(() => undefined);
+    yield {
+      batch,
+      first: index + 1 - groups.length,
+      groups: groups.map(headerOf),
+      operands: groups.map(({ operands }) => operands),
+      streams: compressed,
+    };
+    for (const part of [...joined, ...groups.flatMap(({ parts }) => parts)]) free(part);
+    groups = [];
+    size = 0;
   }
-  for (const done of waiting) yield* await done;
-  yield writeBatchHeader();
+}
+
+function headerOf({ parts, operands, checksum }: EncodedGroup): GroupHeader {
+  return { parts: parts.map(({ length }) => length), operands: operands.length, checksum };
+}
+
+interface GroupOfBatch {
+  readonly batch: PlannedBatch;
+  readonly index: number;
+  readonly encoded: EncodedGroup;
+}
+
+async function* encodeGroups(options: EncodeOptions, crew: GroupCrew): AsyncGenerator<GroupOfBatch, void> {
+  const waiting: Promise<GroupOfBatch>[] = [];
+  for (const batch of cutBatches(options.plan)) {
+    const open = crew.open(batch);
+    for (const [index, place] of batch.groups.entries()) {
+      options.signal?.throwIfAborted();
+      const work = workFor(options, batch, place);
+      const done = open.encode(place, work).then((encoded) => ({ batch, index, encoded }));
+      // awaited later
+      done.catch(() => undefined);
+      waiting.push(done);
+      if (waiting.length > GROUPS_AHEAD) yield await waiting.shift()!;
+    }
+  }
+  for (const done of waiting) yield await done;
+}
+
+/** Writes sections in order, each batch's description in front of its first one. */
+function createWriter(sourceSize: number): (section: EncodedSection) => AsyncGenerator<Uint8Array, void> {
+  const batchModels = new BatchModels();
+  const sectionModels = new SectionModels();
+  return async function* ({ batch, first, groups, operands, streams }) {
+    const sizes = batch.groups.map(({ size }) => size);
+    if (first === 0) {
+      const coder = new BitEncoder();
+      const place = { start: batch.start, sourceSize, most: Infinity };
+      codeBatch(coder, batchModels, { batch, sizes }, place, () => []);
+      yield writeHead(coder.finish());
+    }
+    const compressed = await streams;
+    const coder = new BitEncoder();
+    const section = { groups, stored: compressed.map(({ length }) => length) };
+    codeSection(coder, sectionModels, section, sizes.slice(first));
+    yield writeHead(coder.finish());
+    for (const bytes of compressed) if (bytes.length > 0) yield bytes;
+    for (const bytes of operands) if (bytes.length > 0) yield bytes;
+  };
 }
 
 function joinedParts(encoded: readonly EncodedGroup[]): Uint8Array[] {

@@ -1,17 +1,28 @@
 import { PanamaxError } from '../../../errors.ts';
-import { AddressMap, type FileStretch } from './addressmap.ts';
+import { AddressMap, addressTable, type AddressTable, type FileStretch } from './addressmap.ts';
 import { firstEndingAfter, stretchesOf } from './stretches.ts';
 import { CONTEXT, predictExecutable, type AlignedSink, type MappedFile } from './aligned.ts';
 import type { Batch, FilePair, TargetMember } from './batch.ts';
-import { readElf, type Elf, type ReadAt } from './elf.ts';
+import { readElf, type ReadAt } from './elf.ts';
 import { BLOCK, isHeader, isPyc, predictHeader, predictPyc, PYC_HEADER, type Times } from './headers.ts';
 import { compressMember } from './member.ts';
 import { GroupDecoder, GroupEncoder } from './sinks.ts';
 import type { Space } from './space.ts';
 import { FRESH, OTHER_BYTES, type StreamParts } from './streams.ts';
 
-/** Executables of the source that are kept at once. */
-const MAX_ELVES = 8;
+/** Operations are predicted in pieces, cut where the offset in the source is a multiple of this. */
+const PIECE = 256 * 1024;
+
+/** Memory that successive groups share. */
+export interface Workspace {
+  /** Of the target program, where its members are compressed afterwards. */
+  program: Uint8Array;
+  readonly source: Buffer;
+}
+
+export function createWorkspace(): Workspace {
+  return { program: new Uint8Array(), source: Buffer.alloc(PIECE + 2 * CONTEXT) };
+}
 
 /** A part of a batch that is built by itself. */
 export interface GroupPlace {
@@ -32,13 +43,14 @@ export class GroupWorker {
   readonly #batch: Batch;
   readonly #source: Space;
   readonly #times: Times;
-  /** By places in the source. */
-  readonly #elves = new Map<string, Elf | undefined>();
-  #scratch = Buffer.alloc(64 * 1024);
+  readonly #workspace: Workspace;
+  /** Of the last executable. Groups and their executables come in order. */
+  #table: { readonly pair: FilePair; readonly table: AddressTable | undefined } | undefined;
 
-  constructor(batch: Batch, source: Space) {
+  constructor(batch: Batch, source: Space, workspace: Workspace) {
     this.#batch = batch;
     this.#source = source;
+    this.#workspace = workspace;
     this.#times = new Map(batch.times);
   }
 
@@ -60,7 +72,8 @@ export class GroupWorker {
    * @throws PanamaxError `bad-patch`
    */
   decode(place: GroupPlace, parts: StreamParts, operands: Uint8Array): Uint8Array {
-    const target = new Uint8Array(place.size);
+    const members = membersIn(this.#batch.members, place);
+    const target = members.length === 0 ? new Uint8Array(place.size) : this.#program(place.size);
     const sink = new GroupDecoder(parts, operands, target, place.start);
     const fresh = parts[FRESH]!;
     let used = 0;
@@ -74,23 +87,32 @@ export class GroupWorker {
     });
     sink.finish();
     if (used < fresh.length) throw new PanamaxError('bad-patch', 'too many new bytes for a group');
-    return this.#assemble(place, target);
+    return members.length === 0 ? target : assembled(place, target, members);
+  }
+
+  #program(size: number): Uint8Array {
+    if (this.#workspace.program.length < size) this.#workspace.program = new Uint8Array(size);
+    return this.#workspace.program.subarray(0, size);
   }
 
   #run({ start, size }: GroupPlace, target: Uint8Array, { fresh, sink }: Steps): void {
     const { operations } = this.#batch;
     const known = { bytes: target, start };
     const end = start + size;
-    const maps = new Map<FilePair, MappedFile | undefined>();
+    const mapped = this.#mapper();
     let at = start;
     for (let i = firstEndingAfter(operations.target, operations.length, start); i < operations.count; i++) {
       const from = Math.max(operations.target[i]!, start);
       const to = Math.min(operations.target[i]! + operations.length[i]!, end);
       if (from >= end) break;
       if (from > at) fresh(at, from - at);
-      const source = operations.source[i]! + (from - operations.target[i]!);
-      this.#aligned({ source, target: from, length: to - from }, known, maps, sink);
-      at = to;
+      const distance = operations.source[i]! - operations.target[i]!;
+      for (at = from; at < to;) {
+        const source = at + distance;
+        const length = Math.min(to - at, PIECE - (source % PIECE));
+        this.#aligned({ source, target: at, length }, known, mapped, sink);
+        at += length;
+      }
     }
     if (at < end) fresh(at, end - at);
   }
@@ -98,7 +120,7 @@ export class GroupWorker {
   #aligned(
     { source, target, length }: FileStretch,
     known: { readonly bytes: Uint8Array; readonly start: number },
-    maps: Map<FilePair, MappedFile | undefined>,
+    mapped: (pair: FilePair) => MappedFile | undefined,
     sink: AlignedSink,
   ): void {
     const bytes = this.#read(source - CONTEXT, length + 2 * CONTEXT);
@@ -117,8 +139,7 @@ export class GroupWorker {
         target + pair.source + pair.sourceSize - source,
       );
       if (low >= high) continue;
-      if (!maps.has(pair)) maps.set(pair, this.#mapped(pair));
-      const file = maps.get(pair);
+      const file = mapped(pair);
       if (!file) continue;
       plainUntil(low - target);
       const skipped = low - target;
@@ -130,8 +151,7 @@ export class GroupWorker {
 
   /** Bytes of the source; zeros where it has none. */
   #read(from: number, size: number): Buffer {
-    if (this.#scratch.length < size) this.#scratch = Buffer.alloc(2 * size);
-    const bytes = this.#scratch.subarray(0, size);
+    const bytes = this.#workspace.source.subarray(0, size);
     const low = Math.max(0, from);
     const high = Math.min(this.#source.size, from + size);
     bytes.fill(0, 0, low - from);
@@ -140,32 +160,46 @@ export class GroupWorker {
     return bytes;
   }
 
-  #mapped(pair: FilePair): MappedFile | undefined {
-    const elf = this.#elf(pair);
-    if (!elf || pair.segments.length === 0) return undefined;
-    const map = new AddressMap(elf, pair.segments, stretchesOf(pair, this.#batch.operations));
-    return { elf, map, source: pair.source, target: pair.target, sourceSize: pair.sourceSize };
+  /** Keeps the map of the last executable: what a group teaches about one is used in this group alone. */
+  #mapper(): (pair: FilePair) => MappedFile | undefined {
+    let last: FilePair | undefined;
+    let file: MappedFile | undefined;
+    return (pair) => {
+      if (pair === last) return file;
+      last = pair;
+      const table = this.#tableOf(pair);
+      file = table && {
+        elf: table.elf,
+        map: new AddressMap(table),
+        source: pair.source,
+        target: pair.target,
+        sourceSize: pair.sourceSize,
+      };
+      return file;
+    };
   }
 
-  #elf({ source, sourceSize }: FilePair): Elf | undefined {
-    const key = `${source} ${sourceSize}`;
-    if (!this.#elves.has(key)) {
-      if (this.#elves.size === MAX_ELVES) this.#elves.clear();
-      this.#elves.set(key, readElf(readerOf(this.#source, source, sourceSize), sourceSize));
-    }
-    return this.#elves.get(key);
+  #tableOf(pair: FilePair): AddressTable | undefined {
+    if (this.#table?.pair === pair) return this.#table.table;
+    const { source, sourceSize, segments } = pair;
+    const elf =
+      segments.length === 0 ? undefined : readElf(readerOf(this.#source, source, sourceSize), sourceSize);
+    const table = elf && addressTable(elf, segments, stretchesOf(pair, this.#batch.operations));
+    this.#table = { pair, table };
+    return table;
   }
+}
 
-  #assemble(place: GroupPlace, expanded: Uint8Array): Uint8Array {
-    const parts: Uint8Array[] = [];
-    let at = 0;
-    for (const { at: start, size, codec } of membersIn(this.#batch.members, place)) {
-      const from = start - place.start;
-      parts.push(expanded.subarray(at, from), compressMember(expanded.subarray(from, from + size), codec));
-      at = from + size;
-    }
-    return at === 0 ? expanded : Buffer.concat([...parts, expanded.subarray(at)]);
+/** The bytes of a group in the target: its members are compressed. */
+function assembled(place: GroupPlace, expanded: Uint8Array, members: readonly TargetMember[]): Uint8Array {
+  const parts: Uint8Array[] = [];
+  let at = 0;
+  for (const { at: start, size, codec } of members) {
+    const from = start - place.start;
+    parts.push(expanded.subarray(at, from), compressMember(expanded.subarray(from, from + size), codec));
+    at = from + size;
   }
+  return Buffer.concat([...parts, expanded.subarray(at)]);
 }
 
 /** @throws PanamaxError `bad-patch` where a member is cut by the group's border */

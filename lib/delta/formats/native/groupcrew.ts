@@ -32,16 +32,14 @@ export interface OpenBatch {
 export function createGroupCrew(source: SpaceParts, threads: number, signal?: AbortSignal): GroupCrew {
   const workers = Array.from({ length: threads }, () => threadWorker(signal));
   if (threads === 0) workers.push(localWorker());
-  let lastId = 0;
 
   return {
     concurrency: Math.max(1, threads + 1),
     open(batch) {
-      const id = ++lastId;
       const informed = new Set<Worker>();
       const run = async (place: GroupPlace, work: GroupJob['work']) => {
         const worker = workers.reduce((one, other) => (other.pending < one.pending ? other : one));
-        const job: GroupJob = { id, source, place, work, ...(!informed.has(worker) && { batch }) };
+        const job: GroupJob = { source, place, work, ...(!informed.has(worker) && { batch }) };
         informed.add(worker);
         worker.pending += place.size;
         try {

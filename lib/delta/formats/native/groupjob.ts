@@ -1,15 +1,14 @@
 import { crc32 } from 'node:zlib';
 import { PanamaxError } from '../../../errors.ts';
 import type { Batch } from './batch.ts';
-import { GroupWorker, type GroupPlace } from './group.ts';
+import { free } from './memory.ts';
+import { createWorkspace, GroupWorker, type GroupPlace, type Workspace } from './group.ts';
 import { pagedSpace, type OpenFiles, type Space, type SpaceParts } from './space.ts';
 import type { StreamParts } from './streams.ts';
 
 /** The work on one group, in a thread or without one. */
 
 export interface GroupJob {
-  /** Names the batch among those of its crew. */
-  readonly id: number;
   /** With the first job of a batch in a thread. */
   readonly batch?: Batch;
   readonly source: SpaceParts;
@@ -43,24 +42,23 @@ export interface DecodedGroup {
   readonly bytes: Uint8Array;
 }
 
-/** Batches that are kept at once. */
-const KEPT = 4;
-
 /** Performs one job after the other. Jobs throw PanamaxError `bad-patch`. */
 export function createGroupHandler(files: OpenFiles): (job: GroupJob) => EncodedGroup | DecodedGroup {
-  const workers = new Map<number, GroupWorker>();
+  const workspace = createWorkspace();
+  let worker: GroupWorker | undefined;
   let source: Space | undefined;
 
-  return ({ id, batch, source: parts, place, work }) => {
+  return ({ batch, source: parts, place, work }) => {
     source ??= pagedSpace(files.space(parts));
-    if (batch) workers.set(id, new GroupWorker(batch, source));
-    for (const [old] of workers) if (workers.size > KEPT) workers.delete(old);
-    const worker = workers.get(id)!;
+    // the groups of a batch come one after the other
+    if (batch) worker = new GroupWorker(batch, source, workspace);
     if (work.kind === 'encode') {
-      const target = readAll(files.space(work.program));
-      return { ...worker.encode(place, target), checksum: crc32(readAll(files.space(work.stored))) };
+      const target = readAll(files.space(work.program), workspace);
+      const encoded = worker!.encode(place, target);
+      return { ...encoded, checksum: crc32(readAll(files.space(work.stored), workspace)) };
     }
-    const bytes = worker.decode(place, work.parts, work.operands);
+    const bytes = worker!.decode(place, work.parts, work.operands);
+    for (const part of work.parts) free(part);
     const found = crc32(bytes);
     if (found !== work.checksum) {
       throw new PanamaxError(
@@ -76,8 +74,9 @@ export function createGroupHandler(files: OpenFiles): (job: GroupJob) => Encoded
   };
 }
 
-function readAll(space: Space): Uint8Array {
-  const bytes = new Uint8Array(space.size);
+function readAll(space: Space, workspace: Workspace): Uint8Array {
+  if (workspace.program.length < space.size) workspace.program = new Uint8Array(space.size);
+  const bytes = workspace.program.subarray(0, space.size);
   space.read(bytes, 0);
   return bytes;
 }

@@ -5,7 +5,7 @@ import type { ImageRecord } from '../../../image/record.ts';
 import { alignInThread } from '../../align/align.ts';
 import type { Alignments, Effort } from '../../align/alignment.ts';
 import { AlignmentBuilder, sortAndMerge } from '../../align/alignmentlist.ts';
-import { isLikeSize, type FilePair } from './batch.ts';
+import { isLikeSize, MIN_FILE, type FilePair } from './batch.ts';
 import { listContents, type Contents, type StoredFile } from './contents.ts';
 import type { Plan, TimeChange } from './cut.ts';
 import { readSegments } from './elf.ts';
@@ -164,7 +164,7 @@ function pairFiles(
   const candidates = sourceFiles.filter(({ kind }) => kind === 'elf');
   const pairs: { pair: FilePair; file: StoredFile }[] = [];
   for (const file of targetFiles) {
-    if (file.kind !== 'elf') continue;
+    if (file.kind !== 'elf' || file.size < MIN_FILE) continue;
     const start = inProgram(members, file.offset);
     const like = mostAligned(candidates, operations, start, file.size);
     if (!like) continue;

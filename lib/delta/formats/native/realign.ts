@@ -1,6 +1,6 @@
 import type { Alignments } from '../../align/alignment.ts';
 import { AlignmentBuilder } from '../../align/alignmentlist.ts';
-import { AddressMap } from './addressmap.ts';
+import { AddressMap, addressTable } from './addressmap.ts';
 import type { FilePair } from './batch.ts';
 import { readElf, SECTION_RELATIVE, type Elf, type Section } from './elf.ts';
 import { readerOf } from './group.ts';
@@ -52,7 +52,7 @@ export function realigned(
   const from = readElf(readerOf(source, pair.source, pair.sourceSize), pair.sourceSize);
   const to = readElf(readerOf(target, targetFile, pair.size), pair.size);
   if (!from || !to) return undefined;
-  const map = new AddressMap(from, pair.segments, stretchesOf(pair, operations));
+  const map = new AddressMap(addressTable(from, pair.segments, stretchesOf(pair, operations)));
   const draft = new AlignmentBuilder();
   for (const section of to.sections) {
     const form = Object.hasOwn(FORMS, section.name) ? FORMS[section.name]! : undefined;

@@ -4,6 +4,7 @@ import { Lzma2Encoder, type EncoderSettings } from '../../../compression/lzma/lz
 import { xzPrologue } from '../../../compression/lzma/xz.ts';
 import { XzDecoder } from '../../../compression/lzma/xzdecoder.ts';
 import type { Effort } from '../../align/alignment.ts';
+import { free } from './memory.ts';
 import { FRESH, STREAM_FORMS, type StreamForm } from './streams.ts';
 
 /** Compresses one stream of a patch: by LZMA2 over all of the patch, or by zstd batch by batch. */
@@ -77,8 +78,10 @@ export function createStreamDecoder(stream: number, coding: number): StreamDecod
 
 function lzmaDecoder({ window }: StreamForm): StreamDecoder {
   let decoder: XzDecoder | undefined;
+  let input: Uint8Array = new Uint8Array();
   return {
     open(compressed) {
+      input = compressed;
       if (compressed.length === 0) return;
       if (decoder) decoder.open(compressed);
       else {
@@ -94,7 +97,10 @@ function lzmaDecoder({ window }: StreamForm): StreamDecoder {
       decoder.read(bytes, 0, size);
       return bytes;
     },
-    close: () => decoder?.finish(),
+    close() {
+      decoder?.finish();
+      free(input);
+    },
   };
 }
 
@@ -110,7 +116,7 @@ function zstdDecoder(): StreamDecoder {
       at += size;
       return Uint8Array.from(bytes.subarray(at - size, at));
     },
-    close: () => undefined,
+    close: () => free(bytes),
   };
 }
 

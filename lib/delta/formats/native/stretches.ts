@@ -15,18 +15,19 @@ export function firstEndingAfter(starts: Float64Array, lengths: Float64Array, of
 }
 
 /** The stretches that operations align in a pair of executables. */
-export function stretchesOf(pair: FilePair, { count, source, target, length }: Alignments): FileStretch[] {
-  const stretches: FileStretch[] = [];
+export function* stretchesOf(
+  pair: FilePair,
+  { count, source, target, length }: Alignments,
+): Generator<FileStretch, void> {
   for (let i = firstEndingAfter(target, length, pair.target); i < count; i++) {
     if (target[i]! >= pair.target + pair.size) break;
     const from = Math.max(source[i]!, pair.source);
     const to = Math.min(source[i]! + length[i]!, pair.source + pair.sourceSize);
     if (from >= to) continue;
-    stretches.push({
+    yield {
       source: from - pair.source,
       target: target[i]! + (from - source[i]!) - pair.target,
       length: to - from,
-    });
+    };
   }
-  return stretches;
 }

@@ -23,8 +23,9 @@ function layer(release: number): Buffer {
 test('refuses patches with a changed bit, or rebuilds the target from them', async (t) => {
   const pair = await nativePair(t, [layer(1)], [layer(2)]);
   const patch = await pair.encode();
-  let refused = 0;
-  for (let at = 0; at < patch.length; at++) {
+  let [refused, tried] = [0, 0];
+  for (let at = 0; at < patch.length; at += at < 200 ? 1 : 7) {
+    tried++;
     const damaged = Buffer.from(patch);
     damaged[at]! ^= 1 << (at % 8);
     try {
@@ -35,13 +36,13 @@ test('refuses patches with a changed bit, or rebuilds the target from them', asy
       refused++;
     }
   }
-  assert.ok(refused > 0.9 * patch.length, `${refused} of ${patch.length}`);
+  assert.ok(refused > 0.9 * tried, `${refused} of ${tried}`);
 });
 
 test('refuses patches that end early, and those with bytes behind their end', async (t) => {
   const pair = await nativePair(t, [layer(1)], [layer(2)]);
   const patch = await pair.encode();
-  for (let size = 0; size < patch.length; size += 17) {
+  for (let size = 0; size < patch.length; size += 41) {
     await assert.rejects(pair.decode(patch.subarray(0, size)), { kind: 'bad-patch' }, `${size} bytes`);
   }
   await assert.rejects(pair.decode(Buffer.concat([patch, Buffer.alloc(1)])), { kind: 'bad-patch' });
@@ -51,7 +52,7 @@ test('refuses random bytes behind a good header', async (t) => {
   const pair = await nativePair(t, [layer(1)], [layer(2)]);
   const patch = await pair.encode();
   const random = createRandom(10);
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 40; i++) {
     const kept = random.below(patch.length);
     const bytes = Buffer.concat([patch.subarray(0, kept), random.bytes(random.below(2000) + 1)]);
     await assert.rejects(pair.decode(bytes), { kind: 'bad-patch' });
