@@ -6,10 +6,12 @@ import { readAccounts, requireAccount } from '../../lib/mirror/access.ts';
 import { createEndpoint } from '../../lib/mirror/endpoint.ts';
 import { engineConfig, ENGINE_NAMES } from '../../lib/mirror/engineconfig.ts';
 import { openMirror } from '../../lib/mirror/mirror.ts';
+import { follow } from '../../lib/mirror/follow.ts';
 import { pagesOf } from '../../lib/mirror/pages.ts';
 import { prefetch } from '../../lib/mirror/prefetch.ts';
 import { keepQuota } from '../../lib/mirror/quota.ts';
 import { seedAll } from '../../lib/mirror/seed.ts';
+import { parseWindow } from '../../lib/mirror/window.ts';
 import { limitMemory } from '../../lib/runtime/footprint.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { serve, servePages } from '../../lib/web/server.ts';
@@ -53,6 +55,8 @@ export const mirrorCommand: Command = {
 };
 
 async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> {
+  // look-ups of hosts that hang take half of the threads: files are read by the others
+  process.env['UV_THREADPOOL_SIZE'] ??= '4';
   limitMemory();
   const upstreams = upstreamsOf(args);
   const listens = args.list('listen').length > 0 ? args.list('listen') : [DEFAULT_LISTEN];
@@ -60,7 +64,8 @@ async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> 
   const log = createLog(args.text('log-level')!);
   const store = args.text('store');
   const state = args.text('state') ?? stateDirectory();
-  const quota = args.text('quota');
+  const window = args.text('window');
+  const span = window === undefined ? undefined : parseWindow(window);
   const accounts = args.text('accounts');
   const isKnown = accounts === undefined ? undefined : await readAccounts(accounts);
   const tls = await readTls(args);
@@ -71,7 +76,8 @@ async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> 
     scratch: args.text('scratch') ?? join(state, 'scratch'),
     trust: await readTrust(args),
     ...args.platform,
-    quota: quota === undefined ? undefined : parseSize(quota, '--quota'),
+    quota: sizeOption(args, 'quota'),
+    link: { rate: sizeOption(args, 'limit-rate'), budget: sizeOption(args, 'budget') },
     limits: args.limits,
     log,
     signal,
@@ -91,7 +97,14 @@ async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> 
     }
     log.info({ host, port: listener.port, upstream: preset.host }, 'listening');
   }
+  const file = args.text('follow');
+  if (file !== undefined) stack.use(follow(mirror, file, span));
   await aborted(signal);
+}
+
+function sizeOption(args: Arguments, name: string): number | undefined {
+  const text = args.text(name);
+  return text === undefined ? undefined : parseSize(text, `--${name}`);
 }
 
 function printConfig(args: Arguments, engine: string): void {

@@ -69,6 +69,30 @@ export const MIRROR_OPTIONS: Options = {
     env: true,
     help: 'remove images that nobody asks for above this size, never the newest of a repository (default: keep all)',
   },
+  'limit-rate': {
+    type: 'string',
+    value: 'SIZE',
+    env: true,
+    help: 'bytes per second of blobs and patches over the link, such as 100K (default: no limit)',
+  },
+  budget: {
+    type: 'string',
+    value: 'SIZE',
+    env: true,
+    help: 'bytes of blobs and patches per month; then only held images are served (default: no limit)',
+  },
+  follow: {
+    type: 'string',
+    value: 'FILE',
+    env: true,
+    help: 'bring the images of these names, one on each line, before an engine asks; looks every five minutes',
+  },
+  window: {
+    type: 'string',
+    value: 'HH:MM-HH:MM',
+    env: true,
+    help: 'local time in which --follow brings images (default: always)',
+  },
   source: {
     type: 'string',
     short: 's',

@@ -4,6 +4,7 @@ import type { Workplace } from '../site/site.ts';
 import type { StoreReader } from '../store/objects/store.ts';
 import type { NameTrust } from '../store/nametrust.ts';
 import type { BlobCache } from './blobcache.ts';
+import type { Link, LinkOptions } from './link.ts';
 import type { Ask } from './patience.ts';
 import type { Records } from './records.ts';
 import type { Registries } from './registries.ts';
@@ -30,17 +31,19 @@ export interface MirrorOptions {
   readonly platform?: Platform | undefined;
   /** Most bytes of blobs to hold. */
   readonly quota?: number | undefined;
+  readonly link?: LinkOptions | undefined;
   readonly limits: Limits;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
 
 /** What the parts of a mirror share. */
-export interface Context extends Omit<MirrorOptions, 'openStore' | 'scratch' | 'trust'>, Workplace {
+export interface Context extends Omit<MirrorOptions, 'openStore' | 'scratch' | 'trust' | 'link'>, Workplace {
   readonly openStore: (() => Promise<StoreReader>) | undefined;
   readonly cache: BlobCache;
   readonly records: Records;
   readonly registries: Registries;
   readonly ask: Ask;
+  readonly link: Link;
   readonly totals: Totals;
 }

@@ -2,10 +2,13 @@ import { join } from 'node:path';
 import type { Digest } from '../digest.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { countBytes } from '../site/offers/counted.ts';
+import type { StoreReader } from '../store/objects/store.ts';
 import { openBlobCache, type Blob } from './blobcache.ts';
 import type { Context, MirrorOptions } from './context.ts';
-import { createHeldImages } from './heldimages.ts';
+import { createHeldImages, isWhole } from './heldimages.ts';
+import { openLink, type Link } from './link.ts';
 import { createPatience } from './patience.ts';
+import { Refusal } from './refusal.ts';
 import { createRebuilds } from './rebuilds.ts';
 import { openRecords, type HeldManifest } from './records.ts';
 import { openRegistries } from './registries.ts';
@@ -70,12 +73,25 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
   return {
     context,
     isComing: (manifest) => coming.has(manifest),
-    findManifest: find,
+    async findManifest(place, reference) {
+      const manifest = await find(place, reference);
+      records.touch(manifest.digest);
+      return manifest;
+    },
 
     async getManifest(place, reference) {
       const manifest = await find(place, reference);
       records.touch(manifest.digest);
-      if (manifest.blobs.length > 0) await bring(place, manifest);
+      if (manifest.blobs.length === 0) return manifest;
+      if (context.link.isUsedUp && !isWhole(manifest, cache)) {
+        const { host } = place.upstream;
+        throw new Refusal(
+          429,
+          'TOOMANYREQUESTS',
+          `the byte budget of this month is used up; ${host} is not asked`,
+        );
+      }
+      await bring(place, manifest);
       return manifest;
     },
 
@@ -110,7 +126,8 @@ async function openContext(options: MirrorOptions): Promise<Context> {
   const cache = await openBlobCache(join(state, 'blobs'));
   const records = await openRecords(state, cache);
   const onBytes = (count: number) => void (totals.upstreamBytes += count);
-  const registries = openRegistries({ limits, signal, ask, onBytes });
+  const link = await openLink(state, options.link ?? {});
+  const registries = openRegistries({ limits, signal, ask, link, onBytes });
   const counted = {
     get bytes() {
       return totals.storeBytes;
@@ -123,13 +140,19 @@ async function openContext(options: MirrorOptions): Promise<Context> {
   return {
     ...rest,
     ...trust,
-    openStore: openStore && (async () => countBytes(await openStore(), counted)),
+    openStore: openStore && (async () => limited(countBytes(await openStore(), counted), link)),
     cache,
     records,
     registries,
     ask,
+    link,
     totals,
   };
+}
+
+/** A store whose objects come at the link's rate; documents are not limited. */
+function limited(reader: StoreReader, link: Link): StoreReader {
+  return { ...reader, open: async (key, offset) => link.limit(await reader.open(key, offset)) };
 }
 
 /** Whether the state's disk failed, not the source of the bytes. */

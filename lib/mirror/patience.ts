@@ -1,5 +1,6 @@
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { raceAbort } from '../runtime/abort.ts';
+import { StatusError } from '../runtime/http/retry.ts';
 
 /** Runs an action that asks a server, for at most some seconds. A server that has not answered is left alone for a while. */
 export type Ask = <Result>(server: string, action: () => Promise<Result>) => Promise<Result>;
@@ -24,7 +25,9 @@ export function createPatience(signal: AbortSignal): Ask {
     } catch (error) {
       signal.throwIfAborted();
       const known = late.aborted ? silent(server) : toPanamaxError(error);
-      if (known.kind === 'io' && !known.facts.isFinal) resting.set(server, Date.now() + REST);
+      // a server that refuses one request may answer others
+      const isSilent = known.kind === 'io' && !known.facts.isFinal && !(known.cause instanceof StatusError);
+      if (isSilent) resting.set(server, Date.now() + REST);
       throw known;
     }
   };

@@ -4,8 +4,9 @@ import { registryError } from '../image/registry/error.ts';
 import { openRepository, type FoundManifest, type Repository } from '../image/registry/registry.ts';
 import { registrySettings } from '../image/registry/settings.ts';
 import type { Limits } from '../limits.ts';
-import { discard } from '../runtime/http/client.ts';
+import { discard, limitConnections } from '../runtime/http/client.ts';
 import { createSemaphore } from '../runtime/semaphore.ts';
+import type { Link } from './link.ts';
 import type { Ask } from './patience.ts';
 import type { Place } from './upstream.ts';
 
@@ -23,20 +24,25 @@ export interface Registries {
   ask<Result>(place: Place, action: (repository: Repository) => Promise<Result>): Promise<Result>;
 }
 
-/** Blobs at a time; the HTTP client has four connections to a host, and one is left for documents. */
+/** Blobs at a time. */
 const MAX_BLOBS = 3;
+/** Connections to one host: for blobs, for the patches of two rebuilds, and for documents, which never wait for these. */
+const MAX_CONNECTIONS = 8;
 
 export function openRegistries({
   limits,
   signal,
   ask,
+  link,
   onBytes,
 }: {
   readonly limits: Limits;
   readonly signal: AbortSignal;
   readonly ask: Ask;
+  readonly link: Link;
   readonly onBytes: (count: number) => void;
 }): Registries {
+  limitConnections(MAX_CONNECTIONS);
   const settings = registrySettings(process.env);
   const repositories = new Map<string, Repository>();
   const transfers = createSemaphore(MAX_BLOBS);
@@ -45,9 +51,15 @@ export function openRegistries({
     const { registry, isInsecure } = upstream;
     const insecure = isInsecure ? new Set([...settings.insecure, registry]) : settings.insecure;
     const options = { limits, signal, onBytes, settings: { ...settings, insecure } };
-    const known = repositories.get(name) ?? openRepository({ registry, repository: path }, options);
-    repositories.set(name, known);
-    return known;
+    const known = repositories.get(name);
+    if (known) return known;
+    const plain = openRepository({ registry, repository: path }, options);
+    const opened: Repository = {
+      ...plain,
+      openBlob: (digest, start) => link.limit(plain.openBlob(digest, start)),
+    };
+    repositories.set(name, opened);
+    return opened;
   }
 
   const askAt = <Result>(place: Place, action: (repository: Repository) => Promise<Result>) =>

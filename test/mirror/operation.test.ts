@@ -5,8 +5,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { request, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import type { Digest } from '../../lib/digest.ts';
+import { openLink } from '../../lib/mirror/link.ts';
+import { isOpen, parseWindow } from '../../lib/mirror/window.ts';
 import { openBlobCache } from '../../lib/mirror/blobcache.ts';
 import { engineConfig } from '../../lib/mirror/engineconfig.ts';
 import { removeOver } from '../../lib/mirror/quota.ts';
@@ -21,6 +24,7 @@ import { missing } from '../support/programs.ts';
 import { startRegistry } from '../support/registry.ts';
 import { writeRelease } from '../support/releases.ts';
 import { skopeoPush } from '../support/skopeo.ts';
+import { until } from '../support/worker.ts';
 
 const NAME = 'registry.example/team/app:1';
 
@@ -31,10 +35,14 @@ describe('a mirror with TLS and accounts', { skip: missing('docker-registry', 's
     const layout = join(directory, 'layout');
     const image = await writeRelease(layout, 1, 1);
     await skopeoPush(`oci:${layout}`, `${registry.host}/team/app:1`);
+    const followed = await writeRelease(join(directory, 'followed'), 1, 2);
+    await skopeoPush(`oci:${join(directory, 'followed')}`, `${registry.host}/team/app:two`);
     const { certificate, key } = await makeCertificate(directory);
     const accounts = join(directory, 'accounts');
     await writeFile(accounts, '# people\nsite:secret\n\nother:pass:word\n');
-    const options = ['--tls-cert', certificate, '--tls-key', key, '--accounts', accounts];
+    const names = join(directory, 'names');
+    await writeFile(names, '# followed\nregistry.example/team/app:two\n\nregistry.example/team/app:none\n');
+    const options = ['--tls-cert', certificate, '--tls-key', key, '--accounts', accounts, '--follow', names];
     const upstream = ['--upstream', `registry.example=http://${registry.host}`];
     const mirror = await startMirror(t, directory, ...upstream, ...options);
 
@@ -70,8 +78,13 @@ describe('a mirror with TLS and accounts', { skip: missing('docker-registry', 's
     const { code, stdout, stderr } = await panamaxWith(env, ...args);
     assert.equal(code, 0, stderr);
     assert.match(stdout, new RegExp(image.manifestDigest));
+    await until(
+      async () => mirror.log.map(({ name }) => name),
+      (seen) => seen.includes('registry.example/team/app:none'),
+    );
     await registry.stop();
-    for (const digest of image.layerDigests) {
+    assert.equal((await get('/v2/registry.example/team/app/manifests/two', 'site:secret')).statusCode, 200);
+    for (const digest of [...image.layerDigests, ...followed.layerDigests]) {
       const path = `/v2/registry.example/team/app/blobs/${digest}`;
       assert.equal((await get(path, 'site:secret')).statusCode, 200);
     }
@@ -128,6 +141,39 @@ test('the quota removes what was asked for longest ago, never the newest image o
   assert.equal(cache.held.size, 4);
   const again = await openRecords(directory, await openBlobCache(join(directory, 'blobs')));
   assert.deepEqual([...again.manifests.keys()].toSorted(), [b1, a3].toSorted());
+});
+
+async function* pieces(count: number): AsyncGenerator<Buffer, void, void> {
+  for (let i = 0; i < count; i++) yield Buffer.alloc(1000);
+}
+
+const at = (time: string) => new Date(`2026-11-28T${time}:00`);
+
+test('the link passes bytes at its rate, and counts them over restarts', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const link = await openLink(directory, { rate: 20_000, budget: 10_000 });
+  const started = performance.now();
+  await Promise.all([buffer(link.limit(pieces(2))), buffer(link.limit(pieces(4)))]);
+  assert.ok(performance.now() - started > 250);
+  assert.equal(link.isUsedUp, false);
+  const again = await openLink(directory, { budget: 10_000 });
+  assert.equal(again.used, 6000);
+  await buffer(again.limit(pieces(4)));
+  assert.equal(again.isUsedUp, true);
+});
+
+test('a window is open between its times, over midnight too', () => {
+  const [day, night] = [parseWindow('09:00-17:30'), parseWindow('22:00-05:00')];
+  assert.deepEqual(
+    ['08:59', '09:00', '17:29', '17:30'].map((time) => isOpen(day, at(time))),
+    [false, true, true, false],
+  );
+  assert.deepEqual(
+    ['21:59', '22:00', '00:00', '05:00'].map((time) => isOpen(night, at(time))),
+    [false, true, true, false],
+  );
+  for (const text of ['9-17', '24:00-01:00', '10:00-10:00', ''])
+    assert.throws(() => parseWindow(text), /--window/);
 });
 
 test('prints the configuration of engines', async () => {

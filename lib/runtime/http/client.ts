@@ -30,20 +30,29 @@ export interface ClientOptions {
 }
 
 const TIMEOUTS: Timeouts = { connect: 20_000, idle: 60_000 };
-const MAX_CONNECTIONS_PER_HOST = 4;
+const DEFAULT_CONNECTIONS = 4;
 const MAX_REDIRECTS = 10;
 /** A response body up to this size is read to its end so that the connection can be reused. In bytes. */
 const MAX_DISCARDED = 64 * 1024;
 
-const AGENT_OPTIONS = { keepAlive: true, maxSockets: MAX_CONNECTIONS_PER_HOST, scheduling: 'lifo' } as const;
+const AGENT_OPTIONS = { keepAlive: true, maxSockets: DEFAULT_CONNECTIONS, scheduling: 'lifo' } as const;
 /** Agents are shared by all clients of a thread because the limit of connections is per host, not per client. */
 const plainAgent = new http.Agent(AGENT_OPTIONS);
 /** Keyed by the trusted certificates. */
 const secureAgents = new Map<string, https.Agent>();
+let mostConnections: number = DEFAULT_CONNECTIONS;
+
+/** Sets the limit of connections to one host, for a process that serves others and answers while it transfers. */
+export function limitConnections(most: number): void {
+  mostConnections = most;
+  for (const agent of [plainAgent, ...secureAgents.values()]) agent.maxSockets = most;
+}
 
 function secureAgent(ca: readonly string[] | undefined): https.Agent {
   const key = ca?.join('\n') ?? '';
-  const agent = secureAgents.get(key) ?? new https.Agent({ ...AGENT_OPTIONS, ...(ca && { ca: [...ca] }) });
+  const agent =
+    secureAgents.get(key) ??
+    new https.Agent({ ...AGENT_OPTIONS, maxSockets: mostConnections, ...(ca && { ca: [...ca] }) });
   secureAgents.set(key, agent);
   return agent;
 }
