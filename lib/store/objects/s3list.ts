@@ -2,9 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import { PanamaxError } from '../../errors.ts';
 import { TransferError } from '../../runtime/http/retry.ts';
 import type { Bucket } from './s3bucket.ts';
-import { elementsOf, textOf } from './s3xml.ts';
+import { elementsOf, escapeXml, textOf } from './s3xml.ts';
 
-/** Requests whose answers the minio client parses wrongly: it takes IDs and tokens of digits for numbers. */
+/**
+ * Requests whose answers the minio client parses wrongly: it takes IDs and tokens of digits for numbers, and an error
+ * in an answer of status 200, or an answer without an ETag, is a defect to it.
+ */
 
 /** In bytes. A page has at most 1000 keys of at most 1024 bytes, which are three times as long when encoded. */
 const MAX_ANSWER = 16 * 1024 ** 2;
@@ -66,6 +69,23 @@ export async function startUpload(bucket: Bucket, key: string): Promise<string> 
   throw new PanamaxError('io', 'upload without an ID', { where: `${bucket.where} ${key}` });
 }
 
+/** Ends an upload in parts. @returns the object's ETag, if the server tells it */
+export async function completeUpload(
+  bucket: Bucket,
+  key: string,
+  id: string,
+  parts: readonly { readonly part: number; readonly etag: string }[],
+): Promise<string | undefined> {
+  const items = parts.map(
+    ({ part, etag }) => `<Part><PartNumber>${part}</PartNumber><ETag>${escapeXml(etag)}</ETag></Part>`,
+  );
+  const namespace = 'http://s3.amazonaws.com/doc/2006-03-01/';
+  const body = `<CompleteMultipartUpload xmlns="${namespace}">${items.join('')}</CompleteMultipartUpload>`;
+  const options = { query: `uploadId=${escaped(id)}`, objectName: key, body };
+  const xml = await requestXml(bucket, 'POST', options, 'CompleteMultipartUploadResult');
+  return textOf(xml, 'ETag')?.replace(/^"|"$/g, '');
+}
+
 /** Lists the unfinished uploads of keys that start with a prefix, as far as the server tells them. */
 export async function* listUploads(
   bucket: Bucket,
@@ -97,10 +117,11 @@ export async function* listUploads(
 async function requestXml(
   { client, name }: Bucket,
   method: string,
-  options: { readonly query: string; readonly objectName?: string },
+  options: { readonly query: string; readonly objectName?: string; readonly body?: string },
   root: string,
 ): Promise<string> {
-  const xml = await textOfBody(await client.makeRequestAsync({ method, bucketName: name, ...options }));
+  const { body = '', ...target } = options;
+  const xml = await textOfBody(await client.makeRequestAsync({ method, bucketName: name, ...target }, body));
   if (elementsOf(xml, root).length > 0) return xml;
   const found = [textOf(xml, 'Code'), textOf(xml, 'Message')].filter(Boolean).join(': ');
   throw new TransferError(`answer without ${root}${found && `: ${found}`}`);

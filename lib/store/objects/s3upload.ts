@@ -4,8 +4,8 @@ import { PanamaxError } from '../../errors.ts';
 import { download } from './s3download.ts';
 import { retrying } from '../../runtime/http/retry.ts';
 import type { Bucket } from './s3bucket.ts';
-import { hasCode } from './s3errors.ts';
-import { listUploads, startUpload } from './s3list.ts';
+import { hasCode, isMissing } from './s3errors.ts';
+import { completeUpload, listUploads, startUpload } from './s3list.ts';
 
 /** Objects up to this size are uploaded in one request, larger ones in parts of this size. A part is held in memory. */
 const PART_SIZE = 16 * 1024 ** 2;
@@ -69,15 +69,15 @@ async function uploadParts(bucket: Bucket, key: string, file: FileHandle): Promi
 }
 
 async function complete(
-  { client, name, policy }: Bucket,
+  bucket: Bucket,
   key: string,
   uploadID: string,
   parts: { part: number; etag: string }[],
 ): Promise<string | undefined> {
   let isRepeated = false;
-  return retrying(policy, async () => {
+  return retrying(bucket.policy, async () => {
     try {
-      return (await client.completeMultipartUpload(name, key, uploadID, parts)).etag;
+      return await completeUpload(bucket, key, uploadID, parts);
     } catch (error) {
       // the response to the first completion was lost: the upload is gone because it has become the object
       if (isRepeated && hasCode(error, 'NoSuchUpload')) return undefined;
@@ -105,7 +105,12 @@ async function readPart(file: FileHandle, buffer: Buffer, start: number): Promis
  */
 export async function verifyUpload(bucket: Bucket, key: string, upload: Upload): Promise<void> {
   const { client, name, where, policy } = bucket;
-  const found = await retrying(policy, () => client.statObject(name, key));
+  // some servers show a new object late
+  const patient = {
+    ...policy,
+    isTransient: (error: unknown) => isMissing(error) || policy.isTransient(error),
+  };
+  const found = await retrying(patient, () => client.statObject(name, key));
   const { size, md5: sent, expectedETag, etag } = upload;
   if (found.size === size && found.etag === expectedETag) return;
   if (etag !== undefined && found.etag !== etag) return;

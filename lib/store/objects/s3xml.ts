@@ -19,3 +19,7 @@ export function textOf(xml: string, name: string): string | undefined {
     }) || undefined
   );
 }
+
+export function escapeXml(text: string): string {
+  return text.replace(/[<>&"']/g, (c) => `&#${c.charCodeAt(0)};`);
+}

@@ -104,10 +104,11 @@ describe('S3 store with other servers', { skip: noS3() }, () => {
     await assert.rejects(store.get('a/b'), { kind: 'io', message: /^object of unknown size/ });
   });
 
-  test('takes IDs of uploads and tokens of lists as text', async (t) => {
+  test('takes IDs as text, an error with status 200 as one, and no ETag, and waits for a late object', async (t) => {
     const id = '00000000000000000012';
     const keys = ['a/1', 'a/10', 'a/2', 'a/3', 'a/4'];
     const parts: Buffer[] = [];
+    let [failures, late] = [1, 2];
     const seen = { uploads: [] as string[], tokens: [] as string[] };
     const { open, server, bucket } = await fronted(t, (request, response) => {
       const query = queryOf(request);
@@ -126,6 +127,10 @@ describe('S3 store with other servers', { skip: noS3() }, () => {
         const body = `<Bucket>b</Bucket><UploadId>\n ${id} </UploadId>`;
         return reply(response, 200, `<InitiateMultipartUploadResult>${body}</InitiateMultipartUploadResult>`);
       }
+      if (request.method === 'HEAD' && parts.length > 0 && late > 0) {
+        late--;
+        return reply(response, 404);
+      }
       if (upload === null) return false;
       seen.uploads.push(upload);
       void buffer(request).then(async (body) => {
@@ -134,8 +139,12 @@ describe('S3 store with other servers', { skip: noS3() }, () => {
           const etag = `"${createHash('md5').update(body).digest('hex')}"`;
           return reply(response, 200, '', { etag });
         }
-        const { etag } = await server.client.putObject(bucket, 'a/large', Buffer.concat(parts));
-        const result = `<Location>l</Location><Bucket>b</Bucket><Key>k</Key><ETag>${etag}</ETag>`;
+        if (failures > 0) {
+          failures--;
+          return reply(response, 200, failure('InternalError'));
+        }
+        await server.client.putObject(bucket, 'a/large', Buffer.concat(parts));
+        const result = '<Location>l</Location><Bucket>b</Bucket><Key>k</Key>';
         return reply(
           response,
           200,
@@ -149,7 +158,8 @@ describe('S3 store with other servers', { skip: noS3() }, () => {
     await writeFile(path, LARGE);
     await store.putFile('a/large', path);
     assert.ok((await buffer(await store.open('a/large'))).equals(LARGE));
-    assert.deepEqual(seen.uploads, [id, id, id]);
+    assert.deepEqual(seen.uploads, [id, id, id, id]);
+    assert.deepEqual([failures, late], [0, 0]);
     assert.deepEqual(await Array.fromAsync(store.list('a/')), keys);
     assert.deepEqual(seen.tokens, ['00000000000000000001', '00000000000000000002']);
   });
