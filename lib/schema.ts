@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { isDigest, type Digest } from './digest.ts';
 import { PanamaxError } from './errors.ts';
 import { parseDocument } from './json.ts';
+import { checkSeal } from './sealed.ts';
 
 /**
  * Checks of JSON documents by valibot schemas. A document's type and its check come from one schema:
@@ -52,6 +53,7 @@ export function parseWith<Schema extends v.GenericSchema>(
   document: unknown,
   where: string,
 ): Checked<Schema> {
+  if (document instanceof Uint8Array) checkSeal(document, where);
   const value = document instanceof Uint8Array ? parseDocument(document, where) : document;
   const result = v.safeParse(schema, value, { abortEarly: true, message: expectation });
   if (result.success) return result.output as Checked<Schema>;

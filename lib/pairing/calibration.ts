@@ -1,3 +1,4 @@
+import { checkSeal, sealDocument } from '../sealed.ts';
 import type { FormatName } from '../delta/format.ts';
 import { formatNamed, formatNames } from '../delta/formats.ts';
 import { asRecord, parseVersioned } from '../json.ts';
@@ -52,11 +53,12 @@ function errorOf(encoded: readonly Encoded[], calibration: Calibration): number 
 const CALIBRATION_VERSION = 1;
 
 export function serializeCalibrations(formats: Calibrations): Buffer {
-  return Buffer.from(`${JSON.stringify({ version: CALIBRATION_VERSION, formats }, null, 2)}\n`);
+  return sealDocument({ version: CALIBRATION_VERSION, formats }, 2);
 }
 
 /** @throws PanamaxError `bad-input` */
 export function parseCalibrations(bytes: Uint8Array, where: string): Calibrations {
+  checkSeal(bytes, where);
   const record = parseVersioned(bytes, CALIBRATION_VERSION, 'unknown version of calibrations', where);
   return parseFactors(record['formats'], where);
 }

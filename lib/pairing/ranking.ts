@@ -1,3 +1,4 @@
+import { checkSeal, sealDocument } from '../sealed.ts';
 import type { FormatName } from '../delta/format.ts';
 import { DEFAULT_FORMAT, formatNamed, formatNames, patchFormats } from '../delta/formats.ts';
 import { digestOf, parseDigest, type Digest } from '../digest.ts';
@@ -157,11 +158,12 @@ export function scopeOf(sources: readonly Digest[], together = false): string {
 }
 
 export function serializeRanking(ranking: Ranking): Buffer {
-  return Buffer.from(`${JSON.stringify({ version: RANKING_VERSION, ...ranking }, null, 2)}\n`);
+  return sealDocument({ version: RANKING_VERSION, ...ranking }, 2);
 }
 
 /** @throws PanamaxError `bad-input` for a damaged document or one of another version */
 export function parseRanking(bytes: Uint8Array, where: string): Ranking {
+  checkSeal(bytes, where);
   const record = parseVersioned(bytes, RANKING_VERSION, 'unknown ranking version', where);
   return {
     target: parseDigest(record['target'], `${where} target`),

@@ -1,3 +1,4 @@
+import { checkSeal } from '../sealed.ts';
 import { imageSketchOf, SKETCH_SIZE } from '../pairing/signature/imagesketch.ts';
 import { parseSignature } from '../pairing/signature/signature.ts';
 import { parseCalibrations } from '../pairing/calibration.ts';
@@ -90,6 +91,7 @@ export async function checkStore(store: Store, options: CheckOptions): Promise<C
   };
   const read = async (key: string): Promise<Buffer> => {
     const bytes = await store.get(key);
+    if (bytes && key.endsWith('.json')) checkSeal(bytes, `${store.where} ${key}`);
     if (bytes) return bytes;
     throw new PanamaxError('not-found', 'no such object', { where: `${store.where} ${key}` });
   };

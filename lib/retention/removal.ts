@@ -1,3 +1,4 @@
+import { sealDocument } from '../sealed.ts';
 import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
 import { asArray, asRecord, parseDocument } from '../json.ts';
@@ -144,7 +145,7 @@ async function removeOne(store: Store, { target, isWhole, index, pairs, rest }: 
 /** Undefined if nothing changes, or for a damaged index, which offers no site a patch. */
 function withoutPatches(bytes: Uint8Array, dropped: ReadonlySet<string>, where: string) {
   try {
-    const index = asRecord(parseDocument(bytes, where), where);
+    const { checksum: _, ...index } = asRecord(parseDocument(bytes, where), where);
     const patches = asArray(index['patches'], where);
     const stay = patches.filter((patch) => !dropped.has(String(asRecord(patch, where)['key'])));
     return stay.length === patches.length ? undefined : { index, stay };
@@ -162,5 +163,5 @@ async function rewriteIndex(store: Store, target: Digest, dropped: ReadonlySet<s
   const parsed = withoutPatches(bytes, dropped, `${store.where} ${key}`);
   if (!parsed) return;
   const { index, stay } = parsed;
-  await store.put(key, Buffer.from(`${JSON.stringify({ ...index, patches: stay }, null, 2)}\n`));
+  await store.put(key, sealDocument({ ...index, patches: stay }, 2));
 }

@@ -1,3 +1,4 @@
+import { sealDocument } from '../sealed.ts';
 import type { GenericSchema } from 'valibot';
 import { runPool } from '../runtime/pool.ts';
 import { parseWith, type Checked } from '../schema.ts';
@@ -32,7 +33,7 @@ export async function getDocument<Schema extends GenericSchema>(
 }
 
 export async function putDocument(store: Store, run: string, name: string, value: object): Promise<void> {
-  await store.put(keys.run(run, name), Buffer.from(`${JSON.stringify(value)}\n`));
+  await store.put(keys.run(run, name), sealDocument(value));
 }
 
 /** Concurrent requests for many small objects. */

@@ -1,3 +1,4 @@
+import { sealDocument } from '../sealed.ts';
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
@@ -106,7 +107,7 @@ export const items = {
 };
 
 export function serializeRequest(request: RunRequest): Buffer {
-  return Buffer.from(`${JSON.stringify({ version: RUN_VERSION, ...toDocument(request) })}\n`);
+  return sealDocument({ version: RUN_VERSION, ...toDocument(request) });
 }
 
 function toDocument({ platform, ...request }: RunRequest): object {

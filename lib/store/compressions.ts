@@ -1,3 +1,4 @@
+import { sealDocument } from '../sealed.ts';
 import * as v from 'valibot';
 import { parseCompression, type Compression } from '../compression/recipe.ts';
 import type { Digest } from '../digest.ts';
@@ -7,21 +8,35 @@ import { objectSchema, parseWith } from '../schema.ts';
 import { keys } from './keys.ts';
 import type { Store } from './objects/store.ts';
 
-/** Loads the known compressions of layers. Skips damaged entries: the next job of the image replaces them. */
+/** In milliseconds. */
+const DAY = 24 * 3600_000;
+/** Age at which a search without result is repeated: its cause may have been an error or a record written by mistake. */
+const MAX_AGE_OF_NONE = 30 * DAY;
+
+/**
+ * Loads the known compressions of layers. Skips damaged entries, and entries without a compression that are 30 days
+ * old: the next job of the image replaces them.
+ */
 export async function loadCompressions(store: Store, layers: Iterable<Digest>): Promise<KnownCompressions> {
   const known = new Map<Digest, Compression | null>();
   for (const digest of new Set(layers)) {
     const key = keys.compression(digest);
     const bytes = await store.get(key);
     const compression = bytes && parse(bytes, `${store.where} ${key}`);
-    if (compression !== undefined) known.set(digest, compression);
+    if (compression === undefined || (compression === null && (await isOld(store, key)))) continue;
+    known.set(digest, compression);
   }
   return known;
 }
 
+async function isOld(store: Store, key: string): Promise<boolean> {
+  const info = await store.stat(key);
+  return !info || Date.now() - info.modified.getTime() > MAX_AGE_OF_NONE;
+}
+
 export async function storeCompressions(store: Store, found: KnownCompressions): Promise<void> {
   for (const [digest, compression] of found) {
-    await store.put(keys.compression(digest), Buffer.from(`${JSON.stringify({ compression })}\n`));
+    await store.put(keys.compression(digest), sealDocument({ compression }));
   }
 }
 

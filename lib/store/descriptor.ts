@@ -1,3 +1,4 @@
+import { sealDocument } from '../sealed.ts';
 import { EFFORTS, type Effort } from '../delta/align/alignment.ts';
 import type { FormatName } from '../delta/format.ts';
 import { findFormat, formatNames } from '../delta/formats.ts';
@@ -100,7 +101,7 @@ export function verifyPatch(patch: PatchStatement & Signed, verify: Verify, wher
 export const DESCRIPTOR_VERSION = 1;
 
 export function serializePatchDescriptor(descriptor: PatchDescriptor): Buffer {
-  return Buffer.from(`${JSON.stringify({ version: DESCRIPTOR_VERSION, ...descriptor }, null, 2)}\n`);
+  return sealDocument({ version: DESCRIPTOR_VERSION, ...descriptor }, 2);
 }
 
 const formatSchema = v.custom<FormatName>(

@@ -1,3 +1,4 @@
+import { sealDocument } from '../sealed.ts';
 import * as v from 'valibot';
 import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
@@ -114,7 +115,7 @@ export async function readSoundName(store: StoreReader, key: string): Promise<Na
 export function nameDocument(record: NameRecord): Buffer {
   const hasTerms = record.store !== undefined || record.expires !== undefined;
   const document = { version: hasTerms ? TERMS_VERSION : NAME_VERSION, ...record };
-  return Buffer.from(`${JSON.stringify(document, null, 2)}\n`);
+  return sealDocument(document, 2);
 }
 
 const entries = {

@@ -1,3 +1,4 @@
+import { sealDocument } from '../sealed.ts';
 import * as v from 'valibot';
 import type { FormatName } from '../delta/format.ts';
 import { findFormat } from '../delta/formats.ts';
@@ -72,10 +73,11 @@ export async function writeIndex(store: Store, head: IndexHead): Promise<void> {
   const { manifest } = head.target;
   const seen = new Set<string>();
   for (let before = await readPairs(store, manifest); ;) {
-    const text = JSON.stringify(indexDocument(head, before), null, 2);
+    const document = sealDocument(indexDocument(head, before), 2);
+    const text = document.toString('latin1');
     if (seen.has(text)) return;
     seen.add(text);
-    await store.put(keys.index(manifest), Buffer.from(`${text}\n`));
+    await store.put(keys.index(manifest), document);
     before = await readPairs(store, manifest);
   }
 }

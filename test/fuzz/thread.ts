@@ -30,6 +30,8 @@ export interface FuzzResult {
 const BATCH_TIME = 100;
 const MAX_BATCH = 512;
 
+/** Executions so far, those included that look for new code. */
+let executions = 0;
 /** The error of the last input that was refused. */
 let refusal: PanamaxError | undefined;
 
@@ -56,14 +58,12 @@ async function fuzz(target: FuzzTarget): Promise<FuzzResult> {
   const random = createRandom(task.seed);
   const corpus: Buffer[] = target.seeds.map((seed) => Buffer.from(seed));
   const until = Date.now() + task.seconds * 1000;
-  let executions = 0;
   let refused = 0;
   using coverage = startCoverage();
   const summary = () => ({ executions, refused, corpus: corpus.length, functions: coverage.functions });
 
   async function run(input: Buffer): Promise<string | undefined> {
     const outcome = await execute(target, input);
-    executions++;
     if (outcome === 'refused') refused++;
     return outcome === 'read' || outcome === 'refused' ? undefined : outcome;
   }
@@ -122,6 +122,7 @@ function nextInput(
 /** `read`, `refused`, or the reason why the outcome is a find. */
 async function execute(target: FuzzTarget, input: Buffer): Promise<string> {
   board.begin(input);
+  executions++;
   try {
     await target.run(input);
     return 'read';

@@ -8,6 +8,8 @@ import type { CheckReport } from '../../lib/retention/check.ts';
 import { checkStore } from '../../lib/retention/check.ts';
 import { repairStore } from '../../lib/retention/repair.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
+import { serializeCalibrations } from '../../lib/pairing/calibration.ts';
+import { keys } from '../../lib/store/keys.ts';
 import { panamax } from '../support/panamax.ts';
 import { makeSiteStore, NAME } from '../support/sitestore.ts';
 
@@ -104,6 +106,72 @@ test('a flipped bit in any kind of object is found and stops no other command', 
     const { code, stderr } = await panamax(...command);
     assert.equal(code, 0, `${command[0]}: ${stderr}`);
   }
+});
+
+/** Some bits of a document that can be flipped so that it stays valid JSON. */
+function silentBits(bytes: Buffer): number[] {
+  const bits: number[] = [];
+  for (let bit = 0; bit < 8 * bytes.length; bit++) {
+    try {
+      JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(flipped(bytes, bit)));
+      bits.push(bit);
+    } catch {
+      // found by any parser
+    }
+    if (bytes.length > MAX_TRIED) bit += Math.floor(bytes.length / MAX_TRIED);
+  }
+  return Array.from({ length: SILENT }, (_, i) => bits[Math.floor(((i + 0.5) * bits.length) / SILENT)]!);
+}
+
+const MAX_TRIED = 500;
+const SILENT = 3;
+
+function flipped(bytes: Buffer, bit: number): Buffer {
+  const damaged = Buffer.from(bytes);
+  damaged[bit >> 3]! ^= 1 << (bit & 7);
+  return damaged;
+}
+
+test('a flipped bit that leaves valid JSON is found in any kind of document, and repaired or told', async (t) => {
+  const { store } = await makeSiteStore(t, { count: 2 });
+  await writeFile(
+    join(store, keys.calibration),
+    serializeCalibrations({ xdelta: { changed: 1.5, new: 0.75 } }),
+  );
+  const opened = await openDirectoryStore(store);
+  const kinds = [...(await oneOfEachKind(store))].filter(([, key]) => key.endsWith('.json'));
+  assert.ok(kinds.length >= 12, kinds.join('\n'));
+  for (const [kind, key] of kinds) {
+    const sound = await readFile(join(store, key));
+    for (const bit of silentBits(sound)) {
+      await writeFile(join(store, key), flipped(sound, bit));
+      const { faults } = await check(store, false);
+      assert.ok(
+        faults.some((fault) => fault.key === key),
+        `${kind}: bit ${bit} of ${sound.toString()}`,
+      );
+    }
+    const report = await check(store, false);
+    const { removed, rewritten, left } = await repairStore(opened, report, new Date(), signal);
+    assert.ok([...removed, ...rewritten, ...left.map((fault) => fault.key)].includes(key), kind);
+    await writeFile(join(store, key), sound);
+  }
+});
+
+test('check --verify-key tells objects that no trusted key has signed', async (t) => {
+  const { store, directory } = await makeSiteStore(t, { count: 2, sign: true });
+  const check = async (key: string) => {
+    const options = ['--store', store, '--json', '--verify-key', join(directory, key)];
+    const { code, stdout } = await panamax('check', ...options);
+    return { code, ...(JSON.parse(stdout) as { faults: { key: string; kind: string }[]; advice: string[] }) };
+  };
+  assert.deepEqual([(await check('owner.pub')).code, (await check('owner.pub')).faults], [0, []]);
+  await panamax('keygen', join(directory, 'other'));
+  const { code, faults } = await check('other.pub');
+  assert.equal(code, EXIT_CODES.partial);
+  assert.deepEqual(new Set(faults.map(({ kind }) => kind)), new Set(['untrusted']));
+  const parts = new Set(faults.map(({ key }) => key.split('/')[0]));
+  assert.deepEqual(parts, new Set(['index', 'names', 'patches']));
 });
 
 test('a missing patch is told, and repaired by an index without it', async (t) => {

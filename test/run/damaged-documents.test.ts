@@ -24,6 +24,7 @@ import { parseInventory } from '../../producers/question/inventory.ts';
 import { parseItemJob, parseRunJob } from '../../workers/jobs.ts';
 import { makeCandidate } from '../support/candidate.ts';
 import { temporaryDirectory } from '../support/directory.ts';
+import { unsealed } from '../support/unsealed.ts';
 import { planOf } from '../support/worker.ts';
 
 const image = { manifest: digestOf('image'), reference: 'oci:image' };
@@ -179,7 +180,7 @@ describe('documents of a run', () => {
     // Thousands of changes, which need not reach the disk.
     const store = { ...directory, get: async (key: string) => changed.get(key) ?? directory.get(key) };
     for (const [kind, { key, read }] of Object.entries(await writeRun(store))) {
-      const bytes = (await store.get(key))!;
+      const bytes = unsealed((await store.get(key))!);
       const document: unknown = JSON.parse(bytes.toString());
       const refuses = async (document: Buffer | object | string | number | null, place: string) => {
         const text = Buffer.isBuffer(document) ? document : Buffer.from(JSON.stringify(document));
@@ -217,7 +218,7 @@ describe('documents of a run', () => {
     const store = await openDirectoryStore(await temporaryDirectory(t));
     const { request, pairings } = await writeRun(store);
     const change = async ({ key, read }: Kept, from: string, to: string) => {
-      const text = (await store.get(key))!.toString();
+      const text = unsealed((await store.get(key))!).toString();
       assert.ok(text.includes(from));
       await store.put(key, Buffer.from(text.replace(from, to)));
       const { facts } = await refusal(read);

@@ -90,9 +90,10 @@ test('makes patches to each image from the best other, in both formats', async (
       assert.equal(record.config, target.config);
       assert.ok((await readFile(output)).equals(Buffer.concat(layers)));
       const descriptorKey = patch.key.replace(/\.(xdelta|oci-delta)(\.tar)?$/, '.$1.json');
-      const descriptor = JSON.parse(
+      const { checksum, ...descriptor } = JSON.parse(
         await readFile(join(directory, 'store', descriptorKey), 'utf8'),
-      ) as unknown;
+      ) as Record<string, unknown>;
+      assert.match(String(checksum), /^[0-9a-f]{16}$/);
       const pair = report.pairs.find(
         (pair) => pair.target.endsWith(name) && pair.source === references.get(patch.source.manifest),
       )!;

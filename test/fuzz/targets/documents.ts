@@ -9,6 +9,7 @@ import { keys } from '../../../lib/store/keys.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { runBackfill } from '../../support/backfill.ts';
 import type { Scope } from '../../support/scope.ts';
+import { unsealed } from '../../support/unsealed.ts';
 import { smallImages } from '../samples.ts';
 import type { FuzzTarget } from '../target.ts';
 
@@ -29,7 +30,10 @@ export async function open(scope: Scope): Promise<FuzzTarget> {
   const seeds = new Map<string, Buffer>();
   const add = (key: string, bytes: Buffer) => {
     const kind = key.replaceAll(/[0-9a-f]{16,}|\d{6,}/g, '');
-    if (PARSERS[key.split('/')[0]!]) seeds.set(kind, Buffer.concat([Buffer.from(`${key}\n`), bytes]));
+    if (PARSERS[key.split('/')[0]!]) {
+      const document = key.endsWith('.json') ? unsealed(bytes) : bytes;
+      seeds.set(kind, Buffer.concat([Buffer.from(`${key}\n`), document]));
+    }
   };
   for (const part of ['signatures', 'compressions', 'pairings', 'runs']) {
     for await (const key of store.list(`${part}/`)) add(key, (await store.get(key))!);
