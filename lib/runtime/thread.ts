@@ -10,7 +10,9 @@ interface Failure {
   readonly facts: ErrorFacts;
 }
 
-export type ThreadMessage<Result> = { readonly result: Result } | { readonly failure: Failure };
+export type ThreadMessage<Result> =
+  | { readonly result: Result; /** Bytes that the thread still holds. */ readonly held: number }
+  | { readonly failure: Failure };
 
 /**
  * Typed threads with a heap limit. Pools as piscina cannot turn a heap that outgrows its limit into an error before V8
@@ -72,8 +74,24 @@ interface Waiting<Result> {
   readonly reject: (error: unknown) => void;
 }
 
+/** Bytes that an idle thread may hold. */
+const MAX_KEPT = 48 * 1024 ** 2;
+const MAX_IDLE = 8;
+/** In milliseconds. */
+const IDLE_TIME = 5000;
+
+interface IdleThread {
+  readonly key: string;
+  readonly thread: KeptThread<never, unknown>;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** Threads that wait for their next input, last used last. */
+const idle: IdleThread[] = [];
+
 /**
- * Runs a thread for one input. An abort ends the thread at once; the caller removes its scratch files.
+ * Runs a thread for one input. An abort ends the thread at once; the caller removes its scratch files. A thread that
+ * succeeded and holds little memory is kept for some seconds, because small jobs take less time than starting it.
  *
  * @param heap limit of the thread's JavaScript heap, in bytes; by default that of the calling thread
  * @throws PanamaxError as `Thread.call` does
@@ -84,20 +102,76 @@ export async function runThread<Input, Result>(
   signal?: AbortSignal,
   heap?: number,
 ): Promise<Result> {
-  await using thread = openThread(entry, signal, heap);
-  return await thread.call(input);
+  signal?.throwIfAborted();
+  const key = `${entry.module.href} ${heapLimit(heap)}`;
+  const thread = takeIdle<Input, Result>(key) ?? startThread(entry, undefined, heap);
+  const stop = () => void thread[Symbol.asyncDispose]();
+  signal?.addEventListener('abort', stop, { once: true });
+  try {
+    const result = await thread.call(input);
+    if (thread.held() > MAX_KEPT || signal?.aborted) await thread[Symbol.asyncDispose]();
+    else keepIdle(key, thread);
+    return result;
+  } catch (error) {
+    await thread[Symbol.asyncDispose]();
+    throw signal?.aborted ? signal.reason : error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+  }
+}
+
+function takeIdle<Input, Result>(key: string): KeptThread<Input, Result> | undefined {
+  const at = idle.findLastIndex((one) => one.key === key && one.thread.isRunning());
+  if (at < 0) return undefined;
+  const [{ thread, timer }] = idle.splice(at, 1) as [IdleThread];
+  clearTimeout(timer);
+  thread.hold(true);
+  return thread as KeptThread<unknown, unknown> as KeptThread<Input, Result>;
+}
+
+function keepIdle<Input, Result>(key: string, kept: KeptThread<Input, Result>): void {
+  const thread = kept as KeptThread<never, unknown>;
+  thread.hold(false);
+  const end = () => {
+    const at = idle.findIndex((one) => one.thread === thread);
+    if (at >= 0) idle.splice(at, 1);
+    void thread[Symbol.asyncDispose]();
+  };
+  idle.push({ key, thread, timer: setTimeout(end, IDLE_TIME).unref() });
+  if (idle.length <= MAX_IDLE) return;
+  const oldest = idle.shift()!;
+  clearTimeout(oldest.timer);
+  void oldest.thread[Symbol.asyncDispose]();
+}
+
+function heapLimit(heap: number | undefined): number | undefined {
+  return heap ? Math.ceil(heap / 1024 ** 2) + LEEWAY : resourceLimits.maxOldGenerationSizeMb;
+}
+
+interface KeptThread<Input, Result> extends Thread<Input, Result> {
+  /** Whether the process waits for the thread before it ends. */
+  hold(isHeld: boolean): void;
+  /** Bytes that it held after its last result. */
+  held(): number;
+  isRunning(): boolean;
 }
 
 /** Starts a thread that handles any number of inputs, in order. The parameters are those of `runThread`. */
 export function openThread<Input, Result>(
-  { module }: ThreadEntry<Input, Result>,
+  entry: ThreadEntry<Input, Result>,
   signal?: AbortSignal,
   heap?: number,
 ): Thread<Input, Result> {
+  return startThread(entry, signal, heap);
+}
+
+function startThread<Input, Result>(
+  { module }: ThreadEntry<Input, Result>,
+  signal: AbortSignal | undefined,
+  heap: number | undefined,
+): KeptThread<Input, Result> {
   signal?.throwIfAborted();
-  const maxOldGenerationSizeMb = heap
-    ? Math.ceil(heap / 1024 ** 2) + LEEWAY
-    : resourceLimits.maxOldGenerationSizeMb;
+  const maxOldGenerationSizeMb = heapLimit(heap);
   const options = {
     resourceLimits: {
       maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION,
@@ -110,13 +184,16 @@ export function openThread<Input, Result>(
     : new Worker(module, options);
   const waiting: Waiting<Result>[] = [];
   let failure: { readonly error: unknown } | undefined;
+  let held = 0;
   const fail = (error: unknown) => {
     failure ??= { error };
     for (const { reject } of waiting.splice(0)) reject(failure.error);
   };
   worker.on('message', (message: ThreadMessage<Result>) => {
-    if ('result' in message) waiting.shift()?.resolve(message.result);
-    else fail(restoreError(message.failure));
+    if ('result' in message) {
+      held = message.held;
+      waiting.shift()?.resolve(message.result);
+    } else fail(restoreError(message.failure));
   });
   worker.once('error', (error: NodeJS.ErrnoException) => {
     fail(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? outOfMemory(maxOldGenerationSizeMb) : error);
@@ -134,6 +211,9 @@ export function openThread<Input, Result>(
         waiting.push({ resolve, reject });
       });
     },
+    hold: (isHeld) => (isHeld ? worker.ref() : worker.unref()),
+    held: () => held,
+    isRunning: () => failure === undefined,
     async [Symbol.asyncDispose]() {
       signal?.removeEventListener('abort', stop);
       await worker.terminate();

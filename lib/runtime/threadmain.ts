@@ -26,7 +26,9 @@ export function serveThread<Input, Result>(
   async function answer(input: Input): Promise<void> {
     try {
       const result = await handle(input);
-      post({ result }, columnsOf(result));
+      const given = columnsOf(result);
+      const held = heldMemory() - given.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      post({ result, held }, given);
     } catch (error) {
       fail(error);
     }
@@ -36,6 +38,11 @@ export function serveThread<Input, Result>(
     before = before.then(() => answer(input));
   });
   return handle;
+}
+
+function heldMemory(): number {
+  const { total_heap_size, external_memory } = getHeapStatistics();
+  return total_heap_size + external_memory;
 }
 
 /** Reports an error if the heap exceeds its limit after a full collection. The caller then ends the thread. */
