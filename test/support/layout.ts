@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { recompress } from './recompress.ts';
 
 export type LayerCompression = 'none' | 'gzip' | 'zstd';
 
@@ -123,8 +124,16 @@ export function blobPath(directory: string, digest: string): string {
   return join(directory, 'blobs', 'sha256', digest.slice('sha256:'.length));
 }
 
+/**
+ * Small layers are compressed as by Go, as real ones are: the search for the encoder of Node's streams takes longer
+ * than all other steps of a small image.
+ */
+const GO = { encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' } as const;
+const MAX_KNOWN = 1024 ** 2;
+
 export function compress(bytes: Uint8Array, method: LayerCompression): Uint8Array {
-  if (method === 'gzip') return gzipSync(bytes, { level: 1 });
+  if (method === 'gzip')
+    return bytes.length > MAX_KNOWN ? gzipSync(bytes, { level: 1 }) : recompress(GO, bytes);
   if (method === 'zstd') return zstdCompressSync(bytes);
   return bytes;
 }
