@@ -13,7 +13,7 @@ const kept: Uint8Array[] = [];
 
 export const handler = serveThread(({ fails, endless, bytes = 0 }: Probe): { readonly id: number } => {
   if (fails) throw new PanamaxError('bad-input', 'failed as asked');
-  while (endless);
+  if (endless) for (;;);
   kept.push(new Uint8Array(bytes));
   return { id: threadId };
 });
