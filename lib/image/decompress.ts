@@ -36,7 +36,7 @@ export async function* decompressed(
     yield* whole;
     return;
   }
-  if (compression === 'xz' || compression === 'bzip2') {
+  if (compression !== 'gzip' && compression !== 'zstd') {
     await iterator.return?.();
     throw new PanamaxError('bad-input', `layer is compressed by ${compression}, which is not supported`, {
       expected: 'a plain tar, gzip or zstd',

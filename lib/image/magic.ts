@@ -1,5 +1,5 @@
 /** Compressions that a layer's first bytes can tell. Only gzip and zstd are read. */
-export type StoredCompression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2';
+export type StoredCompression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2' | 'lz4' | 'lzip' | 'compress';
 
 /** Bytes that `compressionOf` needs. */
 export const HEAD_SIZE = 10;
@@ -11,6 +11,9 @@ const MAGIC: readonly (readonly [StoredCompression, RegExp])[] = [
   ['zstd', /^(28b52ffd|5.2a4d18)/],
   ['xz', /^fd377a585a00/],
   ['bzip2', /^425a683[1-9](314159265359|177245385090)/],
+  ['lz4', /^04224d18/],
+  ['lzip', /^4c5a495001/],
+  ['compress', /^1f9d/],
 ];
 
 /** Detects the compression by the first bytes of a stream, as container engines do. */

@@ -4,7 +4,8 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, test, type TestContext } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { Readable } from 'node:stream';
+import { crc32, gzipSync, zstdCompressSync } from 'node:zlib';
 import { PanamaxError, type ErrorKind } from '../../lib/errors.ts';
 import { decompressed } from '../../lib/image/decompress.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
@@ -122,6 +123,34 @@ describe('chooses an image of a layout', () => {
     assert.equal((await open(layout)).manifestDigest, digests[0]);
   });
 
+  test('that has a name beside annotations that are no text', async (t) => {
+    const { layout, digests, entry } = await writeImages(t, [{}, {}]);
+    const named = await entry(1, { tag: 'v2' });
+    const annotations = { ...(named['annotations'] as object), empty: null, number: 5 };
+    await writeIndex(layout, [
+      { ...(await entry(0)), annotations: null, platform: {}, urls: null },
+      { ...named, annotations },
+    ]);
+    assert.equal((await open(`oci:${layout}:v2`)).manifestDigest, digests[1]);
+  });
+
+  test('behind an attestation in nested indexes', async (t) => {
+    const { layout, digests, entry } = await writeImages(t, [{}, {}]);
+    const unknown = { os: 'unknown', architecture: 'unknown' };
+    const amd64 = { os: 'linux', architecture: 'amd64' };
+    const platform = parsePlatformOption('linux/amd64');
+    let index = await writeIndex(
+      layout,
+      [await entry(1, { platform: unknown }), await entry(0, { platform: amd64 })],
+      { blob: true },
+    );
+    for (let depth = 0; depth < 3; depth++) {
+      await writeIndex(layout, [await indexEntry(layout, index, { tag: 'v1', kind: 'index' })]);
+      assert.equal((await open(layout, { platform })).manifestDigest, digests[0]);
+      index = await writeIndex(layout, [await indexEntry(layout, index, { kind: 'index' })], { blob: true });
+    }
+  });
+
   test('beside an entry that is damaged', async (t) => {
     const { layout, digests, entry } = await writeImages(t, [{}]);
     const bad = { mediaType: '', digest: `sha512:${'0'.repeat(128)}`, size: -1, platform: 5 };
@@ -205,7 +234,8 @@ describe('reads old and sparse documents', () => {
       await writeLayout(layout, [], { manifest: { layers, annotations: null, subject: null } });
       assert.deepEqual((await open(layout)).layers, []);
     }
-    await writeLayout(layout, [], { manifest: { layers: null }, config: { rootfs: null, config: null } });
+    const config = { rootfs: null, config: null, history: null };
+    await writeLayout(layout, [], { manifest: { layers: null }, config });
     assert.deepEqual((await open(layout)).layers, []);
   });
 
@@ -296,7 +326,12 @@ describe('reads the archive around an image with the tar reader of layers', () =
 });
 
 describe('refuses other compressions by name', () => {
-  const heads = { xz: 'fd377a585a000004e6d6b446', bzip2: '425a6839314159265359a1b2' };
+  const heads = {
+    xz: 'fd377a585a000004e6d6b446',
+    bzip2: '425a6839314159265359a1b2',
+    lz4: '04224d186440a7',
+    lzip: '4c5a49500118',
+  };
   for (const [name, hex] of Object.entries(heads)) {
     test(name, async (t) => {
       const directory = await temporaryDirectory(t);
@@ -315,6 +350,89 @@ describe('refuses other compressions by name', () => {
       await assert.rejects(open(join(directory, 'image.tar')), refused);
     });
   }
+});
+
+describe('reads odd compressed layers', () => {
+  const bytes = Buffer.from('welcome '.repeat(500));
+  const [first, second] = [bytes.subarray(0, 900), bytes.subarray(900)];
+  const skippable = Buffer.from('532a4d180500000068656c6c6f', 'hex');
+  /** FEXTRA, FNAME, FCOMMENT and FHCRC (RFC 1952, 2.3.1). */
+  const withFields = () => {
+    const head = Buffer.concat([
+      Buffer.from('1f8b081e0000000000ff0600414202007879', 'hex'),
+      Buffer.from('layer.tar\0a comment\0'),
+    ]);
+    const checksum = Buffer.alloc(2);
+    checksum.writeUInt16LE(crc32(head) & 0xffff);
+    return Buffer.concat([head, checksum, gzipSync(bytes).subarray(10)]);
+  };
+  const empty = gzipSync('');
+  const layers: Record<string, Buffer> = {
+    'gzip with all fields': withFields(),
+    'empty gzip members': Buffer.concat([empty, gzipSync(first), empty, gzipSync(second), empty]),
+    'zeros behind a gzip member': Buffer.concat([gzipSync(bytes), Buffer.alloc(1024)]),
+    'skippable zstd frames': Buffer.concat([
+      skippable,
+      ...[first, second].flatMap((part) => [zstdCompressSync(part), skippable]),
+    ]),
+    'nothing at all': Buffer.alloc(0),
+  };
+  for (const [name, blob] of Object.entries(layers)) {
+    test(name, async () => {
+      const found = await buffer(decompressed(Readable.from([blob]), 'here'));
+      assert.ok(found.equals(blob.length === 0 ? blob : bytes));
+    });
+  }
+
+  test('refuses garbage behind a gzip member', async () => {
+    const blob = Buffer.concat([gzipSync(bytes), Buffer.from('garbage'.repeat(100))]);
+    await assert.rejects(buffer(decompressed(Readable.from([blob]), 'here')), { kind: 'bad-input' });
+  });
+
+  test('reads layers without bytes, of zeros, and twice the same', async (t) => {
+    const layout = join(await temporaryDirectory(t), 'image');
+    const layers = [Buffer.alloc(0), Buffer.alloc(10_240), TAR, TAR, writeTar([])];
+    await writeLayout(layout, layers);
+    const image = await open(layout);
+    for (const [i, layer] of image.layers.entries())
+      assert.ok((await buffer(layer.tar())).equals(layers[i]!));
+    const signature = await computeSignature(image, join(layout, 'scratch'), limits);
+    assert.equal(signature.contentSize, 'welcome '.length * 100);
+  });
+});
+
+describe('chooses an image of a docker archive', () => {
+  const layer = writeTar([{ path: 'b', content: 'b' }]);
+  const write = async (t: TestContext, tags: readonly unknown[]) => {
+    const path = join(await temporaryDirectory(t), 'image.tar');
+    const layers = [TAR, layer];
+    const manifest = tags.map((RepoTags, i) => ({ Config: `${i}.json`, RepoTags, Layers: [`${i}.tar`] }));
+    await writeFile(
+      path,
+      writeTar([
+        ...tags.flatMap((_, i) => [
+          { path: `./${i}.json`, content: configOf([layers[i]!]) },
+          { path: `./${i}.tar`, content: layers[i]! },
+        ]),
+        { path: './manifest.json', content: JSON.stringify(manifest) },
+      ]),
+    );
+    return path;
+  };
+
+  test('by any of its names', async (t) => {
+    const path = await write(t, [['a:1', 'reg.example:5000/b:2', 7], null]);
+    const named = await open(`docker-archive:${path}:a:1`);
+    for (const name of ['reg.example:5000/b:2', 'docker.io/library/a:1', '@0']) {
+      assert.equal((await open(`docker-archive:${path}:${name}`)).configDigest, named.configDigest, name);
+    }
+    assert.notEqual((await open(`docker-archive:${path}:@1`)).configDigest, named.configDigest);
+    await assert.rejects(open(path), refusal('usage', /name one: .*a:1, @1/));
+  });
+
+  test('that has no name and is the only one', async (t) => {
+    for (const tags of [null, [], undefined]) await open(await write(t, [tags]));
+  });
 });
 
 describe('stops when a bound is certain to be passed', () => {

@@ -36,8 +36,8 @@ export function hintsOf(
   record: Readonly<Record<string, unknown>>,
 ): Pick<Descriptor, 'platform' | 'annotations'> {
   const platform = platformOf(record['platform']);
-  const annotations = record['annotations'];
-  return { ...(platform && { platform }), ...(isStringMap(annotations) && { annotations }) };
+  const annotations = textsOf(record['annotations']);
+  return { ...(platform && { platform }), ...(annotations && { annotations }) };
 }
 
 /** @returns undefined for a platform without an architecture */
@@ -52,11 +52,11 @@ function platformOf(value: unknown): Platform | undefined {
   };
 }
 
-function isStringMap(value: unknown): value is Record<string, string> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    !Array.isArray(value) &&
-    Object.values(value).every((v) => typeof v === 'string')
+/** The fields of an object whose values are text. */
+function textsOf(value: unknown): Record<string, string> | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const texts = Object.entries(value).filter(
+    (field): field is [string, string] => typeof field[1] === 'string',
   );
+  return Object.fromEntries(texts);
 }
