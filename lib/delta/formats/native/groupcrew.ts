@@ -39,7 +39,13 @@ export function createGroupCrew(source: SpaceParts, threads: number, signal?: Ab
       const informed = new Set<Worker>();
       const run = async (place: GroupPlace, work: GroupJob['work']) => {
         const worker = workers.reduce((one, other) => (other.pending < one.pending ? other : one));
-        const job: GroupJob = { source, place, work, ...(!informed.has(worker) && { batch }) };
+        const job: GroupJob = {
+          place,
+          work,
+          ...(!informed.has(worker) && { batch }),
+          ...(!worker.hasSource && { source }),
+        };
+        worker.hasSource = true;
         informed.add(worker);
         worker.pending += place.size;
         try {
@@ -62,6 +68,7 @@ export function createGroupCrew(source: SpaceParts, threads: number, signal?: Ab
 interface Worker {
   /** Bytes of groups it has been given and not given back. */
   pending: number;
+  hasSource: boolean;
   call(job: GroupJob): Promise<EncodedGroup | DecodedGroup>;
   close(): Promise<void>;
 }
@@ -70,6 +77,7 @@ function threadWorker(signal: AbortSignal | undefined): Worker {
   const thread = openThread(groupThread, signal);
   return {
     pending: 0,
+    hasSource: false,
     call: (job) => thread.call(job),
     close: () => thread[Symbol.asyncDispose]() as Promise<void>,
   };
@@ -80,6 +88,7 @@ function localWorker(): Worker {
   const handle = createGroupHandler(files);
   return {
     pending: 0,
+    hasSource: false,
     call: (job) => new Promise((resolve) => resolve(handle(job))),
     close: () => {
       files[Symbol.dispose]();

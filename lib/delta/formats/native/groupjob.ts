@@ -11,7 +11,8 @@ import type { StreamParts } from './streams.ts';
 export interface GroupJob {
   /** With the first job of a batch in a thread. */
   readonly batch?: Batch;
-  readonly source: SpaceParts;
+  /** With the first job of a thread. */
+  readonly source?: SpaceParts;
   readonly place: GroupPlace;
   readonly work: EncodeWork | DecodeWork;
 }
@@ -49,9 +50,9 @@ export function createGroupHandler(files: OpenFiles): (job: GroupJob) => Encoded
   let source: Space | undefined;
 
   return ({ batch, source: parts, place, work }) => {
-    source ??= pagedSpace(files.space(parts));
+    if (parts) source = pagedSpace(files.space(parts));
     // the groups of a batch come one after the other
-    if (batch) worker = new GroupWorker(batch, source, workspace);
+    if (batch) worker = new GroupWorker(batch, source!, workspace);
     if (work.kind === 'encode') {
       const target = readAll(files.space(work.program), workspace);
       const encoded = worker!.encode(place, target);

@@ -1,7 +1,5 @@
-import { openSync, closeSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LayerStream } from '../../../image/layerstream.ts';
-import type { ImageRecord } from '../../../image/record.ts';
 import { alignInThread } from '../../align/align.ts';
 import type { Alignments, Effort } from '../../align/alignment.ts';
 import { AlignmentBuilder, sortAndMerge } from '../../align/alignmentlist.ts';
@@ -9,7 +7,7 @@ import { isLikeSize, MIN_FILE, type FilePair } from './batch.ts';
 import { listContents, type Contents, type StoredFile } from './contents.ts';
 import type { Plan, TimeChange } from './cut.ts';
 import { readSegments } from './elf.ts';
-import { findMembers, type Inflated } from './gzipmembers.ts';
+import { findMembers, type Inflated, type InflatedSide } from './members.ts';
 import { readerOf } from './group.ts';
 import { firstEndingAfter } from './stretches.ts';
 import { matchMembers } from './membermatch.ts';
@@ -18,12 +16,7 @@ import { realigned } from './realign.ts';
 import { inProgram, movedToProgram, placeMembers, type ProgramMember } from './program.ts';
 import type { SourceMember } from './sourcemembers.ts';
 import { createOpenFiles, type Space, type SpaceParts } from './space.ts';
-
-/** An image whose layer stream is on disk. */
-export interface StoredSide {
-  readonly record: Pick<ImageRecord, 'layers'>;
-  readonly stream: LayerStream;
-}
+import type { StoredSide } from './storedside.ts';
 
 export interface PlanOptions {
   /** A directory for contents of members. */
@@ -57,16 +50,19 @@ export async function planPatch(
   const targetSpace = files.space([{ path: target.stream.path, offset: 0, size: sizeOf(target.stream) }]);
 
   // members
-  const members = findMembers(sourceSpace, from.files, targetSpace, to.files);
-  const found = await matchMembers(members.source, members.target, options);
+  const members = findMembers(
+    { space: sourceSpace, files: from.files, tar: join(options.scratch, 'source-members') },
+    { space: targetSpace, files: to.files, tar: join(options.scratch, 'target-members') },
+  );
+  const found = [...(await matchMembers(members.source, members.target, options))];
   const used = [...new Set(found.map(({ sourceMember }) => sourceMember))].toSorted((a, b) => a - b);
-  const sourceMembers = used.map((i) => memberOf(members.source[i]!));
-  const placed = placeMembers(members.target);
+  const usedMembers = used.map((i) => members.source.members[i]!);
+  const placed = placeMembers(members.target.members);
   const starts = new Map<number, number>();
   let end = sourceSpace.size;
   for (const i of used) {
     starts.set(i, end);
-    end += members.source[i]!.content.length;
+    end += members.source.members[i]!.size;
   }
 
   // operations
@@ -76,11 +72,6 @@ export async function planPatch(
   }
   const matched = sortAndMerge(draft);
 
-  const inflatedSource = contentFile(
-    used.map((i) => members.source[i]!),
-    join(options.scratch, 'source-contents'),
-  );
-  const inflatedTarget = contentFile(members.target, join(options.scratch, 'target-contents'));
   const size = inProgram(placed, sizeOf(target.stream));
   const pairs = pairFiles(from.files, sourceSpace, to.files, targetSpace, matched, placed);
   const tables = new AlignmentBuilder();
@@ -93,13 +84,13 @@ export async function planPatch(
     plan: {
       size,
       operations,
-      members: placed.map((member, i) => ({ ...member, codec: members.target[i]!.codec })),
+      members: placed.map((member, i) => ({ ...member, codec: members.target.members[i]!.codec })),
       files: pairs.map(({ pair }) => pair),
       times: timeChanges(from, to, operations, placed),
     },
-    sourceMembers,
-    source: [...sourceParts, ...inflatedSource],
-    program: programParts(target.stream.path, sizeOf(target.stream), placed, inflatedTarget),
+    sourceMembers: usedMembers.map(memberOf),
+    source: [...sourceParts, ...usedMembers.map((member) => contentOf(members.source, member))],
+    program: programParts(target, placed, members.target),
   };
 }
 
@@ -114,42 +105,28 @@ function sizeOf({ layerSizes }: LayerStream): number {
   return layerSizes.reduce((sum, size) => sum + size, 0);
 }
 
-function memberOf({ at, stored, content, trailer }: Inflated): SourceMember {
-  return { at, stored: stored - trailer, size: content.length };
+function memberOf({ at, stored, size, trailer }: Inflated): SourceMember {
+  return { at, stored: stored - trailer, size };
 }
 
-/** Writes contents one behind the other. */
-function contentFile(members: readonly Inflated[], path: string): SpaceParts {
-  if (members.length === 0) return [];
-  const fd = openSync(path, 'wx');
-  let size = 0;
-  try {
-    for (const { content } of members) {
-      for (let done = 0; done < content.length;) done += writeSync(fd, content, done);
-      size += content.length;
-    }
-  } finally {
-    closeSync(fd);
-  }
-  return [{ path, offset: 0, size }];
+function contentOf({ stream }: InflatedSide, { start, size }: Inflated): SpaceParts[number] {
+  return { path: stream.path, offset: start, size };
 }
 
 /** The target program as parts of the layer stream and of the contents. */
 function programParts(
-  path: string,
-  streamSize: number,
-  members: readonly ProgramMember[],
-  contents: SpaceParts,
+  target: StoredSide,
+  placed: readonly ProgramMember[],
+  inflated: InflatedSide,
 ): SpaceParts {
+  const { path } = target.stream;
   const parts: SpaceParts[number][] = [];
-  let [at, offset] = [0, 0];
-  for (const member of members) {
-    parts.push({ path, offset: at, size: member.at - at });
-    parts.push({ path: contents[0]!.path, offset, size: member.size });
+  let at = 0;
+  for (const [i, member] of placed.entries()) {
+    parts.push({ path, offset: at, size: member.at - at }, contentOf(inflated, inflated.members[i]!));
     at = member.at + member.stored;
-    offset += member.size;
   }
-  return [...parts, { path, offset: at, size: streamSize - at }];
+  return [...parts, { path, offset: at, size: sizeOf(target.stream) - at }];
 }
 
 /** Pairs executables of the target that are predicted with those of the source that most of them comes from. */

@@ -18,14 +18,12 @@ export interface ProgramMember {
 }
 
 /** Places members in the program. */
-export function placeMembers(
-  members: readonly { readonly at: number; readonly stored: number; readonly content: Uint8Array }[],
-): ProgramMember[] {
+export function placeMembers(members: readonly Omit<ProgramMember, 'start'>[]): ProgramMember[] {
   let moved = 0;
-  return members.map(({ at, stored, content }) => {
+  return members.map(({ at, stored, size }) => {
     const start = at + moved;
-    moved += content.length - stored;
-    return { at, stored, size: content.length, start };
+    moved += size - stored;
+    return { at, stored, size, start };
   });
 }
 

@@ -42,16 +42,26 @@ export function createOpenFiles(): OpenFiles {
 }
 
 function joined(parts: readonly Part[]): Space {
-  const size = parts.reduce((sum, part) => sum + part.size, 0);
+  const starts = new Float64Array(parts.length);
+  let size = 0;
+  for (const [i, part] of parts.entries()) {
+    starts[i] = size;
+    size += part.size;
+  }
   return {
     size,
     read(into, position) {
-      let start = 0;
-      for (const part of parts) {
-        const from = Math.max(position, start);
-        const to = Math.min(position + into.length, start + part.size);
-        if (from < to) part.read(into.subarray(from - position, to - position), from - start);
-        start += part.size;
+      let [low, high] = [0, parts.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (starts[middle]! + parts[middle]!.size > position) high = middle;
+        else low = middle + 1;
+      }
+      for (let i = low, done = 0; done < into.length; i++) {
+        const from = position + done - starts[i]!;
+        const length = Math.min(into.length - done, parts[i]!.size - from);
+        parts[i]!.read(into.subarray(done, done + length), from);
+        done += length;
       }
     },
   };

@@ -9,6 +9,7 @@ import { nativePair } from '../../../support/nativepatch.ts';
 import { createRandom, type Random } from '../../../support/random.ts';
 import { releaseLayers } from '../../../support/releases.ts';
 import { writeTar, type TarFixture } from '../../../support/tar.ts';
+import { writeZip } from '../../../support/zip.ts';
 
 /** Size of a patch that was checked to rebuild its target. */
 async function sizeOf(t: TestContext, source: readonly Buffer[], target: readonly Buffer[]): Promise<number> {
@@ -87,6 +88,43 @@ test('looks into gzip members that gzip or zlib makes again', async (t) => {
   const changed = `New entry in front\n${text.replace(/a1/g, 'a2')}`;
   const size = await sizeOf(t, [gzipLayer(gzipMember(text, 9))], [gzipLayer(gzipMember(changed, 9))]);
   assert.ok(size < gzipSync(changed, { level: 9 }).length / 20, `${size} bytes`);
+});
+
+test('looks into members of jars, also of a jar that another one stores', async (t) => {
+  const random = createRandom(11);
+  const [one, other] = [random.text(40_000), random.text(40_000)];
+  const layer = (release: number) => {
+    const inner = writeZip([{ name: 'A.class', content: Buffer.from(`${release}${one}`) }]);
+    const content = Buffer.from(other.replace(/a1/g, `a${release}`));
+    const outer = writeZip([
+      { name: 'B.class', content },
+      { name: 'lib/inner.jar', content: inner, isStored: true },
+    ]);
+    return writeTar([{ path: `app-1.${release}.jar`, content: outer }]);
+  };
+  const size = await sizeOf(t, [layer(2)], [layer(3)]);
+  assert.ok(size < 1500, `${size} bytes`);
+});
+
+test('rebuilds archives whose directories lie', async (t) => {
+  const random = createRandom(12);
+  const good = writeZip([
+    { name: 'a', content: Buffer.from(random.text(5000)) },
+    { name: 'b', content: Buffer.from(random.text(5000)) },
+  ]);
+  const broken = () => {
+    const copy = Buffer.from(good);
+    for (let i = 0; i < 4; i++) copy[copy.length - 1 - random.below(120)] = random.below(256);
+    return copy;
+  };
+  for (let i = 0; i < 4; i++) {
+    const [source, target] = [broken(), broken()];
+    await sizeOf(
+      t,
+      [writeTar([{ path: 'x.zip', content: source }])],
+      [writeTar([{ path: 'x.zip', content: target }])],
+    );
+  }
 });
 
 test('keeps gzip members as they are that nothing makes again', async (t) => {

@@ -1,0 +1,73 @@
+import { gzipHeaderSize } from '../../../compression/gzip.ts';
+import type { StoredFile } from './contents.ts';
+import { TRAILER_SIZE } from './member.ts';
+import type { Space } from './space.ts';
+import { zipMembers } from './zip.ts';
+
+/** DEFLATE streams in the files of a layer stream. */
+
+export interface Packed {
+  /** Of the DEFLATE stream in the layer stream. */
+  readonly at: number;
+  /** Bytes of the DEFLATE stream, and of gzip's trailer behind it. */
+  readonly stored: number;
+  readonly trailer: number;
+  /** Content is matched with that of the same path. */
+  readonly path: string;
+  /** Where it is packed: the same encoder made what is in one place. */
+  readonly place: string;
+}
+
+/** Larger streams stay as they are, in bytes. */
+const MAX_STORED = 2 * 1024 ** 2;
+/** Of gzip's header with its name and comment. */
+const MAX_HEADER = 4096;
+/** Archives in archives in archives. */
+const MAX_DEPTH = 3;
+const MIN_ARCHIVE = 22;
+
+/** Lists the streams of some files, ascending and without overlaps. */
+export function listPacked(space: Space, files: readonly StoredFile[]): Packed[] {
+  const found: Packed[] = [];
+  for (const file of files) {
+    if (file.kind === 'gzip') found.push(...gzipStream(space, file));
+    else if (file.kind === 'zip') found.push(...zipStreams(space, file, familyOf(file.path), 1));
+  }
+  found.sort((a, b) => a.at - b.at || a.stored - b.stored);
+  let end = 0;
+  return found.filter(({ at, stored }) => {
+    if (at < end) return false;
+    end = at + stored;
+    return true;
+  });
+}
+
+function* gzipStream(space: Space, { offset, size, path }: StoredFile): Generator<Packed, void> {
+  if (size > MAX_STORED) return;
+  const head = Buffer.alloc(Math.min(size, MAX_HEADER));
+  space.read(head, offset);
+  const header = gzipHeaderSize(head);
+  if (header === undefined || size <= header + TRAILER_SIZE) return;
+  yield { at: offset + header, stored: size - header, trailer: TRAILER_SIZE, path, place: '' };
+}
+
+function* zipStreams(
+  space: Space,
+  { offset, size }: Pick<StoredFile, 'offset' | 'size'>,
+  place: string,
+  depth: number,
+): Generator<Packed, void> {
+  for (const { name, isDeflated, at, stored } of zipMembers(space, offset, size)) {
+    const path = `${place}!/${name}`;
+    if (isDeflated) {
+      if (stored > 0 && stored <= MAX_STORED) yield { at, stored, trailer: 0, path, place };
+    } else if (depth < MAX_DEPTH && stored >= MIN_ARCHIVE) {
+      yield* zipStreams(space, { offset: at, size: stored }, familyOf(path), depth + 1);
+    }
+  }
+}
+
+/** The path without version numbers. */
+export function familyOf(path: string): string {
+  return path.replace(/\d+/g, '0');
+}
