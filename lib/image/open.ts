@@ -32,7 +32,7 @@ import { checkPlatform } from './oci/platform.ts';
 import { formatReference, type Reference } from './oci/reference.ts';
 import { parseRegistryName } from './oci/registryname.ts';
 import { isEngineTransport, type EngineTransport } from './oci/transport.ts';
-import { openRepository, type FoundManifest, type Repository } from './registry/registry.ts';
+import type { FoundManifest, Repository } from './registry/registry.ts';
 
 /** An immutable view of one image for one platform. */
 export interface Image {
@@ -112,6 +112,8 @@ async function openFile(reference: Reference, options: ImageOptions): Promise<Im
 
 async function openFromRegistry(reference: Reference, options: ImageOptions): Promise<Image> {
   const name = parseRegistryName(reference.path);
+  // loaded late: threads open local images only, and the HTTP client is a third of their start
+  const { openRepository } = await import('./registry/registry.ts');
   return openRepositoryImage(openRepository(name, options), name.digest ?? name.tag!, reference, options);
 }
 

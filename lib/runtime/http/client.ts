@@ -1,8 +1,12 @@
-import http, { type ClientRequest, type IncomingMessage } from 'node:http';
-import https, { type RequestOptions } from 'node:https';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Agent, RequestOptions } from 'node:https';
 import { pipeline, type Readable } from 'node:stream';
 import { PanamaxError } from '../../errors.ts';
 import { TransferError } from './retry.ts';
+
+/** Importing these modules would read all their exports, and so load Node's fetch: 50 ms of each start. */
+export const http = process.getBuiltinModule('node:http');
+export const https = process.getBuiltinModule('node:https');
 
 export interface Request {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
@@ -39,7 +43,7 @@ const AGENT_OPTIONS = { keepAlive: true, maxSockets: DEFAULT_CONNECTIONS, schedu
 /** Agents are shared by all clients of a thread because the limit of connections is per host, not per client. */
 const plainAgent = new http.Agent(AGENT_OPTIONS);
 /** Keyed by the trusted certificates. */
-const secureAgents = new Map<string, https.Agent>();
+const secureAgents = new Map<string, Agent>();
 let mostConnections: number = DEFAULT_CONNECTIONS;
 
 /** Sets the limit of connections to one host, for a process that serves others and answers while it transfers. */
@@ -48,7 +52,7 @@ export function limitConnections(most: number): void {
   for (const agent of [plainAgent, ...secureAgents.values()]) agent.maxSockets = most;
 }
 
-function secureAgent(ca: readonly string[] | undefined): https.Agent {
+function secureAgent(ca: readonly string[] | undefined): Agent {
   const key = ca?.join('\n') ?? '';
   const agent =
     secureAgents.get(key) ??

@@ -1,9 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import http from 'node:http';
-import https, { type RequestOptions } from 'node:https';
+import type { RequestOptions } from 'node:https';
 import { Client } from 'minio';
-import { startRequest, type Timeouts } from '../../runtime/http/client.ts';
+import { http, https, startRequest, type Timeouts } from '../../runtime/http/client.ts';
 import { isTransientStatus, retryAfterOf, StatusError, type RetryPolicy } from '../../runtime/http/retry.ts';
 import type { S3Access } from './credentials.ts';
 import { clockSkew, hasCode, isTransient } from './s3errors.ts';
