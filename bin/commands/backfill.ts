@@ -2,6 +2,7 @@ import { PanamaxError } from '../../lib/errors.ts';
 import { failuresOf, type PairOutcome, type RunReport } from '../../lib/run/report.ts';
 import { publish } from '../../workers/publish/publish.ts';
 import { backfill } from '../../producers/backfill.ts';
+import { spelledOut } from '../../producers/question/references.ts';
 import { COMMON, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
 import { RUN_OPTIONS, parseRunRequest } from '../options/run.ts';
@@ -29,7 +30,7 @@ export const backfillCommand: Command = {
     ...COMMON,
   },
   async run(args, signal) {
-    const request = await parseRunRequest(args, signal, (reference) => reference);
+    const request = await parseRunRequest(args, signal, spelledOut);
     const plan = { ...request, concurrency: args.count('concurrency') };
     const report = await withContext(args, signal, async (context) => {
       const done = await backfill(plan, context, createProgress());

@@ -1,5 +1,7 @@
 import type { DeltaResult } from '../../lib/delta/task.ts';
+import { createReadStream } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
 import type { Effort } from '../../lib/delta/align/alignment.ts';
 import {
   imageIdentity,
@@ -55,7 +57,11 @@ export const diffCommand: Command = {
         found: `--format ${args.text('format')!}`,
       });
     const { sign } = await readSigning(args);
-    await checkFile(output);
+    const isPiped = output === '-';
+    if (isPiped && (sign || args.flag('json'))) {
+      throw new PanamaxError('usage', '-o - goes without --sign and --json');
+    }
+    if (!isPiped) await checkFile(output);
     if (sign) await checkFile(descriptorBeside(output));
     const [old, target] = args.operands;
     await using scratch = await createScratch(scratchParent(args));
@@ -72,10 +78,19 @@ export const diffCommand: Command = {
       signal,
     );
     const { path, ...patch } = result.patches[0]!;
-    await replaceFile(output, (part) => copyFile(path, part));
+    if (isPiped) await pipeline(createReadStream(path), process.stdout, { end: false });
+    else await replaceFile(output, (part) => copyFile(path, part));
     const pull = pullSize(result.target, result.source);
     if (sign) await putDescriptor(output, signDescriptor(descriptorOf(result, parseEffort(args)), sign));
     const isExact = canBeExact(result.target);
+    const text =
+      `${output}: ${formatSize(patch.size)}, ${formatShare(patch.size, pull)} of the ${formatSize(pull)} that a pull moves, ` +
+      `in ${patch.encodeSeconds.toFixed(1)} s` +
+      (isExact ? '' : '; the rebuilt image will have another manifest digest');
+    if (isPiped) {
+      process.stderr.write(`${text}\n`);
+      return;
+    }
     printResult(
       args,
       {
@@ -85,9 +100,7 @@ export const diffCommand: Command = {
         target: result.target.manifest,
         isExact,
       },
-      `${output}: ${formatSize(patch.size)}, ${formatShare(patch.size, pull)} of the ${formatSize(pull)} that a pull moves, ` +
-        `in ${patch.encodeSeconds.toFixed(1)} s` +
-        (isExact ? '' : '; the rebuilt image will have another manifest digest'),
+      text,
     );
   },
 };

@@ -1,5 +1,6 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import { publish, type Published } from '../../workers/publish/publish.ts';
+import { spelledOut } from '../../producers/question/references.ts';
 import { COMMON, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
@@ -12,7 +13,7 @@ export const publishCommand: Command = {
   async run(args, signal) {
     await withContext(args, signal, async (context) => {
       const published: Published[] = [];
-      for (const reference of args.operands) {
+      for (const reference of args.operands.map(spelledOut)) {
         published.push(await publish({ reference, ...args.platform }, context));
       }
       printResult(args, { published }, formatPublished(published));

@@ -1,3 +1,4 @@
+import { PanamaxError } from '../../lib/errors.ts';
 import { REGISTRY_VARIABLES } from '../../lib/image/registry/settings.ts';
 import type { Arguments, Options } from '../command.ts';
 
@@ -15,6 +16,19 @@ export const REGISTRY_OPTIONS: Options = {
     env: true,
     help: `trust these certificates in addition (default: ${REGISTRY_VARIABLES.ca})`,
   },
+  authfile: {
+    type: 'string',
+    value: 'FILE',
+    env: true,
+    help: `credentials, as skopeo has them (default: ${REGISTRY_VARIABLES.authFile}, else the files of docker and podman)`,
+  },
+  'tls-verify': {
+    type: 'string',
+    value: 'BOOL',
+    env: true,
+    choices: ['true', 'false'],
+    help: `false accepts any certificate, and plain HTTP (default: ${REGISTRY_VARIABLES.tlsVerify}, else true)`,
+  },
 };
 
 /** Selection of a repository's images by their tags. */
@@ -27,11 +41,17 @@ export const TAG_OPTIONS: Options = {
   last: { type: 'string', value: 'N', help: 'of the tags that match a pattern, only the N highest versions' },
 };
 
-/** Sets the options as environment variables, since threads read those. */
+/** Sets the options as environment variables, since threads read those. @throws PanamaxError `usage` */
 export function setRegistryOptions(args: Arguments): void {
+  const verify = args.text('tls-verify') ?? 'true';
+  if (verify !== 'true' && verify !== 'false') {
+    throw new PanamaxError('usage', '--tls-verify', { expected: 'true or false', found: verify });
+  }
   for (const [option, variable] of [
     ['insecure-registry', REGISTRY_VARIABLES.insecure],
     ['registry-ca', REGISTRY_VARIABLES.ca],
+    ['authfile', REGISTRY_VARIABLES.authFile],
+    ['tls-verify', REGISTRY_VARIABLES.tlsVerify],
   ] as const) {
     const text = args.text(option);
     if (text !== undefined) process.env[variable] = text;

@@ -15,7 +15,7 @@ export const RUN_OPTIONS: Options = {
     short: 's',
     multiple: true,
     value: 'IMAGE',
-    help: 'images that sites have (default: all of IMAGE...)',
+    help: 'images that sites have (default: all of IMAGE..., for enqueue also earlier ones)',
   },
   inventory: {
     type: 'string',
@@ -59,7 +59,7 @@ export async function parseRunRequest(
     ...args.list('sources'),
     ...sites.flatMap(({ images }) => images),
   ];
-  checkChoice(choice, named);
+  checkChoice(choice, named.map(nameOf));
   const targets = await expandReferences(unique([...args.operands, ...listed]), choice);
   if (targets.length === 0)
     throw new PanamaxError('usage', 'no images', { expected: 'IMAGE... or --from FILE' });

@@ -80,7 +80,7 @@ export function checkRunId(id: string): string {
 }
 
 /** References of all images that have to be read, each once. */
-export function imagesOf(request: RunRequest): string[] {
+export function imagesOf(request: Pick<RunRequest, 'targets' | 'residents'>): string[] {
   return [...new Set([...request.targets, ...request.residents.flatMap(({ images }) => images)])];
 }
 

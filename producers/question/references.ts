@@ -1,8 +1,8 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
-import { formatReference, splitTransport } from '../../lib/image/oci/reference.ts';
+import { formatReference, isHosted, splitTransport } from '../../lib/image/oci/reference.ts';
 
 /** Image references in one run. */
 const MAX_REFERENCES = 1_000_000;
@@ -34,8 +34,14 @@ export async function readReferences(path: string): Promise<string[]> {
   return references;
 }
 
-/** Makes the path of a reference absolute, since workers run in other directories. Other references are kept. */
-export function absoluteReference(text: string): string {
+/** Writes a name with a host as `docker://HOST/NAME`, unless a file has this path. Other references are kept. */
+export function spelledOut(text: string): string {
+  return isHosted(text) && !existsSync(text) ? `docker://${text}` : text;
+}
+
+/** Makes the path of a reference absolute, since workers run in other directories. Names are spelled out. */
+export function absoluteReference(given: string): string {
+  const text = spelledOut(given);
   if (/^(oci|oci-archive|docker-archive):/.test(text)) {
     const reference = splitTransport(text)!;
     return formatReference({ ...reference, path: resolve(reference.path) });

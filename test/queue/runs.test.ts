@@ -567,12 +567,41 @@ describe('commands', { skip }, () => {
     await startLocalWorker(t, { redis: redis.url, store, directory });
     const images = ['a1', 'a2', 'none'].map((name) => join(directory, name));
     const options = ['--store', join(directory, 'store'), '--redis', redis.url];
-    const { code, stderr } = await panamax('enqueue', ...images, '--run', 'one', '--wait', ...options);
+    await panamaxFails(
+      'not-found',
+      /none: no such image|no such image: .*none/,
+      'enqueue',
+      ...images,
+      ...options,
+    );
+    const all = [...images, '--unchecked'];
+    const { code, stderr } = await panamax('enqueue', ...all, '--run', 'one', '--wait', ...options);
     assert.equal(code, EXIT_CODES.partial);
     assert.match(stderr, /^panamax enqueue: 1 failed:\n {2}.*none: no such image: /m);
     const status = await panamax('status', 'one', '--watch', '--store', join(directory, 'store'));
     assert.equal(status.code, EXIT_CODES.partial);
     assert.match(status.stdout, /none: not-found: no such image/);
+  });
+
+  test('enqueue takes images of earlier runs as sources, and says that there is none', async (t) => {
+    const { directory, store } = await setUp(t, ['a1', 'a2']);
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    const options = ['--store', join(directory, 'store'), '--redis', redis.url, '--effort', 'fast'];
+    const image = (name: string) => join(directory, name);
+    const alone = ['enqueue', image('a1'), '--run', 'first', ...options];
+    const message =
+      /^panamax enqueue: no patch results: no other image to make one from(; looked at the last runs of .*)?: expected --sources/m;
+    await panamaxFails('no-patch', message, ...alone);
+    await panamaxFails('no-patch', message, ...alone, '--wait');
+    const { status } = await panamaxJson<{ status: RunStatus }>(
+      'enqueue',
+      image('a2'),
+      '--run',
+      'second',
+      '--wait',
+      ...options,
+    );
+    assert.equal(status.stages.delta.done, 1);
   });
 
   test('unreachable servers are named without credentials', async (t) => {

@@ -51,7 +51,10 @@ export async function startPlant(scope: Scope): Promise<Plant> {
         env,
       );
       const complaints = text(worker.stderr);
-      const enqueue = startPanamax(['enqueue', ...targets, ...options, ...shared, '--wait'], env);
+      const enqueue = startPanamax(
+        ['enqueue', ...targets, '--unchecked', ...options, ...shared, '--wait'],
+        env,
+      );
       const said = text(enqueue.stderr);
       await once(enqueue, 'close');
       worker.kill('SIGTERM');

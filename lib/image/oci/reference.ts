@@ -28,7 +28,7 @@ export const TRANSPORT_NAMES = TRANSPORTS.map((t) => (t === 'docker' ? 'docker:/
 /**
  * Parses `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REF]`, `docker://NAME`, an engine's
  * `docker-daemon:NAME`, `containers-storage:NAME` or `containerd:NAME`, or a plain path. A plain path of a directory
- * is an OCI layout, that of a file an archive of either kind.
+ * is an OCI layout, that of a file an archive of either kind. HOST/NAME is docker://HOST/NAME if no file is so named.
  *
  * @throws PanamaxError `usage` for an unknown transport; `not-found` for a plain path that does not exist
  */
@@ -42,10 +42,27 @@ export async function parseReference(text: string): Promise<Reference> {
     throw new PanamaxError('bad-input', 'not an OCI layout', { expected: 'a file oci-layout', where: text });
   }
   if (info?.isFile()) return { transport: 'docker-archive', path: text };
-  throw new PanamaxError('not-found', 'no such image', {
+  if (HOSTED.test(text)) return { transport: 'docker', path: text };
+  throw new PanamaxError('not-found', `no such image${hintOf(text)}`, {
     expected: `a path, or one of ${TRANSPORT_NAMES}`,
     found: text,
   });
+}
+
+/** HOST/NAME, as docker tells hosts from other names: with a dot or a port, or localhost. Tags may be patterns. */
+const HOSTED =
+  /^(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9.-]+(?=:\d))(?::\d{1,5})?(?:\/[a-z0-9][a-z0-9._-]*)+(?::[\w.*?-]+)?(?:@sha256:[0-9a-f]{64})?$/;
+/** Any name of an image. */
+const NAMED = /^[a-z0-9][a-z0-9._-]*(?:\/[a-z0-9][a-z0-9._-]*)*(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?$/;
+
+/** Whether a text is a name with a host, which is an image of a registry if no file has this path. */
+export function isHosted(text: string): boolean {
+  return HOSTED.test(text);
+}
+
+/** Suggests a registry for a name that is no path. */
+function hintOf(text: string): string {
+  return NAMED.test(text) && !/\.(?:tar|tgz|gz)$/.test(text) ? `; did you mean docker://${text}?` : '';
 }
 
 export function formatReference({ transport, path, name }: Reference): string {
@@ -58,8 +75,11 @@ export function splitTransport(text: string): Reference | undefined {
   const colon = text.indexOf(':');
   const transport = TRANSPORTS.find((t) => t === text.slice(0, Math.max(colon, 0)));
   if (!transport) {
-    if (/^[a-z][a-z-]+:/.test(text)) {
-      throw new PanamaxError('usage', 'unknown transport', { expected: TRANSPORT_NAMES, found: text });
+    if (/^[a-z][a-z-]+:/.test(text) && !HOSTED.test(text)) {
+      throw new PanamaxError('usage', `unknown transport${hintOf(text)}`, {
+        expected: TRANSPORT_NAMES,
+        found: text,
+      });
     }
     return undefined;
   }

@@ -17,11 +17,12 @@ const TAG = /^\w[\w.-]{0,127}$/;
 const MAX_LENGTH = 255;
 
 /**
- * Parses `[HOST[:PORT]/]PATH[:TAG][@DIGEST]` like docker (reference grammar of distribution).
+ * Parses `[HOST[:PORT]/]PATH[:TAG][@DIGEST]` like docker (reference grammar of distribution), also after `docker://`.
  *
  * @throws PanamaxError `usage`
  */
-export function parseReleaseName(text: string): ReleaseName {
+export function parseReleaseName(given: string): ReleaseName {
+  const text = given.replace(/^docker:\/\//, '');
   const at = text.indexOf('@');
   const digest = at < 0 ? undefined : text.slice(at + 1);
   const named = at < 0 ? text : text.slice(0, at);
@@ -36,7 +37,7 @@ export function parseReleaseName(text: string): ReleaseName {
     (digest === undefined || isDigest(digest));
   if (!isName) {
     const expected = '[HOST[:PORT]/]PATH[:TAG][@sha256:HEX]';
-    throw new PanamaxError('usage', 'not the name of an image', { expected, found: text });
+    throw new PanamaxError('usage', 'not the name of an image', { expected, found: given });
   }
   if (digest === undefined) return { repository, tag: tag ?? 'latest' };
   return { repository, ...(tag !== undefined && { tag }), digest };

@@ -1,9 +1,10 @@
 import { asRecord, parseDocument } from '../../json.ts';
 import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { PanamaxError } from '../../errors.ts';
+import type { RegistrySettings } from './settings.ts';
 
 export type Credentials =
   | { readonly kind: 'password'; readonly username: string; readonly password: string }
@@ -16,6 +17,31 @@ const HELPER_NAME = /^[\w.-]+$/;
 const HELPER_TIMEOUT = 60_000;
 
 /**
+ * Looks up credentials: in the file of `authFile` alone if there is one, else in Docker's, then in those of podman and
+ * skopeo.
+ *
+ * @param repository the path in the registry, which entries of podman and skopeo may name
+ * @throws PanamaxError as `findCredentials`
+ */
+export async function lookUpCredentials(
+  { authFile, dockerConfig, containersAuth = [] }: RegistrySettings,
+  registry: string,
+  repository: string | undefined,
+): Promise<Credentials | undefined> {
+  if (authFile !== undefined) {
+    await stat(authFile).catch((error: NodeJS.ErrnoException) => {
+      throw new PanamaxError('io', `credentials cannot be read: ${error.code}`, { where: authFile });
+    });
+  }
+  const files = authFile === undefined ? [join(dockerConfig, 'config.json'), ...containersAuth] : [authFile];
+  for (const file of files) {
+    const found = await findInFile(file, registry, repository);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/**
  * Looks up the credentials that the docker command uses for a registry: from the registry's own helper, the default
  * helper, or `config.json` itself (docker-login(1)).
  *
@@ -23,8 +49,15 @@ const HELPER_TIMEOUT = 60_000;
  * @returns undefined without credentials: the access is anonymous
  * @throws PanamaxError `io` for a helper or a file that fails; its message never contains a secret
  */
-export async function findCredentials(directory: string, registry: string): Promise<Credentials | undefined> {
-  const path = join(directory, 'config.json');
+export function findCredentials(directory: string, registry: string): Promise<Credentials | undefined> {
+  return findInFile(join(directory, 'config.json'), registry, undefined);
+}
+
+async function findInFile(
+  path: string,
+  registry: string,
+  repository: string | undefined,
+): Promise<Credentials | undefined> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
     throw new PanamaxError('io', `credentials cannot be read: ${error.code}`, { where: path });
@@ -44,7 +77,10 @@ export async function findCredentials(directory: string, registry: string): Prom
     }
   }
   const auths = optionalRecord(config['auths'], path);
-  for (const name of [...names, ...names.map((name) => `${name}/`), `https://${registry}/v2/`]) {
+  const parts = repository?.split('/') ?? [];
+  // the entry of the repository or of the closest namespace above it comes first
+  const spaces = parts.map((_, i) => [registry, ...parts.slice(0, parts.length - i)].join('/'));
+  for (const name of [...spaces, ...names, ...names.map((name) => `${name}/`), `https://${registry}/v2/`]) {
     if (auths[name] !== undefined) return parseAuth(optionalRecord(auths[name], path), path);
   }
   return undefined;

@@ -8,9 +8,10 @@ import {
   StatusError,
   type Retry,
 } from '../../runtime/http/retry.ts';
+import { protocolProblem } from '../../runtime/http/tls.ts';
 import { authorize } from './auth.ts';
 import { parseChallenge } from './challenge.ts';
-import { findCredentials } from './credentials.ts';
+import { lookUpCredentials } from './credentials.ts';
 import { isTransient, refusalOf } from './error.ts';
 import type { RegistrySettings } from './settings.ts';
 
@@ -32,7 +33,8 @@ export interface Session {
 }
 
 export function openSession(registry: string, settings: RegistrySettings, signal?: AbortSignal): Session {
-  const send = createClient(settings.ca && { ca: settings.ca });
+  const { ca, skipsVerification = false } = settings;
+  const send = createClient({ ...(ca && { ca }), skipsVerification });
   const policy = { ...DEFAULT_ATTEMPTS, isTransient, ...(signal && { signal }) };
   const isInsecure = settings.insecure.has(registry.toLowerCase());
   const host = registry === 'docker.io' ? 'registry-1.docker.io' : registry;
@@ -41,7 +43,8 @@ export function openSession(registry: string, settings: RegistrySettings, signal
   const authorizations = new Map<string, string>();
 
   function checkUrl(url: URL): void {
-    const isAllowed = url.protocol === 'https:' || (url.protocol === 'http:' && isNamedInsecure(url));
+    const isAllowed =
+      skipsVerification || url.protocol === 'https:' || (url.protocol === 'http:' && isNamedInsecure(url));
     if (isAllowed) return;
     throw new PanamaxError('io', 'plain HTTP is only spoken to hosts that are named as insecure', {
       found: url.origin,
@@ -54,11 +57,27 @@ export function openSession(registry: string, settings: RegistrySettings, signal
     return settings.insecure.has(host) || (isInsecure && hostname === new URL(origin).hostname);
   }
 
+  /** Set when a registry whose certificate is not verified turns out to speak no TLS. */
+  let isPlain = false;
+  const plainOrigin = origin.replace(/^https:/, 'http:');
+
+  async function follow(request: Request, authorization: string | undefined): Promise<IncomingMessage> {
+    try {
+      return await followOnce(request, authorization);
+    } catch (error) {
+      if (!skipsVerification || isPlain || protocolProblem(error) === undefined) throw error;
+      isPlain = true;
+      return followOnce(request, authorization);
+    }
+  }
+
   /** Follows redirects. Credentials are only sent to the registry itself. */
-  function follow(request: Request, authorization: string | undefined): Promise<IncomingMessage> {
+  function followOnce(asked: Request, authorization: string | undefined): Promise<IncomingMessage> {
+    const isMoved = isPlain && asked.url.origin === origin;
+    const request = isMoved ? { ...asked, url: new URL(asked.url.href.replace(origin, plainOrigin)) } : asked;
     const headersFor = (url: URL) => {
       checkUrl(url);
-      const isOwn = url.origin === origin;
+      const isOwn = url.origin === (isPlain ? plainOrigin : origin);
       return { ...request.headers, ...(authorization && isOwn ? { authorization } : {}) };
     };
     return sendAndFollow(send, request, headersFor, signal);
@@ -70,7 +89,7 @@ export function openSession(registry: string, settings: RegistrySettings, signal
     const challenge = parseChallenge(response.headers['www-authenticate']);
     const refusal = await refusalOf(response);
     if (!challenge) throw refusal;
-    const credentials = await findCredentials(settings.dockerConfig, registry);
+    const credentials = await lookUpCredentials(settings, registry, /^repository:([^:]+):/.exec(scope)?.[1]);
     const authorization = await authorize(challenge, credentials, { send, scope, checkUrl }, signal);
     if (authorization === undefined) {
       throw new StatusError(refusal.status, `${refusal.message}; no credentials for ${registry}`);

@@ -31,6 +31,8 @@ export interface ClientOptions {
   /** Trusted root certificates (PEM); Node's own list by default. */
   readonly ca?: readonly string[];
   readonly timeouts?: Partial<Timeouts>;
+  /** Accepts any certificate. */
+  readonly skipsVerification?: boolean;
 }
 
 const TIMEOUTS: Timeouts = { connect: 20_000, idle: 60_000 };
@@ -52,18 +54,18 @@ export function limitConnections(most: number): void {
   for (const agent of [plainAgent, ...secureAgents.values()]) agent.maxSockets = most;
 }
 
-function secureAgent(ca: readonly string[] | undefined): Agent {
-  const key = ca?.join('\n') ?? '';
+function secureAgent(ca: readonly string[] | undefined, skipsVerification: boolean): Agent {
+  const key = `${skipsVerification} ${ca?.join('\n') ?? ''}`;
+  const trust = { ...(ca && { ca: [...ca] }), rejectUnauthorized: !skipsVerification };
   const agent =
-    secureAgents.get(key) ??
-    new https.Agent({ ...AGENT_OPTIONS, maxSockets: mostConnections, ...(ca && { ca: [...ca] }) });
+    secureAgents.get(key) ?? new https.Agent({ ...AGENT_OPTIONS, maxSockets: mostConnections, ...trust });
   secureAgents.set(key, agent);
   return agent;
 }
 
 /** Creates an HTTP/1.1 client with pooled connections. */
-export function createClient({ ca, timeouts }: ClientOptions = {}): Send {
-  const secure = secureAgent(ca);
+export function createClient({ ca, timeouts, skipsVerification = false }: ClientOptions = {}): Send {
+  const secure = secureAgent(ca, skipsVerification);
   const limits = { ...TIMEOUTS, ...timeouts };
 
   return ({ method, url, headers, body }, signal) =>

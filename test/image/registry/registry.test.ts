@@ -120,6 +120,28 @@ describe('a registry with a password', { skip }, () => {
     await assert.rejects(open(`${reference}:1`), { kind: 'io', message: /no such name/ });
   });
 
+  test('uses the files of podman and skopeo, and the named one alone', async (t) => {
+    const { registry, directory, layout, reference } = await start(t);
+    const auth = Buffer.from(`${ACCOUNT.user}:${ACCOUNT.password}`).toString('base64');
+    const path = reference.slice('docker://'.length);
+    const containers = join(directory, 'containers');
+    await mkdir(containers);
+    setEnvironment(t, { XDG_RUNTIME_DIR: directory });
+    for (const name of [registry.host, path]) {
+      const auths = { [registry.host]: { auth: 'd3Jvbmc6d3Jvbmc=' }, [name]: { auth } };
+      await writeFile(join(containers, 'auth.json'), JSON.stringify({ auths }));
+      assert.equal((await open(`${reference}:1`)).manifestDigest, layout.manifestDigest);
+    }
+    setEnvironment(t, { REGISTRY_AUTH_FILE: join(directory, 'none.json') });
+    await assert.rejects(open(`${reference}:1`), {
+      kind: 'io',
+      message: /credentials cannot be read: ENOENT/,
+    });
+    const file = join(containers, 'auth.json');
+    const { code } = await panamax('inspect', `${reference}:1`, '--authfile', file);
+    assert.equal(code, 0);
+  });
+
   test('fails without a password and with a wrong one', async (t) => {
     const { registry, directory, reference } = await start(t);
     await panamaxFails('io', /401 .*UNAUTHORIZED.*no credentials for 127/, 'inspect', `${reference}:1`);
@@ -147,6 +169,8 @@ describe('plain HTTP and TLS', { skip }, () => {
     assert.equal(front.seen.length, 0);
     await panamaxFails('not-found', /404/, 'inspect', reference, '--insecure-registry', `x:1,${front.host}`);
     assert.equal(front.seen.length, 1);
+    await panamaxFails('not-found', /404/, 'inspect', reference, '--tls-verify=false');
+    assert.equal(front.seen.length, 2);
   });
 
   test('trusts a private CA', { skip: missing('openssl') }, async (t) => {
@@ -177,6 +201,8 @@ describe('plain HTTP and TLS', { skip }, () => {
     );
     const found = await panamaxJson<{ manifest: string }>('inspect', reference, '--registry-ca', certificate);
     assert.equal(found.manifest, layout.manifestDigest);
+    const unverified = await panamaxJson<{ manifest: string }>('inspect', reference, '--tls-verify=false');
+    assert.equal(unverified.manifest, layout.manifestDigest);
     const inventory = join(directory, 'inventory.yaml');
     await writeFile(inventory, JSON.stringify({ sites: { one: [reference] } }));
     const store = ['--store', join(directory, 'store'), '--registry-ca', certificate];

@@ -163,6 +163,7 @@ test('a run on the queue publishes its patches', { skip: noQueue }, async (t) =>
     '--format',
     'xdelta,oci-delta',
     '--publish',
+    '--unchecked',
     '--run',
     'run',
     ...queue,
