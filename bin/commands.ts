@@ -6,6 +6,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   enqueue: async () => (await import('./commands/enqueue.ts')).enqueueCommand,
   worker: async () => (await import('./commands/worker.ts')).workerCommand,
   status: async () => (await import('./commands/status.ts')).statusCommand,
+  report: async () => (await import('./commands/report.ts')).reportCommand,
   diff: async () => (await import('./commands/diff.ts')).diffCommand,
   publish: async () => (await import('./commands/publish.ts')).publishCommand,
   apply: async () => (await import('./commands/apply.ts')).applyCommand,
