@@ -2,7 +2,7 @@ import { PanamaxError } from '../../errors.ts';
 import { readS3Access } from './credentials.ts';
 import { openDirectoryReader, openDirectoryStore } from './directory.ts';
 import { openHttpStore } from './http.ts';
-import { openS3Store, type S3Options } from './s3.ts';
+import type { S3Options } from './s3.ts';
 import type { Store, StoreReader } from './store.ts';
 
 type OpenOptions = Pick<S3Options, 'signal' | 'failFast' | 'mustExist'>;
@@ -31,5 +31,7 @@ async function openBucket(location: string, options: S3Options): Promise<Store> 
   if (!match)
     throw new PanamaxError('usage', 'not a store', { expected: 's3://BUCKET[/PREFIX]', found: location });
   const [, bucket, prefix] = match;
+  // the S3 client takes longer to load than most commands take
+  const { openS3Store } = await import('./s3.ts');
   return openS3Store(await readS3Access(process.env), bucket!, prefix ? `${prefix}/` : '', options);
 }
