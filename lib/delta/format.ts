@@ -33,9 +33,10 @@ export interface PatchFormat {
   /**
    * Reads the documents of a patch; its data is not verified.
    *
+   * @param arriving reads the file from its start while it is written; for formats that read in order
    * @throws PanamaxError `bad-patch` for a damaged patch; `limit`, `not-found`, `io`
    */
-  read(path: string, limits: Limits): Promise<Patch>;
+  read(path: string, limits: Limits, arriving?: () => AsyncIterable<Uint8Array>): Promise<Patch>;
   /**
    * Writes a patch as a new file and applies it: the result has the target's diffIDs. Imports the encoder, so that a
    * process that only applies patches does not load it.
@@ -55,6 +56,8 @@ export interface FormatTraits {
   readonly appliesToStream: boolean;
   /** The target is rebuilt on scratch before the image is written: the patch does not tell the layers' sizes. */
   readonly rebuildsOnScratch: boolean;
+  /** A patch is read once from its start to its end, so that it can be applied while it arrives. */
+  readonly readsInOrder?: true;
   /** Scratch space for making a patch at most, as a multiple of the target's layer stream. */
   readonly createScratch: number;
   /** Archives of images begin like a patch of this format: only `read` tells them apart. */

@@ -39,15 +39,19 @@ export function createRebuilds(context: Context): Rebuilds {
       const sink = rebuildSink({
         cache,
         openBlob: (blob: Digest, start) => registries.openBlob(place, blob, start),
-        onBegin(omitted) {
-          stall.end();
-          expectation.drop(omitted);
-        },
+        onBegin: (omitted) => expectation.drop(omitted),
         onLayer: (bytes) => void (totals.rebuiltBytes += bytes),
       });
       try {
         using _ = await slots.reserve(1, signal);
-        const task = { answer, residents, label: origin, onPlan: stall.begin };
+        const task = {
+          answer,
+          residents,
+          label: origin,
+          onPlan: stall.begin,
+          isEarly: true,
+          onFetched: stall.end,
+        };
         const { plan, reasons } = await raceAbort(rebuildImage(task, sink, { ...context, signal }), signal);
         const seconds = (performance.now() - started) / 1000;
         totals.rebuildSeconds += seconds;

@@ -49,7 +49,7 @@ export async function fetchPatches(
 }
 
 /** A patch for another image may be undamaged. @throws PanamaxError `bad-patch` */
-function checkTarget(found: Pick<ImageIdentity, 'manifest' | 'config'>, target: ImageIdentity): void {
+export function checkTarget(found: Pick<ImageIdentity, 'manifest' | 'config'>, target: ImageIdentity): void {
   if (found.manifest === target.manifest && found.config === target.config) return;
   throw new PanamaxError('bad-patch', 'patch of another image', {
     expected: `manifest ${target.manifest}, image ${target.config}`,

@@ -7,6 +7,7 @@ import { createScratch } from '../runtime/scratch.ts';
 import { choosePatches, type PullPlan } from './choice/plan.ts';
 import { checkRequirements } from './choice/requirements.ts';
 import type { Resident } from './choice/resident.ts';
+import { applyEarly, canBeEarly } from './early.ts';
 import { fetchPatches, type FetchedPatches } from './fetch.ts';
 import type { Answer } from './offers/origin.ts';
 import type { Workplace } from './site.ts';
@@ -22,6 +23,10 @@ export interface RebuildTask {
   readonly dryRun?: boolean;
   /** Called before the patches of a plan are downloaded. */
   readonly onPlan?: ((plan: PullPlan) => void) | undefined;
+  /** Whether a patch may be applied while it arrives. The sink then gets bytes before the patch's digest is compared. */
+  readonly isEarly?: boolean;
+  /** Called once the patches of a plan are there. */
+  readonly onFetched?: () => void;
 }
 
 export interface Rebuilt {
@@ -57,7 +62,7 @@ const NEXT: readonly ErrorKind[] = [
  * @throws PanamaxError `internal`; the reason of an abort
  */
 export async function rebuildImage(
-  { answer, residents, label, dryRun = false, onPlan }: RebuildTask,
+  { answer, residents, label, dryRun = false, onPlan, isEarly = false, onFetched }: RebuildTask,
   sink: Sink,
   workplace: Workplace,
 ): Promise<Rebuilt | NotRebuilt> {
@@ -72,7 +77,12 @@ export async function rebuildImage(
       await checkRequirements(plan.need, scratch, state);
       if (dryRun) return { plan, reasons };
       onPlan?.(plan);
+      const [link, ...others] = linksOf(plan);
+      if (isEarly && others.length === 0 && canBeEarly(link!)) {
+        return { plan, isExact: await applyEarly(link!, sourceImages, sink, workplace, onFetched), reasons };
+      }
       patches = await fetchPatches(linksOf(plan), workplace);
+      onFetched?.();
       const isExact = await applyPatches(patches.paths, sourceImages, sink, workplace);
       await patches.remove();
       return { plan, isExact, reasons };

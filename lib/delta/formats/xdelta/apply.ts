@@ -11,8 +11,9 @@ export async function rebuildXdelta(
   recipe: Recipe,
   task: SourceTask,
   context: ApplyContext,
+  arriving?: () => AsyncIterable<Uint8Array>,
 ): Promise<RebuiltImage> {
   checkSize(streamSize(recipe.target), context.limits, path);
   const source = await sourceStream(recipe, task, context);
-  return { record: recipe.target, stream: applyXdelta(path, source, recipe, context.signal) };
+  return { record: recipe.target, stream: applyXdelta(path, source, recipe, context.signal, arriving) };
 }

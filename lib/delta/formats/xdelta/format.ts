@@ -11,6 +11,7 @@ export const xdelta: PatchFormat = {
   traits: {
     combinesSources: true,
     appliesToStream: true,
+    readsInOrder: true,
     rebuildsOnScratch: false,
     createScratch: 1,
     resemblesImage: false,
@@ -30,9 +31,9 @@ export const xdelta: PatchFormat = {
   sizeByEffort: { fast: 1.03, default: 1, best: 0.95 },
   applyMemory: 512 * 1024 ** 2,
   recognizes: (head) => head.toString('hex', 0, 3) === MAGIC,
-  async read(path) {
+  async read(path, _, arriving) {
     const { readXdelta } = await import('./read.ts');
-    const recipe = await readXdelta(path);
+    const recipe = await readXdelta(path, arriving);
     const { source, target } = recipe;
     return {
       format: this.name,
@@ -42,7 +43,7 @@ export const xdelta: PatchFormat = {
       layers: target.layers,
       async apply(task, context) {
         const { rebuildXdelta } = await import('./apply.ts');
-        return rebuildXdelta(path, recipe, task, context);
+        return rebuildXdelta(path, recipe, task, context, arriving);
       },
     };
   },

@@ -11,9 +11,17 @@ import { fileAccess } from '../../randomaccess.ts';
 
 const READ_SIZE = 256 * 1024;
 
-/** Reads the recipe of a patch. @throws PanamaxError `bad-patch` */
-export async function readXdelta(path: string): Promise<Recipe> {
-  const { appHeader } = await readVcdiffHeader(createReadStream(path));
+/**
+ * Reads the recipe of a patch.
+ *
+ * @param arriving reads the file while it is written
+ * @throws PanamaxError `bad-patch`
+ */
+export async function readXdelta(
+  path: string,
+  arriving: () => AsyncIterable<Uint8Array> = () => createReadStream(path),
+): Promise<Recipe> {
+  const { appHeader } = await readVcdiffHeader(arriving());
   if (!appHeader) throw new PanamaxError('bad-patch', 'patch without a recipe', { where: path });
   return parseRecipe(Buffer.from(appHeader).toString('latin1'), path);
 }
@@ -23,14 +31,16 @@ export async function readXdelta(path: string): Promise<Recipe> {
  * one is requested.
  *
  * @param source path of the source's layer stream
+ * @param arriving reads the file while it is written
  */
 export async function* applyXdelta(
   path: string,
   source: string,
   recipe: Recipe,
   signal?: AbortSignal,
+  arriving: () => AsyncIterable<Uint8Array> = () => createReadStream(path, { highWaterMark: READ_SIZE }),
 ): AsyncGenerator<Uint8Array, void, void> {
   await using file = await open(source);
   const options = { maxTargetSize: streamSize(recipe.target), ...(signal && { signal }) };
-  yield* decodeVcdiff(createReadStream(path, { highWaterMark: READ_SIZE }), await fileAccess(file), options);
+  yield* decodeVcdiff(arriving(), await fileAccess(file), options);
 }

@@ -1,0 +1,74 @@
+/** Engines that pull through a mirror, with the configuration that the mirror prints. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { engineConfig } from '../../lib/mirror/engineconfig.ts';
+import { parseUpstream } from '../../lib/mirror/upstream.ts';
+import { startContainerd } from './containerd.ts';
+import { startDocker } from './engine.ts';
+import { commandOf, type EngineUser } from './engineuser.ts';
+import type { RunningMirror } from './mirror.ts';
+import { makePodman } from './podman.ts';
+import type { Scope } from './scope.ts';
+
+/** The mirror of a site and the name of an image in its upstream: `HOST/PATH`, without a tag. */
+export interface Mirrored {
+  readonly mirror: Pick<RunningMirror, 'host' | 'url'>;
+  readonly repository: string;
+  /** For the engine's configuration. */
+  readonly directory: string;
+}
+
+export interface Puller {
+  readonly user: EngineUser;
+  /** The repository, as the engine names it. */
+  readonly name: string;
+  pull(name: string): Promise<string>;
+}
+
+interface MirrorEngine {
+  readonly transport: 'containers-storage' | 'containerd' | 'docker-daemon';
+  start(scope: Scope, mirrored: Mirrored): Promise<Puller>;
+}
+
+export const MIRROR_ENGINES: Readonly<Record<string, MirrorEngine>> = {
+  podman: {
+    transport: 'containers-storage',
+    async start(scope, mirrored) {
+      const config = await writeConfig('podman', mirrored);
+      const { env } = await makePodman(scope);
+      const command = commandOf('podman', { ...env, CONTAINERS_REGISTRIES_CONF: config });
+      return {
+        user: { env, command },
+        name: mirrored.repository,
+        pull: (name) => command('pull', '-q', name),
+      };
+    },
+  },
+  containerd: {
+    transport: 'containerd',
+    async start(scope, mirrored) {
+      const hosts = dirname(dirname(await writeConfig('containerd', mirrored)));
+      const user = await startContainerd(scope);
+      const pull = (name: string) => user.command('images', 'pull', '--hosts-dir', hosts, name);
+      return { user, name: mirrored.repository, pull };
+    },
+  },
+  docker: {
+    transport: 'docker-daemon',
+    async start(scope, { mirror, repository }) {
+      const user = await startDocker(scope);
+      const name = `${mirror.host}/${repository.replace(':', '_')}`;
+      return { user, name, pull: (image) => user.command('pull', '-q', image) };
+    },
+  },
+};
+
+/** @returns the path of the file */
+async function writeConfig(engine: string, { mirror, repository, directory }: Mirrored): Promise<string> {
+  const upstream = parseUpstream(repository.split('/')[0]!);
+  const [file] = engineConfig(engine, new URL(mirror.url), [upstream]).files;
+  const path = join(directory, 'engine', file!.path);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, `${file!.text}\n`);
+  return path;
+}
