@@ -356,6 +356,11 @@ describe('applies limits to all layers together', () => {
     const entries = [...links, ...Array.from({ length: 60 }, (_, i) => file(`l0/f${i}`))];
     await assert.rejects(apply([entries], { maxEntries: 1000 }), refusal('limit', /too many steps/));
     assert.equal((await apply([entries.slice(0, 40)], { maxEntries: 1000 })).length, 42);
+    // also in a small layer with the default limits
+    await assert.rejects(
+      apply([entries]),
+      refusal('limit', /too many steps to resolve: expected at most 10/),
+    );
   });
 
   test('accepts a tree of maximal depth', async () => {
