@@ -3,6 +3,7 @@ import { MEDIA_TYPES } from '../image/oci/manifest.ts';
 import { listReferrers } from '../image/registry/referrers.ts';
 import type { Context } from './context.ts';
 import { isUnknown } from './refusal.ts';
+import type { Route } from './route.ts';
 import type { Place } from './upstream.ts';
 
 /** A document that a listing answers with. */
@@ -19,7 +20,7 @@ export interface Listing {
  */
 export async function listTags(
   place: Place,
-  { last, count }: { readonly last: string; readonly count: number | undefined },
+  { path, ns, last, count }: Extract<Route, { kind: 'tags' }>,
   { registries, records }: Context,
 ): Promise<Listing> {
   const prefix = `${place.repository}:`;
@@ -35,9 +36,10 @@ export async function listTags(
   const headers: Record<string, string> = {};
   if (tags.length > 0 && tags.length < rest.length) {
     const next = new URLSearchParams({ n: String(count), last: tags.at(-1)! });
-    headers['link'] = `</v2/${place.path}/tags/list?${next.toString()}>; rel="next"`;
+    if (ns !== undefined) next.set('ns', ns);
+    headers['link'] = `</v2/${path}/tags/list?${next.toString()}>; rel="next"`;
   }
-  return { mediaType: 'application/json', document: { name: place.path, tags }, headers };
+  return { mediaType: 'application/json', document: { name: path, tags }, headers };
 }
 
 /** Lists the upstream's referrers of a manifest. @throws PanamaxError */

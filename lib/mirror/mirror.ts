@@ -96,8 +96,14 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
     },
 
     async findBlob(place, digest) {
-      const size = cache.held.get(digest) ?? records.findBlob(digest)?.size;
-      return { digest, size: size ?? (await registries.blobSize(place, digest)) };
+      const known = cache.held.get(digest) ?? records.findBlob(digest)?.size;
+      const size = known ?? (await registries.blobSize(place, digest));
+      if (size <= limits.maxImageSize) return { digest, size };
+      throw new PanamaxError('limit', 'blob is over maxImageSize', {
+        expected: `at most ${limits.maxImageSize} bytes`,
+        found: size,
+        where: digest,
+      });
     },
 
     async *readBlob(place, blob, start) {

@@ -20,7 +20,19 @@ const manifestSchema = objectSchema({
   added: v.number(),
 });
 
-const tagSchema = objectSchema({ version: v.literal(1), name: v.string(), digest: digestSchema });
+const tagSchema = objectSchema({
+  version: v.literal(1),
+  name: v.string(),
+  digest: digestSchema,
+  isSigned: v.boolean(),
+});
+
+/** The image that a name stood for when it was last resolved. */
+export interface AcceptedTag {
+  readonly digest: Digest;
+  /** Whether a record that a trusted key has signed said so. */
+  readonly isSigned: boolean;
+}
 
 /** A manifest or an index that the mirror has served. Its bytes are a blob of the cache. */
 export interface HeldManifest extends Checked<typeof manifestSchema>, References {
@@ -32,12 +44,12 @@ export interface HeldManifest extends Checked<typeof manifestSchema>, References
 /** The documents that a mirror keeps beside its blobs. */
 export interface Records {
   readonly manifests: ReadonlyMap<Digest, HeldManifest>;
-  /** The last accepted digest of each name HOST/PATH:TAG. */
-  readonly tags: ReadonlyMap<string, Digest>;
+  /** By name HOST/PATH:TAG. */
+  readonly tags: ReadonlyMap<string, AcceptedTag>;
   /** The blob of a manifest that was served. */
   findBlob(digest: Digest): Descriptor | undefined;
   addManifest(found: FoundManifest, repository: string): Promise<HeldManifest>;
-  setTag(name: string, digest: Digest): Promise<void>;
+  setTag(name: string, accepted: AcceptedTag): Promise<void>;
   /** Records that a manifest was asked for now. */
   touch(digest: Digest): void;
   /** Forgets a manifest and removes the file of its bytes. */
@@ -55,7 +67,7 @@ export async function openRecords(state: string, cache: BlobCache): Promise<Reco
   const manifestDirectory = join(state, 'manifests');
   const tagDirectory = join(state, 'tags');
   const manifests = new Map<Digest, HeldManifest>();
-  const tags = new Map<string, Digest>();
+  const tags = new Map<string, AcceptedTag>();
   const blobs = new Map<Digest, Descriptor>();
   const manifestPath = (digest: Digest) => join(manifestDirectory, `${hexOf(digest)}.json`);
 
@@ -74,8 +86,8 @@ export async function openRecords(state: string, cache: BlobCache): Promise<Reco
     remember({ ...record, bytes, ...referencesOf(bytes, path), served: modified });
   });
   await loadDocuments(tagDirectory, async (document, path) => {
-    const { name, digest } = parseWith(tagSchema, document, path);
-    if (manifests.has(digest)) tags.set(name, digest);
+    const { name, digest, isSigned } = parseWith(tagSchema, document, path);
+    if (manifests.has(digest)) tags.set(name, { digest, isSigned });
   });
 
   return {
@@ -93,10 +105,12 @@ export async function openRecords(state: string, cache: BlobCache): Promise<Reco
       return remember({ ...record, bytes, ...references, served: record.added });
     },
 
-    async setTag(name, digest) {
-      if (tags.get(name) === digest) return;
-      tags.set(name, digest);
-      await writeRecord(join(tagDirectory, `${hexOf(digestOf(name))}.json`), { version: 1, name, digest });
+    async setTag(name, { digest, isSigned }) {
+      const known = tags.get(name);
+      if (known?.digest === digest && known.isSigned === isSigned) return;
+      tags.set(name, { digest, isSigned });
+      const path = join(tagDirectory, `${hexOf(digestOf(name))}.json`);
+      await writeRecord(path, { version: 1, name, digest, isSigned });
     },
 
     touch(digest) {

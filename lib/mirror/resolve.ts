@@ -49,7 +49,7 @@ export async function resolveTag(place: Place, tag: string, context: Context): P
   for (const find of verify ? [fromRecords] : [fromUpstream, fromRecords]) {
     try {
       const found = await find();
-      await records.setTag(name, found.digest);
+      await records.setTag(name, { digest: found.digest, isSigned: verify !== undefined });
       return found;
     } catch (error) {
       context.signal.throwIfAborted();
@@ -58,7 +58,9 @@ export async function resolveTag(place: Place, tag: string, context: Context): P
     }
   }
   const last = records.tags.get(name);
-  const held = last && records.manifests.get(last);
+  // without a key the mirror may have accepted what nobody has signed
+  const isTrusted = last && (last.isSigned || !verify);
+  const held = isTrusted ? records.manifests.get(last.digest) : undefined;
   const failure = toPanamaxError(failures[0]);
   // an expired record shows that the mirror is held back, or that nobody renews the name
   if (!held || failure.kind === 'expired' || (!verify && isUnknown(failure))) throw failure;

@@ -195,6 +195,7 @@ describe('the mirror as a registry', { skip: missing('docker-registry', 'skopeo'
     const page = await get(`${api}/tags/list?n=1`);
     assert.deepEqual(((await page.json()) as { tags: string[] }).tags, ['multi']);
     const [, next] = /<([^>]+)>; rel="next"/.exec(page.headers.get('link') ?? '') ?? [];
+    assert.ok(next!.startsWith(`${api}/`), next);
     assert.deepEqual(((await (await get(next!)).json()) as { tags: string[] }).tags, ['one']);
     const referrers = await get(`${api}/referrers/${image.manifestDigest}?artifactType=a/b`);
     assert.equal(referrers.headers.get('content-type'), 'application/vnd.oci.image.index.v1+json');

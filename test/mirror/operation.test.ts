@@ -130,6 +130,9 @@ test('the quota removes what was asked for longest ago, never the newest image o
   const kept = () => [...records.manifests.keys()];
   const isComing = (digest: Digest) => digest === a2;
 
+  await records.setTag('a:1', { digest: a3, isSigned: true });
+  await records.setTag('b:1', { digest: b1, isSigned: false });
+
   await removeOver(all, { cache, records }, () => false);
   assert.deepEqual(kept(), [a1, b1, a2, a3]);
   await removeOver(all - 10, { cache, records }, isComing);
@@ -141,6 +144,8 @@ test('the quota removes what was asked for longest ago, never the newest image o
   assert.equal(cache.held.size, 4);
   const again = await openRecords(directory, await openBlobCache(join(directory, 'blobs')));
   assert.deepEqual([...again.manifests.keys()].toSorted(), [b1, a3].toSorted());
+  assert.equal(again.tags.get('a:1')?.isSigned, true);
+  assert.equal(again.tags.get('b:1')?.isSigned, false);
 });
 
 async function* pieces(count: number): AsyncGenerator<Buffer, void, void> {
