@@ -65,8 +65,11 @@ export function threadEntry<Module extends ThreadModule>(
 
 /** A running thread. Disposing ends it at once. */
 export interface Thread<Input, Result> extends AsyncDisposable {
-  /** @throws PanamaxError `limit` if the thread exceeds its heap limit; and any error of the handler */
-  call(input: Input): Promise<Result>;
+  /**
+   * @param moved memory of the input that the thread takes over instead of a copy
+   * @throws PanamaxError `limit` if the thread exceeds its heap limit; and any error of the handler
+   */
+  call(input: Input, moved?: readonly ArrayBuffer[]): Promise<Result>;
 }
 
 interface Waiting<Result> {
@@ -204,9 +207,9 @@ function startThread<Input, Result>(
   const stop = () => void worker.terminate();
   signal?.addEventListener('abort', stop, { once: true });
   return {
-    call(input) {
+    call(input, moved = []) {
       if (failure) return Promise.reject(failure.error);
-      worker.postMessage(input);
+      worker.postMessage(input, moved);
       return new Promise((resolve, reject) => {
         waiting.push({ resolve, reject });
       });

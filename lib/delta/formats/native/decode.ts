@@ -113,7 +113,6 @@ async function* readGroups(
         const bytes = open.decode({ start: at, size }, work).then((group) => group.bytes);
         // awaited later
         bytes.catch(() => undefined);
-        for (const part of work.parts) free(part);
         at += size;
         yield { bytes };
       }

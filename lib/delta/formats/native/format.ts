@@ -31,7 +31,7 @@ export const native: PatchFormat = {
     secondsPerMiB: { target: 0.0115, changed: 0.11, coded: 0.6 },
   },
   sizeByEffort: { fast: 1.06, default: 1, best: 0.98 },
-  applyMemory: 512 * 1024 ** 2,
+  applyMemory: 256 * 1024 ** 2,
   recognizes: (head) => head.toString('hex', 0, 4) === MAGIC,
   async read(path) {
     const { readNative } = await import('./read.ts');

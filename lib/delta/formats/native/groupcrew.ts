@@ -78,7 +78,8 @@ function threadWorker(signal: AbortSignal | undefined): Worker {
   return {
     pending: 0,
     hasSource: false,
-    call: (job) => thread.call(job),
+    call: (job) =>
+      thread.call(job, job.work.kind === 'decode' ? job.work.parts.map(({ buffer }) => buffer) : []),
     close: () => thread[Symbol.asyncDispose]() as Promise<void>,
   };
 }

@@ -27,7 +27,8 @@ export interface EncodeWork {
 
 export interface DecodeWork {
   readonly kind: 'decode';
-  readonly parts: StreamParts;
+  /** In memory of their own, which the job takes over. */
+  readonly parts: readonly Uint8Array<ArrayBuffer>[];
   readonly operands: Uint8Array;
   readonly checksum: number;
 }

@@ -1,4 +1,5 @@
 import { createStreamEncoder, type StreamEncoder, type StreamSettings } from './streamcoder.ts';
+import { free } from './memory.ts';
 import { FRESH, type StreamParts } from './streams.ts';
 
 /** The compression of one batch, in a thread or without one. */
@@ -18,13 +19,15 @@ export interface StreamResult {
 
 export function createStreamHandler(): (task: StreamTask) => StreamResult {
   const encoders: StreamEncoder[] = [];
-  return ({ settings, streams, isFresh, isRest }) => ({
-    streams: streams.map((bytes, stream) => {
+  return ({ settings, streams, isFresh, isRest }) => {
+    const compressed = streams.map((bytes, stream) => {
       if (bytes.length === 0 || (stream !== FRESH && !isRest)) return new Uint8Array();
       const encoder = (encoders[stream] ??= createStreamEncoder(stream, settings));
       if (stream !== FRESH || isFresh) return Uint8Array.from(encoder.compress(bytes));
       encoder.skip(bytes);
       return new Uint8Array();
-    }),
-  });
+    });
+    for (const bytes of streams) free(bytes);
+    return { streams: compressed };
+  };
 }
