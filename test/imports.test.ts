@@ -67,7 +67,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   pino: ['lib/log.ts'],
   'prom-client': ['workers/metrics.ts', 'lib/mirror/metrics.ts'],
   'tar-stream': ['lib/image', 'lib/delta', 'lib/store', 'bench'],
-  valibot: ['lib', 'workers', 'producers'],
+  valibot: ['lib', 'workers', 'producers', 'bin'],
   yaml: ['producers/question'],
 };
 
