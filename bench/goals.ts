@@ -26,6 +26,7 @@ export function judgeGoals(results: Results): Goal[] {
   const xdelta = pointsOf('xdelta');
   const ociDelta = pointsOf('oci-delta');
   const both = [...xdelta, ...ociDelta];
+  const panamax = pointsOf('panamax');
   const rebuilds = both.filter(({ pair }) => REBUILD.test(pair.target));
   return [
     goal('`xdelta`, bytes in total', 0.85, xdelta, bytesRatio),
@@ -35,6 +36,23 @@ export function judgeGoals(results: Results): Goal[] {
       geometricMean(points.map(sizeRatio)),
     ),
     goal('`oci-delta`, encode wall time in total, verified', 0.6, ociDelta, encodeRatio),
+    goal('`panamax`, geometric mean of the pairs’ ratios', 0.42, panamax, (points) =>
+      geometricMean(points.map(sizeRatio)),
+    ),
+    goal('`panamax`, encode wall time in total, verified', 0.5, panamax, encodeRatio),
+    goal('`panamax`, apply wall time in total', 0.35, withApply(panamax), applyRatio),
+    {
+      ...goal('`panamax`, peak memory of any encode', 512, panamax, (points) =>
+        largest(points.map(({ entry }) => entry.encode.peakMemory / MIB)),
+      ),
+      unit: 'MiB',
+    },
+    {
+      ...goal('`panamax`, peak memory of any apply', 160, withApply(panamax), (points) =>
+        largest(points.map(({ entry }) => entry.apply!.peakMemory / MIB)),
+      ),
+      unit: 'MiB',
+    },
     {
       ...goal('peak memory of any encode', 512, both, (points) =>
         largest(points.map(({ entry }) => entry.encode.peakMemory / MIB)),
