@@ -20,6 +20,8 @@ export interface Inflated extends Packed {
 const MAX_INFLATED = 128 * 1024 ** 2;
 /** Members of one place that no codec makes again, after which the others are not tried. */
 const MAX_FAILURES = 3;
+/** Bytes that are compressed in search of other codecs than the last: an image may hold many members of unknown encoders. */
+const MAX_TRIED = 256 * 1024 ** 2;
 
 /** Members that only the target has, and their likes of the source. */
 export interface MemberPairs {
@@ -107,6 +109,7 @@ function digest(bytes: Buffer): string {
 class CodecFinder {
   readonly #lastOf = new Map<number, number>();
   readonly #failures = new Map<string, number>();
+  #tried = 0;
 
   find({ trailer, place }: Packed, stored: Buffer, content: Buffer): number | undefined {
     const failures = this.#failures.get(place) ?? 0;
@@ -114,6 +117,7 @@ class CodecFinder {
     const all = [...MEMBER_CODECS.keys()].filter((codec) => isCodecOf(codec, trailer));
     const last = this.#lastOf.get(trailer) ?? all[0]!;
     for (const codec of [last, ...all.filter((one) => one !== last)]) {
+      if (codec !== last && (this.#tried += content.length) > MAX_TRIED) break;
       if (Buffer.compare(compressMember(content, codec), stored) !== 0) continue;
       this.#lastOf.set(trailer, codec);
       return codec;
