@@ -12,6 +12,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   apply: async () => (await import('./commands/apply.ts')).applyCommand,
   pull: async () => (await import('./commands/pull.ts')).pullCommand,
   mirror: async () => (await import('./commands/mirror.ts')).mirrorCommand,
+  bundle: async () => (await import('./commands/bundle.ts')).bundleCommand,
   tag: async () => (await import('./commands/tag.ts')).tagCommand,
   keygen: async () => (await import('./commands/keygen.ts')).keygenCommand,
   rank: async () => (await import('./commands/rank.ts')).rankCommand,

@@ -25,7 +25,7 @@ export const pullCommand: Command = {
       type: 'string',
       value: 'STORE',
       env: true,
-      help: 'http[s]://HOST/PATH, s3://BUCKET[/PREFIX] or a directory (default: patches beside the image in its registry)',
+      help: 'http[s]://HOST/PATH, s3://BUCKET[/PREFIX], a directory or a bundle (default: patches beside the image in its registry)',
     },
     engine: {
       type: 'string',

@@ -20,7 +20,7 @@ export const MIRROR_OPTIONS: Options = {
     type: 'string',
     value: 'STORE',
     env: true,
-    help: 'patches: http[s]://HOST/PATH, s3://BUCKET[/PREFIX] or a directory (default: patches beside the images)',
+    help: 'patches: http[s]://HOST/PATH, s3://BUCKET[/PREFIX], a directory or a bundle (default: patches beside the images)',
   },
   listen: {
     type: 'string',

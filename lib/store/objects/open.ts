@@ -1,5 +1,7 @@
 import { PanamaxError } from '../../errors.ts';
 import { readS3Access } from './credentials.ts';
+import { statIfThere } from '../../runtime/file.ts';
+import { openBundle } from './bundle.ts';
 import { openDirectoryReader, openDirectoryStore } from './directory.ts';
 import { openHttpStore } from './http.ts';
 import type { S3Options } from './s3.ts';
@@ -17,13 +19,13 @@ export async function openStore(location: string, options: OpenOptions = {}): Pr
   return openDirectoryStore(location);
 }
 
-/** Opens a store for reading: a directory, `s3://BUCKET[/PREFIX]` or `http[s]://HOST/PATH`. */
+/** Opens a store for reading: a directory, a bundle, `s3://BUCKET[/PREFIX]` or `http[s]://HOST/PATH`. */
 export async function openStoreReader(location: string, signal?: AbortSignal): Promise<StoreReader> {
   const options = signal && { signal };
   if (/^https?:/.test(location)) return openHttpStore(location, options);
-  return location.startsWith('s3:')
-    ? openBucket(location, { readOnly: true, ...options })
-    : openDirectoryReader(location);
+  if (location.startsWith('s3:')) return openBucket(location, { readOnly: true, ...options });
+  const isFile = (await statIfThere(location))?.isFile() ?? false;
+  return isFile ? openBundle(location) : openDirectoryReader(location);
 }
 
 async function openBucket(location: string, options: S3Options): Promise<Store> {
