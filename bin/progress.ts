@@ -1,27 +1,95 @@
+import { PanamaxError } from '../lib/errors.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
 import type { RunStatus } from '../lib/run/status.ts';
-import type { OnProgress } from '../producers/backfill.ts';
+import type { ItemProgress, OnProgress } from '../producers/backfill.ts';
+import type { Arguments, Options } from './command.ts';
+import { formatSize } from './format.ts';
 
-const BAR_WIDTH = 24;
+const MODES = ['auto', 'plain', 'json'];
+type Mode = 'quiet' | 'bar' | 'plain' | 'json';
 
-/**
- * Shows the progress of a backfill on standard error: a bar per stage on a terminal, a line per finished item elsewhere.
- */
-export function createProgress(stream: NodeJS.WriteStream = process.stderr): OnProgress {
-  const done = new Map<Stage, number>();
-  return (stage, { total, item, status }) => {
-    const count = (done.get(stage) ?? 0) + (item === undefined ? 0 : 1);
-    done.set(stage, count);
-    if (total === 0) return;
-    if (!stream.isTTY) {
-      if (item !== undefined) stream.write(`${stage} ${count}/${total} ${status} ${item}\n`);
-      return;
+export const PROGRESS_OPTIONS: Options = {
+  progress: {
+    type: 'string',
+    value: 'MODE',
+    default: 'auto',
+    choices: MODES,
+    env: true,
+    help: 'progress on standard error: plain, a line per item; json, a document per item; auto, a bar on a terminal',
+  },
+  quiet: { type: 'boolean', short: 'q', help: 'no progress' },
+};
+
+/** @throws PanamaxError `usage` */
+export function progressMode(
+  args: Arguments,
+  { isTTY }: { readonly isTTY?: boolean } = process.stderr,
+): Mode {
+  const text = args.text('progress') ?? 'auto';
+  if (!MODES.includes(text)) {
+    throw new PanamaxError('usage', '--progress', { expected: MODES.join(', '), found: text });
+  }
+  if (args.flag('quiet')) return 'quiet';
+  if (text === 'plain' || text === 'json') return text;
+  return isTTY && process.env['TERM'] !== 'dumb' ? 'bar' : 'plain';
+}
+
+const BAR_WIDTH = 16;
+
+/** A stage as far as it has come. */
+interface Reached {
+  readonly started: number;
+  readonly running: Set<string>;
+  done: number;
+}
+
+/** Shows the progress of a backfill. */
+export function createProgress(
+  mode: Mode,
+  stream: Pick<NodeJS.WriteStream, 'write' | 'columns'> = process.stderr,
+): OnProgress {
+  const stages = new Map<Stage, Reached>();
+  let savedBytes = 0;
+  return (stage, progress) => {
+    const { total, item, status, saved = 0 } = progress;
+    const reached = stages.get(stage) ?? { started: performance.now(), running: new Set(), done: 0 };
+    stages.set(stage, reached);
+    if (item === undefined || total === 0 || mode === 'quiet') return;
+    const isStart = status === 'started';
+    if (isStart) reached.running.add(item);
+    else {
+      reached.running.delete(item);
+      reached.done++;
+      savedBytes += saved;
     }
-    const filled = Math.round((BAR_WIDTH * count) / total);
-    const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}`;
-    const line = `${stage.padEnd(9)} ${bar} ${count}/${total} ${item ?? ''}`;
-    stream.write(`\r\x1b[K${line.slice(0, (stream.columns || 80) - 1)}${count === total ? '\n' : ''}`);
+    if (mode === 'bar') stream.write(barOf(stage, progress, reached, savedBytes, stream.columns || 80));
+    else if (mode === 'json') {
+      stream.write(
+        `${JSON.stringify({ version: 1, stage, total, done: reached.done, item, status, savedBytes })}\n`,
+      );
+    } else if (!isStart) stream.write(`${stage} ${reached.done}/${total} ${status} ${item}\n`);
   };
+}
+
+function barOf(
+  stage: Stage,
+  { total }: ItemProgress,
+  { started, running, done }: Reached,
+  saved: number,
+  columns: number,
+): string {
+  const filled = Math.round((BAR_WIDTH * done) / total);
+  const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}`;
+  const seconds = (performance.now() - started) / 1000;
+  const left = done > 0 && done < total ? `, ${formatDuration((seconds / done) * (total - done))} left` : '';
+  const savings = saved > 0 ? `, ${formatSize(saved)} saved` : '';
+  const now = running.size > 0 ? `: ${[...running].join(', ')}` : '';
+  const line = `${stage.padEnd(9)} ${bar} ${done}/${total}${left}${savings}${now}`;
+  return `\r\x1b[K${line.slice(0, columns - 1)}${done === total ? '\n' : ''}`;
+}
+
+function formatDuration(seconds: number): string {
+  return seconds < 100 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
 /** Shows the progress of a run in the queue: a line whenever a count changes. */

@@ -1,6 +1,7 @@
 import { PanamaxError } from '../lib/errors.ts';
 import { loadPairs, nameSources, putPairings, putRequest, putScope } from '../lib/run/record.ts';
-import type { RunReport } from '../lib/run/report.ts';
+import { sumBytes, type RunReport } from '../lib/run/report.ts';
+import type { PatchOutcome } from '../lib/run/schemas.ts';
 import { newRunId, type RunRequest } from '../lib/run/request.ts';
 import { keepAlive } from '../lib/run/runs.ts';
 import type { Stage } from '../lib/run/stage.ts';
@@ -16,8 +17,17 @@ export interface BackfillRequest extends Omit<RunRequest, 'id' | 'started'> {
   readonly concurrency: number;
 }
 
-/** Called when the jobs of a stage are known, and when an item of it is over. */
-export type OnProgress = (stage: Stage, progress: { total: number; item?: string; status?: string }) => void;
+/** Called when the jobs of a stage are known, and when an item of it starts and is over. */
+export type OnProgress = (stage: Stage, progress: ItemProgress) => void;
+
+export interface ItemProgress {
+  readonly total: number;
+  readonly item?: string;
+  /** `started`, or how the item ended. */
+  readonly status?: string;
+  /** Bytes that the patches of the item save, against a pull. */
+  readonly saved?: number;
+}
 
 /**
  * The embedded driver: a whole run in this process. Signatures of all images, then a ranking for each target and set of
@@ -58,8 +68,12 @@ export async function backfill(
     };
     onProgress(name, { total: jobs.length });
     const attempt = async (job: StageJob[S]) => {
-      const { status } = await runItem(name, job, context, driver);
-      if (status !== 'interrupted') onProgress(name, { total: jobs.length, item: label(job), status });
+      const progress = { total: jobs.length, item: label(job) };
+      onProgress(name, { ...progress, status: 'started' });
+      const result = await runItem(name, job, context, driver);
+      const { status } = result;
+      const saved = 'outcome' in result && 'patches' in result.outcome ? savedBy(result.outcome.patches) : 0;
+      if (status !== 'interrupted') onProgress(name, { ...progress, status, saved });
     };
     const settled = await runPool(jobs, concurrency, attempt, signal);
     if (signal.aborted) throw interrupted(signal);
@@ -91,6 +105,10 @@ export async function backfill(
   await publishNames(request.targets, images, context);
   await writeReport(request, images, store);
   return (await findReport(store, run))!;
+}
+
+function savedBy(patches: unknown): number {
+  return sumBytes(patches as PatchOutcome[]).saved;
 }
 
 function interrupted(signal: AbortSignal): PanamaxError {

@@ -1,13 +1,13 @@
 import { PanamaxError } from '../../lib/errors.ts';
-import { failuresOf, type PairOutcome, type RunReport } from '../../lib/run/report.ts';
+import { failuresOf, sumBytes, type PairOutcome, type RunReport } from '../../lib/run/report.ts';
 import { publish } from '../../workers/publish/publish.ts';
 import { backfill } from '../../producers/backfill.ts';
 import { spelledOut } from '../../producers/question/references.ts';
-import { COMMON, type Command } from '../command.ts';
+import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
 import { RUN_OPTIONS, parseRunRequest } from '../options/run.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { createProgress } from '../progress.ts';
+import { createProgress, progressMode, PROGRESS_OPTIONS } from '../progress.ts';
 import { printResult, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
 
 export const backfillCommand: Command = {
@@ -24,16 +24,18 @@ export const backfillCommand: Command = {
       env: true,
     },
     publish: { type: 'boolean', help: 'publish patches beside their targets in registries as well' },
+    ...PROGRESS_OPTIONS,
     ...STORE_OPTIONS,
     ...REGISTRY_OPTIONS,
     ...SIGN_OPTIONS,
     ...COMMON,
   },
   async run(args, signal) {
+    const mode = progressMode(args);
     const request = await parseRunRequest(args, signal, spelledOut);
     const plan = { ...request, concurrency: args.count('concurrency') };
     const report = await withContext(args, signal, async (context) => {
-      const done = await backfill(plan, context, createProgress());
+      const done = await backfill(plan, context, createProgress(mode));
       const failed = new Set(
         done.pairs.flatMap(({ status, target }) => (status === 'failed' ? [target] : [])),
       );
@@ -45,6 +47,7 @@ export const backfillCommand: Command = {
       return done;
     });
     printResult(args, report, formatReport(report));
+    if (mode !== 'quiet' && mode !== 'json') process.stderr.write(`${formatTotals(args, report)}\n`);
     const failures = failuresOf(report);
     if (failures.length > 0) {
       const list = failures.map(({ what, error }) => `  ${what}: ${error.message}`).join('\n');
@@ -52,6 +55,16 @@ export const backfillCommand: Command = {
     }
   },
 };
+
+/** For a reader that looks further: the savings, the run's name, and the command for its page. */
+function formatTotals(args: Arguments, { id, pairs }: RunReport): string {
+  const { pull, saved } = sumBytes(pairs.flatMap((pair) => (pair.status === 'failed' ? [] : pair.patches)));
+  const store = args.text('store')!;
+  return (
+    `run ${id}: ${formatSize(saved)} saved of ${formatSize(pull)} (${formatShare(saved, pull)}); ` +
+    `panamax report ${id} --store ${store} -o report.html`
+  );
+}
 
 function formatReport(report: RunReport): string {
   const head = ['TARGET', 'SOURCE', 'FORMAT', 'PULL', 'PATCH', 'RATIO', 'TIME', 'RESULT'];

@@ -1,0 +1,50 @@
+/** The progress of a backfill on a terminal, in a log and for programs. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { parseArguments } from '../../bin/arguments.ts';
+import { createProgress, progressMode, PROGRESS_OPTIONS } from '../../bin/progress.ts';
+
+/** The output for a backfill of two pairs. */
+function written(mode: Parameters<typeof createProgress>[0]): string {
+  let text = '';
+  const write = (piece: string | Uint8Array) => {
+    text += String(piece);
+    return true;
+  };
+  const onProgress = createProgress(mode, { write, columns: 120 });
+  onProgress('delta', { total: 2 });
+  onProgress('delta', { total: 2, item: 'b from a', status: 'started' });
+  onProgress('delta', { total: 2, item: 'b from a', status: 'done', saved: 5_000_000 });
+  onProgress('delta', { total: 2, item: 'c from a', status: 'started' });
+  onProgress('delta', { total: 2, item: 'c from a', status: 'failed' });
+  return text;
+}
+
+function modeOf(isTTY: boolean, ...argv: readonly string[]) {
+  return progressMode(parseArguments(argv, PROGRESS_OPTIONS, {}), { isTTY });
+}
+
+describe('progress', () => {
+  test('is a bar with running items, time left and savings on a terminal', () => {
+    const frames = written('bar').split('\r\x1b[K').slice(1);
+    assert.equal(frames.length, 4);
+    assert.equal(frames[0], 'delta     ░░░░░░░░░░░░░░░░ 0/2: b from a');
+    assert.match(frames[2]!, /^delta {5}█{8}░{8} 1\/2, \d+ s left, 5\.00 MB saved: c from a$/);
+    assert.equal(frames[3], 'delta     ████████████████ 2/2, 5.00 MB saved\n');
+  });
+
+  test('is a line or a document per item elsewhere, or nothing', () => {
+    assert.equal(written('plain'), 'delta 1/2 done b from a\ndelta 2/2 failed c from a\n');
+    const last = JSON.parse(written('json').trim().split('\n').at(-1)!) as object;
+    const item = { item: 'c from a', status: 'failed', savedBytes: 5_000_000 };
+    assert.deepEqual(last, { version: 1, stage: 'delta', total: 2, done: 2, ...item });
+    assert.equal(written('quiet'), '');
+  });
+
+  test('is chosen by options and the terminal', () => {
+    assert.equal(modeOf(false), 'plain');
+    assert.equal(modeOf(true, '--progress', 'json'), 'json');
+    assert.equal(modeOf(true, '-q'), 'quiet');
+    assert.throws(() => modeOf(true, '--progress', 'much'), { kind: 'usage' });
+  });
+});
