@@ -109,6 +109,7 @@ export const SCHEMAS: Readonly<Record<string, readonly v.GenericSchema[]>> = {
       passedOver: reportPartSchema.pipe[1].entries.passedOver,
     }),
   ],
+  bundle: [documentOf({ images: sizeSchema, patches: sizeSchema, bytes: sizeSchema })],
   calibrate: [
     documentOf({
       pairs: sizeSchema,

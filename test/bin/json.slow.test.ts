@@ -62,6 +62,7 @@ test('commands print documents that fit', async (t) => {
   await check('plan', target, '--inventory', inventory, ...store);
   await check('calibrate', ...store);
   await check('tag', 'host.example/app:2', target, ...store);
+  await check('bundle', 'host.example/app:2', '-o', file('bundle'), ...store);
   await check('check', ...store);
   await check('gc', '--keep-last', '1', ...store);
   const site = ['--engine', 'none', '-s', old, '--state', file('state'), '-o', `oci:${file('pulled')}`];
