@@ -257,5 +257,5 @@ test('ranks releases of the same image first, and real patches confirm it', asyn
       0,
     );
   assert.ok(offBy(adjusted) <= offBy(ranked), `${offBy(adjusted)} after ${offBy(ranked)}`);
-  await panamaxFails('usage', /no sources: expected TARGET --sources/, 'rank', target, ...store);
+  await panamaxFails('usage', /needs --sources IMAGE/, 'rank', target, ...store);
 });

@@ -369,7 +369,7 @@ test('refuses wrong options and inventories that cannot be resolved', async (t) 
   const made = await makeSiteStore(t, { count: 3 });
   const before = await snapshot(made.store);
   const options = ['--store', made.store, '--apply', '--grace', '0'];
-  await panamaxFails('usage', /no policy of what to keep/, 'gc', ...options);
+  await panamaxFails('usage', /needs --keep-last N or --inventory FILE/, 'gc', ...options);
   await panamaxFails('usage', /a whole number from 1/, 'gc', ...options, '--keep-last', '0');
   await panamaxFails('usage', /a number of hours/, 'gc', ...options, '--keep-last', '1', '--grace', 'x');
   const inventory = join(made.directory, 'sites.yaml');
