@@ -8,15 +8,15 @@ import { setRegistryOptions } from './options/registry.ts';
 import { findSimilar } from './suggestion.ts';
 
 /** Other spellings of commands, as many programs have them. */
-const SAME: Readonly<Record<string, string>> = {
-  '--version': 'version',
-  '-V': 'version',
-  '--help': 'help',
-  '-h': 'help',
-};
+const SAME: ReadonlyMap<string, string> = new Map([
+  ['--version', 'version'],
+  ['-V', 'version'],
+  ['--help', 'help'],
+  ['-h', 'help'],
+]);
 
 async function run([first, ...argv]: readonly string[], stop: AbortController): Promise<void> {
-  const name = SAME[first ?? ''] ?? first ?? 'help';
+  const name = SAME.get(first ?? '') ?? first ?? 'help';
   if (name === 'help') {
     const [about] = argv.filter((word) => !word.startsWith('-'));
     process.stdout.write(

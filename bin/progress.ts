@@ -6,7 +6,7 @@ import type { Arguments, Options } from './command.ts';
 import { formatSize } from './format.ts';
 
 const MODES = ['auto', 'plain', 'json'];
-type Mode = 'quiet' | 'bar' | 'plain' | 'json';
+export type ProgressMode = 'quiet' | 'bar' | 'plain' | 'json';
 
 export const PROGRESS_OPTIONS: Options = {
   progress: {
@@ -24,7 +24,7 @@ export const PROGRESS_OPTIONS: Options = {
 export function progressMode(
   args: Arguments,
   { isTTY }: { readonly isTTY?: boolean } = process.stderr,
-): Mode {
+): ProgressMode {
   const text = args.text('progress') ?? 'auto';
   if (!MODES.includes(text)) {
     throw new PanamaxError('usage', '--progress', { expected: MODES.join(', '), found: text });
@@ -45,7 +45,7 @@ interface Reached {
 
 /** Shows the progress of a backfill. */
 export function createProgress(
-  mode: Mode,
+  mode: ProgressMode,
   stream: Pick<NodeJS.WriteStream, 'write' | 'columns'> = process.stderr,
 ): OnProgress {
   const stages = new Map<Stage, Reached>();

@@ -5,11 +5,13 @@ import { limitMemory } from '../../lib/runtime/footprint.ts';
 import { applyPatchFile } from '../../lib/delta/apply.ts';
 import { descriptorBeside, verifyPatchFile } from '../../lib/store/signed.ts';
 import { formatReference } from '../../lib/image/oci/reference.ts';
-import { imageSink, keepsManifest } from '../../lib/image/write/sink.ts';
+import { imageSink, keepsManifest, type ImageSink } from '../../lib/image/write/sink.ts';
 import { createScratch } from '../../lib/runtime/scratch.ts';
 import { readVerifyKeys } from '../../lib/store/key.ts';
 import { COMMON, type Command } from '../command.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { createMeter, metered } from '../meter.ts';
+import { progressMode, PROGRESS_OPTIONS } from '../progress.ts';
 import { printResult, scratchParent, SITE_OPTIONS } from '../options/session.ts';
 
 export const applyCommand: Command = {
@@ -37,6 +39,7 @@ export const applyCommand: Command = {
       value: 'FILE',
       help: "file with the patch's signature (default: PATCH.json, as in the store and from diff --sign)",
     },
+    ...PROGRESS_OPTIONS,
     ...REGISTRY_OPTIONS,
     ...COMMON,
   },
@@ -47,6 +50,7 @@ export const applyCommand: Command = {
     const output = args.text('output')!;
     const destination = parseDestination(output);
     const isPlain = args.flag('uncompressed');
+    const mode = progressMode(args);
     const { size } = await stat(patch!).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
       throw new PanamaxError('not-found', 'no such patch', { found: patch! });
@@ -58,7 +62,11 @@ export const applyCommand: Command = {
       await verifyPatchFile(patch!, descriptor, await readVerifyKeys(keys), args.limits);
     }
     await using scratch = await createScratch(scratchParent(args));
-    const sink = imageSink(destination, { isPlain, scratch: scratch.path, signal });
+    const write = imageSink(destination, { isPlain, scratch: scratch.path, signal });
+    const sink: ImageSink = (image, stream) => {
+      const total = image.layers.reduce((sum, layer) => sum + layer.size, 0);
+      return write(image, metered(stream, createMeter('rebuild', total, mode)));
+    };
     const target = await applyPatchFile(
       { patch: patch!, sources, sink, ...args.platform },
       { scratch: scratch.path, limits: args.limits, signal },

@@ -75,7 +75,7 @@ describe('a wrong command line is refused', () => {
       'arm64',
     ],
     [
-      /unknown transport: expected oci: oci-archive: docker-archive: docker:.*, found ftp:x/,
+      /unknown transport; did you mean docker:\/\/ftp:x\?: expected oci: oci-archive: docker-archive: docker:.*, found ftp:x/,
       'inspect',
       'ftp:x',
     ],

@@ -60,7 +60,7 @@ test(
 );
 
 test('refuses an unknown action, a wrong number of images and an unreachable Redis', async () => {
-  const usage = /unknown action, or wrong number of images: expected list \| add IMAGE/;
+  const usage = /needs ACTION|unknown action, or wrong number of images: expected list, add IMAGE/;
   for (const words of [[], ['drop'], ['add'], ['remove'], ['list', 'x'], ['rebuild', 'x']]) {
     await panamaxFails('usage', usage, 'index', ...words, '--redis', 'redis://127.0.0.1:1');
   }

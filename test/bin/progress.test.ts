@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseArguments } from '../../bin/arguments.ts';
+import { createMeter, metered } from '../../bin/meter.ts';
 import { createProgress, progressMode, PROGRESS_OPTIONS } from '../../bin/progress.ts';
 
 /** The output for a backfill of two pairs. */
@@ -23,6 +24,27 @@ function written(mode: Parameters<typeof createProgress>[0]): string {
 function modeOf(isTTY: boolean, ...argv: readonly string[]) {
   return progressMode(parseArguments(argv, PROGRESS_OPTIONS, {}), { isTTY });
 }
+
+async function* stream() {
+  yield Buffer.alloc(600);
+  yield Buffer.alloc(400);
+}
+
+test('of bytes is a line on a terminal with the rate, and a document for programs', async () => {
+  let text = '';
+  const write = (piece: string | Uint8Array) => {
+    text += String(piece);
+    return true;
+  };
+  for (const mode of ['bar', 'json', 'plain', 'quiet'] as const) {
+    const meter = createMeter('rebuild', 1000, mode, { write, columns: 100 });
+    assert.equal((await Array.fromAsync(metered(stream(), meter))).length, 2);
+  }
+  const [bar, document, rest] = text.split('\n');
+  assert.match(bar!, /rebuild █{16} 1\.00 kB of 1\.00 kB, .*\/s$/);
+  assert.deepEqual(JSON.parse(document!), { version: 1, stage: 'rebuild', total: 1000, done: 1000 });
+  assert.equal(rest, '');
+});
 
 describe('progress', () => {
   test('is a bar with running items, time left and savings on a terminal', () => {
