@@ -300,12 +300,12 @@ test('the command reports a damaged image as JSON and in the store, and makes al
   assert.match(stderr, /^delta 2\/2 done .* from /m);
   assert.match(
     stderr,
-    /^panamax backfill: 1 failed:\n {2}.*a3: size mismatch: expected \d+ bytes, found \d+ bytes/m,
+    /^\{"version":1,"error":\{"kind":"partial".*a3: size mismatch: expected \d+ bytes, found \d+ bytes/m,
   );
   const report = JSON.parse(stdout) as RunReport;
   assert.deepEqual(outcomesOf(report), ['a1 from a2: done', 'a2 from a1: done']);
   const stored = await findReport(await openDirectoryStore(join(directory, 'store')), report.id);
-  assert.deepEqual(stored, report);
+  assert.deepEqual({ version: 1, ...stored }, report);
 
   await writeFile(blob, sound);
   const all = await panamaxJson<RunReport>('backfill', ...names, ...options, '--top', '2');
