@@ -267,9 +267,9 @@ describe('pairs', () => {
     const layout = await writeRelease(join(directory, 'a3'), 'a'.charCodeAt(0), 3);
     await runBackfill(directory, ['a3'], { sources: ['a1'], top: 1 });
     await rm(blobPath(join(directory, 'a3'), layout.layerDigests[0]!));
-    const report = await runBackfill(directory, ['a1', 'a2', 'a3']);
+    const report = await runBackfill(directory, ['a1', 'a2', 'a3'], { top: 2 });
     const failed = report.pairs.filter((pair) => pair.status === 'failed');
-    assert.ok(failed.length > 0 && failed.length < 3);
+    assert.ok(failed.length > 0 && failed.length < report.pairs.length);
     for (const pair of failed) {
       assert.match(`${pair.target} ${pair.source}`, /a3/);
       assert.equal(pair.error.kind, 'not-found');
