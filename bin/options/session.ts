@@ -44,7 +44,7 @@ export const SIGN_OPTIONS: Options = {
   },
 };
 
-/** What a site requires of the records of names. */
+/** Requirements of a site on records of names. */
 export const TRUST_OPTIONS: Options = {
   'store-name': {
     type: 'string',

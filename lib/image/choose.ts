@@ -126,7 +126,7 @@ export async function findByConfig(
   return undefined;
 }
 
-/** Leaves out what is neither an image nor an index, if anything is left then. */
+/** Leaves out entries that are neither images nor indexes, unless none is left. */
 async function withoutArtifacts(
   blobs: BlobSource,
   entries: readonly IndexEntry[],

@@ -4,7 +4,7 @@ import type { Limits } from '../limits.ts';
 /** Bytes that a layer of any size may expand to. */
 const FREE_EXPANSION = 1024 ** 3;
 
-/** Bounds of what a layer expands to. */
+/** Bounds on the uncompressed size of a layer. */
 export interface ExpansionBounds {
   readonly limits: Pick<Limits, 'maxExpansion'>;
   /** Size of the compressed layer in bytes. */

@@ -25,7 +25,7 @@ export interface MirrorOptions {
   readonly state: string;
   /** A directory below which the mirror makes its own. */
   readonly scratch: string;
-  /** What names, and with a key patches, have to be signed with. */
+  /** Requirements on the signatures of names and, with a key, of patches. */
   readonly trust: NameTrust;
   /** Of images that signed names stand for; by default the machine's. */
   readonly platform?: Platform | undefined;
@@ -37,7 +37,7 @@ export interface MirrorOptions {
   readonly signal: AbortSignal;
 }
 
-/** What the parts of a mirror share. */
+/** State and services that the parts of a mirror share. */
 export interface Context extends Omit<MirrorOptions, 'openStore' | 'scratch' | 'trust' | 'link'>, Workplace {
   readonly openStore: (() => Promise<StoreReader>) | undefined;
   readonly cache: BlobCache;

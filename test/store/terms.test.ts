@@ -18,19 +18,12 @@ import { nameDocument, nameStatement, parseName, readNameAt, type NameRecord } f
 import { renewNames, writeName } from '../../lib/store/naming.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { temporaryDirectory } from '../support/directory.ts';
+import { target } from '../support/target.ts';
 
 const DAY = 24 * 3600 * 1000;
 const PLATFORM = 'linux/amd64';
 const NAME = parseReleaseName('registry.example/team/app:stable');
 const KEY = keys.name(NAME.repository, NAME.tag!, PLATFORM);
-
-const digest = (digit: string) => `sha256:${digit.repeat(64)}` as const;
-const target = (digit: string) => ({
-  manifest: digest(digit),
-  config: digest(digit),
-  layers: digest(digit),
-  size: 1,
-});
 
 async function setUp(t: TestContext) {
   const directory = await temporaryDirectory(t);

@@ -160,7 +160,7 @@ export class GroupWorker {
     return bytes;
   }
 
-  /** Keeps the map of the last executable: what a group teaches about one is used in this group alone. */
+  /** Keeps the map of the last executable. A group never uses a map of another group. */
   #mapper(): (pair: FilePair) => MappedFile | undefined {
     let last: FilePair | undefined;
     let file: MappedFile | undefined;

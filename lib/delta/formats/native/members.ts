@@ -64,7 +64,7 @@ export function findMembers(source: Side, target: Side): MemberPairs {
 /**
  * Writes contents to a tar.
  *
- * @param select returns undefined for members to leave out, else what finds the codec of a content
+ * @param select returns undefined for members to leave out, else the function that finds the codec of a content
  */
 function inflateAll(
   { space, tar }: Side,

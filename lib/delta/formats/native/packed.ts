@@ -14,7 +14,7 @@ export interface Packed {
   readonly trailer: number;
   /** Content is matched with that of the same path. */
   readonly path: string;
-  /** Where it is packed: the same encoder made what is in one place. */
+  /** The place that holds it. One encoder made all members of a place. */
   readonly place: string;
 }
 
