@@ -23,6 +23,11 @@ export async function createScratch(parent: string): Promise<Scratch> {
   };
 }
 
+/** Removes directories of processes that were killed. `parent` may be missing. */
+export async function sweepScratch(parent: string): Promise<void> {
+  if (await isThere(parent)) await sweepDead(parent);
+}
+
 /** Default limit for files below a directory, in bytes: 80 % of the free space. */
 export async function defaultScratchSize(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory);

@@ -3,11 +3,12 @@ import { PanamaxError, toPanamaxError } from '../errors.ts';
 import type { Engine, EngineImage } from '../image/engine/engine.ts';
 import { formatReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
 import { checkDestination } from '../image/write/destination.ts';
+import { sweepScratch } from '../runtime/scratch.ts';
 import type { ImageIdentity } from '../store/descriptor.ts';
 import { findResidents, isImage, type Resident } from './choice/resident.ts';
 import { countBytes, type Counted } from './offers/counted.ts';
 import type { Answer, Origin } from './offers/origin.ts';
-import { sweepPartials } from './offers/partial.ts';
+import { dropPartials, sweepPartials } from './offers/partial.ts';
 import { registryOrigin } from './offers/registryorigin.ts';
 import { storeOrigin } from './offers/storeorigin.ts';
 import { rebuildImage } from './rebuild.ts';
@@ -29,6 +30,7 @@ import { pullsItself, pullWhole } from './whole.ts';
 export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   if (task.destination) await checkDestination(task.destination, site.signal);
   await sweepPartials(join(site.state, 'partial'));
+  await sweepScratch(site.scratch);
   // lists the images before the pull; the sink asks the engine anew
   const listing = site.engine && listOnce(site.engine);
   const moved: Counted = { bytes: 0 };
@@ -189,7 +191,11 @@ async function bring(
   const { dryRun } = task;
   const present = !task.destination && residents.find((image) => isImage(image, target));
   if (present) {
-    if (!dryRun) await site.engine?.tag(present.config, engineName(task.name));
+    if (!dryRun) {
+      await site.engine?.tag(present.config, engineName(task.name));
+      const digests = answer.offers?.map(({ digest }) => digest) ?? [];
+      await dropPartials(join(site.state, 'partial'), digests);
+    }
     return {
       reasons: before,
       done: { method: 'none', target: digestsOf(target), pullBytes: 0, reasons: [] },

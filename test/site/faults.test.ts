@@ -3,13 +3,17 @@ import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Digest } from '../../lib/digest.ts';
 import { EXIT_CODES } from '../../lib/errors.ts';
 import type { PullOutcome } from '../../lib/site/site.ts';
+import { ownName } from '../../lib/runtime/file.ts';
+import { keys } from '../../lib/store/keys.ts';
 import { snapshot } from '../support/directory.ts';
 import type { EngineUser } from '../support/engineuser.ts';
 import { panamax, panamaxJson, panamaxWith, startPanamax } from '../support/panamax.ts';
@@ -146,6 +150,29 @@ test('pull succeeds after its process group was killed at random moments', { ski
   assert.equal(code, 0, stderr);
   assert.ok(await site.hasSecond());
   assert.deepEqual(await left(made), NOTHING);
+});
+
+test('pull of an image that a killed pull has loaded removes what that one left', { skip }, async (t) => {
+  const made = await makeSiteStore(t);
+  const site = await siteWith(t, podman, made);
+  const second = join(made.directory, 'second.tar');
+  await skopeoCopy(`oci:${made.directory}/2`, `docker-archive:${second}:${NAME}:2`);
+  await podman.load(site.user, second);
+  const index = join(made.store, keys.index(made.images[1]!.manifestDigest as Digest));
+  const { patches } = JSON.parse(await readFile(index, 'utf8')) as { patches: { digest: string }[] };
+  // files of a process that has ended, and of one that runs
+  const [dead, live] = [`${hostname()}.${spawnSync('true').pid}-1`, ownName()];
+  const suffix = `${patches[0]!.digest.replace(':', '-')}.part`;
+  const [partial, scratch] = [join(made.directory, 'state', 'partial'), join(made.directory, 'scratch')];
+  await mkdir(partial, { recursive: true });
+  for (const owner of [dead, live]) {
+    await mkdir(join(scratch, owner), { recursive: true });
+    await writeFile(join(partial, `${owner}.${suffix}`), 'start of a patch');
+  }
+  const args = ['--engine', 'podman', '--no-fallback', '--store', made.store, ...made.site];
+  const { code, stderr } = await panamaxWith(site.user.env, 'pull', `${NAME}:2`, ...args);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(await left(made), { partial: [`${live}.${suffix}`], scratch: [live] });
 });
 
 test(

@@ -23,14 +23,13 @@ export interface Partial {
  */
 export async function claimPartial(directory: string, digest: Digest): Promise<Partial> {
   await makeDirectories(directory, 0o700);
-  const suffix = `sha256-${hexOf(digest)}.part`;
+  const suffix = suffixOf(digest);
   const path = join(directory, `${ownName()}.${suffix}`);
   for (const name of await readdir(directory)) {
     if (!name.endsWith('.part')) continue;
     const age = await ageOf(join(directory, name));
     if (age === undefined) continue;
-    const isFree = name.startsWith('sha256-') || isOfDead(name) || age > STALE;
-    if (!isFree) continue;
+    if (!isFree(name) && !isOfDead(name) && age <= STALE) continue;
     // of two files of dead owners the first is taken
     if (name.endsWith(suffix) && (await ageOf(path)) === undefined) await moved(join(directory, name), path);
     else if (name.endsWith(suffix) || age > KEPT) await rm(join(directory, name), { force: true });
@@ -44,15 +43,32 @@ export async function claimPartial(directory: string, digest: Digest): Promise<P
 
 /** Removes unfinished downloads that nobody continues: those without a live owner, a week after their last byte. */
 export async function sweepPartials(directory: string): Promise<void> {
-  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-    return [];
-  });
-  for (const name of names) {
+  for (const name of await namesIn(directory)) {
     if (!name.endsWith('.part')) continue;
     const path = join(directory, name);
     if (((await ageOf(path)) ?? 0) > KEPT) await rm(path, { force: true });
   }
+}
+
+/** Removes the unfinished downloads of these digests that have no live owner: the site has the image without them. */
+export async function dropPartials(directory: string, digests: readonly Digest[]): Promise<void> {
+  for (const name of await namesIn(directory)) {
+    const isNeedless = digests.some((digest) => name.endsWith(suffixOf(digest)));
+    if (isNeedless && (isFree(name) || isOfDead(name))) await rm(join(directory, name), { force: true });
+  }
+}
+
+const suffixOf = (digest: Digest) => `sha256-${hexOf(digest)}.part`;
+
+/** Whether the owner has released the file. */
+const isFree = (name: string) => name.startsWith('sha256-');
+
+/** Names of files in a directory that may be missing. */
+async function namesIn(directory: string): Promise<string[]> {
+  return readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return [];
+  });
 }
 
 /** In milliseconds. Undefined if the file is missing. */
