@@ -78,7 +78,7 @@ interface Waiting<Result> {
 }
 
 /** Bytes that an idle thread may hold. */
-const MAX_KEPT = 48 * 1024 ** 2;
+const MAX_KEPT = 64 * 1024 ** 2;
 const MAX_IDLE = 8;
 /** In milliseconds. */
 const IDLE_TIME = 5000;

@@ -26,6 +26,8 @@ export interface EncoderSettings {
   readonly maxPiece: number;
   /** Maximum distance of a match in bytes, below 16 MiB. */
   readonly window: number;
+  /** Size of all pieces in bytes, if it is known: a small stream takes little memory. */
+  readonly streamSize?: number;
   /** Logarithm of the number of the match finder's rows, which take 64 bytes each. */
   readonly rowCountBits: number;
   /** Candidates per hash, up to 16. */
@@ -56,7 +58,7 @@ export class Lzma2Encoder {
   #stateReset = false;
 
   constructor(settings: EncoderSettings) {
-    const size = 2 * (settings.window + settings.maxPiece);
+    const size = Math.min(2 * (settings.window + settings.maxPiece), settings.streamSize ?? Infinity);
     const view = new DataView(new ArrayBuffer(size + TEXT_MARGIN));
     this.#buffer = new Uint8Array(view.buffer, 0, size);
     this.#window = settings.window;

@@ -9,6 +9,8 @@ export interface Thoroughness {
   readonly effort: Effort;
   /** Whether there is much to compress. */
   readonly much: boolean;
+  /** Upper bound of the size of all sections in bytes, if there is one: little memory is taken then. */
+  readonly streamSize?: number;
 }
 
 type Settings = Pick<EncoderSettings, 'rowCountBits' | 'depth' | 'niceLength' | 'optimal'>;
@@ -18,7 +20,11 @@ const LAZY: Settings = { rowCountBits: 16, depth: 8, niceLength: 128, optimal: f
 const OPTIMAL: Settings = { rowCountBits: 16, depth: 6, niceLength: 32, optimal: true };
 const BEST: Settings = { rowCountBits: 20, depth: 16, niceLength: 128, optimal: true };
 
-function settingsFor({ effort, much }: Thoroughness): Settings {
+function settingsFor({ streamSize, ...thoroughness }: Thoroughness) {
+  return { ...choose(thoroughness), ...(streamSize !== undefined && { streamSize }) };
+}
+
+function choose({ effort, much }: Thoroughness): Settings {
   if (effort === 'fast') return FAST;
   if (effort === 'best') return BEST;
   return much ? LAZY : OPTIMAL;
@@ -55,7 +61,10 @@ export function createCompressor(thoroughness: Thoroughness): Compressor {
   };
 }
 
-function createStream(name: SectionName, { rowCountBits, ...settings }: Settings): SectionStream {
+function createStream(
+  name: SectionName,
+  { rowCountBits, ...settings }: ReturnType<typeof settingsFor>,
+): SectionStream {
   const properties = name === 'data' ? { lc: 3, lp: 0, pb: 0 } : { lc: 0, lp: 0, pb: 0 };
   const { maxPiece, window } = SIZES[name];
   const encoder = new Lzma2Encoder({

@@ -73,7 +73,7 @@ export async function* encodeVcdiff(options: EncodeOptions): AsyncGenerator<Uint
       gatheredSize += sizeOf(sections);
       if (gatheredSize >= MIN_SHARED) pool ??= createCompressorPool({ effort, much });
     }
-    pool ??= singleCompressor({ effort, much });
+    pool ??= singleCompressor({ effort, much, streamSize: gatheredSize });
     startGroup();
     for (const group of groups) {
       signal?.throwIfAborted();
