@@ -36,21 +36,34 @@ export interface StreamTlsh {
 const MAX_RANGES = 4096;
 const MAX_BYTES = 1024 ** 2;
 
+/** A thread without a file, for the next image: small images take less time than starting one. It ends with this thread. */
+let spare: Worker | undefined;
+
+function takeThread(): Worker {
+  const thread = spare ?? new Worker(tlshThread.module);
+  spare = undefined;
+  thread.ref();
+  return thread;
+}
+
 /** @param path an existing file, which may be removed after the disposal of the result */
 export function createStreamTlsh(path: string): StreamTlsh {
-  const worker = new Worker(tlshThread.module, { workerData: path });
+  const worker = takeThread();
+  worker.postMessage({ path } satisfies TlshRequest);
   const waiting: PromiseWithResolvers<string | null>[] = [];
   let failure: unknown;
+  let isDone = false;
   const fail = (error: unknown) => {
     failure ??= error;
     for (const { reject } of waiting.splice(0)) reject(failure);
   };
-  worker.on('message', (answer: TlshAnswer) => {
+  const onMessage = (answer: TlshAnswer) => {
     if ('digest' in answer) waiting.shift()?.resolve(answer.digest);
     else fail(new PanamaxError('io', `cannot hash the layer stream: ${answer.failure}`, { where: path }));
-  });
-  worker.on('error', fail);
-  worker.on('exit', (code) => fail(new PanamaxError('internal', `the TLSH thread exited with code ${code}`)));
+  };
+  const onExit = (code: number) =>
+    fail(new PanamaxError('internal', `the TLSH thread exited with code ${code}`));
+  worker.on('message', onMessage).on('error', fail).on('exit', onExit);
 
   const ranges = new Float64Array(2 * MAX_RANGES);
   let used = 0;
@@ -115,10 +128,20 @@ export function createStreamTlsh(path: string): StreamTlsh {
       flush();
       worker.postMessage('left-out' satisfies TlshRequest);
       for (const file of files) addFile(file);
-      return ask('rest');
+      const answer = ask('rest');
+      void answer.then(
+        () => (isDone = true),
+        () => {},
+      );
+      return answer;
     },
     async [Symbol.asyncDispose]() {
-      await worker.terminate();
+      worker.off('message', onMessage).off('error', fail).off('exit', onExit);
+      if (isDone && !spare) {
+        worker.postMessage('close' satisfies TlshRequest);
+        worker.unref();
+        spare = worker;
+      } else await worker.terminate();
     },
   };
 }

@@ -1,5 +1,5 @@
-/** Pairs of offset and size to be hashed, or a command about the ranges so far (tlshthread.ts). */
-export type TlshRequest = Float64Array | 'layer' | 'left-out' | 'rest';
+/** The file to read, pairs of offset and size to be hashed, or a command about the ranges so far (tlshthread.ts). */
+export type TlshRequest = { readonly path: string } | Float64Array | 'layer' | 'left-out' | 'rest' | 'close';
 
 export type TlshAnswer = { readonly digest: string | null } | { readonly failure: string };
 

@@ -1,21 +1,28 @@
 import { type TlshRequest, type TlshAnswer, END, HOLE } from './tlshmessages.ts';
-import { openSync, readSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
 import { createTlsh, type TlshHasher } from './tlsh.ts';
 
 /**
  * The entry of the thread that computes TLSHs over ranges of a file that is still being written. `layer` answers with the
  * TLSH of the ranges since the last one, and adds up the counts of windows within files. `left-out` subtracts the counts
  * of the ranges since then. `rest` answers with the TLSH of the remaining files in another order; it reuses the counts.
+ * `close` closes the file; a path opens the next one.
  */
 
 const ZEROS = new Uint8Array(64 * 1024);
 const READ_SIZE = 1024 ** 2;
 
-const file = openSync(workerData as string, 'r');
+let file = -1;
 const buffer = new Uint8Array(READ_SIZE);
 const within = new Float64Array(256);
 let tlsh: TlshHasher = createTlsh();
+
+function open(path: string): void {
+  file = openSync(path, 'r');
+  within.fill(0);
+  tlsh = createTlsh();
+}
 
 function hashRanges(ranges: Float64Array): void {
   for (let i = 0; i < ranges.length; i += 2) {
@@ -41,7 +48,12 @@ function hashZeros(size: number): void {
 export function handler(request: TlshRequest): TlshAnswer | undefined {
   try {
     if (typeof request !== 'string') {
-      hashRanges(request);
+      if ('path' in request) open(request.path);
+      else hashRanges(request);
+      return undefined;
+    }
+    if (request === 'close') {
+      closeSync(file);
       return undefined;
     }
     if (request === 'left-out') {
