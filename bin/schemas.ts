@@ -135,6 +135,7 @@ export const SCHEMAS: Readonly<Record<string, readonly v.GenericSchema[]>> = {
       size: sizeSchema,
       digest: digestSchema,
       encodeSeconds: seconds,
+      seconds,
       pullSize: sizeSchema,
       source: digestSchema,
       target: digestSchema,

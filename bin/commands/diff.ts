@@ -83,9 +83,11 @@ export const diffCommand: Command = {
     const pull = pullSize(result.target, result.source);
     if (sign) await putDescriptor(output, signDescriptor(descriptorOf(result, parseEffort(args)), sign));
     const isExact = canBeExact(result.target);
+    // the whole command, as a user waits for it
+    const seconds = process.uptime();
     const text =
       `${output}: ${formatSize(patch.size)}, ${formatShare(patch.size, pull)} of the ${formatSize(pull)} that a pull moves, ` +
-      `in ${patch.encodeSeconds.toFixed(1)} s` +
+      `in ${seconds.toFixed(1)} s` +
       (isExact ? '' : '; the rebuilt image will have another manifest digest');
     if (isPiped) {
       process.stderr.write(`${text}\n`);
@@ -95,6 +97,7 @@ export const diffCommand: Command = {
       args,
       {
         ...patch,
+        seconds,
         pullSize: pull,
         source: result.source.manifest,
         target: result.target.manifest,
