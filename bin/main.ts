@@ -15,7 +15,7 @@ const SAME: ReadonlyMap<string, string> = new Map([
   ['-h', 'help'],
 ]);
 
-async function run([first, ...argv]: readonly string[], stop: AbortController): Promise<void> {
+async function run([first, ...argv]: readonly string[], signal: AbortSignal): Promise<void> {
   const name = SAME.get(first ?? '') ?? first ?? 'help';
   if (name === 'help') {
     const [about] = argv.filter((word) => !word.startsWith('-'));
@@ -34,7 +34,7 @@ async function run([first, ...argv]: readonly string[], stop: AbortController): 
   }
   checkArguments(command, args);
   setRegistryOptions(args);
-  await command.run(args, stop.signal, loadCommands);
+  await command.run(args, signal, loadCommands);
 }
 
 /** @throws PanamaxError `usage` for an unknown command */
@@ -43,6 +43,23 @@ function load(name: string): Promise<Command> {
   const similar = findSimilar(name, Object.keys(COMMANDS));
   const hint = similar ? `did you mean ${similar}?` : 'panamax help lists the commands';
   throw new PanamaxError('usage', `unknown command ${printable(name)}; ${hint}`);
+}
+
+/**
+ * Runs a command and reports its error, unless its output is lost. Sets the exit code of the process.
+ *
+ * @param isLost whether nobody reads the output any more
+ */
+export async function runCommand(
+  argv: readonly string[],
+  signal: AbortSignal,
+  isLost: () => boolean = () => false,
+): Promise<void> {
+  try {
+    await run(argv, signal);
+  } catch (error) {
+    if (!isLost()) report(error, argv);
+  }
 }
 
 /** Prints an error on standard error, with --json as a document of one line (docs/json.md). */
@@ -82,11 +99,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   });
   // without a reader of messages the exit code remains
   process.stderr.on('error', () => {});
-  try {
-    await run(argv, stop);
-  } catch (error) {
-    if (!lost) report(error, argv);
-  }
+  await runCommand(argv, stop.signal, () => lost !== undefined);
   // output to a pipe is asynchronous: exit only when it has been written
   for (const stream of [process.stdout, process.stderr]) {
     await new Promise((resolve) => stream.write('', resolve));

@@ -7,12 +7,16 @@ const MAX_EXTERNAL_GROWTH = 1024 ** 2;
 /** In milliseconds. */
 const CHECK_EVERY = 10;
 
+let isLimited = false;
+
 /**
  * Limits the memory of the process, for commands that run on small devices and mostly read and write: garbage is
  * collected early, and libuv's pool has one thread, because each thread that has held zstd's window of 16 MiB in its
  * malloc arena keeps it. Call this before the pool is used for the first time.
  */
 export function limitMemory(): void {
+  if (isLimited) return;
+  isLimited = true;
   process.env['UV_THREADPOOL_SIZE'] ??= '1';
   setFlagsFromString('--optimize-for-size');
   setFlagsFromString('--expose-gc');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { EXIT_CODES } from '../../lib/errors.ts';
 import { startFront } from '../support/front.ts';
-import { panamax, panamaxJson, panamaxWith } from '../support/panamax.ts';
+import { panamax, panamaxJson, panamaxWith } from '../support/commands.ts';
 import { missing, notRoot } from '../support/programs.ts';
 import { freePort } from '../support/port.ts';
 import { pushReleases } from '../support/pushed.ts';

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';
 import type { Digest } from '../../lib/digest.ts';
-import { panamax, panamaxFails, panamaxJson } from '../support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson } from '../support/commands.ts';
 import { makeSiteStore, NAME } from '../support/sitestore.ts';
 
 test('a bundle of a name brings its image to a site, signed as in the store', async (t) => {

@@ -35,14 +35,21 @@ export async function panamaxWith(env: NodeJS.ProcessEnv, ...args: readonly stri
 
 /** Runs a command that must succeed, and parses its JSON output. */
 export async function panamaxJson<Document>(...args: readonly string[]): Promise<Document> {
-  const { code, stdout, stderr } = await panamax(...args, '--json');
-  assert.equal(code, 0, stderr);
-  return JSON.parse(stdout) as Document;
+  return parseResult<Document>(await panamax(...args, '--json'));
 }
 
 /** Runs a command that must fail with the exit code of `kind` and a message that matches, without a stack trace. */
 export async function panamaxFails(kind: ErrorKind, what: RegExp, ...args: readonly string[]): Promise<void> {
-  const { code, stdout, stderr } = await panamax(...args);
+  assertFailed(await panamax(...args), kind, what);
+}
+
+/** The JSON output of a command that has succeeded. */
+export function parseResult<Document>({ code, stdout, stderr }: Result): Document {
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout) as Document;
+}
+
+export function assertFailed({ code, stdout, stderr }: Result, kind: ErrorKind, what: RegExp): void {
   assert.equal(code, EXIT_CODES[kind], stderr || stdout);
   assert.match(stderr, what);
   assert.doesNotMatch(stderr, /^\s+at /m, 'a stack trace');

@@ -1,9 +1,10 @@
 /** Releases in a registry, with patches beside them. */
 import { execFile } from 'node:child_process';
+import { cp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
-import { panamaxJson } from './panamax.ts';
+import { panamaxJson } from './commands.ts';
 import type { Registry } from './registry.ts';
 import { makeSiteStore, type SiteStore } from './sitestore.ts';
 
@@ -27,8 +28,12 @@ export async function pushReleases(
   { host }: Pick<Registry, 'host'>,
   { count = 2, format = 'xdelta' } = {},
 ): Promise<Pushed> {
-  const made = await makeSiteStore(t, { count });
+  const made = await makeSiteStore(t, { count, format });
   const store = join(made.directory, 'registry-store');
+  // no names, and not the runs: names of these images belong to the registry
+  for (const part of ['signatures', 'compressions', 'index', 'patches', 'pairings']) {
+    await cp(join(made.store, part), join(store, part), { recursive: true });
+  }
   const name = `${host}/team/app`;
   const options = ['--store', store, '--insecure-registry', host, '--scratch', join(made.directory, 'work')];
   const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
@@ -36,23 +41,21 @@ export async function pushReleases(
     const from = `oci:${join(made.directory, String(release))}`;
     await promisify(execFile)('skopeo', [...copy, from, `docker://${name}:${tag}`]);
   };
-  const references: string[] = [];
-  for (let release = 1; release <= count; release++) {
-    await push(release);
-    references.push(`docker://${name}:${release}`);
-  }
-  const settings = ['--format', format, '--effort', 'fast', '--top', String(count)];
-  await panamaxJson('backfill', ...references, ...settings, ...options);
+  for (let release = 1; release <= count; release++) await push(release);
+  const named = (release: number) => made.images[release - 1]!.manifestDigest.replace(':', '-');
   return {
     ...made,
     name,
     options,
     push,
     async publishFrom(release, source, ...others) {
-      const own = [...options, '--store', join(made.directory, `store-${release}-${source}`)];
-      const [target, from] = [`docker://${name}:${release}`, `docker://${name}:${source}`];
-      await panamaxJson('backfill', target, '--sources', from, ...settings, ...own);
-      await panamaxJson('publish', target, ...own, ...others);
+      const own = join(made.directory, `store-${release}-${source}`);
+      await cp(store, own, { recursive: true });
+      const patches = join(own, 'patches', named(release));
+      for (const file of await readdir(patches)) {
+        if (!file.startsWith(named(source))) await rm(join(patches, file));
+      }
+      await panamaxJson('publish', `docker://${name}:${release}`, ...options, '--store', own, ...others);
     },
     async remove(release) {
       const { manifestDigest } = made.images[release - 1]!;

@@ -19,7 +19,11 @@ export function createRandom(seed: number): Random {
   const below = (limit: number) => next() % limit;
   return {
     below,
-    bytes: (size) => Buffer.from(Array.from({ length: size }, () => below(256))),
+    bytes(size) {
+      const bytes = Buffer.alloc(size);
+      for (let i = 0; i < size; i++) bytes[i] = below(256);
+      return bytes;
+    },
     text(size) {
       let text = '';
       while (text.length < size) {

@@ -22,6 +22,12 @@ export function releaseLayers(family: number, release: number): Buffer[] {
   ];
 }
 
+/** Layers of a release that is so large that a patch is smaller than a pull. */
+export function largeLayers(release: number): Buffer[] {
+  const noise = createRandom(7).bytes(1_000_000);
+  return [writeTar([{ path: 'noise', content: noise, mtime: release }]), ...releaseLayers(1, release)];
+}
+
 function files(family: number, release: number, prefix: string, count: number): TarFixture[] {
   return Array.from({ length: count }, (_, i) => {
     const random = createRandom(family * 7919 + prefix.length * 101 + i);

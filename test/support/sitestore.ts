@@ -4,10 +4,8 @@ import { join } from 'node:path';
 import { fileScope, type Scope } from './scope.ts';
 import { temporaryDirectory } from './directory.ts';
 import { writeLayout, type Layout } from './layout.ts';
-import { panamax, panamaxJson } from './panamax.ts';
-import { createRandom } from './random.ts';
-import { releaseLayers } from './releases.ts';
-import { writeTar } from './tar.ts';
+import { panamax, panamaxJson } from './commands.ts';
+import { largeLayers } from './releases.ts';
 
 export const NAME = 'registry.example:5000/team/app';
 
@@ -24,9 +22,12 @@ const templates = new Map<string, Promise<{ directory: string; images: readonly 
 const scope = fileScope();
 
 /** Releases 1 to `count`, named `NAME:RELEASE` from the second on, with patches between all of them. */
-export async function makeSiteStore(t: Scope, { count = 2, sign = false } = {}): Promise<SiteStore> {
-  const key = `${count} ${sign}`;
-  const template = templates.get(key) ?? makeTemplate(count, sign);
+export async function makeSiteStore(
+  t: Scope,
+  { count = 2, sign = false, format = 'xdelta' } = {},
+): Promise<SiteStore> {
+  const key = `${count} ${sign} ${format}`;
+  const template = templates.get(key) ?? makeTemplate(count, sign, format);
   templates.set(key, template);
   const directory = await temporaryDirectory(t);
   await cp((await template).directory, directory, { recursive: true });
@@ -40,19 +41,19 @@ export async function makeSiteStore(t: Scope, { count = 2, sign = false } = {}):
 }
 
 /** Made once per test file. */
-async function makeTemplate(count: number, sign: boolean) {
+async function makeTemplate(count: number, sign: boolean, format: string) {
   const directory = await temporaryDirectory(scope);
   const path = (name: string | number) => join(directory, String(name));
   const images: Layout[] = [];
   for (let release = 1; release <= count; release++) {
-    const noise = writeTar([{ path: 'noise', content: createRandom(7).bytes(1_500_000), mtime: release }]);
-    images.push(await writeLayout(path(release), [noise, ...releaseLayers(1, release)]));
+    images.push(await writeLayout(path(release), largeLayers(release)));
   }
   if (sign) await panamax('keygen', path('owner'));
   const options = ['--store', path('store'), '--scratch', path('scratch')];
   if (sign) options.push('--sign', path('owner.key'));
   const releases = images.map((_, i) => path(i + 1));
-  await panamaxJson('backfill', ...releases, '--top', String(count), '--effort', 'fast', ...options);
+  const settings = ['--format', format, '--top', String(count), '--effort', 'fast'];
+  await panamaxJson('backfill', ...releases, ...settings, ...options);
   for (let release = 2; release <= count; release++) {
     await panamaxJson('tag', `${NAME}:${release}`, path(release), ...options);
   }

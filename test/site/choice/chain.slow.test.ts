@@ -8,11 +8,9 @@ import type { Answer, Offer } from '../../../lib/site/offers/origin.ts';
 import type { Resident } from '../../../lib/site/choice/resident.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 import { digestOf, writeLayout, type Layout } from '../../support/layout.ts';
-import { panamax, panamaxFails, panamaxJson } from '../../support/panamax.ts';
-import { createRandom } from '../../support/random.ts';
-import { releaseLayers } from '../../support/releases.ts';
+import { panamax, panamaxFails, panamaxJson } from '../../support/commands.ts';
+import { largeLayers } from '../../support/releases.ts';
 import { skopeoConfig } from '../../support/skopeo.ts';
-import { writeTar } from '../../support/tar.ts';
 
 type Sha = `sha256:${string}`;
 const sha = (text: string) => digestOf(Buffer.from(text)) as Sha;
@@ -118,8 +116,7 @@ async function makeReleases(t: TestContext) {
   const path = (name: string | number) => join(directory, String(name));
   const images: Layout[] = [];
   for (const release of [1, 2, 3]) {
-    const noise = writeTar([{ path: 'noise', content: createRandom(7).bytes(1_500_000), mtime: release }]);
-    images.push(await writeLayout(path(release), [noise, ...releaseLayers(1, release)]));
+    images.push(await writeLayout(path(release), largeLayers(release)));
   }
   await panamax('keygen', path('owner'));
   const store = ['--store', path('store'), '--scratch', path('scratch'), '--sign', path('owner.key')];

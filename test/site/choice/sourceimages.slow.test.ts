@@ -7,10 +7,10 @@ import { layersDigest } from '../../../lib/store/descriptor.ts';
 import { findSourceImages } from '../../../lib/site/choice/sourceimages.ts';
 import type { Resident } from '../../../lib/site/choice/resident.ts';
 import { digestOf, writeLayout } from '../../support/layout.ts';
-import { panamaxFails, panamaxJson } from '../../support/panamax.ts';
+import { panamaxFails, panamaxJson } from '../../support/commands.ts';
 import { applyPatch, makePatch } from '../../support/patch.ts';
 import { createRandom } from '../../support/random.ts';
-import { releaseLayers } from '../../support/releases.ts';
+import { largeLayers, releaseLayers } from '../../support/releases.ts';
 import { makeSiteStore, NAME } from '../../support/sitestore.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 import { writeTar } from '../../support/tar.ts';
@@ -89,8 +89,7 @@ test('apply accepts two images that together have the layers of the source', asy
 test('pull applies a patch at a site that has the layers of its source only', async (t) => {
   const made = await makeSiteStore(t);
   const path = (name: string) => join(made.directory, name);
-  const noise = writeTar([{ path: 'noise', content: createRandom(7).bytes(1_500_000), mtime: 1 }]);
-  const [base, application] = releaseLayers(1, 1) as [Buffer, Buffer];
+  const [noise, base, application] = largeLayers(1) as [Buffer, Buffer, Buffer];
   await writeLayout(path('noise'), [noise, application]);
   await writeLayout(path('base'), [base]);
   const pull = ['pull', `${NAME}:2`, '--store', made.store, ...made.site, '--engine', 'none'];
