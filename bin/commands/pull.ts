@@ -1,4 +1,4 @@
-import { parseDestination } from '../../lib/image/write/destination.ts';
+import { checkDestination, parseDestination } from '../../lib/image/write/destination.ts';
 import { openEngine, parseEngineTransport } from '../../lib/image/engine/open.ts';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { pull } from '../../lib/site/pull.ts';
 import type { PullOutcome } from '../../lib/site/site.ts';
 import { parseRegistryName } from '../../lib/image/oci/registryname.ts';
 import { openRepository } from '../../lib/image/registry/registry.ts';
+import { readCosignKeys } from '../../lib/store/attached/cosign.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatShare, formatSize } from '../format.ts';
@@ -50,6 +51,18 @@ export const pullCommand: Command = {
     },
     ...SITE_OPTIONS,
     ...TRUST_OPTIONS,
+    'cosign-key': {
+      type: 'string',
+      multiple: true,
+      takesOne: true,
+      value: 'PUB',
+      help: 'accept only images that one of these keys has signed with cosign',
+    },
+    referrers: {
+      type: 'string',
+      value: 'DIR',
+      help: "write the image's signatures and other artifacts to this OCI layout (default: that of --output oci:DIR)",
+    },
     'dry-run': { type: 'boolean', help: 'print the plan and change nothing' },
     'no-fallback': { type: 'boolean', help: 'fail if no patch can be used, instead of a pull by the engine' },
     'allow-unsigned-pull': {
@@ -75,11 +88,18 @@ export const pullCommand: Command = {
     if (!engine && output === undefined) {
       throw new PanamaxError('usage', 'needs --output IMAGE without an engine');
     }
+    const cosignKeys = args.list('cosign-key');
+    const verifyCosign = cosignKeys.length > 0 ? { verifyCosign: await readCosignKeys(cosignKeys) } : {};
+    const destination = output === undefined ? undefined : parseDestination(output);
+    const attachTo =
+      args.text('referrers') ?? (destination?.transport === 'oci' ? destination.path : undefined);
+    if (attachTo !== undefined) await checkDestination({ transport: 'oci', path: attachTo }, signal);
     const task = {
       name,
       ...args.platform,
       sources: args.list('source'),
-      ...(output !== undefined && { destination: parseDestination(output) }),
+      ...(destination && { destination }),
+      ...(attachTo !== undefined && { attachTo }),
       fallback: !args.flag('no-fallback'),
       allowUnsigned: args.flag('allow-unsigned-pull'),
       dryRun: args.flag('dry-run'),
@@ -95,6 +115,7 @@ export const pullCommand: Command = {
       limits: args.limits,
       signal,
       ...trust,
+      ...verifyCosign,
       onPlan: (plan) => process.stderr.write(`panamax pull: ${formatPlan(plan)}\n`),
     });
     printResult(

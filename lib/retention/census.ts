@@ -24,7 +24,7 @@ export interface FoundName extends NameRecord {
 }
 
 export interface ImageObjects {
-  /** Keys of the image's index, rankings, signature and image sketch. Each list may be empty. */
+  /** Keys of the image's index, rankings, signature, image sketch and attachments. Each list may be empty. */
   readonly index: string[];
   readonly pairings: string[];
   readonly signature: string[];
@@ -58,7 +58,7 @@ export async function takeCensus(store: Store, signal: AbortSignal): Promise<Cen
   };
   for await (const [key, digest] of listed(store, 'index/', signal)) of(digest).index.push(key);
   for await (const [key, digest] of listed(store, 'pairings/', signal)) of(digest).pairings.push(key);
-  for (const prefix of ['signatures/', 'sketches/']) {
+  for (const prefix of ['signatures/', 'sketches/', keys.allAttachments]) {
     for await (const [key, digest] of listed(store, prefix, signal)) of(digest).signature.push(key);
   }
   for await (const [key, digest] of listed(store, keys.allPatches, signal)) of(digest).stray.push(key);

@@ -8,6 +8,7 @@ import { isDigest, type Digest } from '../digest.ts';
 import { PanamaxError, toPanamaxError, type ErrorKind } from '../errors.ts';
 import { verified } from '../image/blobs.ts';
 import { parseReleaseName } from '../image/oci/releasename.ts';
+import { parseAttachments } from '../store/attached/attachments.ts';
 import { parseCompressionRecord } from '../store/compressions.ts';
 import { parsePatchDescriptor, verifyPatch, type PatchDescriptor } from '../store/descriptor.ts';
 import { onlySignatures, signaturesOf, type Verify } from '../store/key.ts';
@@ -61,7 +62,17 @@ export interface CheckOptions {
   readonly signal: AbortSignal;
 }
 
-const PREFIXES = ['signatures', 'sketches', 'compressions', 'pairings', 'patches', 'index', 'names', 'runs'];
+const PREFIXES = [
+  'signatures',
+  'sketches',
+  'compressions',
+  'pairings',
+  'patches',
+  'index',
+  'attachments',
+  'names',
+  'runs',
+];
 
 /**
  * Checks all objects of a store. A fault of one object never keeps others from being checked.
@@ -204,6 +215,13 @@ export async function checkStore(store: Store, options: CheckOptions): Promise<C
     faults.push({ key: keys.index(target), kind: 'missing', what: 'descriptors have no index', target });
   }
 
+  for (const key of below(keys.allAttachments)) {
+    const target = targetOf(key);
+    if (!target) continue;
+    if (!indexed.has(target) && !listed.has(keys.signature(target))) orphans.push(key);
+    await check(key, async () => parseAttachments(await read(key), target, `${store.where} ${key}`));
+  }
+
   // 6. names
   const names = new Map<string, NameRecord>();
   for (const key of below(keys.names)) {
@@ -253,7 +271,7 @@ function digestIn(key: string): Digest | undefined {
 
 /** The image that an object belongs to. */
 export function targetOf(key: string): Digest | undefined {
-  return /^(signatures|sketches|pairings|patches|index)\//.test(key) ? digestIn(key) : undefined;
+  return /^(signatures|sketches|pairings|patches|index|attachments)\//.test(key) ? digestIn(key) : undefined;
 }
 
 function checkSame(

@@ -4,7 +4,10 @@ import type { Engine, EngineImage } from '../image/engine/engine.ts';
 import { formatReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
 import { checkDestination } from '../image/write/destination.ts';
 import { sweepScratch } from '../runtime/scratch.ts';
+import type { Attachments } from '../store/attached/attachments.ts';
+import { writeAttachments } from '../store/attached/layout.ts';
 import type { ImageIdentity } from '../store/descriptor.ts';
+import { verifyImage } from './attached.ts';
 import { findResidents, isImage, type Resident } from './choice/resident.ts';
 import { countBytes, type Counted } from './offers/counted.ts';
 import type { Answer, Origin } from './offers/origin.ts';
@@ -40,12 +43,16 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   for (const origin of originsOf(task, site, moved)) {
     progress = await tryOrigin(task, site, listing, origin, progress);
     const { done } = progress;
-    if (done) return { ...done, movedBytes: moved.bytes + (done.patch && task.dryRun ? done.patch.size : 0) };
+    if (done) {
+      const movedBytes = moved.bytes + (done.patch && task.dryRun ? done.patch.size : 0);
+      return { ...done, movedBytes, ...(await writeAttached(task, progress)) };
+    }
     if (progress.isSiteAtFault) break;
   }
 
   // 2. leave the pull to the engine
   const { target, pullSize, lacking, reasons, failure, residents } = progress;
+  if (site.verifyCosign && !progress.isCosigned) throw uncosignedError(task.name, progress);
   if (!task.fallback || !site.engine || task.destination) {
     throw failure ?? new PanamaxError('no-patch', `no patch: ${reasons.join('; ')}`);
   }
@@ -55,7 +62,7 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   // an engine that does not answer cannot pull, and an image is not copied for it
   if (!residents && (task.dryRun || site.engine.transport === 'containerd')) await listing?.list();
   if (!task.dryRun) {
-    const trusted = site.verify && target?.manifest;
+    const trusted = site.verify || site.verifyCosign ? target?.manifest : undefined;
     await pullWhole(task, trusted, { ...site, engine: site.engine }, (count) => (moved.bytes += count)).catch(
       (error: unknown) => {
         site.signal.throwIfAborted();
@@ -68,6 +75,7 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
     method: 'pull',
     ...(target && { target: digestsOf(target) }),
     movedBytes: moved.bytes,
+    ...(await writeAttached(task, progress)),
     ...(pullSize !== undefined && { pullBytes: pullSize }),
     ...(pullSize !== undefined &&
       pullsItself(site) && { enginePull: { most: pullSize, ...(lacking !== undefined && { lacking }) } }),
@@ -117,6 +125,10 @@ interface Progress {
   /** Patches of other origins would fail, too. */
   readonly isSiteAtFault?: boolean;
   readonly done?: Omit<PullOutcome, 'movedBytes'>;
+  /** Artifacts of the target. */
+  readonly attachments?: Attachments;
+  /** A trusted cosign key has signed the target. */
+  readonly isCosigned?: boolean;
 }
 
 /** @throws PanamaxError `untrusted`, `expired`, `internal`; the reason of an abort */
@@ -140,6 +152,8 @@ async function tryOrigin(
     });
     if (typeof answer === 'string') return { ...progress, reasons: [...progress.reasons, answer] };
     progress = { ...progress, ...factsOf(answer, residents) };
+    progress = { ...progress, ...(await askAttachments(task, site, origin.label, answer, progress)) };
+    if (site.verifyCosign && !progress.isCosigned) return progress;
     return { ...progress, ...(await bring(task, site, origin.label, answer, residents, progress.reasons)) };
   } catch (error) {
     site.signal.throwIfAborted();
@@ -152,6 +166,50 @@ async function tryOrigin(
     const isTemporary = failure.kind === 'io' && !failure.facts.isFinal;
     return { ...progress, failure, reasons, ...(isTemporary && { unreachable: failure }) };
   }
+}
+
+/**
+ * Reads the artifacts of the target, if the task or the site needs them, and verifies the target's cosign signature. A
+ * failure is a reason: another origin may have the signature.
+ */
+async function askAttachments(
+  { attachTo }: PullTask,
+  { verifyCosign, limits, signal }: Site,
+  label: string,
+  { target, readAttachments }: Answer,
+  { attachments: known, reasons }: Progress,
+): Promise<Pick<Progress, 'attachments' | 'isCosigned' | 'reasons'>> {
+  if (attachTo === undefined && !verifyCosign) return { reasons };
+  try {
+    const isKnown = known?.target === target.manifest;
+    const attachments = isKnown
+      ? known
+      : await readAttachments?.(attachTo === undefined ? 'signatures' : 'all');
+    if (verifyCosign) verifyImage(target, attachments, verifyCosign, label, limits);
+    return { reasons, ...(attachments && { attachments }), ...(verifyCosign && { isCosigned: true }) };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { reasons: [...reasons, toPanamaxError(error).message], isCosigned: false };
+  }
+}
+
+async function writeAttached(
+  { attachTo, dryRun }: PullTask,
+  { attachments }: Progress,
+): Promise<Pick<PullOutcome, 'attached'>> {
+  if (attachTo === undefined || dryRun) return {};
+  if (attachments) await writeAttachments(attachments, attachTo);
+  return { attached: attachments?.artifacts.length ?? 0 };
+}
+
+/** The error of a pull that requires a cosign signature, for an image without one. */
+function uncosignedError(name: ReleaseName, { reasons, unreachable }: Progress): PanamaxError {
+  return new PanamaxError(
+    unreachable ? 'io' : 'untrusted',
+    `no trusted cosign key has signed the image of ${formatReleaseName(name)}: ${reasons.join('; ')}`,
+    {},
+    { cause: unreachable },
+  );
 }
 
 /** The error of a pull that requires signatures, for a name without a signed record. */

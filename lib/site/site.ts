@@ -5,6 +5,7 @@ import type { ReleaseName } from '../image/oci/releasename.ts';
 import type { Repository } from '../image/registry/registry.ts';
 import type { Destination } from '../image/write/destination.ts';
 import type { Limits } from '../limits.ts';
+import type { VerifyCosign } from '../store/attached/cosign.ts';
 import type { ImageIdentity } from '../store/descriptor.ts';
 import type { NameTrust } from '../store/nametrust.ts';
 import type { StoreReader } from '../store/objects/store.ts';
@@ -24,6 +25,8 @@ export interface PullTask {
    * that is.
    */
   readonly allowUnsigned?: boolean;
+  /** An OCI layout directory to write the image's artifacts to. */
+  readonly attachTo?: string;
   /** Writes layers uncompressed, which takes less time but loses the manifest digest. */
   readonly isPlain?: boolean;
   /** Reports the plan and changes nothing. */
@@ -46,6 +49,8 @@ export interface Site extends Workplace {
   /** Opens the name's repository. Undefined for a name that no registry can have. */
   readonly openRegistry?: (onBytes: (count: number) => void) => Repository;
   readonly engine?: Engine;
+  /** Undefined if images need no signature of cosign. */
+  readonly verifyCosign?: VerifyCosign;
   /** Called before a patch is downloaded. */
   readonly onPlan?: (plan: PullPlan) => void;
 }
@@ -63,6 +68,8 @@ export interface PullOutcome {
   readonly pullBytes?: number;
   /** Size of a pull by the engine, which `movedBytes` does not include. Undefined if it is not known. */
   readonly enginePull?: EnginePull;
+  /** Number of artifacts of the image that were written to `attachTo`. */
+  readonly attached?: number;
   /** Why patches were not used. */
   readonly reasons: readonly string[];
 }

@@ -19,6 +19,8 @@ export const keys = {
   compressions: 'compressions/',
   pairing: (target: Digest, scope: string) => `pairings/${named(target)}/${scope}.json`,
   allPatches: 'patches/',
+  attachments: (target: Digest) => `attachments/${named(target)}.json`,
+  allAttachments: 'attachments/',
   calibration: 'calibration.json',
   patches: (target: Digest) => `patches/${named(target)}/`,
   descriptor: (target: Digest, source: Digest, format: FormatName) =>

@@ -15,6 +15,7 @@ import { scratchError } from '../../lib/runtime/scratch.ts';
 import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
+import { storeAttachments } from './attachments.ts';
 import { readInRoom } from './reservation.ts';
 
 export interface SignatureInput {
@@ -44,8 +45,10 @@ export async function signatureStage(
     await mkdir(scratch);
     const { blobs } = layers;
     const options = { ...input, limits, scratch, blobs: blobs.directory, signal };
-    const image = await openImage(await parseReference(input.reference), options).catch(onScratch);
+    const reference = await parseReference(input.reference);
+    const image = await openImage(reference, options).catch(onScratch);
     const manifest = image.manifestDigest;
+    await storeAttachments(image, reference, context);
     const stored = await findSound(store, manifest);
     if (stored) {
       await renew(store, keys.signature(manifest));

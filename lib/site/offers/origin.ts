@@ -3,6 +3,8 @@ import type { Digest } from '../../digest.ts';
 import type { Platform } from '../../image/oci/descriptor.ts';
 import type { ReleaseName } from '../../image/oci/releasename.ts';
 import type { Limits } from '../../limits.ts';
+import type { Attachments } from '../../store/attached/attachments.ts';
+import type { AttachmentKinds } from '../../store/attached/collect.ts';
 import type { ImageIdentity } from '../../store/descriptor.ts';
 import type { Verify } from '../../store/key.ts';
 import type { NameSite } from './accepted.ts';
@@ -47,6 +49,8 @@ export interface Answer {
   readonly layers?: readonly { readonly diffID: Digest; readonly size: number }[];
   /** Undefined if the origin has no list of patches to the image. */
   readonly offers?: readonly Offer[];
+  /** Reads the artifacts of the image, or of some kinds at least. Undefined if the origin has none. */
+  readonly readAttachments?: (kinds: AttachmentKinds) => Promise<Attachments | undefined>;
 }
 
 /** A place that offers patches. */

@@ -19,6 +19,8 @@ import {
 import { listReferrers, type Referrer } from '../../image/registry/referrers.ts';
 import type { Repository } from '../../image/registry/registry.ts';
 import { verifyName } from '../../store/nametrust.ts';
+import { collectAttachments } from '../../store/attached/collect.ts';
+import { registryArtifacts } from '../../store/attached/sources.ts';
 import type { Verify } from '../../store/key.ts';
 import { trustName } from './accepted.ts';
 import { download, type Blobs } from './download.ts';
@@ -63,6 +65,10 @@ export function registryOrigin(
         ...offerOf(patch, target, pullSize, repository),
         askSource: async () => askSource(patch, residents),
       })),
+      readAttachments: async (kinds) => {
+        const { tag, digest } = request.name;
+        return collectAttachments(registryArtifacts(repository), image, tag ?? digest, kinds);
+      },
     };
   }
 

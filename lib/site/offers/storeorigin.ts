@@ -3,6 +3,7 @@ import { PanamaxError } from '../../errors.ts';
 import { formatPlatform, machinePlatform } from '../../image/oci/platform.ts';
 import { formatReleaseName } from '../../image/oci/releasename.ts';
 import { readName } from '../../store/name.ts';
+import { readAttachments } from '../../store/attached/attachments.ts';
 import type { StoreReader } from '../../store/objects/store.ts';
 import { readIndex, type PatchOffer, type TargetIndex } from '../../store/targetindex.ts';
 import type { Verify } from '../../store/key.ts';
@@ -25,7 +26,10 @@ export function storeOrigin(
       const manifest = name.digest ?? named?.manifest;
       if (!manifest) return `the store knows no ${formatReleaseName(name)}`;
       const index = await readIndex(reader, manifest);
-      if (!index) return named ? { target: named } : `the store has no index of ${manifest}`;
+      if (!index)
+        return named
+          ? { target: named, ...attachedTo(named, reader) }
+          : `the store has no index of ${manifest}`;
       if (named) checkSame(named, index.target, reader.where);
       return answerOf(index, reader);
     },
@@ -36,7 +40,11 @@ function answerOf(index: TargetIndex, reader: StoreReader): Answer {
   const { manifest, config, layers, size } = index.target;
   const target = { manifest, config, layers, size };
   const offers = index.patches.map((offer) => offerOf(offer, target, reader));
-  return { target, pullSize: index.pullSize, offers };
+  return { target, pullSize: index.pullSize, offers, ...attachedTo(target, reader) };
+}
+
+function attachedTo({ manifest }: ImageIdentity, reader: StoreReader): Pick<Answer, 'readAttachments'> {
+  return { readAttachments: async () => readAttachments(reader, manifest) };
 }
 
 function offerOf(offer: PatchOffer, target: ImageIdentity, reader: StoreReader): Offer {

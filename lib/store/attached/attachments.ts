@@ -1,0 +1,158 @@
+import { isUtf8 } from 'node:buffer';
+import * as v from 'valibot';
+import { digestOf, type Digest } from '../../digest.ts';
+import { PanamaxError } from '../../errors.ts';
+import { parseVersioned } from '../../json.ts';
+import { digestSchema, objectSchema, parseWith, type Checked } from '../../schema.ts';
+import { keys } from '../keys.ts';
+import type { Store, StoreReader } from '../objects/store.ts';
+
+/** Signatures, attestations and other artifacts of an image, as other programs have attached them (docs/formats.md). */
+
+const VERSION = 1;
+/** Of one image. */
+export const MAX_ARTIFACTS = 32;
+/** Of all artifacts of an image, in bytes. */
+export const MAX_ATTACHED = 8 * 1024 ** 2;
+
+const artifactSchema = objectSchema({
+  /** The image's manifest, or an index with the image. */
+  subject: digestSchema,
+  /** The tag of an artifact that is found by one: `sha256-HEX.sig`. */
+  tag: v.exactOptional(
+    v.pipe(v.string(), v.regex(/^sha256-[0-9a-f]{64}\.(sig|att|sbom)$/, 'a tag of cosign')),
+  ),
+  artifactType: v.exactOptional(v.string()),
+  mediaType: v.string(),
+  digest: digestSchema,
+  /** The manifest, byte for byte. */
+  document: v.string(),
+});
+
+/** The length is checked before the items. */
+function listSchema<const Item extends v.GenericSchema>(item: Item, most: number) {
+  const short = v.custom<unknown[]>(
+    (value) => Array.isArray(value) && value.length <= most,
+    `a list of at most ${most}`,
+  );
+  return v.pipe(short, v.array(item));
+}
+
+const attachmentsSchema = objectSchema({
+  target: digestSchema,
+  /** The image's manifest, byte for byte: it proves the image ID. */
+  manifest: v.string(),
+  /** Indexes with the image, byte for byte. A signature of one of them is one of the image, too. */
+  indexes: listSchema(v.string(), 8),
+  artifacts: listSchema(artifactSchema, MAX_ARTIFACTS),
+  blobs: listSchema(objectSchema({ digest: digestSchema, base64: v.string() }), 64 * MAX_ARTIFACTS),
+  /** Artifacts that were too large, or unreadable. */
+  left: listSchema(objectSchema({ digest: digestSchema, why: v.string() }), 1000),
+});
+
+export type Artifact = Checked<typeof artifactSchema>;
+
+export interface Attachments {
+  readonly target: Digest;
+  readonly manifest: string;
+  readonly indexes: readonly string[];
+  readonly artifacts: readonly Artifact[];
+  readonly blobs: ReadonlyMap<Digest, Buffer>;
+  readonly left: readonly { readonly digest: Digest; readonly why: string }[];
+}
+
+export function serializeAttachments({
+  target,
+  manifest,
+  indexes,
+  artifacts,
+  blobs,
+  left,
+}: Attachments): Buffer {
+  const encoded = [...blobs].map(([digest, bytes]) => ({ digest, base64: bytes.toString('base64') }));
+  const document = { version: VERSION, target, manifest, indexes, artifacts, blobs: encoded, left };
+  return Buffer.from(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+/**
+ * Parses the document and compares all digests in it.
+ *
+ * @throws PanamaxError `bad-input`, also for the attachments of another image
+ */
+export function parseAttachments(bytes: Uint8Array, target: Digest, where: string): Attachments {
+  const record = parseVersioned(bytes, VERSION, 'unknown version of attachments', where);
+  const found = parseWith(attachmentsSchema, record, where);
+  const check = (expected: Digest, content: string | Uint8Array) => {
+    const digest = digestOf(content);
+    if (digest === expected) return;
+    throw new PanamaxError('bad-input', 'digest mismatch', { expected, found: digest, where });
+  };
+  if (found.target !== target) {
+    const facts = { expected: target, found: found.target, where };
+    throw new PanamaxError('bad-input', 'attachments of another image', facts);
+  }
+  check(target, found.manifest);
+  const blobs = new Map<Digest, Buffer>();
+  for (const { digest, base64 } of found.blobs) {
+    const blob = Buffer.from(base64, 'base64');
+    check(digest, blob);
+    blobs.set(digest, blob);
+  }
+  for (const { digest, document } of found.artifacts) check(digest, document);
+  return { ...found, blobs };
+}
+
+/** @returns undefined without any. @throws PanamaxError `bad-input` */
+export async function readAttachments(reader: StoreReader, target: Digest): Promise<Attachments | undefined> {
+  const key = keys.attachments(target);
+  const bytes = await reader.get(key);
+  return bytes && parseAttachments(bytes, target, `${reader.where} ${key}`);
+}
+
+/**
+ * Adds attachments to those that the store has of the image: another registry may have others.
+ *
+ * @returns whether the store has others now
+ */
+export async function keepAttachments(store: Store, found: Attachments): Promise<boolean> {
+  if (found.artifacts.length === 0) return false;
+  const known = await readAttachments(store, found.target).catch((error: unknown) => {
+    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    throw error;
+  });
+  const bytes = serializeAttachments(known ? merge(found, known) : found);
+  const key = keys.attachments(found.target);
+  if ((await store.get(key))?.equals(bytes)) return false;
+  await store.put(key, bytes);
+  return true;
+}
+
+/** Of more than the bounds allow, the new ones stay. */
+function merge(found: Attachments, known: Attachments): Attachments {
+  const others = known.artifacts.filter(({ digest, tag }) =>
+    found.artifacts.every(
+      (artifact) => artifact.digest !== digest && (tag === undefined || artifact.tag !== tag),
+    ),
+  );
+  const blobs = new Map(found.blobs);
+  let size = blobs.values().reduce((sum, { length }) => sum + length, 0);
+  const artifacts = [...found.artifacts];
+  for (const artifact of others) {
+    const own = blobsOf(artifact, known).filter(([digest]) => !blobs.has(digest));
+    size += own.reduce((sum, [, { length }]) => sum + length, 0);
+    if (artifacts.length === MAX_ARTIFACTS || size > MAX_ATTACHED) break;
+    artifacts.push(artifact);
+    for (const [digest, blob] of own) blobs.set(digest, blob);
+  }
+  const indexes = [...new Set([...found.indexes, ...known.indexes])].slice(0, 8);
+  return { ...found, indexes, artifacts, blobs };
+}
+
+function blobsOf({ document }: Artifact, { blobs }: Attachments): [Digest, Buffer][] {
+  return [...blobs].filter(([digest]) => document.includes(digest));
+}
+
+/** The text of a document that can be kept byte for byte; undefined for other bytes. */
+export function textOf(bytes: Uint8Array): string | undefined {
+  return isUtf8(bytes) && bytes[0] !== 0xef ? Buffer.from(bytes).toString('utf8') : undefined;
+}

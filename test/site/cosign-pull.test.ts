@@ -1,0 +1,111 @@
+/** Signatures of cosign come to sites with the patches, and decide whether an image is accepted. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import type { PullOutcome } from '../../lib/site/site.ts';
+import { addToLayout, makeCosignKey, pushArtifact, signSimple } from '../support/cosign.ts';
+import { panamaxFails, panamaxJson } from '../support/panamax.ts';
+import { missing } from '../support/programs.ts';
+import { pushReleases } from '../support/pushed.ts';
+import { startRegistry } from '../support/registry.ts';
+import { makeSiteStore, NAME, type SiteStore } from '../support/sitestore.ts';
+
+async function setUp(_: TestContext, { directory, images, site }: SiteStore) {
+  const path = (name: string) => join(directory, name);
+  const [key, other] = [makeCosignKey(), makeCosignKey()];
+  await writeFile(path('cosign.pub'), key.publicKey);
+  await writeFile(path('other.pub'), other.publicKey);
+  const { manifestDigest } = images[1]!;
+  return {
+    path,
+    tag: `${manifestDigest.replace(':', '-')}.sig`,
+    artifact: signSimple(manifestDigest, key),
+    options: ['--engine', 'none', '--source', `oci:${path('1')}`, ...site],
+    trusted: ['--cosign-key', path('cosign.pub')],
+    untrusted: ['--cosign-key', path('other.pub')],
+  };
+}
+
+const REFUSED = /no trusted cosign key has signed the image of /;
+
+test('a site accepts an image of the store that is signed with cosign, and no other', async (t) => {
+  const made = await makeSiteStore(t);
+  const { path, tag, artifact, options, trusted, untrusted } = await setUp(t, made);
+  const pull = ['pull', `${NAME}:2`, '--store', made.store, ...options];
+  const out = ['--output', `oci:${path('out')}`];
+  await panamaxFails('untrusted', REFUSED, ...pull, ...out, ...trusted);
+
+  // images are signed after they were read: the next run finds the signature
+  await addToLayout(path('2'), artifact, tag);
+  const images = ['1', '2'].map((release) => `oci:${path(release)}:latest`);
+  const settings = ['--store', made.store, '--scratch', path('scratch'), '--effort', 'fast', '--top', '2'];
+  await panamaxJson('backfill', ...images, ...settings);
+  await panamaxFails('untrusted', REFUSED, ...pull, ...out, ...untrusted);
+  await panamaxFails('untrusted', REFUSED, 'pull', `${NAME}:1`, ...pull.slice(2), ...out, ...trusted);
+  await assert.rejects(readdir(path('out')), { code: 'ENOENT' });
+
+  // one of two keys suffices; the signature is in the layout with the image
+  const outcome = await panamaxJson<PullOutcome>(...pull, ...out, ...untrusted, ...trusted);
+  assert.equal(outcome.method, 'patch');
+  assert.equal(outcome.attached, 1);
+  const index = await readFile(join(path('out'), 'index.json'), 'utf8');
+  for (const digest of [artifact.digest, made.images[1]!.manifestDigest]) assert.ok(index.includes(digest));
+  const archive = ['--output', `oci-archive:${path('out.tar')}`, '--referrers', path('referrers')];
+  await panamaxJson(...pull, ...archive, ...trusted);
+  for (const [digest, bytes] of [...artifact.blobs, [artifact.digest, artifact.manifest] as const]) {
+    assert.deepEqual(await readFile(join(path('referrers'), 'blobs', 'sha256', digest.slice(7))), bytes);
+  }
+
+  // who can write to the store moves the signature to another image
+  const attachments = join(made.store, 'attachments');
+  const [stored] = await readdir(attachments);
+  const text = await readFile(join(attachments, stored!), 'utf8');
+  const first = made.images[0]!.manifestDigest;
+  const forged = text.replaceAll(made.images[1]!.manifestDigest, first);
+  await writeFile(join(attachments, `${first.replace(':', '-')}.json`), forged);
+  const digest = `${NAME.replace(/:\d+$/, '')}@${first}`;
+  await panamaxFails('untrusted', REFUSED, 'pull', digest, ...pull.slice(2), ...out, ...trusted);
+});
+
+test(
+  'a signature beside an image in its registry is read there, and carried by the store',
+  { skip: missing('docker-registry', 'skopeo') },
+  async (t) => {
+    const registry = await startRegistry(t);
+    const made = await pushReleases(t, registry);
+    const { path, tag, artifact, options, trusted } = await setUp(t, made);
+    const insecure = ['--insecure-registry', registry.host];
+    await made.publish(2);
+    const pull = ['pull', `${made.name}:2`, ...options, ...insecure];
+    const archive = (name: string) => ['--output', `oci-archive:${path(name)}`];
+    await panamaxFails('untrusted', REFUSED, ...pull, ...archive('a.tar'), ...trusted);
+    await pushArtifact(registry.host, 'team/app', artifact, tag);
+    const outcome = await panamaxJson<PullOutcome>(...pull, ...archive('a.tar'), ...trusted);
+    assert.equal(outcome.method, 'patch');
+
+    // the store carries it to a site that does not reach the registry
+    const store = join(made.directory, 'registry-store');
+    const references = [1, 2].map((release) => `docker://${made.name}:${release}`);
+    await panamaxJson('backfill', ...references, '--effort', 'fast', '--top', '2', ...made.options);
+    const away = [
+      'pull',
+      `127.0.0.1:1/team/app@${made.images[1]!.manifestDigest}`,
+      '--store',
+      store,
+      ...options,
+    ];
+    const referrers = ['--referrers', path('referrers')];
+    await panamaxJson(...away, ...archive('b.tar'), ...trusted, ...referrers);
+    // from there into the registry of the site
+    const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
+    const target = `docker://${registry.host}/site/app:${tag}`;
+    await promisify(execFile)('skopeo', [...copy, `oci:${path('referrers')}:${tag}`, target]);
+    const found = await fetch(`http://${registry.host}/v2/site/app/manifests/${tag}`, {
+      headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
+    });
+    assert.deepEqual(Buffer.from(await found.arrayBuffer()), artifact.manifest);
+  },
+);
