@@ -234,6 +234,7 @@ export const SCHEMAS: Readonly<Record<string, readonly v.GenericSchema[]>> = {
       movedBytes: sizeSchema,
       pullBytes: optional(sizeSchema),
       enginePull: optional(objectSchema({ most: sizeSchema, lacking: optional(sizeSchema) })),
+      attached: optional(sizeSchema),
       reasons: v.array(string),
       dryRun: boolean,
     }),

@@ -70,6 +70,7 @@ async function setUp(t: TestContext) {
   };
 }
 
+const annotations = (kind: string) => ({ annotations: { kind: `dev.cosignproject.cosign/${kind}` } });
 const refused = (message: RegExp) => ({ kind: 'untrusted', message });
 const NONE = refused(/^no cosign signature of a key that is trusted: expected a signature of sha256:/);
 
@@ -158,7 +159,6 @@ test("artifacts in cosign's own layouts are found by their kind", async (t) => {
   const artifact = signSimple(made.manifestDigest, key);
   await addToLayout(layout, artifact);
   const image = await indexEntry(layout, made.manifestDigest);
-  const annotations = (kind: string) => ({ annotations: { kind: `dev.cosignproject.cosign/${kind}` } });
   const sigs = { mediaType: MANIFEST_TYPE, digest: artifact.digest, size: artifact.manifest.length };
   await writeIndex(layout, [
     { ...image, ...annotations('image') },
