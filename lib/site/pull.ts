@@ -126,7 +126,7 @@ interface Progress {
   readonly isSiteAtFault?: boolean;
   readonly done?: Omit<PullOutcome, 'movedBytes'>;
   /** Artifacts of the target. */
-  readonly attachments?: Attachments;
+  readonly attachments?: Attachments | undefined;
   /** A trusted cosign key has signed the target. */
   readonly isCosigned?: boolean;
 }
@@ -151,7 +151,7 @@ async function tryOrigin(
       ...(progress.target && { known: progress.target.manifest }),
     });
     if (typeof answer === 'string') return { ...progress, reasons: [...progress.reasons, answer] };
-    progress = { ...progress, ...factsOf(answer, residents) };
+    progress = { ...progress, ...factsOf(answer, residents), isCosigned: false };
     progress = { ...progress, ...(await askAttachments(task, site, origin.label, answer, progress)) };
     if (site.verifyCosign && !progress.isCosigned) return progress;
     return { ...progress, ...(await bring(task, site, origin.label, answer, residents, progress.reasons)) };
@@ -178,18 +178,21 @@ async function askAttachments(
   label: string,
   { target, readAttachments }: Answer,
   { attachments: known, reasons }: Progress,
-): Promise<Pick<Progress, 'attachments' | 'isCosigned' | 'reasons'>> {
-  if (attachTo === undefined && !verifyCosign) return { reasons };
+): Promise<Partial<Progress>> {
+  if (attachTo === undefined && !verifyCosign) return {};
+  let attachments = known?.target === target.manifest ? known : undefined;
   try {
-    const isKnown = known?.target === target.manifest;
-    const attachments = isKnown
-      ? known
-      : await readAttachments?.(attachTo === undefined ? 'signatures' : 'all');
+    attachments ??= await readAttachments?.(attachTo === undefined ? 'signatures' : 'all');
     if (verifyCosign) verifyImage(target, attachments, verifyCosign, label, limits);
-    return { reasons, ...(attachments && { attachments }), ...(verifyCosign && { isCosigned: true }) };
+    const isCosigned = verifyCosign !== undefined;
+    if (attachTo === undefined || !attachments?.failure) return { attachments, isCosigned };
+    return { attachments, isCosigned, reasons: [...reasons, attachments.failure.message] };
   } catch (error) {
     signal.throwIfAborted();
-    return { reasons: [...reasons, toPanamaxError(error).message], isCosigned: false };
+    // a signature may be in the part that could not be read
+    const failure = attachments?.failure ?? toPanamaxError(error);
+    const isTemporary = failure.kind === 'io' && !failure.facts.isFinal;
+    return { reasons: [...reasons, failure.message], ...(isTemporary && { unreachable: failure }) };
   }
 }
 

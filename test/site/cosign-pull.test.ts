@@ -9,7 +9,6 @@ import type { PullOutcome } from '../../lib/site/site.ts';
 import { addToLayout, makeCosignKey, pushArtifact, signSimple } from '../support/cosign.ts';
 import { panamaxFails, panamaxJson } from '../support/panamax.ts';
 import { missing } from '../support/programs.ts';
-import { pushReleases } from '../support/pushed.ts';
 import { startRegistry } from '../support/registry.ts';
 import { makeSiteStore, NAME, type SiteStore } from '../support/sitestore.ts';
 
@@ -29,10 +28,11 @@ async function setUp(_: TestContext, { directory, images, site }: SiteStore) {
   };
 }
 
+const COPY = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
 const REFUSED = /no trusted cosign key has signed the image of /;
 
 test('a site accepts an image of the store that is signed with cosign, and no other', async (t) => {
-  const made = await makeSiteStore(t);
+  const made = await makeSiteStore(t, { compression: 'none' });
   const { path, tag, artifact, options, trusted, untrusted } = await setUp(t, made);
   const pull = ['pull', `${NAME}:2`, '--store', made.store, ...options];
   const out = ['--output', `oci:${path('out')}`];
@@ -53,6 +53,9 @@ test('a site accepts an image of the store that is signed with cosign, and no ot
   assert.equal(outcome.attached, 1);
   const index = await readFile(join(path('out'), 'index.json'), 'utf8');
   for (const digest of [artifact.digest, made.images[1]!.manifestDigest]) assert.ok(index.includes(digest));
+  // the artifacts beside it leave the image the only one of the layout
+  const inspected = await panamaxJson<{ manifest: string }>('inspect', `oci:${path('out')}`);
+  assert.equal(inspected.manifest, made.images[1]!.manifestDigest);
   const archive = ['--output', `oci-archive:${path('out.tar')}`, '--referrers', path('referrers')];
   await panamaxJson(...pull, ...archive, ...trusted);
   for (const [digest, bytes] of [...artifact.blobs, [artifact.digest, artifact.manifest] as const]) {
@@ -75,11 +78,15 @@ test(
   { skip: missing('docker-registry', 'skopeo') },
   async (t) => {
     const registry = await startRegistry(t);
-    const made = await pushReleases(t, registry);
+    const made = await makeSiteStore(t, { compression: 'none' });
     const { path, tag, artifact, options, trusted } = await setUp(t, made);
     const insecure = ['--insecure-registry', registry.host];
-    await made.publish(2);
-    const pull = ['pull', `${made.name}:2`, ...options, ...insecure];
+    const name = `${registry.host}/team/app`;
+    const execute = async (...args: string[]) => promisify(execFile)('skopeo', [...COPY, ...args]);
+    await execute(`oci:${path('2')}`, `docker://${name}:2`);
+    const ours = ['--store', made.store, '--scratch', path('scratch'), ...insecure];
+    await panamaxJson('publish', `docker://${name}:2`, ...ours);
+    const pull = ['pull', `${name}:2`, ...options, ...insecure];
     const archive = (name: string) => ['--output', `oci-archive:${path(name)}`];
     await panamaxFails('untrusted', REFUSED, ...pull, ...archive('a.tar'), ...trusted);
     await pushArtifact(registry.host, 'team/app', artifact, tag);
@@ -87,22 +94,14 @@ test(
     assert.equal(outcome.method, 'patch');
 
     // the store carries it to a site that does not reach the registry
-    const store = join(made.directory, 'registry-store');
-    const references = [1, 2].map((release) => `docker://${made.name}:${release}`);
-    await panamaxJson('backfill', ...references, '--effort', 'fast', '--top', '2', ...made.options);
-    const away = [
-      'pull',
-      `127.0.0.1:1/team/app@${made.images[1]!.manifestDigest}`,
-      '--store',
-      store,
-      ...options,
-    ];
+    await panamaxJson('backfill', `docker://${name}:2`, '--effort', 'fast', '--top', '2', ...ours);
+    const digest = `127.0.0.1:1/team/app@${made.images[1]!.manifestDigest}`;
+    const away = ['pull', digest, '--store', made.store, ...options];
     const referrers = ['--referrers', path('referrers')];
     await panamaxJson(...away, ...archive('b.tar'), ...trusted, ...referrers);
     // from there into the registry of the site
-    const copy = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
     const target = `docker://${registry.host}/site/app:${tag}`;
-    await promisify(execFile)('skopeo', [...copy, `oci:${path('referrers')}:${tag}`, target]);
+    await execute(`oci:${path('referrers')}:${tag}`, target);
     const found = await fetch(`http://${registry.host}/v2/site/app/manifests/${tag}`, {
       headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
     });

@@ -1,6 +1,6 @@
 /**
- * Signatures in the formats of cosign, made by node:crypto. `test/store/attached/cosign.test.ts` compares them with
- * signatures that cosign has made.
+ * Signatures in the formats of cosign, made by node:crypto. `test/store/attached/cosign.test.ts` has them verified by
+ * sigstore's library, which cosign signs and verifies with, and verifies those of the library.
  */
 import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -35,13 +35,25 @@ export function signSimple(digest: string, { privateKey }: CosignKey): SignedArt
     image: { 'docker-manifest-digest': digest },
     type: 'cosign container image signature',
   };
-  const payload = Buffer.from(JSON.stringify({ critical, optional: null }));
+  return signPayload(Buffer.from(JSON.stringify({ critical, optional: null })), privateKey);
+}
+
+/** As `signSimple`, of any payload. */
+export function signPayload(payload: Buffer, privateKey: KeyObject): SignedArtifact {
   const value = sign('sha256', payload, { key: privateKey, dsaEncoding: 'der' }).toString('base64');
-  const layer = {
-    mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json',
-    annotations: { 'dev.cosignproject.cosign/signature': value },
-  };
-  return artifactOf('application/vnd.oci.image.config.v1+json', [[layer, payload]]);
+  return simpleArtifact([[value, payload]]);
+}
+
+/** @param signatures in base64, with their payloads */
+export function simpleArtifact(
+  signatures: readonly (readonly [string, Buffer])[],
+  more: object = {},
+): SignedArtifact {
+  const layers = signatures.map(([value, payload]) => {
+    const annotations = { 'dev.cosignproject.cosign/signature': value };
+    return [{ mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json', annotations }, payload] as const;
+  });
+  return artifactOf('application/vnd.oci.image.config.v1+json', layers, more);
 }
 
 /** The artifact that `cosign sign --new-bundle-format --key` attaches to the image as a referrer. */
@@ -60,10 +72,19 @@ export function signBundle(
   const type = 'application/vnd.in-toto+json';
   const signed = Buffer.concat([Buffer.from(`DSSEv1 ${type.length} ${type} ${payload.length} `), payload]);
   const sig = sign('sha256', signed, { key: privateKey, dsaEncoding: 'der' }).toString('base64');
+  return bundleArtifact(digest, {
+    payload: payload.toString('base64'),
+    payloadType: type,
+    signatures: [{ sig }],
+  });
+}
+
+/** @param dsseEnvelope of a bundle. @param digest of the image */
+export function bundleArtifact(digest: string, dsseEnvelope: object): SignedArtifact {
   const bundle = {
     mediaType: BUNDLE_TYPE,
     verificationMaterial: { publicKey: { hint: 'aGludA==' } },
-    dsseEnvelope: { payload: payload.toString('base64'), payloadType: type, signatures: [{ sig }] },
+    dsseEnvelope,
   };
   const layer = { mediaType: BUNDLE_TYPE };
   return artifactOf('application/vnd.oci.empty.v1+json', [[layer, Buffer.from(JSON.stringify(bundle))]], {

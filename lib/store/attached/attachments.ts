@@ -10,10 +10,17 @@ import type { Store, StoreReader } from '../objects/store.ts';
 /** Signatures, attestations and other artifacts of an image, as other programs have attached them (docs/formats.md). */
 
 const VERSION = 1;
-/** Of one image. */
+/** Artifacts of one image. */
 export const MAX_ARTIFACTS = 32;
-/** Of all artifacts of an image, in bytes. */
+/** Blobs of one artifact. */
+export const MAX_BLOBS = 64;
+/** One blob, or one index with the image, in bytes. */
+export const MAX_BLOB = 1024 ** 2;
+/** All manifests and blobs of an image's artifacts, in bytes. */
 export const MAX_ATTACHED = 8 * 1024 ** 2;
+const MAX_INDEXES = 8;
+/** Artifact types of cosign's signatures among the referrers. */
+const SIGNATURE = /^application\/vnd\.dev\.(cosign|sigstore)\./;
 
 const artifactSchema = objectSchema({
   /** The image's manifest, or an index with the image. */
@@ -43,9 +50,9 @@ const attachmentsSchema = objectSchema({
   /** The image's manifest, byte for byte: it proves the image ID. */
   manifest: v.string(),
   /** Indexes with the image, byte for byte. A signature of one of them is one of the image, too. */
-  indexes: listSchema(v.string(), 8),
+  indexes: listSchema(v.string(), MAX_INDEXES),
   artifacts: listSchema(artifactSchema, MAX_ARTIFACTS),
-  blobs: listSchema(objectSchema({ digest: digestSchema, base64: v.string() }), 64 * MAX_ARTIFACTS),
+  blobs: listSchema(objectSchema({ digest: digestSchema, base64: v.string() }), MAX_BLOBS * MAX_ARTIFACTS),
   /** Artifacts that were too large, or unreadable. */
   left: listSchema(objectSchema({ digest: digestSchema, why: v.string() }), 1000),
 });
@@ -59,6 +66,13 @@ export interface Attachments {
   readonly artifacts: readonly Artifact[];
   readonly blobs: ReadonlyMap<Digest, Buffer>;
   readonly left: readonly { readonly digest: Digest; readonly why: string }[];
+  /** The place did not tell all: the first error that may pass. It is not stored. */
+  readonly failure?: PanamaxError;
+}
+
+/** Whether cosign's signatures may be in an artifact. */
+export function isSignature({ tag, artifactType = '' }: Pick<Artifact, 'tag' | 'artifactType'>): boolean {
+  return tag?.endsWith('.sig') === true || SIGNATURE.test(artifactType);
 }
 
 export function serializeAttachments({
@@ -77,7 +91,7 @@ export function serializeAttachments({
 /**
  * Parses the document and compares all digests in it.
  *
- * @throws PanamaxError `bad-input`, also for the attachments of another image
+ * @throws PanamaxError `bad-input`, also for the attachments of another image; `limit`
  */
 export function parseAttachments(bytes: Uint8Array, target: Digest, where: string): Attachments {
   const record = parseVersioned(bytes, VERSION, 'unknown version of attachments', where);
@@ -93,11 +107,15 @@ export function parseAttachments(bytes: Uint8Array, target: Digest, where: strin
   }
   check(target, found.manifest);
   const blobs = new Map<Digest, Buffer>();
+  let size = found.artifacts.reduce((sum, { document }) => sum + document.length, 0);
   for (const { digest, base64 } of found.blobs) {
     const blob = Buffer.from(base64, 'base64');
+    size += blob.length;
+    if (blob.length > MAX_BLOB) throw tooLarge(MAX_BLOB, blob.length, `${where} ${digest}`);
     check(digest, blob);
     blobs.set(digest, blob);
   }
+  if (size > MAX_ATTACHED) throw tooLarge(MAX_ATTACHED, size, where);
   for (const { digest, document } of found.artifacts) check(digest, document);
   return { ...found, blobs };
 }
@@ -117,7 +135,7 @@ export async function readAttachments(reader: StoreReader, target: Digest): Prom
 export async function keepAttachments(store: Store, found: Attachments): Promise<boolean> {
   if (found.artifacts.length === 0) return false;
   const known = await readAttachments(store, found.target).catch((error: unknown) => {
-    if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
+    if (error instanceof PanamaxError && /^(bad-input|limit)$/.test(error.kind)) return undefined;
     throw error;
   });
   const bytes = serializeAttachments(known ? merge(found, known) : found);
@@ -127,29 +145,42 @@ export async function keepAttachments(store: Store, found: Attachments): Promise
   return true;
 }
 
-/** Of more than the bounds allow, the new ones stay. */
+/** Of more than the bounds allow, signatures stay before others, and new artifacts before known ones. */
 function merge(found: Attachments, known: Attachments): Attachments {
   const others = known.artifacts.filter(({ digest, tag }) =>
     found.artifacts.every(
       (artifact) => artifact.digest !== digest && (tag === undefined || artifact.tag !== tag),
     ),
   );
-  const blobs = new Map(found.blobs);
-  let size = blobs.values().reduce((sum, { length }) => sum + length, 0);
-  const artifacts = [...found.artifacts];
-  for (const artifact of others) {
-    const own = blobsOf(artifact, known).filter(([digest]) => !blobs.has(digest));
-    size += own.reduce((sum, [, { length }]) => sum + length, 0);
-    if (artifacts.length === MAX_ARTIFACTS || size > MAX_ATTACHED) break;
+  const all = new Map([...known.blobs, ...found.blobs]);
+  const blobs = new Map<Digest, Buffer>();
+  const artifacts: Artifact[] = [];
+  let size = 0;
+  for (const artifact of signaturesFirst([...found.artifacts, ...others])) {
+    const own = [...all].filter(([digest]) => !blobs.has(digest) && artifact.document.includes(digest));
+    const more = own.reduce((sum, [, { length }]) => sum + length, Buffer.byteLength(artifact.document));
+    if (artifacts.length === MAX_ARTIFACTS || size + more > MAX_ATTACHED) continue;
+    size += more;
     artifacts.push(artifact);
     for (const [digest, blob] of own) blobs.set(digest, blob);
   }
-  const indexes = [...new Set([...found.indexes, ...known.indexes])].slice(0, 8);
+  const indexes = [...new Set([...found.indexes, ...known.indexes])].slice(0, MAX_INDEXES);
   return { ...found, indexes, artifacts, blobs };
 }
 
-function blobsOf({ document }: Artifact, { blobs }: Attachments): [Digest, Buffer][] {
-  return [...blobs].filter(([digest]) => document.includes(digest));
+/** The order of others stays. */
+export function signaturesFirst<Item extends Pick<Artifact, 'tag' | 'artifactType'>>(
+  artifacts: readonly Item[],
+): Item[] {
+  return artifacts.toSorted((a, b) => Number(isSignature(b)) - Number(isSignature(a)));
+}
+
+export function tooLarge(expected: number, found: number, where: string): PanamaxError {
+  return new PanamaxError('limit', 'artifact is too large', {
+    expected: `at most ${expected} bytes`,
+    found,
+    where,
+  });
 }
 
 /** The text of a document that can be kept byte for byte; undefined for other bytes. */

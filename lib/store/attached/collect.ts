@@ -4,18 +4,26 @@ import { readDocument, type BlobSource } from '../../image/blobs.ts';
 import { parseDescriptor, type Descriptor } from '../../image/oci/descriptor.ts';
 import { asArray, asRecord, parseDocument } from '../../json.ts';
 import type { Limits } from '../../limits.ts';
-import { MAX_ARTIFACTS, MAX_ATTACHED, textOf, type Artifact, type Attachments } from './attachments.ts';
+import {
+  isSignature,
+  MAX_ARTIFACTS,
+  MAX_ATTACHED,
+  MAX_BLOB,
+  MAX_BLOBS,
+  signaturesFirst,
+  textOf,
+  tooLarge,
+  type Artifact,
+  type Attachments,
+} from './attachments.ts';
 
-/** Of one blob of an artifact, in bytes. */
-const MAX_BLOB = 1024 ** 2;
-const MAX_BLOBS = 64;
 /** Tags at which cosign and programs like it keep signatures, attestations and bills of materials of an image. */
 const SUFFIXES = ['sig', 'att', 'sbom'];
 /** Artifacts of this project, which sites have by other means. */
 const OWN = /^application\/vnd\.(panamax\.|io\.github\.containers\.oci-delta\.)/;
-
-/** Artifact types of cosign's signatures among the referrers. */
-const SIGNATURE = /^application\/vnd\.dev\.(cosign|sigstore)\./;
+/** Referrers of one subject that are read. */
+const MAX_READ = 4 * MAX_ARTIFACTS;
+const MAX_LEFT = 100;
 
 export type AttachmentKinds = 'all' | 'signatures';
 
@@ -42,11 +50,10 @@ export interface ArtifactSource {
 
 /**
  * Collects the artifacts of an image, and those of the index that the image was chosen from. Artifacts that are too
- * large or unreadable are named only.
+ * large or unreadable, and lists that cannot be read, are named in `left`: they keep no other artifact out.
  *
  * @param reference tag or digest under which the image was found
- * @param kinds `signatures`: only what cosign's signatures may be in
- * @throws PanamaxError errors of the source
+ * @param kinds `signatures`: only artifacts that may hold signatures of cosign
  */
 export async function collectAttachments(
   source: ArtifactSource,
@@ -61,44 +68,68 @@ export async function collectAttachments(
   const manifest = textOf(image.manifestBytes);
   const empty = { target, manifest: manifest ?? '', indexes: [], artifacts, blobs, left };
   if (manifest === undefined) return empty;
-  const index = reference === undefined ? undefined : await findIndex(source, reference, target);
+  let failure: PanamaxError | undefined;
+  let size = 0;
 
-  const add = async (found: FoundDocument, more: Pick<Artifact, 'subject' | 'tag' | 'artifactType'>) => {
-    const { digest, mediaType, bytes } = found;
-    if (artifacts.some((artifact) => artifact.digest === digest)) return;
+  /** @param digest of the artifact, or of the subject if its artifacts are not known */
+  const attempt = async <Result>(
+    digest: Digest,
+    read: () => Promise<Result>,
+  ): Promise<Result | undefined> => {
     try {
-      const document = textOf(bytes);
-      if (document === undefined || artifacts.length === MAX_ARTIFACTS) {
-        throw new PanamaxError('limit', document === undefined ? 'not UTF-8' : 'too many artifacts');
-      }
-      const read = await readBlobs(source, bytes, blobs);
-      artifacts.push({ ...more, mediaType, digest, document });
-      for (const [blob, content] of read) blobs.set(blob, content);
+      return await read();
     } catch (error) {
-      if (!isUnusable(error)) throw error;
-      left.push({ digest, why: error.message });
+      if (!(error instanceof PanamaxError) || error.kind === 'internal') throw error;
+      if (!/^(bad-input|not-found|limit)$/.test(error.kind)) failure ??= error;
+      if (left.length < MAX_LEFT) left.push({ digest, why: error.message });
+      return undefined;
     }
   };
+  const add = async (
+    reference: string,
+    expected: Digest,
+    more: Pick<Artifact, 'subject' | 'tag' | 'artifactType'>,
+  ) => {
+    const found = await attempt(expected, () => source.getManifest(reference));
+    if (!found) return;
+    const { digest, mediaType, bytes } = found;
+    if (artifacts.some((artifact) => artifact.digest === digest)) return;
+    await attempt(digest, async () => {
+      const document = textOf(bytes);
+      if (document === undefined) throw new PanamaxError('bad-input', 'not UTF-8', { where: source.where });
+      const read = await readBlobs(source, bytes, blobs, MAX_ATTACHED - size);
+      artifacts.push({ ...more, mediaType, digest, document });
+      for (const [blob, content] of read) blobs.set(blob, content);
+      size += bytes.length + sizeOf(read);
+    });
+  };
+
+  const index =
+    reference === undefined ? undefined : await attempt(target, () => findIndex(source, reference, target));
   for (const subject of index ? [target, index.digest] : [target]) {
     for (const suffix of kinds === 'all' ? SUFFIXES : ['sig']) {
       const tag = `sha256-${hexOf(subject)}.${suffix}`;
-      const found = await source.getManifest(tag);
-      if (found) await add(found, { subject, tag });
+      await add(tag, subject, { subject, tag });
     }
-    for (const { digest, artifactType } of await source.listReferrers(subject)) {
-      if (OWN.test(artifactType) || (kinds === 'signatures' && !SIGNATURE.test(artifactType))) continue;
-      const found = await source.getManifest(digest);
-      if (found) await add(found, { subject, artifactType });
+    const listed = (await attempt(subject, () => source.listReferrers(subject))) ?? [];
+    const wanted = listed.filter(
+      (referrer) => !OWN.test(referrer.artifactType) && (kinds === 'all' || isSignature(referrer)),
+    );
+    for (const [i, { digest, artifactType }] of signaturesFirst(wanted).entries()) {
+      if (artifacts.length < MAX_ARTIFACTS && i < MAX_READ) {
+        await add(digest, digest, { subject, artifactType });
+      } else if (left.length < MAX_LEFT) left.push({ digest, why: 'too many artifacts' });
     }
   }
-  return { ...empty, indexes: index ? [index.text] : [], left: left.slice(0, 100) };
+  return { ...empty, indexes: index ? [index.text] : [], ...(failure && { failure }) };
 }
 
 /** The index under a reference, if it is one with the image. */
 async function findIndex(source: ArtifactSource, reference: string, target: Digest) {
   const found = await source.getManifest(reference);
   const text = found && textOf(found.bytes);
-  return text !== undefined && lists(text, target) ? { digest: found!.digest, text } : undefined;
+  if (text === undefined || found!.bytes.length > MAX_BLOB || !lists(text, target)) return undefined;
+  return { digest: found!.digest, text };
 }
 
 /** Whether a document is an index with a manifest. */
@@ -111,41 +142,41 @@ export function lists(index: string, manifest: Digest): boolean {
   }
 }
 
-/** Reads the config and the layers of an artifact that are not known yet. */
+/**
+ * Reads the config and the layers of an artifact that are not known yet.
+ *
+ * @param room for them and the manifest, in bytes
+ */
 async function readBlobs(
   { blobs: source, limits, where }: ArtifactSource,
   manifest: Buffer,
   known: ReadonlyMap<Digest, Buffer>,
+  room: number,
 ): Promise<Map<Digest, Buffer>> {
   const descriptors = blobsIn(manifest, where);
-  if (descriptors.length > MAX_BLOBS) throw tooLarge(`${MAX_BLOBS} blobs`, descriptors.length, where);
   const read = new Map<Digest, Buffer>();
-  let total = known.values().reduce((sum, { length }) => sum + length, 0);
+  let total = manifest.length;
   for (const descriptor of descriptors) {
     const { digest, size } = descriptor;
     if (known.has(digest) || read.has(digest)) continue;
     total += size;
-    if (size > MAX_BLOB) throw tooLarge(`${MAX_BLOB} bytes`, size, `${where} ${digest}`);
-    if (total > MAX_ATTACHED) throw tooLarge(`${MAX_ATTACHED} bytes of all artifacts`, total, where);
+    if (size > MAX_BLOB) throw tooLarge(MAX_BLOB, size, `${where} ${digest}`);
+    if (total > room) throw tooLarge(room, total, where);
     read.set(digest, await readDocument(source, descriptor, limits));
   }
+  if (total > room) throw tooLarge(room, total, where);
   return read;
 }
 
-/** The config and the layers of an artifact's manifest. @throws PanamaxError `bad-input` */
+/** The config and the layers of an artifact's manifest. @throws PanamaxError `bad-input`, `limit` */
 export function blobsIn(manifest: Uint8Array, where: string): Descriptor[] {
   const { config, layers } = asRecord(parseDocument(manifest, where), where);
-  return [config, ...asArray(layers ?? [], where)].map((item) => parseDescriptor(item, where));
+  const items = [config, ...asArray(layers ?? [], where)];
+  if (items.length <= MAX_BLOBS) return items.map((item) => parseDescriptor(item, where));
+  const facts = { expected: `at most ${MAX_BLOBS} blobs`, found: items.length, where };
+  throw new PanamaxError('limit', 'artifact is too large', facts);
 }
 
-function tooLarge(expected: string, found: number, where: string): PanamaxError {
-  return new PanamaxError('limit', 'artifact is too large', {
-    expected: `at most ${expected}`,
-    found,
-    where,
-  });
-}
-
-function isUnusable(error: unknown): error is PanamaxError {
-  return error instanceof PanamaxError && /^(bad-input|not-found|limit)$/.test(error.kind);
+function sizeOf(blobs: ReadonlyMap<Digest, Buffer>): number {
+  return blobs.values().reduce((sum, { length }) => sum + length, 0);
 }

@@ -1,9 +1,9 @@
 import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { digestOf } from '../../digest.ts';
+import { digestOf, type Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { asArray, asRecord, asString, parseDocument } from '../../json.ts';
-import type { Artifact, Attachments } from './attachments.ts';
+import type { Attachments } from './attachments.ts';
 import { blobsIn, lists } from './collect.ts';
 
 /**
@@ -33,15 +33,12 @@ export async function readCosignKeys(paths: readonly string[]): Promise<VerifyCo
     const subjects = subjectsOf(attachments);
     let seen = 0;
     let isOfOther = false;
-    for (const artifact of attachments.artifacts) {
-      for (const { signed, signature, read } of signaturesIn(artifact, attachments)) {
-        if (++seen > MAX_SIGNATURES) break;
-        if (!trusted.some((key) => verify('sha256', signed, { key, dsaEncoding: 'der' }, signature)))
-          continue;
-        // the bytes are the owner's from here on
-        if (read().some((digest) => subjects.has(digest))) return;
-        isOfOther = true;
-      }
+    for (const { signed, signature, read } of signaturesIn(attachments)) {
+      if (++seen > MAX_SIGNATURES) break;
+      if (!trusted.some((key) => verify('sha256', signed, { key, dsaEncoding: 'der' }, signature))) continue;
+      // the owner of the key has written the bytes
+      if (read().some((digest) => subjects.has(digest))) return;
+      isOfOther = true;
     }
     const why = isOfOther
       ? 'the cosign signatures are of other images'
@@ -86,19 +83,27 @@ interface CosignSignature {
   readonly read: () => readonly string[];
 }
 
-/** The signatures of an artifact, of both formats. Skips unreadable ones. */
-function signaturesIn({ document, digest }: Artifact, { blobs }: Attachments): CosignSignature[] {
-  return unlessDamaged(() =>
-    blobsIn(Buffer.from(document), digest).flatMap(({ mediaType, digest: blob, annotations }) => {
-      const bytes = blobs.get(blob);
-      if (!bytes || digestOf(bytes) !== blob) return [];
-      if (BUNDLE.test(mediaType)) return unlessDamaged(() => signaturesInBundle(bytes));
+/**
+ * The signatures of both formats. Unreadable ones are skipped. A bundle is parsed once, though many artifacts may name
+ * it: the documents may come from anybody.
+ */
+function* signaturesIn({ artifacts, blobs }: Attachments): Generator<CosignSignature> {
+  const bundles = new Set<Digest>();
+  for (const { document, digest: artifact } of artifacts) {
+    const descriptors = unlessDamaged(() => blobsIn(Buffer.from(document), artifact));
+    for (const { mediaType, digest, annotations } of descriptors) {
+      const bytes = blobs.get(digest);
+      if (!bytes) continue;
+      if (BUNDLE.test(mediaType) && !bundles.has(digest)) {
+        bundles.add(digest);
+        yield* unlessDamaged(() => signaturesInBundle(bytes));
+      }
       const signature = annotations?.[SIGNATURE];
-      if (mediaType !== SIMPLE_SIGNING || signature === undefined) return [];
+      if (mediaType !== SIMPLE_SIGNING || signature === undefined) continue;
       const read = () => unlessDamaged(() => subjectOfPayload(bytes));
-      return [{ signed: bytes, signature: Buffer.from(signature, 'base64'), read }];
-    }),
-  );
+      yield { signed: bytes, signature: Buffer.from(signature, 'base64'), read };
+    }
+  }
 }
 
 function subjectOfPayload(payload: Buffer): string[] {
@@ -134,7 +139,7 @@ function unlessDamaged<Item>(read: () => Item[]): Item[] {
   try {
     return read();
   } catch (error) {
-    if (error instanceof PanamaxError && error.kind === 'bad-input') return [];
+    if (error instanceof PanamaxError && /^(bad-input|limit)$/.test(error.kind)) return [];
     throw error;
   }
 }

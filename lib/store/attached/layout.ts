@@ -1,10 +1,10 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hexOf, type Digest } from '../../digest.ts';
 import { LAYOUT_MARKER } from '../../image/write/layoutindex.ts';
 import { MEDIA_TYPES } from '../../image/oci/manifest.ts';
 import { asArray, asRecord, parseDocument } from '../../json.ts';
-import { flush, makeDirectories, replaceFile } from '../../runtime/file.ts';
+import { flush, makeDirectories, replaceFile, statIfThere } from '../../runtime/file.ts';
 import type { Artifact, Attachments } from './attachments.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -20,11 +20,12 @@ export async function writeAttachments({ artifacts, blobs }: Attachments, direct
   for (const { digest, document } of artifacts) files.set(digest, Buffer.from(document));
   for (const [digest, bytes] of files) {
     const path = join(folder, hexOf(digest));
-    if ((await stat(path).catch(() => undefined))?.size !== bytes.length) await writeNew(path, bytes);
+    const there = await readIfThere(path, bytes.length);
+    if (!there?.equals(bytes)) await writeNew(path, bytes);
   }
   await flush(folder);
   const marker = join(directory, 'oci-layout');
-  if (!(await stat(marker).catch(() => undefined))) await writeNew(marker, LAYOUT_MARKER);
+  if (!(await statIfThere(marker))) await writeNew(marker, LAYOUT_MARKER);
   const own = new Set(artifacts.flatMap(({ digest, tag }) => (tag === undefined ? [digest] : [digest, tag])));
   const others = (await itemsOf(directory)).filter(
     (item) => !own.has(digestOf(item)) && !own.has(tagOf(item)),
@@ -35,6 +36,12 @@ export async function writeAttachments({ artifacts, blobs }: Attachments, direct
     manifests: [...others, ...artifacts.map(descriptorOf)],
   };
   await writeNew(join(directory, 'index.json'), Buffer.from(JSON.stringify(index)));
+}
+
+/** The content of a file of a size; undefined for any other. */
+async function readIfThere(path: string, size: number): Promise<Buffer | undefined> {
+  const info = await statIfThere(path);
+  return info?.size === size ? readFile(path) : undefined;
 }
 
 async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
@@ -58,7 +65,7 @@ function descriptorOf({ mediaType, digest, document, artifactType, tag }: Artifa
 /** Items of the layout's index. Unknown fields are kept. */
 async function itemsOf(directory: string): Promise<readonly unknown[]> {
   const path = join(directory, 'index.json');
-  if (!(await stat(path).catch(() => undefined))) return [];
+  if (!(await statIfThere(path))) return [];
   const index = asRecord(parseDocument(await readFile(path), path), path);
   return asArray(index['manifests'] ?? [], `${path} manifests`);
 }
