@@ -29,6 +29,7 @@ async function setUp(_: TestContext, { directory, images, site }: SiteStore) {
 }
 
 const COPY = ['--insecure-policy', 'copy', '-q', '--preserve-digests', '--dest-tls-verify=false'];
+const copyImage = async (from: string, to: string) => promisify(execFile)('skopeo', [...COPY, from, to]);
 const REFUSED = /no trusted cosign key has signed the image of /;
 
 test('a site accepts an image of the store that is signed with cosign, and no other', async (t) => {
@@ -82,8 +83,7 @@ test(
     const { path, tag, artifact, options, trusted } = await setUp(t, made);
     const insecure = ['--insecure-registry', registry.host];
     const name = `${registry.host}/team/app`;
-    const execute = async (...args: string[]) => promisify(execFile)('skopeo', [...COPY, ...args]);
-    await execute(`oci:${path('2')}`, `docker://${name}:2`);
+    await copyImage(`oci:${path('2')}`, `docker://${name}:2`);
     const ours = ['--store', made.store, '--scratch', path('scratch'), ...insecure];
     await panamaxJson('publish', `docker://${name}:2`, ...ours);
     const pull = ['pull', `${name}:2`, ...options, ...insecure];
@@ -101,7 +101,7 @@ test(
     await panamaxJson(...away, ...archive('b.tar'), ...trusted, ...referrers);
     // from there into the registry of the site
     const target = `docker://${registry.host}/site/app:${tag}`;
-    await execute(`oci:${path('referrers')}:${tag}`, target);
+    await copyImage(`oci:${path('referrers')}:${tag}`, target);
     const found = await fetch(`http://${registry.host}/v2/site/app/manifests/${tag}`, {
       headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
     });
