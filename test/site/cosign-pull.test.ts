@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import type { PullOutcome } from '../../lib/site/site.ts';
 import { addToLayout, makeCosignKey, pushArtifact, signSimple } from '../support/cosign.ts';
-import { panamaxFails, panamaxJson } from '../support/panamax.ts';
+import { panamaxFails, panamaxJson } from '../support/commands.ts';
 import { missing } from '../support/programs.ts';
 import { startRegistry } from '../support/registry.ts';
 import { makeSiteStore, NAME, type SiteStore } from '../support/sitestore.ts';
@@ -33,7 +33,7 @@ const copyImage = async (from: string, to: string) => promisify(execFile)('skope
 const REFUSED = /no trusted cosign key has signed the image of /;
 
 test('a site accepts an image of the store that is signed with cosign, and no other', async (t) => {
-  const made = await makeSiteStore(t, { compression: 'none' });
+  const made = await makeSiteStore(t);
   const { path, tag, artifact, options, trusted, untrusted } = await setUp(t, made);
   const pull = ['pull', `${NAME}:2`, '--store', made.store, ...options];
   const out = ['--output', `oci:${path('out')}`];
@@ -79,7 +79,7 @@ test(
   { skip: missing('docker-registry', 'skopeo') },
   async (t) => {
     const registry = await startRegistry(t);
-    const made = await makeSiteStore(t, { compression: 'none' });
+    const made = await makeSiteStore(t);
     const { path, tag, artifact, options, trusted } = await setUp(t, made);
     const insecure = ['--insecure-registry', registry.host];
     const name = `${registry.host}/team/app`;
