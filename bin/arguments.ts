@@ -2,12 +2,14 @@ import { parseArgs } from 'node:util';
 import { parsePlatformOption } from '../lib/image/oci/platform.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
+import type { Config } from './config.ts';
 import { MAX_IMAGE_SIZE, variableOf, type Arguments, type Command, type Options } from './command.ts';
 import { parseSize } from './format.ts';
 import { findSimilar } from './suggestion.ts';
 
 /**
- * Parses a command line. Options that are not on it are taken from the environment, then from their defaults.
+ * Parses a command line. Options that are not on it are taken from the environment, then from the configuration file,
+ * then from their defaults.
  *
  * @throws PanamaxError `usage`
  */
@@ -15,12 +17,14 @@ export function parseArguments(
   argv: readonly string[],
   options: Options,
   env: NodeJS.ProcessEnv = process.env,
+  config: Config = new Map(),
 ): Arguments {
   const { operands, values } = parse(argv, options);
   for (const [name, option] of Object.entries(options)) {
     const variable = option.env ? env[variableOf(name)] : undefined;
-    if (values.has(name) || !variable) continue;
-    values.set(name, option.multiple ? variable.split(',').filter(Boolean) : [variable]);
+    if (values.has(name)) continue;
+    if (variable) values.set(name, option.multiple ? variable.split(',').filter(Boolean) : [variable]);
+    else if (config.has(name)) values.set(name, [...config.get(name)!]);
   }
   const text = (name: string) => values.get(name)?.at(-1) ?? options[name]?.default;
   const platform = text('platform');

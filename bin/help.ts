@@ -43,7 +43,7 @@ Usage: panamax COMMAND [options]
 
 ${lines.join('\n')}
 
-panamax help COMMAND describes a command.
+panamax help COMMAND describes a command. Options with a variable may stand in /etc/panamax/config.yaml, too.
 ${IMAGES}
 Exit codes: ${codes.join(', ')}; 0 success.
 `;

@@ -3,6 +3,7 @@ import { keepThreadPoolAwake } from '../lib/runtime/footprint.ts';
 import { checkArguments, parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import { COMMANDS, loadCommands } from './commands.ts';
+import { readConfig } from './config.ts';
 import { formatHelp, formatOverview } from './help.ts';
 import { setRegistryOptions } from './options/registry.ts';
 import { findSimilar } from './suggestion.ts';
@@ -27,7 +28,8 @@ async function run([first, ...argv]: readonly string[], signal: AbortSignal): Pr
   }
   const command = await load(name);
   const isHelp = argv.includes('--help') || argv.includes('-h');
-  const args = isHelp ? undefined : parseArguments(argv, command.options);
+  const config = isHelp ? undefined : await readConfig(name, command.options, loadCommands);
+  const args = isHelp ? undefined : parseArguments(argv, command.options, process.env, config);
   if (!args || args.flag('help')) {
     process.stdout.write(formatHelp(name, command));
     return;

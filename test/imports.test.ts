@@ -68,7 +68,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['workers/metrics.ts', 'lib/mirror/metrics.ts'],
   'tar-stream': ['lib/image', 'lib/delta', 'lib/store', 'bench'],
   valibot: ['lib', 'workers', 'producers', 'bin'],
-  yaml: ['producers/question'],
+  yaml: ['lib'],
 };
 
 /**

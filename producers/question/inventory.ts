@@ -1,8 +1,7 @@
 import * as v from 'valibot';
-import { parse } from 'yaml';
-import { PanamaxError } from '../../lib/errors.ts';
 import type { ResidentSet } from '../../lib/run/request.ts';
 import { objectSchema, parseWith, recordSchema } from '../../lib/schema.ts';
+import { parseYaml } from '../../lib/yaml.ts';
 
 /** Names of sites are any strings: each site's list is checked on its own. */
 const inventorySchema = objectSchema({ sites: recordSchema('sites: { NAME: [IMAGE, ...] }') });
@@ -20,7 +19,7 @@ const imagesSchema = v.array(v.pipe(v.string(), v.nonEmpty('a reference of an im
  * @throws PanamaxError `bad-input`
  */
 export function parseInventory(text: string, where: string): ResidentSet[] {
-  const inventory = parseWith(inventorySchema, readYaml(text, where), where);
+  const inventory = parseWith(inventorySchema, parseYaml(text, where), where);
   const sets = new Map<string, { images: string[]; sites: string[] }>();
   for (const [site, held] of Object.entries(inventory.sites)) {
     const images = [...new Set(parseWith(imagesSchema, held, `${where} sites.${site}`))].sort();
@@ -30,14 +29,4 @@ export function parseInventory(text: string, where: string): ResidentSet[] {
     else sets.set(key, { images, sites: [site] });
   }
   return [...sets.values()];
-}
-
-/** The library's defaults refuse duplicate keys, and aliases that unfold to more than 100 nodes each. */
-function readYaml(text: string, where: string): unknown {
-  try {
-    return parse(text) as unknown;
-  } catch (error) {
-    const [line] = (error as Error).message.split('\n');
-    throw new PanamaxError('bad-input', `not YAML: ${line!}`, { where });
-  }
 }
