@@ -27,6 +27,7 @@ export function createMeter(
   const started = performance.now();
   let done = 0;
   let shown = started;
+  let isOver = false;
   const show = () => {
     const seconds = (performance.now() - started) / 1000;
     if (mode === 'json') stream.write(`${JSON.stringify({ version: 1, stage: label, total, done })}\n`);
@@ -38,17 +39,22 @@ export function createMeter(
     const line = `${label} ${bar} ${formatSize(done)} of ${formatSize(total)}, ${formatSize(rate)}/s${left}`;
     stream.write(`\r\x1b[K${line.slice(0, (stream.columns || 80) - 1)}`);
   };
+  const end = () => {
+    if (isOver) return;
+    isOver = true;
+    show();
+    if (mode === 'bar') stream.write('\n');
+  };
   return {
     add(count) {
       done += count;
-      if (performance.now() - shown < INTERVAL) return;
+      // the rate is that of the bytes, without the work after them
+      if (done >= total) end();
+      if (isOver || performance.now() - shown < INTERVAL) return;
       shown = performance.now();
       show();
     },
-    end() {
-      show();
-      if (mode === 'bar') stream.write('\n');
-    },
+    end,
   };
 }
 

@@ -35,6 +35,8 @@ export function progressMode(
 }
 
 const BAR_WIDTH = 16;
+/** In milliseconds. */
+const STEP_INTERVAL = 1000;
 
 /** A stage as far as it has come. */
 interface Reached {
@@ -90,6 +92,38 @@ function barOf(
 
 function formatDuration(seconds: number): string {
   return seconds < 100 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
+}
+
+/**
+ * Shows the steps of a command whose bytes are not known beforehand: a line per step, on a terminal with the seconds
+ * since its start.
+ *
+ * @returns to be called with each step, at the end without one
+ */
+export function createSteps(
+  mode: ProgressMode,
+  stream: Pick<NodeJS.WriteStream, 'write' | 'columns'> = process.stderr,
+): (step?: string) => void {
+  let timer: NodeJS.Timeout | undefined;
+  return (step) => {
+    clearInterval(timer);
+    if (mode === 'quiet') return;
+    if (step === undefined) {
+      if (mode === 'bar') stream.write('\r\x1b[K');
+      return;
+    }
+    if (mode === 'json') stream.write(`${JSON.stringify({ version: 1, step })}\n`);
+    else if (mode === 'plain') stream.write(`${step}\n`);
+    else {
+      const started = performance.now();
+      const show = () => {
+        const line = `${step}: ${Math.floor((performance.now() - started) / 1000)} s`;
+        stream.write(`\r\x1b[K${line.slice(0, (stream.columns || 80) - 1)}`);
+      };
+      show();
+      timer = setInterval(show, STEP_INTERVAL).unref();
+    }
+  };
 }
 
 /** Shows the progress of a run in the queue: a line whenever a count changes. */

@@ -22,6 +22,7 @@ import { runThread } from '../../lib/runtime/thread.ts';
 import { COMMON, type Command } from '../command.ts';
 import { DELTA_OPTIONS, FORMAT_OPTION, parseEffort, parseFormats } from '../options/delta.ts';
 import { formatShare, formatSize } from '../format.ts';
+import { createSteps, progressMode, PROGRESS_OPTIONS } from '../progress.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, readSigning, scratchParent } from '../options/session.ts';
 
@@ -46,6 +47,7 @@ export const diffCommand: Command = {
       env: true,
       help: 'sign the patch with a private key made by keygen, in FILE.json beside it',
     },
+    ...PROGRESS_OPTIONS,
     ...REGISTRY_OPTIONS,
     ...COMMON,
   },
@@ -64,6 +66,9 @@ export const diffCommand: Command = {
     if (!isPiped) await checkFile(output);
     if (sign) await checkFile(descriptorBeside(output));
     const [old, target] = args.operands;
+    const mode = progressMode(args);
+    // standard error then has one document or none
+    const showStep = createSteps(args.flag('json') && mode === 'plain' ? 'quiet' : mode);
     await using scratch = await createScratch(scratchParent(args));
     const result = await runThread(
       deltaThread,
@@ -76,7 +81,10 @@ export const diffCommand: Command = {
         scratch: scratch.path,
       },
       signal,
+      undefined,
+      showStep,
     );
+    showStep();
     const { path, ...patch } = result.patches[0]!;
     if (isPiped) await pipeline(createReadStream(path), process.stdout, { end: false });
     else await replaceFile(output, (part) => copyFile(path, part));

@@ -16,6 +16,8 @@ import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatShare, formatSize } from '../format.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { createMeter, type Meter } from '../meter.ts';
+import { progressMode, PROGRESS_OPTIONS } from '../progress.ts';
 import { printResult, readTrust, scratchParent, SITE_OPTIONS, TRUST_OPTIONS } from '../options/session.ts';
 
 export const pullCommand: Command = {
@@ -75,6 +77,7 @@ export const pullCommand: Command = {
       env: true,
       help: 'keeps unfinished downloads and accepted names (default: below XDG_STATE_HOME)',
     },
+    ...PROGRESS_OPTIONS,
     ...REGISTRY_OPTIONS,
     ...COMMON,
   },
@@ -105,6 +108,8 @@ export const pullCommand: Command = {
       dryRun: args.flag('dry-run'),
       isPlain: args.flag('uncompressed'),
     };
+    const mode = progressMode(args);
+    let meter: Meter | undefined;
     const outcome = await pull(task, {
       ...(store !== undefined && { openStore: () => openStoreReader(store, signal) }),
       openRegistry: (onBytes) =>
@@ -116,8 +121,13 @@ export const pullCommand: Command = {
       signal,
       ...trust,
       ...verifyCosign,
-      onPlan: (plan) => process.stderr.write(`panamax pull: ${formatPlan(plan)}\n`),
-    });
+      onPlan(plan) {
+        process.stderr.write(`panamax pull: ${formatPlan(plan)}\n`);
+        meter?.end();
+        meter = task.dryRun ? undefined : createMeter('download', plan.size, mode);
+      },
+      onBytes: (count) => meter?.add(count),
+    }).finally(() => meter?.end());
     printResult(
       args,
       { name: formatReleaseName(name), ...outcome, dryRun: task.dryRun },

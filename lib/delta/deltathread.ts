@@ -7,12 +7,15 @@ import { createPatch } from './create.ts';
 
 /** The body of the thread that makes the patches of a pair. */
 
-export const handler = serveThread(async (task: DeltaTask): Promise<DeltaResult> => {
+export const handler = serveThread(async (task: DeltaTask, onStep): Promise<DeltaResult> => {
   const { limits, scratch, effort } = task;
+  onStep(`read ${task.source.reference}`);
   const source = await openSource(task);
+  onStep(`read ${task.target.reference}`);
   const target = await openTarget(task);
   const patches: CreatedPatch[] = [];
   for (const format of task.formats) {
+    onStep(`make ${format} patch`);
     const started = performance.now();
     const path = join(scratch, `patch.${format}`);
     const patch = await createPatch(format, { source, target, path, scratch, effort, limits });

@@ -134,19 +134,12 @@ async function openContext(options: MirrorOptions): Promise<Context> {
   const onBytes = (count: number) => void (totals.upstreamBytes += count);
   const link = await openLink(state, options.link ?? {});
   const registries = openRegistries({ limits, signal, ask, link, onBytes });
-  const counted = {
-    get bytes() {
-      return totals.storeBytes;
-    },
-    set bytes(count) {
-      totals.storeBytes = count;
-    },
-  };
+  const onStoreBytes = (count: number) => void (totals.storeBytes += count);
   const { trust, ...rest } = options;
   return {
     ...rest,
     ...trust,
-    openStore: openStore && (async () => limited(countBytes(await openStore(), counted), link)),
+    openStore: openStore && (async () => limited(countBytes(await openStore(), onStoreBytes), link)),
     cache,
     records,
     registries,

@@ -12,7 +12,8 @@ interface Failure {
 
 export type ThreadMessage<Result> =
   | { readonly result: Result; /** Bytes that the thread still holds. */ readonly held: number }
-  | { readonly failure: Failure };
+  | { readonly failure: Failure }
+  | { /** The step that begins. */ readonly step: string };
 
 /**
  * Typed threads with a heap limit. Pools as piscina cannot turn a heap that outgrows its limit into an error before V8
@@ -97,6 +98,7 @@ const idle: IdleThread[] = [];
  * succeeded and holds little memory is kept for some seconds, because small jobs take less time than starting it.
  *
  * @param heap limit of the thread's JavaScript heap, in bytes; by default that of the calling thread
+ * @param onStep called with each step that the handler names
  * @throws PanamaxError as `Thread.call` does
  */
 export async function runThread<Input, Result>(
@@ -104,12 +106,14 @@ export async function runThread<Input, Result>(
   input: Input,
   signal?: AbortSignal,
   heap?: number,
+  onStep?: (step: string) => void,
 ): Promise<Result> {
   signal?.throwIfAborted();
   const key = `${entry.module.href} ${heapLimit(heap)}`;
   const thread = takeIdle<Input, Result>(key) ?? startThread(entry, undefined, heap);
   const stop = () => void thread[Symbol.asyncDispose]();
   signal?.addEventListener('abort', stop, { once: true });
+  thread.listen(onStep);
   try {
     const result = await thread.call(input);
     if (thread.held() > MAX_KEPT || signal?.aborted) await thread[Symbol.asyncDispose]();
@@ -152,6 +156,8 @@ function heapLimit(heap: number | undefined): number | undefined {
 }
 
 interface KeptThread<Input, Result> extends Thread<Input, Result> {
+  /** Replaces the listener for steps. */
+  listen(onStep: ((step: string) => void) | undefined): void;
   /** Whether the process waits for the thread before it ends. */
   hold(isHeld: boolean): void;
   /** Bytes that it held after its last result. */
@@ -188,6 +194,7 @@ function startThread<Input, Result>(
   const waiting: Waiting<Result>[] = [];
   let failure: { readonly error: unknown } | undefined;
   let held = 0;
+  let listener: ((step: string) => void) | undefined;
   const fail = (error: unknown) => {
     failure ??= { error };
     for (const { reject } of waiting.splice(0)) reject(failure.error);
@@ -196,7 +203,8 @@ function startThread<Input, Result>(
     if ('result' in message) {
       held = message.held;
       waiting.shift()?.resolve(message.result);
-    } else fail(restoreError(message.failure));
+    } else if ('step' in message) listener?.(message.step);
+    else fail(restoreError(message.failure));
   });
   worker.once('error', (error: NodeJS.ErrnoException) => {
     fail(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? outOfMemory(maxOldGenerationSizeMb) : error);
@@ -214,6 +222,7 @@ function startThread<Input, Result>(
         waiting.push({ resolve, reject });
       });
     },
+    listen: (onStep) => (listener = onStep),
     hold: (isHeld) => (isHeld ? worker.ref() : worker.unref()),
     held: () => held,
     isRunning: () => failure === undefined,

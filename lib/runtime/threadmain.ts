@@ -12,9 +12,11 @@ import { LEEWAY, outOfMemory, type ThreadMessage } from './thread.ts';
 /**
  * Makes the calling module the entry of a thread, which handles inputs in order. The module exports the returned function
  * as `handler`, which gives its `ThreadEntry` the types of input and result.
+ *
+ * @param handle may name its steps by `onStep`, for those who wait
  */
 export function serveThread<Input, Result>(
-  handle: (input: Input) => Result | Promise<Result>,
+  handle: (input: Input, onStep: (step: string) => void) => Result | Promise<Result>,
 ): (input: Input) => Result | Promise<Result> {
   const post = (message: ThreadMessage<Result>, memory: ArrayBuffer[] = []) =>
     parentPort?.postMessage(message, memory);
@@ -22,10 +24,11 @@ export function serveThread<Input, Result>(
     const { kind, message, facts } = toPanamaxError(error);
     post({ failure: { kind, message, facts } });
   };
+  const onStep = (step: string) => post({ step });
   watchHeap(fail);
   async function answer(input: Input): Promise<void> {
     try {
-      const result = await handle(input);
+      const result = await handle(input, onStep);
       const given = columnsOf(result);
       const held = heldMemory() - given.reduce((sum, { byteLength }) => sum + byteLength, 0);
       post({ result, held }, given);
@@ -37,7 +40,7 @@ export function serveThread<Input, Result>(
   parentPort?.on('message', (input: Input) => {
     before = before.then(() => answer(input));
   });
-  return handle;
+  return (input) => handle(input, onStep);
 }
 
 function heldMemory(): number {

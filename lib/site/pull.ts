@@ -9,7 +9,7 @@ import { writeAttachments } from '../store/attached/layout.ts';
 import type { ImageIdentity } from '../store/descriptor.ts';
 import { verifyImage } from './attached.ts';
 import { findResidents, isImage, type Resident } from './choice/resident.ts';
-import { countBytes, type Counted } from './offers/counted.ts';
+import { countBytes } from './offers/counted.ts';
 import type { Answer, Origin } from './offers/origin.ts';
 import { dropPartials, sweepPartials } from './offers/partial.ts';
 import { registryOrigin } from './offers/registryorigin.ts';
@@ -36,15 +36,19 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   await sweepScratch(site.scratch);
   // lists the images before the pull; the sink asks the engine anew
   const listing = site.engine && listOnce(site.engine);
-  const moved: Counted = { bytes: 0 };
+  let received = 0;
+  const onBytes = (count: number) => {
+    received += count;
+    site.onBytes?.(count);
+  };
 
   // 1. ask each origin, until the image is there or can be rebuilt
   let progress: Progress = { reasons: [] };
-  for (const origin of originsOf(task, site, moved)) {
+  for (const origin of originsOf(task, site, onBytes)) {
     progress = await tryOrigin(task, site, listing, origin, progress);
     const { done } = progress;
     if (done) {
-      const movedBytes = moved.bytes + (done.patch && task.dryRun ? done.patch.size : 0);
+      const movedBytes = received + (done.patch && task.dryRun ? done.patch.size : 0);
       return { ...done, movedBytes, ...(await writeAttached(task, progress)) };
     }
     if (progress.isSiteAtFault) break;
@@ -63,18 +67,16 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
   if (!residents && (task.dryRun || site.engine.transport === 'containerd')) await listing?.list();
   if (!task.dryRun) {
     const trusted = site.verify || site.verifyCosign ? target?.manifest : undefined;
-    await pullWhole(task, trusted, { ...site, engine: site.engine }, (count) => (moved.bytes += count)).catch(
-      (error: unknown) => {
-        site.signal.throwIfAborted();
-        const { kind, message } = toPanamaxError(error);
-        throw new PanamaxError(kind, `${message}; before that: ${reasons.join('; ')}`, {}, { cause: error });
-      },
-    );
+    await pullWhole(task, trusted, { ...site, engine: site.engine }, onBytes).catch((error: unknown) => {
+      site.signal.throwIfAborted();
+      const { kind, message } = toPanamaxError(error);
+      throw new PanamaxError(kind, `${message}; before that: ${reasons.join('; ')}`, {}, { cause: error });
+    });
   }
   return {
     method: 'pull',
     ...(target && { target: digestsOf(target) }),
-    movedBytes: moved.bytes,
+    movedBytes: received,
     ...(await writeAttached(task, progress)),
     ...(pullSize !== undefined && { pullBytes: pullSize }),
     ...(pullSize !== undefined &&
@@ -93,17 +95,17 @@ function listOnce(engine: Engine): Engine {
  * The store, then the registry, if there is no store or the engine would pull from the registry next. A site without a
  * network does not wait for a registry.
  */
-function originsOf(task: PullTask, site: Site, moved: Counted): Origin[] {
+function originsOf(task: PullTask, site: Site, onBytes: (count: number) => void): Origin[] {
   const origins: Origin[] = [];
   const { openStore, openRegistry, engine } = site;
   const { allowUnsigned = false } = task;
   const options = { ...site, keepsNames: !task.dryRun, allowUnsigned };
   if (openStore) {
-    const open = async () => countBytes(await openStore(), moved);
+    const open = async () => countBytes(await openStore(), onBytes);
     origins.push(storeOrigin(task, options, open));
   }
   if (openRegistry && (!openStore || (task.fallback && engine && !task.destination))) {
-    const repository = openRegistry((count) => (moved.bytes += count));
+    const repository = openRegistry(onBytes);
     origins.push(registryOrigin(task, options, repository));
   }
   return origins;

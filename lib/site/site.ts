@@ -53,6 +53,8 @@ export interface Site extends Workplace {
   readonly verifyCosign?: VerifyCosign;
   /** Called before a patch is downloaded. */
   readonly onPlan?: (plan: PullPlan) => void;
+  /** Called with the number of bytes that have arrived from the store or the registry. */
+  readonly onBytes?: (count: number) => void;
 }
 
 export interface PullOutcome {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseArguments } from '../../bin/arguments.ts';
 import { createMeter, metered } from '../../bin/meter.ts';
-import { createProgress, progressMode, PROGRESS_OPTIONS } from '../../bin/progress.ts';
+import { createProgress, createSteps, progressMode, PROGRESS_OPTIONS } from '../../bin/progress.ts';
 
 /** The output for a backfill of two pairs. */
 function written(mode: Parameters<typeof createProgress>[0]): string {
@@ -69,4 +69,36 @@ describe('progress', () => {
     assert.equal(modeOf(true, '-q'), 'quiet');
     assert.throws(() => modeOf(true, '--progress', 'much'), { kind: 'usage' });
   });
+});
+
+test('a meter ends when all bytes are there, once', () => {
+  let text = '';
+  const write = (piece: string) => ((text += piece), true);
+  const meter = createMeter('download', 10, 'bar', { write, columns: 100 });
+  for (const count of [4, 6, 1]) meter.add(count);
+  meter.end();
+  assert.equal(text.match(/\n/g)?.length, 1);
+  assert.match(text, /10 B of 10 B/);
+});
+
+test('steps are a line each, documents, or one line on a terminal', () => {
+  const written = { plain: '', json: '', bar: '', quiet: '' };
+  for (const mode of ['plain', 'json', 'bar', 'quiet'] as const) {
+    const write = (piece: string) => ((written[mode] += piece), true);
+    const show = createSteps(mode, { write, columns: 80 });
+    for (const step of ['read a', 'make patch', undefined]) show(step);
+  }
+  assert.equal(written.plain, 'read a\nmake patch\n');
+  assert.deepEqual(
+    written.json
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown),
+    [
+      { version: 1, step: 'read a' },
+      { version: 1, step: 'make patch' },
+    ],
+  );
+  assert.deepEqual(written.bar.split('\r\x1b[K'), ['', 'read a: 0 s', 'make patch: 0 s', '']);
+  assert.equal(written.quiet, '');
 });

@@ -1,15 +1,10 @@
 import type { StoreReader } from '../../store/objects/store.ts';
 
-/** Counter of received bytes. */
-export interface Counted {
-  bytes: number;
-}
-
 /** Wraps a reader to count the bytes that it returns. */
-export function countBytes(reader: StoreReader, counted: Counted): StoreReader {
+export function countBytes(reader: StoreReader, onBytes: (count: number) => void): StoreReader {
   async function* count(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
     for await (const piece of pieces) {
-      counted.bytes += piece.length;
+      onBytes(piece.length);
       yield piece;
     }
   }
@@ -17,7 +12,7 @@ export function countBytes(reader: StoreReader, counted: Counted): StoreReader {
     where: reader.where,
     async get(key) {
       const bytes = await reader.get(key);
-      counted.bytes += bytes?.length ?? 0;
+      onBytes(bytes?.length ?? 0);
       return bytes;
     },
     open: async (key, offset) => count(await reader.open(key, offset)),
