@@ -122,7 +122,8 @@ export const SCHEMAS: Readonly<Record<string, readonly v.GenericSchema[]>> = {
       objects: v.record(string, sizeSchema),
       faults: v.array(fault),
       orphans: v.array(string),
-      expiring: optional(v.array(v.unknown())),
+      expiring: v.array(objectSchema({ name: string, platform: string, expires: string })),
+      unpatched: v.array(objectSchema({ name: string, platform: string, manifest: digestSchema })),
       repaired: optional(
         objectSchema({ removed: v.array(string), rewritten: v.array(string), left: v.array(fault) }),
       ),
@@ -271,6 +272,9 @@ export const SCHEMAS: Readonly<Record<string, readonly v.GenericSchema[]>> = {
           since: string,
           summary: optional(objectSchema({ id: string, started: string, finished: string, stages, bytes })),
         }),
+      ),
+      expiring: v.array(
+        objectSchema({ name: string, platform: string, expires: string, isExpired: boolean }),
       ),
     }),
     documentOf(statusFields),

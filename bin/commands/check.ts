@@ -28,10 +28,10 @@ export const checkCommand: Command = {
     const report = await checkStore(store, { readData: args.flag('read-data'), signal, ...verify });
     const repaired = args.flag('repair') ? await repairStore(store, report, started, signal) : undefined;
     const advice = adviceFor(report.faults, report.names);
-    const { faults, orphans, objects, expiring } = report;
+    const { faults, orphans, objects, expiring, unpatched } = report;
     printResult(
       args,
-      { objects, faults, orphans, expiring, ...(repaired && { repaired }), advice },
+      { objects, faults, orphans, expiring, unpatched, ...(repaired && { repaired }), advice },
       formatReport(report, repaired, advice),
     );
     const left = repaired?.left ?? faults;
@@ -44,7 +44,7 @@ export const checkCommand: Command = {
 };
 
 function formatReport(
-  { faults, orphans, objects, expiring }: CheckReport,
+  { faults, orphans, objects, expiring, unpatched }: CheckReport,
   repaired: Repaired | undefined,
   advice: readonly string[],
 ): string {
@@ -56,6 +56,13 @@ function formatReport(
   }
   for (const key of orphans) lines.push(`orphan ${key}`);
   for (const { name, platform, expires } of expiring) lines.push(`${name} ${platform} expires at ${expires}`);
+  if (unpatched.length > 0) {
+    const some = unpatched.slice(0, 3).map(({ name }) => name);
+    const more = unpatched.length > some.length ? ', ...' : '';
+    lines.push(
+      `${unpatched.length} names of images without patches, pulled whole: ${some.join(', ')}${more}`,
+    );
+  }
   if (repaired) {
     const { removed, rewritten, left } = repaired;
     for (const key of removed) lines.push(`removed ${key}`);

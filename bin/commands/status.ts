@@ -6,6 +6,8 @@ import { findRunState, listRuns, type RunState } from '../../lib/run/runs.ts';
 import type { RunSummary } from '../../lib/run/report.ts';
 import { createStatusReader } from '../../lib/run/status.ts';
 import { findSummary } from '../../lib/run/summary.ts';
+import { expiringAmong, type ExpiringName } from '../../lib/store/expiring.ts';
+import { currentNames } from '../../lib/store/name.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { COMMON, pick, type Command } from '../command.ts';
@@ -14,7 +16,7 @@ import { formatStatus, refuseFailures } from '../options/queue.ts';
 import { printResult, STORE_OPTIONS } from '../options/session.ts';
 
 export const statusCommand: Command = {
-  summary: 'Shows the progress of a run, read from the store; without RUN, lists the runs.',
+  summary: 'Shows the progress of a run, read from the store; without RUN, lists runs and expiring names.',
   operands: ['[RUN]'],
   options: {
     watch: { type: 'boolean', short: 'w', help: 'follow the run to its end; fail if any job failed' },
@@ -30,7 +32,9 @@ export const statusCommand: Command = {
     const [run] = args.operands;
     if (run === undefined) {
       const runs = await describeRuns(store, signal);
-      printResult(args, { runs }, runs.length > 0 ? formatRuns(runs) : 'no runs');
+      const expiring = expiringAmong(await currentNames(store, signal));
+      const lines = [runs.length > 0 ? formatRuns(runs) : 'no runs', ...expiring.map(formatExpiring)];
+      printResult(args, { runs, expiring }, lines.join('\n'));
       return;
     }
     const read = await createStatusReader(store, checkRunId(run));
@@ -80,6 +84,12 @@ async function describeRuns(store: Store, signal: AbortSignal): Promise<ListedRu
 /** A damaged report does not hide the other runs. */
 function unlessDamaged(error: unknown): undefined {
   if (!(error instanceof PanamaxError && error.kind === 'bad-input')) throw error;
+}
+
+function formatExpiring({ name, platform, expires, isExpired }: ExpiringName): string {
+  return isExpired
+    ? `${name} ${platform} expired at ${expires}: sites refuse it until it is signed with panamax tag`
+    : `${name} ${platform} expires at ${expires}: panamax tag --renew signs it again`;
 }
 
 function formatRuns(runs: readonly ListedRun[]): string {

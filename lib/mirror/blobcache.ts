@@ -3,9 +3,9 @@ import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { provenBlob } from '../compression/recompress.ts';
 import { hexOf, type Digest } from '../digest.ts';
-import { PanamaxError } from '../errors.ts';
+import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { growBlob, type GrowingBlob } from '../image/write/growingblob.ts';
-import { makeDirectories, partIn, replaceFile, sweepParts } from '../runtime/file.ts';
+import { isMissingFile, makeDirectories, partIn, replaceFile, sweepParts } from '../runtime/file.ts';
 import { digestOfFile } from '../runtime/filedigest.ts';
 
 /** Digest and size of a blob. */
@@ -49,7 +49,11 @@ export interface Expectation {
 
 const READ_SIZE = 128 * 1024;
 
-export async function openBlobCache(directory: string): Promise<BlobCache> {
+/** @param onUnreadable called for a file that exists and cannot be read */
+export async function openBlobCache(
+  directory: string,
+  onUnreadable: (failure: PanamaxError) => void = () => {},
+): Promise<BlobCache> {
   const blobs = join(directory, 'sha256');
   const held = new Map<Digest, number>();
   /** Blobs whose files this process has written or compared. */
@@ -76,10 +80,23 @@ export async function openBlobCache(directory: string): Promise<BlobCache> {
     expected.delete(digest);
   }
 
-  /** Whether the file still has the digest that its name says. A damaged file is removed. */
+  /**
+   * Whether the file still has the digest that its name says. A damaged file is removed, and so is one on a broken
+   * part of the disk, which is reported.
+   *
+   * @throws PanamaxError `io` for a file that cannot be read now; it stays, and is compared again the next time
+   */
   function isSound(digest: Digest): Promise<boolean> {
+    const path = pathOf(digest);
     const compare = async () => {
-      const found = await digestOfFile(pathOf(digest)).catch(() => undefined);
+      const found = await digestOfFile(path).catch((error: unknown) => {
+        if (isMissingFile(error)) return undefined;
+        const failure = toPanamaxError(error, path);
+        onUnreadable(failure);
+        if ((error as NodeJS.ErrnoException).code === 'EIO') return undefined;
+        proven.delete(digest);
+        throw failure;
+      });
       if (found !== digest) await remove(digest);
       return found === digest;
     };
@@ -153,7 +170,7 @@ export async function openBlobCache(directory: string): Promise<BlobCache> {
         if (held.has(digest)) {
           if (held.get(digest) !== size) throw wrongSize(blob, held.get(digest)!);
           if (!(await isSound(digest))) continue;
-          if (start < size) yield* createReadStream(pathOf(digest), { start, highWaterMark: READ_SIZE });
+          if (start < size) yield* readFrom(pathOf(digest), start);
           return;
         }
         if (written) {
@@ -166,6 +183,15 @@ export async function openBlobCache(directory: string): Promise<BlobCache> {
       }
     },
   };
+}
+
+/** @throws PanamaxError `io` */
+async function* readFrom(path: string, start: number): AsyncGenerator<Uint8Array, void, void> {
+  try {
+    yield* createReadStream(path, { start, highWaterMark: READ_SIZE });
+  } catch (error) {
+    throw toPanamaxError(error, path);
+  }
 }
 
 /** The size that a manifest names is not that of the blob with this digest. */

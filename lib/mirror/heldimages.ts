@@ -1,20 +1,23 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hexOf, type Digest } from '../digest.ts';
+import { toPanamaxError } from '../errors.ts';
 import { MEDIA_TYPES, parseConfig, parseManifest } from '../image/oci/manifest.ts';
 import { layoutIndex, LAYOUT_MARKER } from '../image/write/layoutindex.ts';
-import type { Limits } from '../limits.ts';
 import type { Resident } from '../site/choice/resident.ts';
 import type { BlobCache } from './blobcache.ts';
-import type { HeldManifest, Records } from './records.ts';
+import type { Context } from './context.ts';
+import type { HeldManifest } from './records.ts';
 
 /** Images whose blobs are all held: patches may start from them. */
 export interface HeldImages {
   list(): Promise<Resident[]>;
 }
 
-export function createHeldImages(records: Records, cache: BlobCache, limits: Limits): HeldImages {
-  /** Undefined for anything but an image. Configs are read once. */
+type HeldContext = Pick<Context, 'records' | 'cache' | 'limits' | 'log'>;
+
+export function createHeldImages({ records, cache, limits, log }: HeldContext): HeldImages {
+  /** Undefined for anything but an image. Configs are read once, unless reading fails. */
   const known = new WeakMap<HeldManifest, Promise<Resident | undefined>>();
 
   async function read(manifest: HeldManifest): Promise<Resident | undefined> {
@@ -22,7 +25,10 @@ export function createHeldImages(records: Records, cache: BlobCache, limits: Lim
     try {
       const image = parseManifest(bytes, limits, digest);
       const path = join(cache.directory, 'sha256', hexOf(image.config.digest));
-      const { diffIDs } = parseConfig(await readFile(path), image, image.config.digest);
+      const config = await readFile(path).catch((error: unknown) => {
+        throw toPanamaxError(error, path);
+      });
+      const { diffIDs } = parseConfig(config, image, image.config.digest);
       return {
         config: image.config.digest,
         manifests: [digest],
@@ -31,7 +37,12 @@ export function createHeldImages(records: Records, cache: BlobCache, limits: Lim
         isExported: false,
         reference: (scratch) => makeLayout(scratch, manifest, cache),
       };
-    } catch {
+    } catch (error) {
+      const { kind, message } = toPanamaxError(error);
+      if (!/^(bad-input|not-found|limit)$/.test(kind)) {
+        known.delete(manifest);
+        log.warn({ kind, error: message, image: `${repository}@${digest}` }, 'a held image cannot be read');
+      }
       return undefined;
     }
   }

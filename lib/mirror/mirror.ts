@@ -44,7 +44,7 @@ export type Reference = { readonly tag: string } | { readonly digest: Digest };
 export async function openMirror(options: MirrorOptions): Promise<Mirror> {
   const context = await openContext(options);
   const { cache, records, registries, totals, limits } = context;
-  const held = createHeldImages(records, cache, limits);
+  const held = createHeldImages(context);
   const rebuilds = createRebuilds(context);
   /** Choices and rebuilds in progress, by manifest. */
   const coming = new Map<Digest, Promise<Way>>();
@@ -126,10 +126,12 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 }
 
 async function openContext(options: MirrorOptions): Promise<Context> {
-  const { state, limits, signal, openStore } = options;
+  const { state, limits, log, signal, openStore } = options;
   const totals = createTotals();
   const ask = createPatience(signal);
-  const cache = await openBlobCache(join(state, 'blobs'));
+  const cache = await openBlobCache(join(state, 'blobs'), ({ kind, message }) =>
+    log.warn({ kind, error: message }, 'a blob of the cache cannot be read'),
+  );
   const records = await openRecords(state, cache);
   const onBytes = (count: number) => void (totals.upstreamBytes += count);
   const link = await openLink(state, options.link ?? {});

@@ -14,7 +14,8 @@ import { parsePatchDescriptor, verifyPatch, type PatchDescriptor } from '../stor
 import { onlySignatures, signaturesOf, type Verify } from '../store/key.ts';
 import { keys } from '../store/keys.ts';
 import { isPast, nameStatement, parseName, type NameRecord } from '../store/name.ts';
-import { checkExpiry, formatTime } from '../store/nametrust.ts';
+import { expiringAmong, type ExpiringName } from '../store/expiring.ts';
+import { checkExpiry } from '../store/nametrust.ts';
 import type { Store } from '../store/objects/store.ts';
 import { parseIndex, type TargetIndex } from '../store/targetindex.ts';
 import { checkRunDocument } from './checkruns.ts';
@@ -42,18 +43,17 @@ export interface CheckReport {
   /** Sound names by their keys, past ones included. */
   readonly names: ReadonlyMap<string, NameRecord>;
   /** Current names that expire within a week, soonest first. */
-  readonly expiring: readonly ExpiringName[];
+  readonly expiring: readonly Omit<ExpiringName, 'isExpired'>[];
+  /**
+   * Current names of images without an index: `gc` has removed the patches, or none were made. They are no faults: sites
+   * learn the digest from the name, and pull the image whole.
+   */
+  readonly unpatched: readonly {
+    readonly name: string;
+    readonly platform: string;
+    readonly manifest: Digest;
+  }[];
 }
-
-export interface ExpiringName {
-  readonly name: string;
-  readonly platform: string;
-  /** ISO 8601. */
-  readonly expires: string;
-}
-
-/** In milliseconds. */
-const WEEK = 7 * 24 * 3600 * 1000;
 
 export interface CheckOptions {
   /** Reads patches and signatures, too, and compares their digests. */
@@ -232,11 +232,10 @@ export async function checkStore(store: Store, options: CheckOptions): Promise<C
       if (!isPast(key)) checkExpiry(record, `${store.where} ${key}`);
     });
   }
-  for (const [key, { target }] of names) {
-    const { manifest } = target;
-    if (isPast(key) || indexed.has(manifest) || listed.has(keys.signature(manifest))) continue;
-    faults.push({ key: keys.index(manifest), kind: 'missing', what: `named by ${key}`, target: manifest });
-  }
+  const current = [...names].filter(([key]) => !isPast(key)).map(([, record]) => record);
+  const unpatched = current
+    .filter(({ target }) => !indexed.has(target.manifest))
+    .map(({ name, platform, target: { manifest } }) => ({ name, platform, manifest }));
 
   // 7. the records of runs, and the calibration
   for (const key of below('runs/')) {
@@ -246,15 +245,8 @@ export async function checkStore(store: Store, options: CheckOptions): Promise<C
     const bytes = await store.get(keys.calibration);
     if (bytes) parseCalibrations(bytes, `${store.where} ${keys.calibration}`);
   });
-  return { faults, orphans, objects, names, expiring: expiringOf(names) };
-}
-
-function expiringOf(names: CheckReport['names']): ExpiringName[] {
-  const now = Date.now();
-  return [...names]
-    .filter(([key, { expires = 0 }]) => !isPast(key) && expires > now && expires < now + WEEK)
-    .toSorted(([, a], [, b]) => a.expires! - b.expires!)
-    .map(([, { name, platform, expires }]) => ({ name, platform, expires: formatTime(expires!) }));
+  const expiring = expiringAmong(current).flatMap(({ isExpired, ...name }) => (isExpired ? [] : [name]));
+  return { faults, orphans, objects, names, expiring, unpatched };
 }
 
 function faultKind(kind: ErrorKind): Fault['kind'] {

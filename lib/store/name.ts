@@ -77,22 +77,29 @@ export async function readNameAt(store: StoreReader, key: string): Promise<NameR
 /** Number of names that are read concurrently. */
 const BATCH = 32;
 
+/** Current names of a store. Skips damaged records. */
+export async function currentNames(store: Store, signal: AbortSignal): Promise<NameRecord[]> {
+  const current = (await Array.fromAsync(store.list(keys.names))).filter((key) => !isPast(key));
+  const names: NameRecord[] = [];
+  for (let at = 0; at < current.length; at += BATCH) {
+    signal.throwIfAborted();
+    const batch = current.slice(at, at + BATCH).map((key) => readSoundName(store, key));
+    for (const record of await Promise.all(batch)) if (record) names.push(record);
+  }
+  return names;
+}
+
 /** Current names of images: the latest one of an image with several names. Skips damaged records. */
 export async function namesOf(
   store: Store,
   images: ReadonlySet<Digest>,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<Digest, string>> {
-  const current = (await Array.fromAsync(store.list(keys.names))).filter((key) => !isPast(key));
   const latest = new Map<Digest, NameRecord>();
-  for (let at = 0; at < current.length; at += BATCH) {
-    signal.throwIfAborted();
-    const batch = current.slice(at, at + BATCH).map((key) => readSoundName(store, key));
-    for (const record of await Promise.all(batch)) {
-      if (!record || !images.has(record.target.manifest)) continue;
-      const known = latest.get(record.target.manifest);
-      if (!known || known.sequence < record.sequence) latest.set(record.target.manifest, record);
-    }
+  for (const record of await currentNames(store, signal)) {
+    if (!images.has(record.target.manifest)) continue;
+    const known = latest.get(record.target.manifest);
+    if (!known || known.sequence < record.sequence) latest.set(record.target.manifest, record);
   }
   return new Map([...latest].map(([image, { name }]) => [image, name]));
 }

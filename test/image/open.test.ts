@@ -147,6 +147,35 @@ test('chooses an image of an index by platform', needsSkopeo, async (t) => {
   });
 });
 
+test('learns platforms from indexes in indexes, down to the third level', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const architectures = ['arm64', 's390x'];
+  const nested = [];
+  for (const architecture of architectures) {
+    const { manifestDigest } = await writeLayout(directory, LAYERS, { architecture });
+    // no entry has a platform
+    let entry = await indexEntry(directory, manifestDigest);
+    for (let level = 0; level < 2; level++) {
+      const index = await writeIndex(directory, [entry], { blob: true });
+      entry = await indexEntry(directory, index, { kind: 'index' });
+    }
+    nested.push({ entry, manifestDigest });
+  }
+  const top = nested.map(({ entry }) => entry);
+  await writeIndex(directory, top);
+  const platform = { os: 'linux', architecture: 's390x' };
+  assert.equal((await open(`oci:${directory}`, { platform })).manifestDigest, nested[1]!.manifestDigest);
+  // deeper ones are not searched, and told
+  const deep = [];
+  for (const entry of top) {
+    const index = await writeIndex(directory, [entry], { blob: true });
+    deep.push(await indexEntry(directory, index, { kind: 'index' }));
+  }
+  await writeIndex(directory, deep);
+  const message = new RegExp(`found ${deep[0]!.digest} without a platform`);
+  await assert.rejects(open(`oci:${directory}`, { platform }), { kind: 'not-found', message });
+});
+
 test('chooses an image of a layout by tag', async (t) => {
   const directory = await temporaryDirectory(t);
   const entries = [];

@@ -1,29 +1,33 @@
 /** How a mirror is run: access, sources, pages, prefetching, quota. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { request, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import type { Digest } from '../../lib/digest.ts';
+import type { PanamaxError } from '../../lib/errors.ts';
+import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { openLink } from '../../lib/mirror/link.ts';
 import { isOpen, parseWindow } from '../../lib/mirror/window.ts';
-import { openBlobCache } from '../../lib/mirror/blobcache.ts';
+import { openBlobCache, type Blob } from '../../lib/mirror/blobcache.ts';
 import { engineConfig } from '../../lib/mirror/engineconfig.ts';
+import { createHeldImages } from '../../lib/mirror/heldimages.ts';
 import { removeOver } from '../../lib/mirror/quota.ts';
 import { openRecords } from '../../lib/mirror/records.ts';
 import { parseUpstream } from '../../lib/mirror/upstream.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { temporaryDirectory } from '../support/directory.ts';
-import { digestOf } from '../support/layout.ts';
+import { digestOf, writeLayout } from '../support/layout.ts';
 import { startMirror } from '../support/mirror.ts';
 import { panamax, panamaxWith } from '../support/panamax.ts';
 import { missing } from '../support/programs.ts';
 import { startRegistry } from '../support/registry.ts';
 import { writeRelease } from '../support/releases.ts';
 import { skopeoPush } from '../support/skopeo.ts';
+import { writeTar } from '../support/tar.ts';
 import { until } from '../support/worker.ts';
 
 const NAME = 'registry.example/team/app:1';
@@ -107,6 +111,59 @@ test('an image of --source is served without the upstream, and counted', async (
   assert.match(metrics, /^panamax_mirror_held_images 1$/m);
   assert.match(metrics, /^panamax_mirror_images_total\{way="held"\} 1$/m);
   assert.match(metrics, /^panamax_mirror_moved_bytes_total\{origin="upstream"\} 0$/m);
+});
+
+test('a blob on a broken part of the disk is reported, and fetched again', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const content = Buffer.from('content');
+  const [digest, other] = [digestOf(content) as Digest, digestOf(Buffer.from('other')) as Digest];
+  const blobs = join(directory, 'sha256');
+  await mkdir(blobs);
+  // reading it fails with EIO
+  await symlink('/proc/self/mem', join(blobs, digest.slice(7)));
+  await mkdir(join(blobs, other.slice(7)));
+  const failures: PanamaxError[] = [];
+  const cache = await openBlobCache(directory, (failure) => void failures.push(failure));
+  const read = (blob: Blob) => buffer(cache.read(blob, 0, () => [content] as never));
+  const size = cache.held.get(digest)!;
+  await assert.rejects(read({ digest, size }), { kind: 'bad-patch' });
+  assert.deepEqual(await read({ digest, size: content.length }), content);
+  assert.deepEqual(
+    failures.map(({ kind, facts }) => [kind, facts.where]),
+    [['io', join(blobs, digest.slice(7))]],
+  );
+  // another failure may pass: the file stays
+  const blob = { digest: other, size: cache.held.get(other)! };
+  for (const _ of [1, 2]) await assert.rejects(read(blob), { kind: 'io', message: /^EISDIR/ });
+  assert.equal(failures.length, 3);
+  assert.ok(cache.held.has(other));
+});
+
+test('a held image whose config cannot be read now is reported, and used later', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const layout = join(directory, 'layout');
+  const made = await writeLayout(layout, [writeTar([{ path: 'file', content: 'text' }])]);
+  await cp(join(layout, 'blobs'), join(directory, 'blobs'), { recursive: true });
+  const cache = await openBlobCache(join(directory, 'blobs'));
+  const records = await openRecords(directory, cache);
+  const config = join(directory, 'blobs', 'sha256', made.configDigest.slice(7));
+  const bytes = await readFile(join(layout, 'blobs', 'sha256', made.manifestDigest.slice(7)));
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  await records.addManifest({ mediaType, digest: made.manifestDigest as Digest, bytes }, 'app');
+  const warned: object[] = [];
+  const log = { info: () => {}, warn: (fields: object) => void warned.push(fields) };
+  const held = createHeldImages({ cache, records, limits: DEFAULT_LIMITS, log });
+  const whole = await readFile(config);
+  await rm(config);
+  await symlink('/proc/self/mem', config);
+  assert.deepEqual(await held.list(), []);
+  assert.equal((warned[0] as { kind: string }).kind, 'io');
+  await rm(config);
+  await writeFile(config, whole);
+  assert.deepEqual(
+    (await held.list()).map((image) => image.config),
+    [made.configDigest],
+  );
 });
 
 test('the quota removes what was asked for longest ago, never the newest image of a repository', async (t) => {

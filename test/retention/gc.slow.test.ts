@@ -11,6 +11,7 @@ import { takeCensus } from '../../lib/retention/census.ts';
 import { applyPolicy } from '../../lib/retention/policy.ts';
 import { remove } from '../../lib/retention/removal.ts';
 import { findRunState, listRuns } from '../../lib/run/runs.ts';
+import { checkStore } from '../../lib/retention/check.ts';
 import { keys } from '../../lib/store/keys.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
@@ -125,6 +126,11 @@ for (const [where, place] of Object.entries(PLACES)) {
       assert.equal(await readIndex(store, second!), undefined);
       assert.ok(await store.get(keys.signature(second!)));
       assert.deepEqual((await gc(...policy, '--apply')).removed, []);
+      // a name without patches still tells the digest: it is no fault
+      const { faults, orphans, unpatched } = await checkStore(store, { readData: true, signal: t.signal });
+      assert.deepEqual([faults, orphans], [[], []]);
+      const bare = { name: `${NAME}:2`, platform: 'linux/amd64', manifest: second! };
+      assert.deepEqual(unpatched, [bare]);
     });
 
     test('keeps the images of an inventory and the patches from them', async (t) => {

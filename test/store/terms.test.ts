@@ -17,6 +17,7 @@ import { keys } from '../../lib/store/keys.ts';
 import { nameDocument, nameStatement, parseName, readNameAt, type NameRecord } from '../../lib/store/name.ts';
 import { renewNames, writeName } from '../../lib/store/naming.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
+import { panamax, panamaxJson } from '../support/commands.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { target } from '../support/target.ts';
 
@@ -218,8 +219,12 @@ test('an owner keeps a record for half of its lifetime, and never loses its term
   assert.equal((await write('2', { ...terms, store: 'staging' }, true)).store, 'staging');
 });
 
-test('check tells names that have expired and names that will within a week', async (t) => {
+test('check and status tell names that have expired and names that will within a week', async (t) => {
   const { store, write, plant, resign } = await setUp(t);
+  const status = async () => {
+    const { expiring } = await panamaxJson<{ expiring: unknown }>('status', '--store', store.where);
+    return expiring;
+  };
   const { signal } = new AbortController();
   const check = async () => {
     const { faults, expiring } = await checkStore(store, { readData: false, signal });
@@ -232,8 +237,14 @@ test('check tells names that have expired and names that will within a week', as
   const { name, platform } = record;
   const soon = [{ name, platform, expires: new Date(expires).toISOString() }];
   assert.deepEqual(await check(), { expired: [], expiring: soon });
-  await plant(await resign({ ...record, expires: Date.now() - 1 }));
+  assert.deepEqual(await status(), [{ ...soon[0], isExpired: false }]);
+  const passed = Date.now() - 1;
+  await plant(await resign({ ...record, expires: passed }));
   assert.deepEqual(await check(), { expired: [KEY], expiring: [] });
+  const late = { name, platform, expires: new Date(passed).toISOString(), isExpired: true };
+  assert.deepEqual(await status(), [late]);
+  const { stdout } = await panamax('status', '--store', store.where);
+  assert.match(stdout, /^no runs\n.*app:stable linux\/amd64 expired at 20.*: sites refuse it until/m);
 });
 
 test('renewal signs own names anew, and refuses an expired one and one that somebody has put back', async (t) => {

@@ -21,8 +21,10 @@ export interface ChoiceOptions {
   readonly platform?: Platform;
 }
 
-/** Manifests without a platform that are read to learn it from their configs. */
+/** Entries without a platform that are read to learn it from their configs, of an index and the indexes in it. */
 const MAX_PROBED = 32;
+/** Levels of indexes that are read for it. */
+const MAX_PROBED_DEPTH = 2;
 const REF_NAMES = ['org.opencontainers.image.ref.name', 'io.containerd.image.name'];
 const REFERENCE_TYPE = 'vnd.docker.reference.type';
 
@@ -44,8 +46,9 @@ export async function fittingEntries(
   const [only] = entries;
   if (only && entries.length === 1 && !only.platform) return [only];
   const probed = new Map<IndexEntry, readonly Platform[]>();
+  const budget = { left: MAX_PROBED };
   for (const entry of entries.filter(({ platform }) => !platform).slice(0, MAX_PROBED)) {
-    probed.set(entry, (await unlessBroken(() => platformsBelow(documents, entry, options))) ?? []);
+    probed.set(entry, await platformsBelow(documents, entry, options, budget));
   }
   const found = bestFits([...probed.keys()], (entry) => probed.get(entry)!, wanted);
   if (found.length > 0) return found;
@@ -64,21 +67,35 @@ function platformOf({ platform }: IndexEntry): Platform[] {
   return platform ? [platform] : [];
 }
 
-/** The platform in an image's config, or the platforms that an index names. */
+/** The platform in an image's config, or the platforms of the entries of an index. Broken documents have none. */
 async function platformsBelow(
   documents: Documents,
   entry: IndexEntry,
-  { limits }: ChoiceOptions,
-): Promise<Platform[]> {
-  const descriptor = entry.descriptor();
-  const where = `${documents.where} ${descriptor.digest}`;
-  const bytes = await documents.read(descriptor);
-  if (isIndex(bytes, descriptor.mediaType, where)) {
-    return parseIndex(bytes, where).flatMap(({ platform }) => platform ?? []);
+  options: ChoiceOptions,
+  budget: { left: number },
+  depth = 1,
+): Promise<readonly Platform[]> {
+  if (budget.left-- <= 0) return [];
+  const read = async () => {
+    const descriptor = entry.descriptor();
+    const where = `${documents.where} ${descriptor.digest}`;
+    const bytes = await documents.read(descriptor);
+    if (isIndex(bytes, descriptor.mediaType, where)) return parseIndex(bytes, where);
+    const manifest = parseManifest(bytes, options.limits, where);
+    const config = await documents.read(manifest.config);
+    return parseConfig(config, manifest, `${documents.where} ${manifest.config.digest}`).platform;
+  };
+  const found = await unlessBroken(read);
+  if (found === undefined) return [];
+  if (!Array.isArray(found)) return [found as Platform];
+  const platforms: Platform[] = [];
+  for (const child of preferred(found as readonly IndexEntry[], isImage)) {
+    if (child.platform) platforms.push(child.platform);
+    else if (depth <= MAX_PROBED_DEPTH) {
+      platforms.push(...(await platformsBelow(documents, child, options, budget, depth + 1)));
+    }
   }
-  const manifest = parseManifest(bytes, limits, where);
-  const config = await documents.read(manifest.config);
-  return [parseConfig(config, manifest, `${documents.where} ${manifest.config.digest}`).platform];
+  return platforms;
 }
 
 /** Undefined if a document is missing or damaged. */

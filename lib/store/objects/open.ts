@@ -5,7 +5,7 @@ import { openBundle } from './bundle.ts';
 import { openDirectoryReader, openDirectoryStore } from './directory.ts';
 import { openHttpStore } from './http.ts';
 import type { S3Options } from './s3.ts';
-import type { Store, StoreReader } from './store.ts';
+import { BUCKET_NAME, type Store, type StoreReader } from './store.ts';
 
 type OpenOptions = Pick<S3Options, 'signal' | 'failFast' | 'mustExist'>;
 
@@ -33,6 +33,9 @@ async function openBucket(location: string, options: S3Options): Promise<Store> 
   if (!match)
     throw new PanamaxError('usage', 'not a store', { expected: 's3://BUCKET[/PREFIX]', found: location });
   const [, bucket, prefix] = match;
+  if (bucket!.length < 3 || bucket!.length > 63) {
+    throw new PanamaxError('usage', 'no bucket has this name', { expected: BUCKET_NAME, found: bucket! });
+  }
   // the S3 client takes longer to load than most commands take
   const { openS3Store } = await import('./s3.ts');
   return openS3Store(await readS3Access(process.env), bucket!, prefix ? `${prefix}/` : '', options);

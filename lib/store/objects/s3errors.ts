@@ -1,7 +1,8 @@
-import { S3Error } from 'minio';
+import { InvalidBucketNameError, S3Error } from 'minio';
 import { PanamaxError, toPanamaxError } from '../../errors.ts';
 import { isTransientFailure, StatusError } from '../../runtime/http/retry.ts';
 import { protocolProblem } from '../../runtime/http/tls.ts';
+import { BUCKET_NAME } from './store.ts';
 
 /** Error codes of S3 for a request that was damaged on its way. */
 const TRANSFER_CODES = new Set([
@@ -49,6 +50,12 @@ export function clockSkew(serverTime?: number, where?: string): PanamaxError {
 export function storeError(error: unknown, where: string): PanamaxError {
   if (isMissing(error)) return new PanamaxError('not-found', 'no such object', { where });
   if (hasCode(error, 'RequestTimeTooSkewed')) return clockSkew(undefined, where);
+  if (error instanceof InvalidBucketNameError || hasCode(error, 'InvalidBucketName')) {
+    return new PanamaxError('usage', 'no bucket has this name', {
+      expected: BUCKET_NAME,
+      where,
+    });
+  }
   if (error instanceof S3Error) {
     const text = [error.code, error.message].filter(Boolean).join(': ');
     return new PanamaxError('io', `the store refuses${text && `: ${text}`}`, { where });

@@ -37,6 +37,9 @@ export interface ObjectInfo {
 
 export const MAX_DOCUMENT_SIZE = 64 * 1024 ** 2;
 
+/** Describes the names of buckets that every S3 server takes. */
+export const BUCKET_NAME = '3 to 63 lower-case letters, digits, dots and hyphens';
+
 /** Parts consist of letters, digits and `_.@=-`. No part starts with a dot. */
 const KEY = /^(?!.*(^|\/)\.)[\w.@=-]+(\/[\w.@=-]+)*$/;
 

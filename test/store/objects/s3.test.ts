@@ -11,8 +11,9 @@ import { inspect, promisify } from 'node:util';
 import type { PanamaxError } from '../../../lib/errors.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import type { Patience } from '../../../lib/store/objects/s3bucket.ts';
+import { openStoreReader } from '../../../lib/store/objects/open.ts';
 import { openS3Store, type S3Options } from '../../../lib/store/objects/s3.ts';
-import type { Store } from '../../../lib/store/objects/store.ts';
+import { BUCKET_NAME, type Store } from '../../../lib/store/objects/store.ts';
 import { makeReleases } from '../../support/backfill.ts';
 import { makeCertificate } from '../../support/certificate.ts';
 import { fileScope } from '../../support/scope.ts';
@@ -81,6 +82,19 @@ describe('S3 store with faults', { skip: noS3() }, () => {
     assert.equal(await client.bucketExists('not-there-yet'), false);
     await open();
     await open({ mustExist: true });
+  });
+
+  test('refuses a name that no bucket can have as usage', async () => {
+    const { access } = await s3();
+    const message = /^no bucket has this name: expected 3 to 63 lower-case .* in s3:\/\/a_\/ at/;
+    await assert.rejects(openS3Store(access, 'a_', ''), { kind: 'usage', message });
+    for (const name of ['ab', 'a'.repeat(64)]) {
+      const refused = {
+        kind: 'usage',
+        message: `no bucket has this name: expected ${BUCKET_NAME}, found ${name}`,
+      };
+      await assert.rejects(openStoreReader(`s3://${name}/prefix`), refused);
+    }
   });
 
   test('repeats uploads that are cut', async (t) => {
