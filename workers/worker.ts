@@ -19,6 +19,7 @@ import { defaultScratchSize } from '../lib/runtime/scratch.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import type { Sign } from '../lib/store/key.ts';
 import { runDispatcher, stageDispatcher, type AttemptEvent, type Dispatcher } from './dispatch.ts';
+import { createJobLimit, waitUntilDrained } from './ending.ts';
 import type { StageHandlers } from './flow.ts';
 
 export interface WorkerOptions {
@@ -48,6 +49,10 @@ export interface WorkerOptions {
   readonly locks?: LockSettings;
   readonly jobs?: JobSettings;
   readonly handlers?: StageHandlers;
+  /** Whether the worker ends when no queue of the store has a job. */
+  readonly drain?: boolean;
+  /** Number of jobs after which the worker ends; by default it goes on. */
+  readonly once?: number;
 }
 
 /** State of a worker for health checks and metrics. */
@@ -61,7 +66,10 @@ export interface RunningWorker {
 /** Coordinators mostly wait, so one worker leads many runs. */
 const RUNS_AT_A_TIME = 100;
 
-/** Takes jobs until the signal is aborted, then ends jobs under way or hands them back. Reconnects to Redis when it is lost. */
+/**
+ * Takes jobs until the signal is aborted, the queues are empty or a number of jobs has ended, as the options say. Then
+ * ends jobs under way or hands them back. Reconnects to Redis when it is lost.
+ */
 export async function runWorker(options: WorkerOptions, signal: AbortSignal): Promise<void> {
   const { locks = LOCK_SETTINGS, jobs = JOB_SETTINGS, concurrency, log } = options;
   const warn = createWarner(log);
@@ -98,21 +106,23 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     ...start,
     concurrency: RUNS_AT_A_TIME,
   });
-  const stages = options.stages.map((stage) =>
-    startQueueWorker(stage, connection, stageDispatcher(stage, dispatcher), {
-      ...start,
-      ...shared,
-      concurrency,
-    }),
-  );
+  const limit = options.once === undefined ? undefined : createJobLimit(options.once);
+  const stages = options.stages.map((stage) => {
+    const handler = stageDispatcher(stage, dispatcher);
+    const limited = limit ? limit.limited(handler) : handler;
+    return startQueueWorker(stage, connection, limited, { ...start, ...shared, concurrency });
+  });
   log.info({ stages: options.stages, redis: connection.where, store: options.store.where }, 'worker started');
   options.onReady?.({
     ping: async () => void (await connection.redis.ping()),
     counts: () => queues.counts(),
     scratch: layers.stats,
   });
-  if (!signal.aborted)
-    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  await Promise.race([
+    signal.aborted || new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true })),
+    ...(options.drain ? [waitUntilDrained(() => queues.counts(), signal)] : []),
+    ...(limit ? [limit.reached] : []),
+  ]);
   log.info({}, 'worker stops');
   // coordinators are handed back at once: another worker goes on with the run
   await Promise.all([leader.stop(0), ...stages.map((worker) => worker.stop(options.grace))]);

@@ -21,7 +21,7 @@ import {
 } from '../options/session.ts';
 
 export const workerCommand: Command = {
-  summary: 'Runs jobs from the queue until it is stopped by a signal.',
+  summary: 'Runs jobs from the queue until it is stopped by a signal, or as long as there are any.',
   operands: ['[STAGE]'],
   options: {
     concurrency: {
@@ -38,6 +38,11 @@ export const workerCommand: Command = {
       help: 'time for running jobs to finish after a signal; then they go back to the queue',
       default: '20',
     },
+    drain: {
+      type: 'boolean',
+      help: 'end when the queues of the store are empty, for jobs of Kubernetes or CI',
+    },
+    once: { type: 'string', value: 'N', help: 'end after N jobs' },
     listen: {
       type: 'string',
       value: '[HOST:]PORT',
@@ -111,6 +116,8 @@ export const workerCommand: Command = {
         ...(allowed.length > 0 && { checkReference: createAllowlist(allowed) }),
         grace,
         log,
+        drain: args.flag('drain'),
+        ...(args.text('once') !== undefined && { once: args.count('once') }),
         ...(board !== undefined && { board: { ...parseListen(board, '--board'), names } }),
         onAttempt: (event) => metrics.onAttempt(event),
         onReady: (worker) => (running = worker),

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { makeReleases } from '../support/backfill.ts';
-import { panamaxFails, panamaxJson } from '../support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson } from '../support/panamax.ts';
 import { missing } from '../support/programs.ts';
 import { startRedis } from '../support/redis.ts';
 import { finishedRun, until } from '../support/worker.ts';
@@ -50,6 +50,32 @@ test(
     assert.match(said, /"msg":"worker stopped"\}\n$/);
   },
 );
+
+for (const [title, options, jobs] of [
+  ['that drains the queues ends when they are empty', ['--drain'], 6],
+  ['for two jobs ends after two', ['--once', '2'], 2],
+] as const) {
+  test(`a worker ${title}`, { skip: missing('redis-server') }, async (t) => {
+    const redis = await startRedis(t);
+    const directory = await makeReleases(t, ['a1', 'a2']);
+    const stored = ['--store', join(directory, 'store'), '--redis', redis.url];
+    const images = ['a1', 'a2'].map((name) => join(directory, name));
+    await panamaxJson('enqueue', ...images, '--run', 'one', '--effort', 'fast', ...stored);
+    const { code, stderr } = await panamax(
+      'worker',
+      ...options,
+      ...stored,
+      '--scratch',
+      join(directory, 'scratch'),
+    );
+    assert.equal(code, 0, stderr);
+    const lines = stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+    assert.equal(lines.filter(({ stage }) => stage && stage !== 'run').length, jobs, stderr);
+  });
+}
 
 test('a worker serves its health and metrics', { skip: missing('redis-server') }, async (t) => {
   const redis = await startRedis(t);
