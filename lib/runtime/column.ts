@@ -101,8 +101,10 @@ export function textAt({ bytes, ends }: Texts, i: number): string {
 /** The memory below a typed array: arrays of the whole buffer follow its length. */
 export type SharedColumn = SharedArrayBuffer;
 
-/** Bytes by which a shared column grows at least. */
+/** A shared column doubles its size, up to this many bytes at a time. */
 const GROWTH_STEP = 1024 ** 2;
+/** Bytes by which it grows at least. */
+const MIN_GROWTH = 16 * 1024;
 
 /** @param maxSize in bytes: so many addresses are reserved, memory is taken when it is written */
 export function createSharedColumn(maxSize: number): SharedColumn {
@@ -112,5 +114,6 @@ export function createSharedColumn(maxSize: number): SharedColumn {
 /** Grows a shared column to at least `size` bytes. */
 export function growSharedColumn(column: SharedColumn, size: number): void {
   if (size <= column.byteLength) return;
-  column.grow(Math.min(column.maxByteLength, Math.max(size, column.byteLength + GROWTH_STEP)));
+  const growth = Math.min(GROWTH_STEP, Math.max(MIN_GROWTH, column.byteLength));
+  column.grow(Math.min(column.maxByteLength, Math.max(size, column.byteLength + growth)));
 }

@@ -6,6 +6,8 @@ const { STATES, LENGTH_STATES, MIN_MATCH, PROBABILITY_BITS } = model;
 const TOP = 2 ** 24;
 const TOTAL = 1 << model.PROBABILITY_BITS;
 const RATE = 5;
+/** Of a dictionary, in bytes. */
+const INITIAL_SIZE = 2 ** 14;
 
 /**
  * Decodes LZMA into a dictionary, which is a ring buffer. Written here, because the existing packages need native
@@ -13,7 +15,9 @@ const RATE = 5;
  * end whether the chunk was sound.
  */
 export class LzmaDecoder {
-  readonly dictionary: Uint8Array;
+  /** Grows up to the size of the dictionary: most streams are shorter, and memory costs time. */
+  dictionary: Uint8Array;
+  readonly #maxSize: number;
   /** Index of the next byte in the dictionary. */
   position = 0;
   /** Number of bytes before the position that may be copied. */
@@ -32,7 +36,8 @@ export class LzmaDecoder {
 
   /** @param size of the dictionary in bytes, a multiple of 16 */
   constructor(size: number) {
-    this.dictionary = new Uint8Array(size);
+    this.#maxSize = size;
+    this.dictionary = new Uint8Array(Math.min(size, INITIAL_SIZE));
   }
 
   resetDictionary(): void {
@@ -71,11 +76,21 @@ export class LzmaDecoder {
   }
 
   #moveTo(position: number): void {
-    this.#filled = Math.min(this.#filled + position - this.position, this.dictionary.length);
-    this.position = position === this.dictionary.length ? 0 : position;
+    this.#filled = Math.min(this.#filled + position - this.position, this.#maxSize);
+    this.position = position;
+    if (position < this.dictionary.length) return;
+    if (position === this.#maxSize) this.position = 0;
+    else this.#grow();
   }
 
-  /** Decodes until the position is `end`, at most the dictionary's size, where it wraps around. */
+  /** Grows the dictionary, which has not wrapped around yet. */
+  #grow(): void {
+    const old = this.dictionary;
+    this.dictionary = new Uint8Array(Math.min(this.#maxSize, 2 * old.length));
+    this.dictionary.set(old);
+  }
+
+  /** Decodes until the position is `end`, at most the dictionary's present size, where it grows or wraps around. */
   decode(end: number): void {
     const { lc, lp, pb } = this.#properties;
     const literalMask = (1 << lp) - 1;

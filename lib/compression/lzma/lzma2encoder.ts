@@ -62,7 +62,8 @@ export class Lzma2Encoder {
     const view = new DataView(new ArrayBuffer(size + TEXT_MARGIN));
     this.#buffer = new Uint8Array(view.buffer, 0, size);
     this.#window = settings.window;
-    this.#finder = new MatchFinder(view, settings.window, settings.rowCountBits, settings.depth);
+    const { window, rowCountBits, depth, streamSize } = settings;
+    this.#finder = new MatchFinder(view, window, rowCountBits, depth, streamSize);
     this.#coder = new SymbolCoder(this.#range, settings.properties);
     const ParserOfChoice = settings.optimal ? OptimalParser : LazyParser;
     this.#parser = new ParserOfChoice(view, this.#finder, this.#coder, settings.niceLength);

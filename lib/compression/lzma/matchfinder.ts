@@ -32,6 +32,9 @@ export class MatchFinder {
   readonly #window: number;
   readonly #rows: Int32Array;
   readonly #heads: Uint8Array;
+  /** The row of each hash, from 1; 0 is none yet. Undefined if each hash has a row of its own. */
+  readonly #rowOf: Int32Array | undefined;
+  #rowsUsed = 0;
   readonly #rowCountBits: number;
   readonly #depth: number;
   readonly #last2 = new Int32Array(1 << 16);
@@ -46,12 +49,22 @@ export class MatchFinder {
    * @param window maximum distance of a match in bytes, below 16 MiB
    * @param rowCountBits logarithm of the number of rows, which take 64 bytes each
    * @param depth candidates per row
+   * @param positions of the whole text: with few of them, only the rows that they use take memory
    */
-  constructor(view: DataView, window: number, rowCountBits: number, depth: number) {
+  constructor(
+    view: DataView,
+    window: number,
+    rowCountBits: number,
+    depth: number,
+    positions: number = Infinity,
+  ) {
     this.#view = view;
     this.#window = window;
-    this.#rows = new Int32Array(1 << (rowCountBits + ROW_BITS));
-    this.#heads = new Uint8Array(1 << rowCountBits);
+    const isShort = positions < 1 << (rowCountBits - 1);
+    const rowCount = isShort ? positions + 1 : 1 << rowCountBits;
+    this.#rowOf = isShort ? new Int32Array(1 << rowCountBits) : undefined;
+    this.#rows = new Int32Array(rowCount << ROW_BITS);
+    this.#heads = new Uint8Array(rowCount);
     this.#rowCountBits = rowCountBits;
     this.#depth = depth;
   }
@@ -67,6 +80,14 @@ export class MatchFinder {
     this.#moved += distance;
   }
 
+  #row(hash: number): number {
+    const slot = hash >>> (32 - this.#rowCountBits);
+    const rows = this.#rowOf;
+    if (rows === undefined) return slot;
+    const row = rows[slot]!;
+    return row === 0 ? (rows[slot] = ++this.#rowsUsed) : row;
+  }
+
   #insert(at: number): void {
     const position = (at + this.#moved) & POSITION_MASK;
     const four = this.#view.getInt32(at, true);
@@ -74,7 +95,7 @@ export class MatchFinder {
     const hash3 = Math.imul(four, MULTIPLIER << 8);
     this.#last2[four & 0xffff] = position;
     this.#last3[hash3 >>> (32 - HASH3_BITS)] = position | (hash3 << HASH3_TAG);
-    const row = hash >>> (32 - this.#rowCountBits);
+    const row = this.#row(hash);
     const head = this.#heads[row]!;
     this.#heads[row] = (head + 1) & (ROW - 1);
     this.#rows[(row << ROW_BITS) + head] = position | ((hash << this.#rowCountBits) & ~POSITION_MASK);
@@ -129,7 +150,7 @@ export class MatchFinder {
       }
     }
 
-    const row = hash >>> (32 - this.#rowCountBits);
+    const row = this.#row(hash);
     const first = row << ROW_BITS;
     const head = this.#heads[row]!;
     const tag = (hash << this.#rowCountBits) & ~POSITION_MASK;

@@ -42,8 +42,7 @@ export interface Workspace {
   readonly builders: readonly [AlignmentBuilder, AlignmentBuilder];
 }
 
-/** @param tables existing ones to use again */
-export function createWorkspace(tables = new SeedTables()): Workspace {
+export function createWorkspace(tables: SeedTables): Workspace {
   return { tables, builders: [new AlignmentBuilder(), new AlignmentBuilder()] };
 }
 
@@ -57,7 +56,7 @@ export function alignBuffers(
   source: Uint8Array,
   target: Uint8Array,
   effort: Effort = 'default',
-  { tables, builders } = createWorkspace(),
+  { tables, builders } = createWorkspace(new SeedTables(source.length)),
 ): AlignmentBuilder {
   const { maxChain, maxEntries } = SETTINGS[effort];
   const sides = sidesOf(source, target);

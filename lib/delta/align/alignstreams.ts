@@ -41,12 +41,12 @@ export async function alignStreams(
     const open = openRanges(items, sizeOf(to), sizeOf(from));
     if (open.length > 0) {
       const moved = findMoved(targetFd, open, await samples(), sizeOf(from));
-      freeSamples(await samples());
       items = withMoved(items, await align(tableOf(moved)));
     }
     return usable ? clip(items, usable) : items;
   } finally {
     closeSync(targetFd);
+    if (sampled) freeSamples(await sampled);
   }
 }
 

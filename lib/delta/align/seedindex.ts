@@ -30,9 +30,19 @@ export interface SeedIndex {
   readonly filter: Int32Array;
 }
 
-const MAX_STARTS = 2 ** MAX_BITS + 2;
-/** Size of the tables of an index at most, in bytes. */
-export const MAX_INDEX_SIZE = 4 * (MAX_STARTS + MAX_ENTRIES) + 2 ** (FILTER_BITS - 3);
+/** Lengths of the tables of an index with so many entries. */
+function lengthsFor(count: number): { bits: number; starts: number; entries: number; filter: number } {
+  const bits = Math.min(MAX_BITS, Math.max(8, Math.floor(Math.log2(count + 1)) - SHARED_BITS));
+  const filterBits = Math.min(FILTER_BITS, bits + FILTERED);
+  // one start more for counting, and one for the end of the last slot
+  return { bits, starts: 2 ** bits + 2, entries: count, filter: 2 ** (filterBits - 5) };
+}
+
+/** Size of the tables of indexes of buffers of up to `size` bytes, in bytes. */
+export function tablesSize(size: number): number {
+  const { starts, entries, filter } = lengthsFor(Math.min(MAX_ENTRIES, size));
+  return 4 * (starts + entries + filter);
+}
 
 /** Memory that successive indexes share. */
 export class SeedTables {
@@ -40,24 +50,27 @@ export class SeedTables {
   readonly #entries: Int32Array;
   readonly #filter: Int32Array;
 
-  constructor(memory = new ArrayBuffer(MAX_INDEX_SIZE), offset = 0) {
-    this.#starts = new Int32Array(memory, offset, MAX_STARTS);
-    this.#entries = new Int32Array(memory, offset + 4 * MAX_STARTS, MAX_ENTRIES);
-    this.#filter = new Int32Array(memory, offset + 4 * (MAX_STARTS + MAX_ENTRIES), 2 ** (FILTER_BITS - 5));
+  /**
+   * @param size of the largest buffer that is indexed, in bytes
+   * @param memory at least `tablesSize(size)` bytes from `offset` on, which is a multiple of 4
+   */
+  constructor(size: number, memory = new ArrayBuffer(tablesSize(size)), offset = 0) {
+    const { starts, entries, filter } = lengthsFor(Math.min(MAX_ENTRIES, size));
+    this.#starts = new Int32Array(memory, offset, starts);
+    this.#entries = new Int32Array(memory, offset + 4 * starts, entries);
+    this.#filter = new Int32Array(memory, offset + 4 * (starts + entries), filter);
   }
 
   /** Indexes every `step`-th offset by a counting sort over the slots. */
   index(data: DataView, step: number): SeedIndex {
     const end = data.byteLength - SEED + 1;
     const count = Math.max(0, Math.ceil(end / step));
-    const bits = Math.min(MAX_BITS, Math.max(8, Math.floor(Math.log2(count + 1)) - SHARED_BITS));
-    const shift = 32 - bits;
-    // one entry more for counting, and one for the end of the last slot
-    const starts = this.#starts.subarray(0, 2 ** bits + 2).fill(0);
+    const lengths = lengthsFor(count);
+    const shift = 32 - lengths.bits;
+    const starts = this.#starts.subarray(0, lengths.starts).fill(0);
     const entries = this.#entries;
-    const filterBits = Math.min(FILTER_BITS, bits + FILTERED);
-    const filterShift = 32 - filterBits;
-    const filter = this.#filter.subarray(0, 2 ** (filterBits - 5)).fill(0);
+    const filterShift = 32 - Math.min(FILTER_BITS, lengths.bits + FILTERED);
+    const filter = this.#filter.subarray(0, lengths.filter).fill(0);
     for (let at = 0, before = -1; at < end; at += step) {
       const slot = hashAt(data, at) >>> shift;
       if (slot !== before) starts[slot + 2]!++;

@@ -3,7 +3,7 @@ import { readExactly } from '../../runtime/blocking.ts';
 import type { Alignments, Effort } from './alignment.ts';
 import { alignBuffers, createWorkspace } from './alignbuffers.ts';
 import { AlignmentBuilder } from './alignmentlist.ts';
-import { MAX_INDEX_SIZE, SeedTables } from './seedindex.ts';
+import { SeedTables, tablesSize } from './seedindex.ts';
 
 /** Part of a layer stream, in bytes. */
 export interface Stretch {
@@ -114,11 +114,12 @@ export function alignPairs({ source, target, pairs, next, effort }: AlignTask): 
   const builder = new AlignmentBuilder();
   const sourceFd = openSync(source, 'r');
   const targetFd = openSync(target, 'r');
-  // one allocation, which can be freed as a whole
-  const memory = new ArrayBuffer(2 * MAX_ALIGNED + MAX_INDEX_SIZE);
-  const from = new Uint8Array(memory, 0, MAX_ALIGNED);
-  const to = new Uint8Array(memory, MAX_ALIGNED, MAX_ALIGNED);
-  const workspace = createWorkspace(new SeedTables(memory, 2 * MAX_ALIGNED));
+  const largest = largestStretch(pairs);
+  // one allocation, which can be freed as a whole; small images need little
+  const memory = new ArrayBuffer(2 * largest + tablesSize(largest));
+  const from = new Uint8Array(memory, 0, largest);
+  const to = new Uint8Array(memory, largest, largest);
+  const workspace = createWorkspace(new SeedTables(largest, memory, 2 * largest));
   try {
     for (let i = Atomics.add(next, 0, 1); i < pairs.count; i = Atomics.add(next, 0, 1)) {
       const pair = pairAt(pairs, i);
@@ -137,6 +138,16 @@ export function alignPairs({ source, target, pairs, next, effort }: AlignTask): 
     // frees the memory without waiting for the garbage collector
     memory.transfer(0);
   }
+}
+
+/** Size of the largest stretch of either side in bytes, rounded up to a multiple of 4. */
+function largestStretch(pairs: StretchTable): number {
+  let largest = 0;
+  for (let i = 0; i < pairs.count; i++) {
+    const { source, target } = pairAt(pairs, i);
+    largest = Math.max(largest, source.end - source.start, target.end - target.start);
+  }
+  return 4 * Math.ceil(largest / 4);
 }
 
 function readStretch(fd: number, { start, end }: Stretch, into: Uint8Array): Uint8Array {

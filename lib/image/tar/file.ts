@@ -116,10 +116,10 @@ function fileInput(file: FileHandle, range: TarRange): FileInput {
   };
 }
 
-/** @param windowSize bytes per read */
+/** @param windowSize bytes per read at most */
 export function blockingInput(fd: number, range: TarRange, windowSize: number): BlockingInput {
   let position = range.start;
-  let window = Buffer.allocUnsafeSlow(windowSize);
+  let window = Buffer.allocUnsafeSlow(Math.min(windowSize, range.end - range.start));
   let windowStart = 0;
   let windowEnd = 0;
 

@@ -1,6 +1,8 @@
 import type { RandomAccess } from '../../../randomaccess.ts';
 
+/** Copies that are collected at most, and the room for them at first: most patches are small. */
 const ROOM = 2 ** 15;
+const FIRST_ROOM = 2 ** 8;
 /** Copies of at least this size are read directly into the window. */
 const LONG = 2 ** 16;
 /** Copies that are closer together in the source share one read of at most EXTENT bytes. */
@@ -15,10 +17,10 @@ const SHORT = 64;
  */
 export class SourceCopies {
   /** Address * ROOM + index, which sorts by address; addresses are below 2^33. */
-  readonly #keys = new Float64Array(ROOM);
-  readonly #targets = new Uint32Array(ROOM);
-  readonly #lengths = new Uint32Array(ROOM);
-  readonly #extent = new Uint8Array(EXTENT);
+  #keys = new Float64Array(FIRST_ROOM);
+  #targets = new Uint32Array(FIRST_ROOM);
+  #lengths = new Uint32Array(FIRST_ROOM);
+  #extent = new Uint8Array(0);
   #count = 0;
 
   /** Whether the next opcode, which may be two copies, might not fit. */
@@ -28,10 +30,18 @@ export class SourceCopies {
 
   /** `address` is an offset in the source segment. */
   add(address: number, target: number, length: number): void {
+    if (this.#count === this.#lengths.length) this.#grow();
     const index = this.#count++;
     this.#keys[index] = address * ROOM + index;
     this.#targets[index] = target;
     this.#lengths[index] = length;
+  }
+
+  #grow(): void {
+    const room = 2 * this.#count;
+    this.#keys = grown(this.#keys, new Float64Array(room));
+    this.#targets = grown(this.#targets, new Uint32Array(room));
+    this.#lengths = grown(this.#lengths, new Uint32Array(room));
   }
 
   /** Runs the collected copies into `window`. */
@@ -56,6 +66,7 @@ export class SourceCopies {
         if (length >= LONG || address > end + GAP || address + length > start + EXTENT) break;
         end = Math.max(end, address + length);
       }
+      if (this.#extent.length < end - start) this.#extent = new Uint8Array(extentRoom(end - start));
       await source.read(this.#extent.subarray(0, end - start), segmentOffset + start);
       for (; first < last; first++) this.#copy(keys[first]!, start, window);
     }
@@ -69,4 +80,14 @@ export class SourceCopies {
     if (length > SHORT) window.set(this.#extent.subarray(from, from + length), target);
     else for (let i = 0; i < length; i++) window[target + i] = this.#extent[from + i]!;
   }
+}
+
+function grown<A extends Float64Array | Uint32Array>(old: A, larger: A): A {
+  larger.set(old);
+  return larger;
+}
+
+/** A power of two, so that few extents need new memory. */
+function extentRoom(size: number): number {
+  return 2 ** Math.ceil(Math.log2(size));
 }

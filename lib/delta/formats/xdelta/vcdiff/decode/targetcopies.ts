@@ -1,10 +1,12 @@
+/** Copies that are collected at most, and the room for them at first: most patches are small. */
 const ROOM = 2 ** 15;
+const FIRST_ROOM = 2 ** 8;
 
 /** Collects copies within the target window and runs them in order. */
 export class TargetCopies {
-  readonly #from = new Uint32Array(ROOM);
-  readonly #to = new Uint32Array(ROOM);
-  readonly #lengths = new Uint32Array(ROOM);
+  #from = new Uint32Array(FIRST_ROOM);
+  #to = new Uint32Array(FIRST_ROOM);
+  #lengths = new Uint32Array(FIRST_ROOM);
   #count = 0;
 
   /** Whether the next opcode, which may be two copies, might not fit. */
@@ -13,10 +15,17 @@ export class TargetCopies {
   }
 
   add(from: number, to: number, length: number): void {
+    if (this.#count === this.#lengths.length) this.#grow();
     const index = this.#count++;
     this.#from[index] = from;
     this.#to[index] = to;
     this.#lengths[index] = length;
+  }
+
+  #grow(): void {
+    this.#from = doubled(this.#from);
+    this.#to = doubled(this.#to);
+    this.#lengths = doubled(this.#lengths);
   }
 
   /** Runs the collected copies. */
@@ -26,6 +35,12 @@ export class TargetCopies {
     }
     this.#count = 0;
   }
+}
+
+function doubled(old: Uint32Array): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(2 * old.length);
+  larger.set(old);
+  return larger;
 }
 
 /** Copies as if byte by byte: overlapping ranges read bytes that were just written. */
