@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PanamaxError } from '../lib/errors.ts';
 import { connectProducer } from '../lib/queue/connection.ts';
 import { jobId, RUN_QUEUE, type QueueName } from '../lib/queue/names.ts';
-import { openQueues, type JobSettings, type Queues } from '../lib/queue/queues.ts';
+import { openQueues, type JobSettings } from '../lib/queue/queues.ts';
 import { createPollInterval } from '../lib/run/pollinterval.ts';
 import { isSameRequest, type RunRequest } from '../lib/run/request.ts';
 import { findPairings, findRequest, listPairs, putRequest } from '../lib/run/record.ts';
@@ -13,7 +13,7 @@ import { findSummary } from '../lib/run/summary.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import { deltaJobs, pairingJobs, signatureJobs, type ItemJob } from '../workers/flow.ts';
-import { addCoordinator, ensureQueued } from '../workers/schedule.ts';
+import { addCoordinator, ensureQueued, type ScheduleOptions } from '../workers/schedule.ts';
 import { findKnown } from './question/known.ts';
 
 export interface EnqueueOptions {
@@ -68,7 +68,12 @@ export async function enqueue(plan: RunRequest, store: Store, options: EnqueueOp
     const stages: Partial<Record<Stage, StageTally>> = {};
     for (const stage of STAGES) {
       const jobs = known[stage].filter(({ item }) => !skipped.has(item));
-      const tally = await enqueueStage(plan.id, stage, jobs, { store, queues, ...options });
+      const tally = await enqueueStage(plan.id, stage, jobs, {
+        ...options,
+        store,
+        queues,
+        priority: plan.priority,
+      });
       stages[stage] = { ...tally, skipped: stage === 'signature' ? skipped.size : 0 };
     }
     const isOver = before && (await findSummary(store, plan.id));
@@ -114,8 +119,9 @@ async function enqueueStage(
   run: string,
   stage: Stage,
   jobs: readonly ItemJob[],
-  { store, queues, retryFailed, dryRun }: EnqueueOptions & { store: Store; queues: Queues },
+  options: EnqueueOptions & Pick<ScheduleOptions, 'store' | 'queues' | 'priority'>,
 ): Promise<Omit<StageTally, 'skipped'>> {
+  const { store, queues, retryFailed, dryRun } = options;
   const over = await listOutcomes(store, run, stage);
   const failed = jobs.filter(({ item }) => over.get(item) === 'failed');
   const left = jobs.filter(({ item }) => !over.has(item));
@@ -134,7 +140,7 @@ async function enqueueStage(
     );
   }
   const wanted = dryRun ? left : [...retried, ...left];
-  const scheduled = await ensureQueued(stage, wanted, { store, queues, retryFailed, dryRun });
+  const scheduled = await ensureQueued(stage, wanted, options);
   return {
     added: scheduled.added + (dryRun ? retried.length : 0),
     queued: scheduled.queued,

@@ -60,6 +60,7 @@ async function followItems(
   { store, signal }: StageContext,
   queues: Queues,
 ): Promise<ReadImages> {
+  const { priority } = request;
   const rankings = createRankings(request, store);
   const interval = createPollInterval();
   let repaired = -Infinity;
@@ -86,10 +87,10 @@ async function followItems(
     if (total === 0) return images;
     const delay = interval.next(total);
     if (repaired === -Infinity || performance.now() - Math.max(repaired, interval.changed) > REPAIR_AFTER) {
-      for (const stage of STAGES) await ensureQueued(stage, left[stage], { store, queues });
+      for (const stage of STAGES) await ensureQueued(stage, left[stage], { store, queues, priority });
       repaired = performance.now();
     } else {
-      await addJobs('pairing', added, queues);
+      await addJobs('pairing', added, queues, priority);
     }
     await sleep(delay, undefined, { signal });
   }

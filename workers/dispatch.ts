@@ -85,7 +85,7 @@ export function stageDispatcher(stage: Stage, dispatcher: Dispatcher): JobHandle
     if (planned === false) return refused(job, log);
     const result = await runItem(stage, job as never, contextOf(dispatcher, attempt, log), {
       request,
-      addJobs: (next, jobs) => addJobs(next, jobs, queues),
+      addJobs: async (next, jobs) => addJobs(next, jobs, queues, (await request(run)).priority),
       isOver: (error) => attempt.isLast || isPermanent(error),
       // the coordinator then records it from the reason that the queue keeps
       onUnrecorded: (error) =>

@@ -3,6 +3,7 @@ import type { Queues } from '../lib/queue/queues.ts';
 import { EXIT_CODES, type ErrorKind } from '../lib/errors.ts';
 import { findOutcome, putOutcome } from '../lib/run/outcome.ts';
 import type { Failed } from '../lib/run/report.ts';
+import { PRIORITIES, type Priority } from '../lib/run/request.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import { subjectOf, type ItemJob } from './flow.ts';
@@ -21,6 +22,8 @@ export interface Scheduled {
 export interface ScheduleOptions {
   readonly store: Store;
   readonly queues: Queues;
+  /** Of the run. */
+  readonly priority?: Priority | undefined;
   /** Retries jobs that the queue gave up. */
   readonly retryFailed?: boolean;
   /** Only counts. */
@@ -34,7 +37,7 @@ export interface ScheduleOptions {
 export async function ensureQueued(
   stage: Stage,
   jobs: readonly ItemJob[],
-  { store, queues, retryFailed = false, dryRun = false }: ScheduleOptions,
+  { store, queues, priority, retryFailed = false, dryRun = false }: ScheduleOptions,
 ): Promise<Scheduled> {
   const states = await queues.states(stage, jobs.map(idOf));
   const missing: ItemJob[] = [];
@@ -62,24 +65,38 @@ export async function ensureQueued(
     await putOutcome(store, job.run, stage, job.item, outcome);
   }
   await queues.remove(stage, again.map(idOf));
-  await addJobs(stage, added, queues);
+  await addJobs(stage, added, queues, priority);
   return scheduled;
 }
 
-export async function addJobs(stage: Stage, jobs: readonly ItemJob[], queues: Queues): Promise<void> {
+/** @param priority of the run */
+export async function addJobs(
+  stage: Stage,
+  jobs: readonly ItemJob[],
+  queues: Queues,
+  priority: Priority = 'normal',
+): Promise<void> {
+  const first = 1 + BAND * PRIORITIES.indexOf(priority);
   await queues.add(
     stage,
-    jobs.map((job) => ({ id: idOf(job), data: job, ...(stage === 'delta' ? nearSource(job) : {}) })),
+    jobs.map((job) => ({
+      id: idOf(job),
+      data: job,
+      priority: first + (stage === 'delta' ? sourceOrder(job) : 0),
+    })),
   );
 }
 
+/** Numbers of the queue for each priority of runs. BullMQ takes 21 bits. */
+const BAND = 2 ** 19;
+
 /**
- * Priority of a delta job, derived from its source: pairs of one source run close together, so that a worker finds it
- * unpacked. It is the same in all runs, and evenly distributed, so that no run waits for all of another.
+ * Order of a delta job within its band, derived from its source: pairs of one source run close together, so that a
+ * worker finds it unpacked. It is the same in all runs, and evenly distributed, so that no run waits for all of another.
  */
-function nearSource({ item }: ItemJob): { priority: number } {
-  // the first 20 bits of the item; BullMQ takes 21
-  return { priority: 1 + Number.parseInt(item.slice(0, 5), 16) };
+function sourceOrder({ item }: ItemJob): number {
+  // the first 19 bits of the item
+  return Number.parseInt(item.slice(0, 5), 16) >>> 1;
 }
 
 /** Queues a coordinator for a run. A second coordinator waits for the first, then finds the run over. */

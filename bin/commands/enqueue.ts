@@ -8,7 +8,7 @@ import type { RunStatus } from '../../lib/run/status.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { findEarlier } from '../../producers/question/earlier.ts';
 import { checkReadable } from '../../producers/question/resolve.ts';
-import { checkRunId, imagesOf, newRunId, type RunRequest } from '../../lib/run/request.ts';
+import { checkRunId, imagesOf, newRunId, PRIORITIES, type RunRequest } from '../../lib/run/request.ts';
 import { absoluteReference } from '../../producers/question/references.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
@@ -31,6 +31,14 @@ export const enqueueCommand: Command = {
     publish: {
       type: 'boolean',
       help: "publish patches beside their targets in registries as well, with the workers' credentials",
+    },
+    priority: {
+      type: 'string',
+      value: 'PRIORITY',
+      default: 'normal',
+      choices: PRIORITIES,
+      env: true,
+      help: `${PRIORITIES.join(', ')}: jobs of this run go before those of lower ones`,
     },
     'retry-failed': { type: 'boolean', help: 'retry the failed jobs of this run' },
     'dry-run': { type: 'boolean', help: 'print the jobs that would be added, without adding them' },
@@ -120,7 +128,7 @@ async function planOf(
   const name = args.text('run');
   const id = name === undefined ? newRunId(started) : checkRunId(name);
   const publish = args.flag('publish') && { publish: true as const };
-  const plan = { id, started: started.toISOString(), ...request, ...publish };
+  const plan = { id, started: started.toISOString(), ...request, ...publish, ...parsePriority(args) };
   if (args.list('sources').length > 0 || args.text('inventory') !== undefined) return { plan, places: [] };
   // a run that is continued keeps its sources
   const before = await findRequest(store, id);
@@ -131,6 +139,15 @@ async function planOf(
     plan: { ...plan, residents: [{ ...residents!, images: [...residents!.images, ...images] }] },
     places,
   };
+}
+
+/** @throws PanamaxError `usage` */
+function parsePriority(args: Arguments): Pick<RunRequest, 'priority'> {
+  const text = args.text('priority')!;
+  const priority = PRIORITIES.find((known) => known === text);
+  if (!priority)
+    throw new PanamaxError('usage', '--priority', { expected: PRIORITIES.join(', '), found: text });
+  return priority === 'normal' ? {} : { priority };
 }
 
 function formatEnqueued({ run, stages }: Enqueued, dryRun: boolean): string {

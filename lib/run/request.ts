@@ -39,6 +39,10 @@ const platformSchema = v.pipe(
   }),
 );
 
+/** From the first to the last. */
+export const PRIORITIES = ['high', 'normal', 'low'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
 const requestSchema = objectSchema({
   version: v.literal(RUN_VERSION),
   id: v.string(),
@@ -56,6 +60,8 @@ const requestSchema = objectSchema({
   force: v.exactOptional(v.literal(true)),
   /** Also publishes patches beside their targets in registries. */
   publish: v.exactOptional(v.literal(true)),
+  /** Of the jobs, within each stage; `normal` if it is missing. */
+  priority: v.exactOptional(v.picklist(['high', 'low'])),
 });
 
 /** The inputs of a run; stored as `runs/<id>/run.json` (docs/formats.md). */
