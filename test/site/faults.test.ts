@@ -16,7 +16,8 @@ import { ownName } from '../../lib/runtime/file.ts';
 import { keys } from '../../lib/store/keys.ts';
 import { snapshot } from '../support/directory.ts';
 import type { EngineUser } from '../support/engineuser.ts';
-import { panamax, panamaxJson, panamaxWith, startPanamax } from '../support/panamax.ts';
+import { panamax, panamaxJson, panamaxWith } from '../support/commands.ts';
+import { panamaxWith as panamaxAnew, startPanamax } from '../support/panamax.ts';
 import { findProgram, missing, notRoot, unless } from '../support/programs.ts';
 import { startProxy } from '../support/proxy.ts';
 import { createRandom } from '../support/random.ts';
@@ -68,49 +69,53 @@ const left = async (made: SiteStore) => ({
 });
 const NOTHING = { partial: [], scratch: [] };
 
-describe('pull over a connection that is cut at random', { skip: skip || missing('docker-registry') }, () => {
-  const ORIGINS = {
-    async 'a web server'(t: TestContext) {
-      const made = await makeSiteStore(t);
-      const proxy = await startProxy(t, await startWeb(t, made.store));
-      return { made, proxy, name: NAME, options: ['--store', `http://127.0.0.1:${proxy.port}`] };
-    },
-    async 'a registry'(t: TestContext) {
-      const proxy = await startProxy(t, await startRegistry(t));
-      const host = `127.0.0.1:${proxy.port}`;
-      const made = await pushReleases(t, { host });
-      await made.publish(2);
-      return { made, proxy, name: made.name, options: ['--insecure-registry', host] };
-    },
-  };
+describe(
+  'pull over a connection that is cut at random',
+  { skip: skip || missing('docker-registry'), concurrency: 2 },
+  () => {
+    const ORIGINS = {
+      async 'a web server'(t: TestContext) {
+        const made = await makeSiteStore(t);
+        const proxy = await startProxy(t, await startWeb(t, made.store));
+        return { made, proxy, name: NAME, options: ['--store', `http://127.0.0.1:${proxy.port}`] };
+      },
+      async 'a registry'(t: TestContext) {
+        const proxy = await startProxy(t, await startRegistry(t));
+        const host = `127.0.0.1:${proxy.port}`;
+        const made = await pushReleases(t, { host });
+        await made.publish(2);
+        return { made, proxy, name: made.name, options: ['--insecure-registry', host] };
+      },
+    };
 
-  for (const [origin, start] of Object.entries(ORIGINS)) {
-    test(`resumes from ${origin}`, async (t) => {
-      const { made, proxy, name, options } = await start(t);
-      const site = await siteWith(t, podman, made, name);
-      const random = createRandom(11);
-      const args = ['pull', `${name}:2`, '--engine', 'podman', '--no-fallback', ...options, ...made.site];
-      const pull = () => panamaxWith(site.user.env, ...args);
-      const codes = new Set<number | null>();
-      for (let round = 0; round < ROUNDS; round++) {
-        const times = round % 2 === 0 ? 1 + random.below(4) : 1000;
-        proxy.setFault({ kind: 'cut', direction: 'down', after: 200 + random.below(12_000), times });
+    for (const [origin, start] of Object.entries(ORIGINS)) {
+      test(`resumes from ${origin}`, async (t) => {
+        const { made, proxy, name, options } = await start(t);
+        const site = await siteWith(t, podman, made, name);
+        const random = createRandom(11);
+        const args = ['pull', `${name}:2`, '--engine', 'podman', '--no-fallback', ...options, ...made.site];
+        const pull = () => panamaxWith(site.user.env, ...args);
+        const codes = new Set<number | null>();
+        for (let round = 0; round < ROUNDS; round++) {
+          const times = round % 2 === 0 ? 1 + random.below(4) : 1000;
+          proxy.setFault({ kind: 'cut', direction: 'down', after: 200 + random.below(12_000), times });
+          const { code, stderr } = await pull();
+          codes.add(code);
+          assert.ok(code === 0 || code === EXIT_CODES.io, stderr);
+          assert.equal(await site.hasSecond(), code === 0);
+          assert.deepEqual((await left(made)).scratch, []);
+          if (code === 0) await site.forgetSecond();
+        }
+        assert.ok(proxy.resets > ROUNDS);
+        proxy.setFault();
         const { code, stderr } = await pull();
-        codes.add(code);
-        assert.ok(code === 0 || code === EXIT_CODES.io, stderr);
-        assert.equal(await site.hasSecond(), code === 0);
-        assert.deepEqual((await left(made)).scratch, []);
-        if (code === 0) await site.forgetSecond();
-      }
-      assert.ok(proxy.resets > ROUNDS);
-      proxy.setFault();
-      const { code, stderr } = await pull();
-      assert.equal(code, 0, stderr);
-      assert.ok(await site.hasSecond());
-      assert.deepEqual(await left(made), NOTHING);
-    });
-  }
-});
+        assert.equal(code, 0, stderr);
+        assert.ok(await site.hasSecond());
+        assert.deepEqual(await left(made), NOTHING);
+      });
+    }
+  },
+);
 
 test('pull succeeds after its process group was killed at random moments', { skip }, async (t) => {
   const made = await makeSiteStore(t);
@@ -126,7 +131,7 @@ test('pull succeeds after its process group was killed at random moments', { ski
     ...made.site,
   ];
   const started = performance.now();
-  assert.equal((await panamaxWith(site.user.env, ...args)).code, 0);
+  assert.equal((await panamaxAnew(site.user.env, ...args)).code, 0);
   const whole = performance.now() - started;
   await site.forgetSecond();
   const random = createRandom(12);
@@ -146,7 +151,7 @@ test('pull succeeds after its process group was killed at random moments', { ski
     if (await site.hasSecond()) await site.forgetSecond();
   }
   assert.ok(kills > ROUNDS, `${kills} kills`);
-  const { code, stderr } = await panamaxWith(site.user.env, ...args);
+  const { code, stderr } = await panamaxAnew(site.user.env, ...args);
   assert.equal(code, 0, stderr);
   assert.ok(await site.hasSecond());
   assert.deepEqual(await left(made), NOTHING);
