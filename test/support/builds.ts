@@ -22,11 +22,11 @@ export async function buildRelease(docker: Docker, directory: string, release: 1
   await mkdir(join(base, 'bin'), { recursive: true });
   await copyFile(findProgram('busybox')!, join(base, 'bin', 'busybox'));
   await mkdir(app, { recursive: true });
-  for (const library of ['bullmq', 'ioredis']) {
+  for (const library of ['ioredis', 'tar-stream']) {
     await cp(join(MODULES, library), join(app, library), { recursive: true });
   }
   await writeFile(join(app, 'release'), `release ${release}\n`);
-  for (const path of ['bullmq/package.json', 'ioredis/package.json', 'ioredis/README.md']) {
+  for (const path of ['tar-stream/package.json', 'ioredis/package.json', 'ioredis/README.md']) {
     await appendFile(join(app, path), `\n1.${release}.0\n`);
   }
   if (release === 2) {
