@@ -30,10 +30,16 @@ export const SAMPLES: Readonly<Record<string, Buffer>> = {
   '128 bytes': text.subarray(0, 128),
   '255 bytes of noise': noise.subarray(0, 255),
   zeros: Buffer.alloc(300_000),
-  noise,
-  text,
-  'text and noise': Buffer.concat([text, noise, text, noise.subarray(0, 65_535)]),
-  'an executable': executable(1_300_000),
+  // longer than the 128 KiB that pigz compresses at a time
+  noise: noise.subarray(0, 150_000),
+  text: text.subarray(0, 150_000),
+  'text and noise': Buffer.concat([
+    text.subarray(0, 150_000),
+    noise.subarray(0, 150_000),
+    text.subarray(100_000, 200_000),
+    noise.subarray(0, 65_535),
+  ]),
+  'an executable': executable(400_000),
   'an end behind the last place where gzip looks for a match': executable(65_400),
   'the same a window later': executable(98_200),
   'distance 32506': repeats(32_506),
@@ -41,6 +47,9 @@ export const SAMPLES: Readonly<Record<string, Buffer>> = {
   'distance 32768': repeats(32_768),
   'distance 32769': repeats(32_769),
 };
+
+/** For one level of each kind. */
+export const LONG = Buffer.concat([executable(1_300_000), text, noise]);
 
 /** For encoders with blocks of a megabyte. */
 export const BLOCKS: Readonly<Record<string, Buffer>> = {

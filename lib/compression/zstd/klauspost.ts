@@ -19,6 +19,19 @@ const VERSIONS = {
 
 export type KlauspostZstdVersion = keyof typeof VERSIONS;
 
+/** Window descriptor of 8 MiB, and the flag in a frame's header for its absence (RFC 8878, 3.1.1.1). */
+const WINDOW = 0x68;
+const SINGLE_SEGMENT = 0x20;
+
+/**
+ * Whether a frame with this header may be one of these versions. Those with more than one block have the default window.
+ *
+ * @param inputSize lower bound in bytes
+ */
+export function isKlauspostHeader(header: Uint8Array, inputSize: number): boolean {
+  return inputSize <= BLOCK_SIZE || ((header[4]! & SINGLE_SEGMENT) === 0 && header[5] === WINDOW);
+}
+
 /** @param firstSize bytes of the first block. All others but the last have BLOCK_SIZE, which is also the default. */
 export function createKlauspostZstd(
   version: KlauspostZstdVersion,

@@ -15,6 +15,8 @@ export interface ZstdMatcher {
 
 const WINDOW_SIZE = 8 * 1024 ** 2;
 const HISTORY_SIZE = 2 * WINDOW_SIZE;
+/** Most layers need no more. */
+const FIRST_HISTORY_SIZE = 512 * 1024;
 const LONG_BITS = 17;
 const SHORT_BITS = 15;
 const INPUT_MARGIN = 10;
@@ -28,8 +30,8 @@ const PRIME8_HIGH = 0xcf1bbcdc;
 const PRIME8_LOW = 0xb7a56463;
 
 export function createZstdMatcher(): ZstdMatcher {
-  const history = new Uint8Array(HISTORY_SIZE + TEXT_MARGIN);
-  const text = new DataView(history.buffer);
+  let history = new Uint8Array(FIRST_HISTORY_SIZE + TEXT_MARGIN);
+  let text = new DataView(history.buffer);
   const longPosition = new Int32Array(1 << LONG_BITS);
   const longValue = new Int32Array(1 << LONG_BITS);
   const shortPosition = new Int32Array(1 << SHORT_BITS);
@@ -77,6 +79,13 @@ export function createZstdMatcher(): ZstdMatcher {
     current = WINDOW_SIZE;
   }
 
+  function grow(least: number): void {
+    const larger = new Uint8Array(Math.min(HISTORY_SIZE, Math.max(2 * size, least)) + TEXT_MARGIN);
+    larger.set(history.subarray(0, size));
+    history = larger;
+    text = new DataView(history.buffer);
+  }
+
   function addBlock(block: Uint8Array): number {
     if (size + block.length > HISTORY_SIZE) {
       const moved = size - WINDOW_SIZE;
@@ -84,6 +93,7 @@ export function createZstdMatcher(): ZstdMatcher {
       current += moved;
       size = WINDOW_SIZE;
     }
+    if (size + block.length + TEXT_MARGIN > history.length) grow(size + block.length);
     history.set(block, size);
     size += block.length;
     return size - block.length;
@@ -94,6 +104,8 @@ export function createZstdMatcher(): ZstdMatcher {
     content.count = 0;
     if (current >= MAX_POSITION - size) restart();
     let s = addBlock(block);
+    const bytes = history;
+    const view = text;
     const end = size;
     if (block.length < MIN_SEARCHED) {
       addLiterals(s, end);
@@ -107,8 +119,8 @@ export function createZstdMatcher(): ZstdMatcher {
       let t: number;
       const canRepeat = content.count > 2;
       for (;;) {
-        const low = text.getInt32(s, true);
-        const high = text.getInt32(s + 4, true);
+        const low = view.getInt32(s, true);
+        const high = view.getInt32(s + 4, true);
         const long = longHash(low, high);
         const short = shortHash(low, high);
         const longCandidate = longPosition[long]! - current;
@@ -119,12 +131,12 @@ export function createZstdMatcher(): ZstdMatcher {
         putShort(short, s, low);
         if (canRepeat) {
           let from = s - offset1 + 1;
-          if (from >= 0 && text.getInt32(from, true) === text.getInt32(s + 1, true)) {
-            const length = 4 + commonLength(text, s + 5, from + 4, end - s - 5);
+          if (from >= 0 && view.getInt32(from, true) === view.getInt32(s + 1, true)) {
+            const length = 4 + commonLength(view, s + 5, from + 4, end - s - 5);
             let start = s + 1;
             const first = Math.max(s - WINDOW_SIZE, 0);
             // keep one literal
-            while (from > first && start > nextEmit + 1 && history[from - 1] === history[start - 1]) {
+            while (from > first && start > nextEmit + 1 && bytes[from - 1] === bytes[start - 1]) {
               from--;
               start--;
             }
@@ -141,8 +153,8 @@ export function createZstdMatcher(): ZstdMatcher {
           break;
         }
         if (isShort) {
-          const nextLow = text.getInt32(s + 1, true);
-          const nextHash = longHash(nextLow, text.getInt32(s + 5, true));
+          const nextLow = view.getInt32(s + 1, true);
+          const nextHash = longHash(nextLow, view.getInt32(s + 5, true));
           const nextCandidate = longPosition[nextHash]! - current;
           const isNext = longValue[nextHash] === nextLow && s + 1 - nextCandidate < WINDOW_SIZE;
           putLong(nextHash, s + 1, nextLow);
@@ -155,9 +167,9 @@ export function createZstdMatcher(): ZstdMatcher {
       }
       offset2 = offset1;
       offset1 = s - t;
-      let length = commonLength(text, s + 4, t + 4, end - s - 4) + 4;
+      let length = commonLength(view, s + 4, t + 4, end - s - 4) + 4;
       const first = Math.max(s - WINDOW_SIZE, 0);
-      while (t > first && s > nextEmit && history[t - 1] === history[s - 1]) {
+      while (t > first && s > nextEmit && bytes[t - 1] === bytes[s - 1]) {
         s--;
         t--;
         length++;
@@ -172,13 +184,13 @@ export function createZstdMatcher(): ZstdMatcher {
       if (!canRepeat && !(isAlone && content.count > 2)) continue;
       for (;;) {
         const from = s - offset2;
-        const low = text.getInt32(s, true);
-        if (text.getInt32(from, true) !== low) break;
-        const high = text.getInt32(s + 4, true);
+        const low = view.getInt32(s, true);
+        if (view.getInt32(from, true) !== low) break;
+        const high = view.getInt32(s + 4, true);
         const long = longHash(low, high);
         // the original uses a stale hash in a frame's only block
         const short = isAlone ? aloneHash : shortHash(low, high);
-        const repeated = 4 + commonLength(text, s + 4, from + 4, end - s - 4);
+        const repeated = 4 + commonLength(view, s + 4, from + 4, end - s - 4);
         putLong(long, s, low);
         putShort(short, s, low);
         addSequence(0, repeated, 1);

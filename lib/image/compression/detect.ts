@@ -15,6 +15,7 @@ import {
   libzstdRecipes,
   type LibzstdRecipe,
 } from '../../compression/zstd/libzstd.ts';
+import { isKlauspostHeader } from '../../compression/zstd/klauspost.ts';
 import type { Digest } from '../../digest.ts';
 import { compressionOf } from '../magic.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -79,7 +80,8 @@ function recipesWith(
   format: 'gzip' | 'zstd',
   size: number,
 ): (EncoderRecipe | LibzstdRecipe)[] {
-  const recipes = candidates(format).map((candidate) => ({ ...candidate, header }));
+  const isForeign = format === 'zstd' && !isKlauspostHeader(Buffer.from(header, 'base64'), size);
+  const recipes = isForeign ? [] : candidates(format).map((candidate) => ({ ...candidate, header }));
   return format === 'zstd' ? [...recipes, ...libzstdRecipes(header, size)] : recipes;
 }
 
