@@ -5,14 +5,17 @@ import { createLog } from '../../lib/log.ts';
 import { readAccounts, requireAccount } from '../../lib/mirror/access.ts';
 import { createEndpoint } from '../../lib/mirror/endpoint.ts';
 import { engineConfig, ENGINE_NAMES } from '../../lib/mirror/engineconfig.ts';
-import { openMirror } from '../../lib/mirror/mirror.ts';
-import { follow } from '../../lib/mirror/follow.ts';
+import type { MirrorOptions } from '../../lib/mirror/context.ts';
+import { openMirror, type Mirror } from '../../lib/mirror/mirror.ts';
+import { bringImage, follow } from '../../lib/mirror/follow.ts';
+import { holdState } from '../../lib/mirror/hold.ts';
 import { pagesOf } from '../../lib/mirror/pages.ts';
 import { prefetch } from '../../lib/mirror/prefetch.ts';
 import { keepQuota } from '../../lib/mirror/quota.ts';
 import { seedAll } from '../../lib/mirror/seed.ts';
 import { parseWindow } from '../../lib/mirror/window.ts';
 import { limitMemory } from '../../lib/runtime/footprint.ts';
+import { readBundledNames } from '../../lib/store/bundle.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { serve, servePages } from '../../lib/web/server.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
@@ -31,7 +34,7 @@ import { printResult, readTrust, SITE_OPTIONS, STORE_OPTIONS, TRUST_OPTIONS } fr
 export const mirrorCommand: Command = {
   summary:
     'Serves images of registries to the engines of a site, by patches; to all who reach it, private ones too.',
-  operands: ['[config ENGINE]', '[prefetch NAME...]'],
+  operands: ['[config ENGINE]', '[prefetch NAME...]', '[import BUNDLE]'],
   options: {
     ...MIRROR_OPTIONS,
     ...pick(SITE_OPTIONS, 'verify-key'),
@@ -49,7 +52,8 @@ export const mirrorCommand: Command = {
     if (action === undefined) return serveMirror(args, signal);
     if (action === 'config' && names.length === 1) return printConfig(args, names[0]!);
     if (action === 'prefetch' && names.length > 0) return prefetchAll(args, names, signal);
-    const expected = `config ${ENGINE_NAMES.join('|')}, prefetch NAME..., or neither`;
+    if (action === 'import' && names.length === 1) return importBundle(args, names[0]!, signal);
+    const expected = `config ${ENGINE_NAMES.join('|')}, prefetch NAME..., import BUNDLE, or none`;
     throw new PanamaxError('usage', 'unknown action', { expected, found: args.operands.join(' ') });
   },
 };
@@ -63,31 +67,22 @@ async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> 
   const listeners = listens.map((text) => parseListen(text, upstreams));
   const log = createLog(args.text('log-level')!);
   const store = args.text('store');
-  const state = args.text('state') ?? stateDirectory();
   const window = args.text('window');
   const span = window === undefined ? undefined : parseWindow(window);
   const accounts = args.text('accounts');
   const isKnown = accounts === undefined ? undefined : await readAccounts(accounts);
   const tls = await readTls(args);
-  const mirror = await openMirror({
-    upstreams,
-    openStore: store === undefined ? undefined : () => openStoreReader(store, signal),
-    state,
-    scratch: args.text('scratch') ?? join(state, 'scratch'),
-    trust: await readTrust(args),
-    ...args.platform,
-    quota: sizeOption(args, 'quota'),
-    link: { rate: sizeOption(args, 'limit-rate'), budget: sizeOption(args, 'budget') },
-    limits: args.limits,
-    log,
+  await using stack = new AsyncDisposableStack();
+  const mirror = await openState(
+    args,
+    store === undefined ? undefined : () => openStoreReader(store, signal),
+    stack,
     signal,
-  });
-  await seedAll(args.list('source'), mirror.context);
+  );
   using _ = keepQuota(mirror.context, (manifest) => mirror.isComing(manifest));
 
   const pages = pagesOf(mirror.context);
   const names = args.list('allow-host');
-  await using stack = new AsyncDisposableStack();
   for (const { host, port, preset } of listeners) {
     const endpoint = createEndpoint(mirror, preset);
     const guarded = isKnown ? requireAccount(isKnown, endpoint) : endpoint;
@@ -100,6 +95,60 @@ async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> 
   const file = args.text('follow');
   if (file !== undefined) stack.use(follow(mirror, file, span));
   await aborted(signal);
+}
+
+/** Opens the mirror of a state directory, which `stack` holds, with the images of --source. */
+async function openState(
+  args: Arguments,
+  openStore: MirrorOptions['openStore'],
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Mirror> {
+  const state = args.text('state') ?? stateDirectory();
+  stack.use(await holdState(state));
+  const mirror = await openMirror({
+    upstreams: upstreamsOf(args),
+    openStore,
+    state,
+    scratch: args.text('scratch') ?? join(state, 'scratch'),
+    trust: await readTrust(args),
+    ...args.platform,
+    quota: sizeOption(args, 'quota'),
+    link: { rate: sizeOption(args, 'limit-rate'), budget: sizeOption(args, 'budget') },
+    limits: args.limits,
+    log: createLog(args.text('log-level')!),
+    signal,
+  });
+  await seedAll(args.list('source'), mirror.context);
+  return mirror;
+}
+
+/** Brings the images of a bundle into the state of a mirror that does not run. */
+async function importBundle(args: Arguments, path: string, signal: AbortSignal): Promise<void> {
+  limitMemory();
+  const reader = await openStoreReader(path, signal);
+  const names = await readBundledNames(reader);
+  await using stack = new AsyncDisposableStack();
+  const mirror = await openState(args, async () => reader, stack, signal);
+  const images: Imported[] = [];
+  for (const name of names) {
+    const { digest, blobs } = await bringImage(mirror, name);
+    images.push(told(args, { name, digest, bytes: blobs.reduce((sum, { size }) => sum + size, 0) }));
+  }
+  if (args.flag('json')) printResult(args, { images }, '');
+}
+
+interface Imported {
+  readonly name: string;
+  readonly digest: string;
+  readonly bytes: number;
+}
+
+/** Prints an image that has come, unless all are printed as JSON in the end. */
+function told(args: Arguments, image: Imported): Imported {
+  const { name, digest, bytes } = image;
+  if (!args.flag('json')) process.stdout.write(`${name}: ${digest}, ${formatSize(bytes)} are held\n`);
+  return image;
 }
 
 function sizeOption(args: Arguments, name: string): number | undefined {
@@ -122,13 +171,8 @@ function printConfig(args: Arguments, engine: string): void {
 async function prefetchAll(args: Arguments, names: readonly string[], signal: AbortSignal): Promise<void> {
   const options = { limits: args.limits, signal, ...args.platform };
   const mirror = mirrorUrl(args);
-  const images: object[] = [];
-  for (const name of names) {
-    const { digest, bytes } = await prefetch(name, mirror, options);
-    images.push({ name, digest, bytes });
-    if (!args.flag('json'))
-      process.stdout.write(`${name}: ${digest}, ${formatSize(bytes)} of layers are held\n`);
-  }
+  const images: Imported[] = [];
+  for (const name of names) images.push(told(args, { name, ...(await prefetch(name, mirror, options)) }));
   if (args.flag('json')) printResult(args, { images }, '');
 }
 

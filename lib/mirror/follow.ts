@@ -47,8 +47,8 @@ export function follow(mirror: Mirror, file: string, window: Window | undefined)
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-/** Reads an image with all blobs. @throws PanamaxError, Refusal */
-export async function bringImage(mirror: Mirror, name: string): Promise<void> {
+/** Reads an image with all blobs. @returns its manifest. @throws PanamaxError, Refusal */
+export async function bringImage(mirror: Mirror, name: string): Promise<HeldManifest> {
   const { upstreams } = mirror.context;
   const { repository, tag, digest } = parseReleaseName(name);
   const place = chooseUpstream(upstreams, undefined, undefined, repository);
@@ -58,6 +58,7 @@ export async function bringImage(mirror: Mirror, name: string): Promise<void> {
     if (mirror.context.cache.held.has(blob.digest)) continue;
     for await (const _ of mirror.readBlob(place, blob, 0));
   }
+  return manifest;
 }
 
 /** The manifest, or that of the mirror's platform in an index. */

@@ -1,9 +1,12 @@
 import { createWriteStream } from 'node:fs';
 import { finished, pipeline } from 'node:stream/promises';
 import { pack } from 'tar-stream';
+import * as v from 'valibot';
 import { PanamaxError } from '../errors.ts';
 import { formatReleaseName, type ReleaseName } from '../image/oci/releasename.ts';
 import { replaceFile } from '../runtime/file.ts';
+import { objectSchema, parseWith } from '../schema.ts';
+import { sealDocument } from '../sealed.ts';
 import { keys } from './keys.ts';
 import { readName } from './name.ts';
 import type { StoreReader } from './objects/store.ts';
@@ -17,6 +20,16 @@ export interface Bundled {
   readonly patches: number;
   /** Of the patches, in bytes. */
   readonly bytes: number;
+}
+
+const listSchema = objectSchema({ version: v.literal(1), names: v.array(v.string()) });
+
+/** The names that a bundle was made for. @throws PanamaxError `bad-input` for a store that is not a bundle */
+export async function readBundledNames(reader: StoreReader): Promise<readonly string[]> {
+  const bytes = await reader.get(keys.bundle);
+  const where = `${reader.where} ${keys.bundle}`;
+  if (bytes) return parseWith(listSchema, bytes, where).names;
+  throw new PanamaxError('bad-input', 'not a bundle', { expected: 'a file made by panamax bundle', where });
 }
 
 /**
@@ -33,7 +46,8 @@ export async function writeBundle(
   signal: AbortSignal,
 ): Promise<Bundled> {
   // 1. the objects, each once
-  const documents = new Map<string, Buffer>();
+  const list = { version: 1, names: names.map(formatReleaseName) };
+  const documents = new Map([[keys.bundle, sealDocument(list, 2)]]);
   const patches = new Map<string, number>();
   const images = new Set<string>();
   const addDocument = async (key: string) => {

@@ -35,5 +35,7 @@ export const keys = {
   pastName: (repository: string, tag: string, platform: string, sequence: number) =>
     `names/${repository.replaceAll(':', '=')}@${tag}/${platform.replaceAll('/', '-')}/${String(sequence).padStart(16, '0')}.json`,
   index: (target: Digest) => `index/${named(target)}.json`,
+  /** The names that a bundle was made for. */
+  bundle: 'bundle.json',
   run: (id: string, name: string) => `runs/${id}/${name}`,
 };

@@ -14,6 +14,7 @@ import {
 } from '../support/mirrorsite.ts';
 import { readSigningKeys } from '../../lib/store/key.ts';
 import { nameStatement, parseName } from '../../lib/store/name.ts';
+import { panamaxFails, panamaxJson } from '../support/commands.ts';
 import { missing } from '../support/programs.ts';
 import { fileScope } from '../support/scope.ts';
 import { NAME } from '../support/sitestore.ts';
@@ -137,6 +138,31 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
       files.filter((name) => name.startsWith('.')),
       [],
     );
+  });
+
+  test('takes a bundle from a stick, without a network and while it does not run', async () => {
+    const bundle = path('bundle.tar');
+    await panamaxJson('bundle', `${NAME}:2`, '--store', site.store, '-o', bundle);
+    const host = NAME.split('/')[0]!;
+    const trust = ['--verify-key', publicKey(site), '--upstream', `${host}=http://127.0.0.1:1`];
+    const options = ['import', bundle, '--state', state, ...trust];
+    await panamaxFails('usage', /another mirror uses this state/, 'mirror', ...options);
+    await site.mirror.stop();
+    const asked = patchRequests(site);
+    const { images } = await panamaxJson<{ images: { name: string; digest: string }[] }>(
+      'mirror',
+      ...options,
+    );
+    assert.deepEqual(
+      images.map(({ name, digest }) => [name, digest]),
+      [[`${NAME}:2`, second]],
+    );
+    await site.mirror.start();
+    assert.equal(await site.copy(':2'), second);
+    assert.deepEqual(upstreamBlobs(site, since), []);
+    assert.equal(patchRequests(site), asked);
+    const store = ['import', site.store, '--state', path('other'), ...trust];
+    await panamaxFails('bad-input', /not a bundle/, 'mirror', ...store);
   });
 
   test('serves from the store while the upstream is away', async () => {
