@@ -47,3 +47,21 @@ for (const file of ['README.md', ...globSync('docs/*.md', { cwd: ROOT }).sort()]
     }
   });
 }
+
+test('docs/troubleshooting.md quotes messages that exist', () => {
+  const files = globSync('{bin,lib,producers,workers}/**/*.ts', { cwd: ROOT });
+  const source = files.map((file) => readFileSync(join(ROOT, file), 'utf8')).join('\n');
+  const rows = readFileSync(join(ROOT, 'docs/troubleshooting.md'), 'utf8').matchAll(/^\| (`.*?`) +\|/gm);
+  let quoted = 0;
+  for (const [, cell] of rows) {
+    for (const [, message] of cell!.matchAll(/`([^`]+)`/g)) {
+      const parts = message!.split(/\.\.\./).map((part) => part.trim());
+      // words that the code puts together are not looked for
+      for (const part of parts.filter((one) => one.length > 6 && !one.startsWith('--'))) {
+        assert.ok(source.replaceAll("\\'", "'").includes(part), part);
+        quoted++;
+      }
+    }
+  }
+  assert.ok(quoted > 20, String(quoted));
+});
