@@ -25,7 +25,9 @@ const ATTEMPTS = 5;
  */
 export async function listReferrers(repository: Repository, subject: Digest): Promise<Referrer[]> {
   const referrers: Referrer[] = [];
-  for (const referrer of (await listEntries(repository, subject)).entries) {
+  const { entries, failure } = await listEntries(repository, subject);
+  if (failure) throw registryError(failure, `${repository.where} referrers of ${subject}`);
+  for (const referrer of entries) {
     referrers.push(VAGUE.test(referrer.artifactType) ? await described(repository, referrer) : referrer);
   }
   return referrers;
@@ -53,23 +55,31 @@ function isStrings(value: unknown): value is Record<string, string> {
   );
 }
 
-async function listEntries(repository: Repository, subject: Digest): Promise<Listing> {
-  const byApi = await listByApi(repository, subject);
-  if (byApi.entries.length > 0) return { entries: byApi.entries, isByApi: true };
-  const tagged = await readTag(repository, subject);
-  if (tagged.kind === 'index')
-    return { entries: parseReferrers(tagged.items, repository.where), isByApi: false };
-  // the list may be in the API alone, which may answer later
-  if (isTransientFailure(byApi.refusal)) {
-    throw registryError(byApi.refusal, `${repository.where} referrers of ${subject}`);
-  }
-  return { entries: [], isByApi: byApi.refusal === undefined };
-}
-
 interface Listing {
   readonly entries: readonly Referrer[];
   /** Whether the API is what a site reads; else it is the tag. */
   readonly isByApi: boolean;
+  /** Whether the API fails for the moment. */
+  readonly isDown: boolean;
+  /** The failure of the API, if there is no tag: the list may be in the API alone, which may answer later. */
+  readonly failure?: unknown;
+}
+
+async function listEntries(repository: Repository, subject: Digest): Promise<Listing> {
+  const byApi = await listByApi(repository, subject);
+  if (byApi.entries.length > 0) return { entries: byApi.entries, isByApi: true, isDown: false };
+  const isDown = isTransientFailure(byApi.refusal);
+  const tagged = await listByTag(repository, subject);
+  if (tagged) return { entries: tagged, isByApi: false, isDown };
+  return isDown
+    ? { entries: [], isByApi: false, isDown, failure: byApi.refusal }
+    : { entries: [], isByApi: byApi.refusal === undefined, isDown };
+}
+
+/** @returns undefined without a list under the tag */
+async function listByTag(repository: Repository, subject: Digest): Promise<Referrer[] | undefined> {
+  const tagged = await readTag(repository, subject);
+  return tagged.kind === 'index' ? parseReferrers(tagged.items, repository.where) : undefined;
 }
 
 /** The registry's first answer is no list of referrers. The cause is the refusal, if it was one. */
@@ -149,6 +159,8 @@ const tagOf = (subject: Digest) => `sha256-${hexOf(subject)}`;
 type Tagged =
   | { readonly kind: 'index'; readonly items: readonly unknown[] }
   | { readonly kind: 'missing' }
+  /** There are registries that refuse to tell whether a tag exists. */
+  | { readonly kind: 'refused'; readonly error: PanamaxError }
   /** The registry takes the tag for the digest, as GitLab's does. */
   | { readonly kind: 'subject' }
   /** Something else under the tag, as a user may have put there. */
@@ -160,12 +172,25 @@ async function readTag(repository: Repository, subject: Digest): Promise<Tagged>
   try {
     ({ bytes } = await repository.getManifest(tagOf(subject)));
   } catch (error) {
-    if (error instanceof PanamaxError && error.kind === 'not-found') return { kind: 'missing' };
+    if (isMissing(error)) return { kind: 'missing' };
+    if (isRefusal(error)) return { kind: 'refused', error };
     throw error;
   }
   if (digestOf(bytes) === subject) return { kind: 'subject' };
   const items = itemsOf(bytes);
   return items ? { kind: 'index', items } : { kind: 'other' };
+}
+
+/** Whether an error says that a manifest does not exist: by its status, or by the code beside another status. */
+function isMissing(error: unknown): boolean {
+  if (!(error instanceof PanamaxError)) return false;
+  return error.kind === 'not-found' || (isRefusal(error) && /\bMANIFEST_UNKNOWN\b/.test(error.message));
+}
+
+/** Whether the registry refuses access to a manifest, as some do for one that does not exist. */
+export function isRefusal(error: unknown): error is PanamaxError {
+  if (!(error instanceof PanamaxError) || !(error.cause instanceof StatusError)) return false;
+  return error.cause.status === 401 || error.cause.status === 403;
 }
 
 /**
@@ -181,10 +206,17 @@ export async function pushReferrer(
   manifest: Buffer,
 ): Promise<void> {
   const isPromised = await pushManifest(repository, referrer.digest, referrer.mediaType, manifest);
-  const isIn = ({ entries }: Listing) => entries.some(({ digest }) => digest === referrer.digest);
-  const isListed = async () => isIn(await listEntries(repository, subject));
+  const isIn = ({ entries }: Pick<Listing, 'entries'>) =>
+    entries.some(({ digest }) => digest === referrer.digest);
   const listing = await listEntries(repository, subject);
   if (isIn(listing)) return;
+  // sites read the tag of a registry whose API is down; one that comes back lists the manifest by its subject
+  const isListed = async () =>
+    isIn(
+      listing.isDown
+        ? { entries: (await listByTag(repository, subject)) ?? [] }
+        : await listEntries(repository, subject),
+    );
   if (isPromised && listing.isByApi && (await waitUntil(repository, isListed))) return;
   await addToTag(repository, subject, referrer);
   if ((await isListed()) || (await waitUntil(repository, isListed))) return;
@@ -215,6 +247,8 @@ async function addToTag(repository: Repository, subject: Digest, referrer: Refer
   // another writer may replace the index at the same time: repeat until the entry is there
   for (let attempt = 0; attempt <= ATTEMPTS; attempt++) {
     const tagged = await readTag(repository, subject);
+    // a list that cannot be read must not be replaced
+    if (tagged.kind === 'refused') throw tagged.error;
     if (tagged.kind === 'subject') {
       throw new PanamaxError('io', 'referrers cannot be published in this registry', {
         expected: `a referrers API, or an index under the tag ${tag}`,

@@ -8,7 +8,7 @@ import { parseDescriptor, type Descriptor } from '../../image/oci/descriptor.ts'
 import { MEDIA_TYPES } from '../../image/oci/manifest.ts';
 import type { Reference } from '../../image/oci/reference.ts';
 import { parseRegistryName } from '../../image/oci/registryname.ts';
-import { listReferrers } from '../../image/registry/referrers.ts';
+import { isRefusal, listReferrers } from '../../image/registry/referrers.ts';
 import { openRepository, type Repository } from '../../image/registry/registry.ts';
 import { asArray, asRecord, parseDocument } from '../../json.ts';
 import type { Limits } from '../../limits.ts';
@@ -56,7 +56,8 @@ export function registryArtifacts(repository: Repository): ArtifactSource {
       try {
         return await repository.getManifest(reference);
       } catch (error) {
-        if (error instanceof PanamaxError && error.kind === 'not-found') return undefined;
+        if (isRefusal(error) || (error instanceof PanamaxError && error.kind === 'not-found'))
+          return undefined;
         throw error;
       }
     },

@@ -207,10 +207,40 @@ describe('a registry without a referrers API', { skip: missing('docker-registry'
     );
   });
 
-  test('fails if its API fails for the moment and there is no tag', async (t) => {
-    const { list } = await pushSubject(t, await plainRegistry(), api({ status: 503 }));
-    await assert.rejects(list(), { kind: 'io', message: /refuses: 503.*referrers of sha256/ });
+  test('fails if its API fails for the moment and there is no tag; pushing makes the tag', async (t) => {
+    const down = api({ status: 503 });
+    let isDown = true;
+    const [first, second] = [
+      await pushSubject(t, await plainRegistry(), down),
+      await pushSubject(t, await plainRegistry(), (...call) => isDown && down(...call)),
+    ];
+    const refused = { kind: 'io', message: /refuses: 503.*referrers of sha256/ };
+    const [pushed] = await Promise.all([second.push(), assert.rejects(first.list(), refused)]);
+    isDown = false;
+    assert.deepEqual(await second.list(), [pushed]);
   });
+
+  for (const [status, code, canPush] of [
+    [403, 'MANIFEST_UNKNOWN', true],
+    [401, 'MANIFEST_UNKNOWN', true],
+    [403, 'DENIED', false],
+  ] as const) {
+    test(`refuses to tell whether a tag exists: ${status} ${code}`, async (t) => {
+      const known = new Set<string>();
+      const { push, list } = await pushSubject(t, await plainRegistry(), ({ url = '', method }, response) => {
+        if (!/\/manifests\/sha256-/.test(url)) return false;
+        if (method === 'PUT') known.add(url);
+        if (known.has(url)) return false;
+        response.writeHead(status, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ errors: [{ code }] }));
+        return true;
+      });
+      assert.deepEqual(await list(), []);
+      if (canPush) assert.deepEqual([await push()], await list());
+      // the tag may have a list, which would be lost
+      else await assert.rejects(push(), { kind: 'io', message: /refuses: 403.*DENIED/ });
+    });
+  }
 });
 
 describe('a registry with a referrers API', { skip: missing('referrers-registry') }, () => {
