@@ -10,7 +10,8 @@ import { repairStore } from '../../lib/retention/repair.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { serializeCalibrations } from '../../lib/pairing/calibration.ts';
 import { keys } from '../../lib/store/keys.ts';
-import { panamax } from '../support/panamax.ts';
+import { panamax } from '../support/commands.ts';
+import { panamax as panamaxAlone } from '../support/panamax.ts';
 import { makeSiteStore, NAME } from '../support/sitestore.ts';
 
 const { signal } = new AbortController();
@@ -190,6 +191,6 @@ test('a missing patch is told, and repaired by an index without it', async (t) =
     [[patch, 'missing']],
   );
   assert.match(advice[0]!, /^panamax enqueue /);
-  assert.equal((await panamax('check', '--repair', ...options)).code, 0);
-  assert.equal((await panamax('check', ...options)).code, 0);
+  assert.equal((await panamaxAlone('check', '--repair', ...options)).code, 0);
+  assert.equal((await panamaxAlone('check', ...options)).code, 0);
 });

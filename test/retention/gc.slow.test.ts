@@ -18,7 +18,8 @@ import type { Store } from '../../lib/store/objects/store.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';
 import { fileScope } from '../support/scope.ts';
 import { snapshot } from '../support/directory.ts';
-import { panamaxFails, panamaxJson, panamaxWith, startPanamax } from '../support/panamax.ts';
+import { panamaxFails, panamaxJson, panamaxWith } from '../support/commands.ts';
+import { panamaxJson as panamaxJsonAlone, startPanamax } from '../support/panamax.ts';
 import { noS3, startS3 } from '../support/s3.ts';
 import { makeSiteStore, NAME, type SiteStore } from '../support/sitestore.ts';
 import { until } from '../support/worker.ts';
@@ -392,6 +393,6 @@ test('keeps the images of a repository that has a damaged name', async (t) => {
   await writeFile(join(made.store, name), '');
   const damaged = await snapshot(made.store);
   const options = ['--store', made.store, '--apply', '--grace', '0', '--unnamed'];
-  await panamaxJson('gc', ...options, '--keep-last', '1');
+  await panamaxJsonAlone('gc', ...options, '--keep-last', '1');
   assert.deepEqual(await snapshot(made.store), damaged);
 });

@@ -18,17 +18,26 @@ export async function makePatch(
   path: string,
   format: FormatName = 'xdelta',
 ): Promise<void> {
-  const scratch = await mkdtemp(`${path}-scratch-`);
+  await makePatches(source, target, { [format]: path });
+}
+
+/** Writes the patches of a pair in several formats, which share the search for the compressions of the target. */
+export async function makePatches(
+  source: string,
+  target: string,
+  paths: Readonly<Partial<Record<FormatName, string>>>,
+): Promise<void> {
+  const scratch = await mkdtemp(`${Object.values(paths)[0]}-scratch-`);
   try {
-    const task = { source: { reference: source }, target: { reference: target } };
     const { patches } = await runThread(deltaThread, {
-      ...task,
-      formats: [format],
+      source: { reference: source },
+      target: { reference: target },
+      formats: Object.keys(paths),
       effort: 'fast',
       limits,
       scratch,
     });
-    await rename(patches[0]!.path, path);
+    for (const { format, path } of patches) await rename(path, paths[format]!);
   } finally {
     await rm(scratch, { recursive: true });
   }

@@ -10,7 +10,7 @@ import { findReport } from '../../lib/run/summary.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { makeReleases, objectsOf, RELEASES, runBackfill } from '../support/backfill.ts';
 import { blobPath, digestOf, writeLayout, type Layout } from '../support/layout.ts';
-import { panamax, panamaxJson } from '../support/panamax.ts';
+import { panamax, panamaxJson } from '../support/commands.ts';
 import { applyPatch } from '../support/patch.ts';
 import { createRandom } from '../support/random.ts';
 import { releaseLayers, writeRelease } from '../support/releases.ts';

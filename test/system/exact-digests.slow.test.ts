@@ -1,19 +1,18 @@
-import { parseDestination } from '../../lib/image/write/destination.ts';
-import type { Digest } from '../../lib/digest.ts';
-
 /** Rebuilt images keep their manifest digest if their layers were compressed by known encoders. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { after, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
+import type { Digest } from '../../lib/digest.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { openImage, type Image } from '../../lib/image/open.ts';
 import { imageRecord, parseImageRecord, type ImageRecord, type LayerRecord } from '../../lib/image/record.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
+import { parseDestination } from '../../lib/image/write/destination.ts';
 import { imageSink } from '../../lib/image/write/sink.ts';
 import { canBeExact } from '../../lib/image/write/imageblobs.ts';
 import { readXdelta } from '../../lib/delta/formats/xdelta/read.ts';
@@ -28,15 +27,16 @@ import { keys } from '../../lib/store/keys.ts';
 import { deltaStage } from '../../workers/delta/stage.ts';
 import { loadRecord } from '../../workers/delta/compressions.ts';
 import { signatureStage } from '../../workers/signature/stage.ts';
-import { panamaxJson } from '../support/panamax.ts';
+import { panamaxJson } from '../support/commands.ts';
 import { snapshot, temporaryDirectory } from '../support/directory.ts';
 import { startEngine } from '../support/engine.ts';
 import { blobPath, digestOf, writeLayout, type Layout } from '../support/layout.ts';
-import { applyPatch, makePatch } from '../support/patch.ts';
+import { applyPatch, makePatch, makePatches } from '../support/patch.ts';
 import { missing, notRoot } from '../support/programs.ts';
 import { createRandom } from '../support/random.ts';
 import { startRegistry } from '../support/registry.ts';
 import { releaseLayers, writeRelease } from '../support/releases.ts';
+import { fileScope } from '../support/scope.ts';
 import { writeTar } from '../support/tar.ts';
 
 const run = promisify(execFile);
@@ -70,20 +70,24 @@ function frames(tar: Uint8Array): Buffer {
 
 /** Large enough to distinguish all encoders. */
 const LARGE = writeTar([{ path: 'large', content: createRandom(5).text(1_500_000) }]);
+/** Large enough for an encoder that is not known: another one fails. */
+const MEDIUM = writeTar([{ path: 'medium', content: createRandom(5).text(400_000) }]);
 
 const open = async (reference: string): Promise<Image> =>
   openImage(await parseReference(reference), { limits });
 
-/** Makes a patch from a first release to a layout, and applies it. */
-async function rebuild(
-  directory: string,
-  transport: string,
-  format: 'xdelta' | 'oci-delta' = 'xdelta',
-): Promise<Image> {
+/** Makes patches from a first release, `source`, to the layout `target`. */
+async function makeBoth(directory: string): Promise<Readonly<Record<'xdelta' | 'oci-delta', string>>> {
+  const paths = { xdelta: join(directory, 'patch.xdelta'), 'oci-delta': join(directory, 'patch.oci-delta') };
   await writeRelease(join(directory, 'source'), 1, 1);
-  await makePatch(join(directory, 'source'), join(directory, 'target'), join(directory, 'patch'), format);
-  const output = `${transport}:${join(directory, 'output')}:tag`;
-  await applyPatch(join(directory, 'patch'), join(directory, 'source'), output);
+  await makePatches(join(directory, 'source'), join(directory, 'target'), paths);
+  return paths;
+}
+
+/** Applies a patch that was made from the first release. */
+async function applied(directory: string, patch: string, transport = 'oci'): Promise<Image> {
+  const output = `${transport}:${await mkdtemp(join(directory, 'output-'))}/image:tag`;
+  await applyPatch(patch, join(directory, 'source'), output);
   return open(output);
 }
 
@@ -100,28 +104,37 @@ async function assertExact(image: Image, { manifestDigest, layerDigests }: Layou
 }
 
 describe('an image with layers of known encoders', () => {
+  const scope = fileScope();
+  let directory: string;
+  let target: Layout;
+  let patches: Awaited<ReturnType<typeof makeBoth>>;
+
+  before(async () => {
+    directory = await temporaryDirectory(scope);
+    const layers = [...releaseLayers(1, 2), LARGE, Buffer.alloc(0), LARGE, LARGE, LARGE];
+    target = await writeLayout(join(directory, 'target'), layers, {
+      compression: ['gzip', 'none', 'gzip', 'gzip', 'gzip', 'zstd', 'zstd'],
+      blobs: [
+        goGzip(layers[0]!),
+        layers[1]!,
+        pgzip(LARGE),
+        gzipSync(layers[3]!, { level: 9 }),
+        pgzip(LARGE),
+        zstd(LARGE),
+        zstdCompressSync(LARGE),
+      ],
+      manifest: { annotations: { kept: 'yes' } },
+    });
+    patches = await makeBoth(directory);
+  });
+
   for (const [transport, format] of [
     ['oci', 'xdelta'],
     ['oci-archive', 'xdelta'],
     ['oci', 'oci-delta'],
   ] as const) {
-    test(`keeps its manifest digest in ${transport} from ${format}`, async (t) => {
-      const directory = await temporaryDirectory(t);
-      const layers = [...releaseLayers(1, 2), LARGE, Buffer.alloc(0), LARGE, LARGE, LARGE];
-      const target = await writeLayout(join(directory, 'target'), layers, {
-        compression: ['gzip', 'none', 'gzip', 'gzip', 'gzip', 'zstd', 'zstd'],
-        blobs: [
-          goGzip(layers[0]!),
-          layers[1]!,
-          pgzip(LARGE),
-          gzipSync(layers[3]!, { level: 9 }),
-          pgzip(LARGE),
-          zstd(LARGE),
-          zstdCompressSync(LARGE),
-        ],
-        manifest: { annotations: { kept: 'yes' } },
-      });
-      await assertExact(await rebuild(directory, transport, format), target);
+    test(`keeps its manifest digest in ${transport} from ${format}`, async () => {
+      await assertExact(await applied(directory, patches[format], transport), target);
     });
   }
 
@@ -129,7 +142,7 @@ describe('an image with layers of known encoders', () => {
     const directory = await temporaryDirectory(t);
     const file = (name: string) => join(directory, name);
     await writeRelease(file('source'), 1, 1);
-    const target = await writeLayout(file('target'), [LARGE], { blobs: [goGzip(LARGE)] });
+    const target = await writeLayout(file('target'), [MEDIUM], { blobs: [goGzip(MEDIUM)] });
     const { isExact } = await panamaxJson<{ isExact: boolean }>(
       'diff',
       file('source'),
@@ -161,22 +174,28 @@ describe('an image with layers of known encoders', () => {
 });
 
 describe('an image with layers of unknown encoders', () => {
-  const layer = LARGE;
+  const layer = MEDIUM;
   const twice = Buffer.concat([layer, layer]);
+  const scope = fileScope();
+  let directory: string;
+  let target: Layout;
+  let patches: Awaited<ReturnType<typeof makeBoth>>;
+
+  before(async () => {
+    directory = await temporaryDirectory(scope);
+    // of Node's own zlib, and of two members
+    const members = Buffer.concat([goGzip(layer), goGzip(layer, 9)]);
+    const layers = [releaseLayers(1, 2)[0]!, layer, twice];
+    target = await writeLayout(join(directory, 'target'), layers, {
+      blobs: [goGzip(layers[0]!), gzipSync(layer), members],
+    });
+    patches = await makeBoth(directory);
+  });
+
   for (const format of ['xdelta', 'oci-delta'] as const) {
-    test(`keeps its manifest digest by small corrections in ${format}`, async (t) => {
-      const directory = await temporaryDirectory(t);
-      // of Node's own zlib, and of two members
-      const members = Buffer.concat([goGzip(layer), goGzip(layer, 9)]);
-      const layers = [releaseLayers(1, 2)[0]!, layer, twice];
-      const target = await writeLayout(join(directory, 'target'), layers, {
-        blobs: [goGzip(layers[0]!), gzipSync(layer), members],
-      });
-      await assertExact(await rebuild(directory, 'oci', format), target);
-      const { target: told } = await panamaxJson<{ target: ImageRecord }>(
-        'inspect',
-        join(directory, 'patch'),
-      );
+    test(`keeps its manifest digest by small corrections in ${format}`, async () => {
+      await assertExact(await applied(directory, patches[format]), target);
+      const { target: told } = await panamaxJson<{ target: ImageRecord }>('inspect', patches[format]);
       const encoders = told.layers.map(({ compression }) => compression?.encoder);
       assert.deepEqual(encoders, ['go', 'corrected', 'corrected']);
     });
@@ -184,7 +203,7 @@ describe('an image with layers of unknown encoders', () => {
 });
 
 test('a layer that is not reproducible is rebuilt uncompressed', async (t) => {
-  const layer = LARGE;
+  const layer = MEDIUM;
   for (const [blob, content] of [
     [frames(layer), layer],
     // with padding after the stream
@@ -194,7 +213,9 @@ test('a layer that is not reproducible is rebuilt uncompressed', async (t) => {
     const layers = [releaseLayers(1, 2)[0]!, content];
     const blobs = [goGzip(layers[0]!), blob];
     const { configDigest, diffIDs } = await writeLayout(join(directory, 'target'), layers, { blobs });
-    const image = await rebuild(directory, 'oci');
+    await writeRelease(join(directory, 'source'), 1, 1);
+    await makePatch(join(directory, 'source'), join(directory, 'target'), join(directory, 'patch'));
+    const image = await applied(directory, join(directory, 'patch'));
     assert.equal(image.configDigest, configDigest);
     assert.deepEqual(
       image.layers.map(({ descriptor }) => descriptor.digest),
@@ -252,16 +273,16 @@ const encodersOf = ({ layers }: ImageRecord) => layers.map(({ compression }) => 
 
 test('the delta stage looks for the compression of a layer once', async (t) => {
   const directory = await temporaryDirectory(t);
-  const shared = goGzip(LARGE);
-  const unknown = frames(LARGE);
+  const shared = goGzip(MEDIUM);
+  const unknown = frames(MEDIUM);
   for (const name of ['a', 'b', 'c']) {
-    const layers = [LARGE, LARGE, Buffer.from('')];
+    const layers = [MEDIUM, MEDIUM, Buffer.from('')];
     // another config, and so another manifest
     const options = { blobs: [shared, unknown, goGzip(Buffer.from(''))], config: { author: name } };
     await writeLayout(join(directory, name), layers, options);
   }
-  const fresh = writeTar([{ path: 'large', content: createRandom(7).text(1_000_000) }]);
-  await writeLayout(join(directory, 'd'), [LARGE, fresh], { blobs: [shared, goGzip(fresh)] });
+  const fresh = writeTar([{ path: 'medium', content: createRandom(7).text(300_000) }]);
+  await writeLayout(join(directory, 'd'), [MEDIUM, fresh], { blobs: [shared, goGzip(fresh)] });
   const store = await openDirectoryStore(join(directory, 'store'));
   const log = { info() {}, warn() {} };
   const layers = createLayerCache(join(directory, 'layers'), 1e9);
@@ -276,7 +297,7 @@ test('the delta stage looks for the compression of a layer once', async (t) => {
     memory: createMemory(8 * 1024 ** 3),
     similar,
   };
-  const old = writeTar([{ path: 'large', content: createRandom(5).text(1_499_000) }]);
+  const old = writeTar([{ path: 'medium', content: createRandom(5).text(399_000) }]);
   await writeLayout(join(directory, 'source'), [old], { blobs: [goGzip(old)] });
   const imageOf = async (name: string) => {
     const reference = `oci:${join(directory, name)}`;
