@@ -21,7 +21,7 @@ import { atEnd, fileScope } from '../../support/scope.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 import { startFront, type Front } from '../../support/front.ts';
 import { indexEntry, writeIndex, writeLayout } from '../../support/layout.ts';
-import { panamax, panamaxFails, panamaxJson } from '../../support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson } from '../../support/commands.ts';
 import { skopeoPush } from '../../support/skopeo.ts';
 import { missing } from '../../support/programs.ts';
 import { startProxy } from '../../support/proxy.ts';
