@@ -76,6 +76,12 @@ export function asSize(value: unknown, where: string): number {
   throw unexpected('a whole number from 0', value, where);
 }
 
+/** An integer whose absolute value is below 2^53. */
+export function asInteger(value: unknown, where: string): number {
+  if (Number.isSafeInteger(value)) return value as number;
+  throw unexpected('a whole number', value, where);
+}
+
 export function unexpected(expected: string, value: unknown, where: string): PanamaxError {
   return new PanamaxError('bad-input', 'unexpected value', { expected, found: describe(value), where });
 }

@@ -8,6 +8,7 @@ import type { NamedImage } from '../lib/run/schemas.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { DeltaJob, ItemJob, PairingJob, SignatureJob, StageJob } from './jobs.ts';
 import { choosePairs } from './pairing/choice.ts';
+import { isLater } from './pairing/direction.ts';
 import { deltaStage } from './delta/stage.ts';
 import { pairingStage } from './pairing/stage.ts';
 import { publishPair } from './publish/beside.ts';
@@ -65,10 +66,13 @@ export const FLOW: StageHandlers = {
       }
       return rank();
     });
-    const choice = await choosePairs(ranking, request, context.store);
-    const jobs: DeltaJob[] = [];
     const namesOf = ({ source, images = [source] }: Candidate): NamedImage[] =>
       images.map((manifest) => ({ manifest, reference: referenceOf.get(manifest)! }));
+    const leadsOn = (candidate: Candidate) =>
+      !request.forward ||
+      !namesOf(candidate).some(({ reference }) => isLater(reference, target.reference, candidate.newerBy));
+    const choice = await choosePairs(ranking, request, context.store, leadsOn);
+    const jobs: DeltaJob[] = [];
     for (const candidate of choice.chosen) {
       const item = items.delta(target.manifest, candidate.source);
       await putPair(context.store, run, item, { target, sources: namesOf(candidate), candidate });

@@ -30,6 +30,10 @@ export const RUN_OPTIONS: Options = {
     help: 'patches per target and set of images, from the K best sources',
     default: '1',
   },
+  rollback: {
+    type: 'boolean',
+    help: 'without --sources and --inventory: also make patches from later releases to earlier ones',
+  },
   ...TAG_OPTIONS,
   ...DELTA_OPTIONS,
   ...FORCE_OPTION,
@@ -71,6 +75,8 @@ export async function parseRunRequest(
   const together = args.flag('together') && { together: true as const };
   if (sources.length > 0) residents.push({ images: sources, ...together });
   else if (inventory === undefined) residents.push({ images: targets, ...together });
+  // sources that were named are meant
+  const forward = sources.length === 0 && inventory === undefined && !args.flag('rollback');
   return {
     targets,
     residents,
@@ -79,6 +85,7 @@ export async function parseRunRequest(
     formats: parseFormats(args),
     effort: parseEffort(args),
     ...(args.flag('force') && { force: true as const }),
+    ...(forward && { forward: true as const }),
   };
 }
 

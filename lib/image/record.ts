@@ -1,7 +1,7 @@
 import { parseCompression, type Compression } from '../compression/recipe.ts';
 import { digestOf, parseDigest, type Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
-import { asArray, asRecord, asSize, asString } from '../json.ts';
+import { asArray, asRecord, asSize, asString, parseDocument } from '../json.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { type Platform } from './oci/descriptor.ts';
 import { parseConfig, parseManifest } from './oci/manifest.ts';
@@ -163,4 +163,14 @@ export function platformOf({ platform }: Pick<ImageRecord, 'platform'>): Platfor
   const [os, architecture, variant] = platform.split('/');
   if (!os || !architecture) return undefined;
   return variant ? { os, architecture, variant } : { os, architecture };
+}
+
+/**
+ * Time of creation in seconds since 1970, as the config says (image-spec, config.md); undefined if it says none. Times up to
+ * 1970 stand for none: builders write them for reproducible images.
+ */
+export function createdOf({ configDocument }: Pick<ImageRecord, 'configDocument'>): number | undefined {
+  const { created } = asRecord(parseDocument(Buffer.from(configDocument), 'config'), 'config');
+  const time = typeof created === 'string' ? Math.floor(Date.parse(created) / 1000) : NaN;
+  return time > 0 ? time : undefined;
 }

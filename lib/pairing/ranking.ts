@@ -2,10 +2,10 @@ import { checkSeal, sealDocument } from '../sealed.ts';
 import type { FormatName } from '../delta/format.ts';
 import { DEFAULT_FORMAT, formatNamed, formatNames, patchFormats } from '../delta/formats.ts';
 import { digestOf, parseDigest, type Digest } from '../digest.ts';
-import { asArray, asRecord, asSize, parseVersioned } from '../json.ts';
+import { asArray, asInteger, asRecord, asSize, parseVersioned } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
 import { combineRecords } from '../image/combined.ts';
-import { pullSize, streamSize, withCompressions } from '../image/record.ts';
+import { createdOf, pullSize, streamSize, withCompressions } from '../image/record.ts';
 import type { Compression } from '../compression/recipe.ts';
 import { serializeRecipe, sourceRecord } from '../delta/recipe.ts';
 import { parseFactors } from './calibration.ts';
@@ -41,6 +41,8 @@ export interface Candidate {
   readonly predictions: Predictions;
   /** Bytes that a pull moves at a site that has the source. */
   readonly pullSize: number;
+  /** Seconds from the creation of the target to that of the source; undefined if an image has no time. */
+  readonly newerBy?: number;
 }
 
 export interface Ranking {
@@ -52,7 +54,7 @@ export interface Ranking {
 }
 
 /** Goes up with each change of document or formula; rankings of other versions are made again. */
-export const RANKING_VERSION = 7;
+export const RANKING_VERSION = 8;
 
 /** A patch is worth making up to this share of a pull. */
 const WORTH = 0.95;
@@ -114,7 +116,14 @@ export function candidateOf(
     predictedPatchSize: predictionOf(predictions, DEFAULT_FORMAT.name).size,
     predictions,
     pullSize: pullSize(target.image, image),
+    ...newerBy(target, sources),
   };
+}
+
+function newerBy(target: Signature, sources: readonly Signature[]): Pick<Candidate, 'newerBy'> {
+  const [created, ...others] = [target, ...sources].map(({ image }) => createdOf(image));
+  if (created === undefined || others.includes(undefined)) return {};
+  return { newerBy: Math.max(...(others as number[])) - created };
 }
 
 /** Whether a patch from this source in one of the formats is predicted to be clearly smaller than a pull. */
@@ -185,6 +194,9 @@ export function parseRanking(bytes: Uint8Array, where: string): Ranking {
         predictedPatchSize: size('predictedPatchSize'),
         predictions: parsePredictions(candidate['predictions'], `${at} predictions`),
         pullSize: size('pullSize'),
+        ...(candidate['newerBy'] !== undefined && {
+          newerBy: asInteger(candidate['newerBy'], `${at} newerBy`),
+        }),
       };
     }),
   };

@@ -58,6 +58,8 @@ const requestSchema = objectSchema({
   effort: effortSchema,
   /** Also makes patches that are not expected to be smaller than a pull. */
   force: v.exactOptional(v.literal(true)),
+  /** No patch leads from a release to an earlier one. */
+  forward: v.exactOptional(v.literal(true)),
   /** Also publishes patches beside their targets in registries. */
   publish: v.exactOptional(v.literal(true)),
   /** Of the jobs, within each stage; `normal` if it is missing. */

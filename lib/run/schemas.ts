@@ -41,6 +41,7 @@ export const candidateSchema = objectSchema({
   predictedPatchSize: sizeSchema,
   predictions: v.pipe(recordSchema(), v.record(v.string(), predictionSchema)),
   pullSize: sizeSchema,
+  newerBy: v.exactOptional(v.pipe(v.number(), v.safeInteger())),
 });
 
 const imageEntries = {

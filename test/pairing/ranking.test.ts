@@ -44,7 +44,7 @@ function signature(name: string, files: Record<string, string>, tlsh: string | n
       manifest: sha(name),
       manifestDocument: '',
       config: sha(`${name} config`),
-      configDocument: '',
+      configDocument: '{}',
       platform: 'linux/amd64',
       layers: [layer],
     },

@@ -13,14 +13,19 @@ export interface Choice {
   readonly skippedCandidates: readonly Candidate[];
 }
 
-/** Takes the best candidates of a ranking. If none is worth a patch, the target's index is written at once. */
+/**
+ * Takes the best candidates of a ranking. If none is worth a patch, the target's index is written at once.
+ *
+ * @param isWanted whether a patch may start from a candidate
+ */
 export async function choosePairs(
   { target, candidates }: Ranking,
   { top, formats, force }: Pick<RunRequest, 'top' | 'formats' | 'force'>,
   store: Store,
+  isWanted: (candidate: Candidate) => boolean = () => true,
 ): Promise<Choice> {
   const combines = formats.map((format) => formatNamed(format).traits.combinesSources);
-  const fits = candidates.filter(({ images }) => !images || combines.includes(true));
+  const fits = candidates.filter((one) => (!one.images || combines.includes(true)) && isWanted(one));
   let best = fits.slice(0, top);
   // formats that combine no sources get the best single images as well
   if (combines.includes(false)) {
