@@ -1,7 +1,9 @@
 /** The panamax command: help, options, exit codes and outputs. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
 import { describe, test, type TestContext } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import { formatShare, formatSize, formatTable, parseSize } from '../../bin/format.ts';
@@ -10,7 +12,7 @@ import type { Options } from '../../bin/command.ts';
 import { EXIT_CODES } from '../../lib/errors.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { digestOf, writeLayout } from '../support/layout.ts';
-import { panamax, panamaxFails, panamaxJson } from '../support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson, startPanamax } from '../support/panamax.ts';
 import { releaseLayers, writeRelease } from '../support/releases.ts';
 import { writeTar } from '../support/tar.ts';
 
@@ -207,6 +209,29 @@ describe('diff, inspect, apply', () => {
       output,
       patchSize: bytes.length,
     });
+  });
+
+  test('write a patch, an archive or a stream to standard output', async (t) => {
+    const [directory, old, target] = await twoReleases(t);
+    const patch = join(directory, 'patch');
+    const run = async (...args: string[]) => {
+      const child = startPanamax(args);
+      const [bytes, said] = await Promise.all([
+        buffer(child.stdout),
+        text(child.stderr),
+        once(child, 'close'),
+      ]);
+      assert.equal(child.exitCode, 0, said);
+      return { bytes, said };
+    };
+    await writeFile(patch, (await run('diff', old, target, '-o', '-')).bytes);
+    const stream = await run('apply', patch, '-s', old, '-o', 'stream:-');
+    assert.ok(stream.bytes.equals(Buffer.concat(releaseLayers(1, 2))));
+    const archive = join(directory, 'archive.tar');
+    const { bytes, said } = await run('apply', patch, '-s', old, '-o', 'oci-archive:-');
+    await writeFile(archive, bytes);
+    const image = await panamaxJson<{ manifest: string }>('inspect', `oci-archive:${archive}`);
+    assert.match(said, new RegExp(`oci-archive:-: image sha256:[0-9a-f]+, manifest ${image.manifest}`));
   });
 
   test('print their results as text', async (t) => {
