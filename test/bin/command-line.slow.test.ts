@@ -165,6 +165,14 @@ async function twoReleases(t: TestContext): Promise<[directory: string, old: str
   return [directory, join(directory, '1'), join(directory, '2')];
 }
 
+/** Runs a command whose output is no text. */
+async function run(...args: string[]): Promise<{ bytes: Buffer; said: string }> {
+  const child = startPanamax(args);
+  const [bytes, said] = await Promise.all([buffer(child.stdout), text(child.stderr), once(child, 'close')]);
+  assert.equal(child.exitCode, 0, said);
+  return { bytes, said };
+}
+
 describe('diff, inspect, apply', () => {
   test('print their results as JSON', async (t) => {
     const [directory, old, target] = await twoReleases(t);
@@ -214,16 +222,6 @@ describe('diff, inspect, apply', () => {
   test('write a patch, an archive or a stream to standard output', async (t) => {
     const [directory, old, target] = await twoReleases(t);
     const patch = join(directory, 'patch');
-    const run = async (...args: string[]) => {
-      const child = startPanamax(args);
-      const [bytes, said] = await Promise.all([
-        buffer(child.stdout),
-        text(child.stderr),
-        once(child, 'close'),
-      ]);
-      assert.equal(child.exitCode, 0, said);
-      return { bytes, said };
-    };
     await writeFile(patch, (await run('diff', old, target, '-o', '-')).bytes);
     const stream = await run('apply', patch, '-s', old, '-o', 'stream:-');
     assert.ok(stream.bytes.equals(Buffer.concat(releaseLayers(1, 2))));
