@@ -7,6 +7,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { Readable } from 'node:stream';
 import { crc32, gzipSync, zstdCompressSync } from 'node:zlib';
 import { PanamaxError, type ErrorKind } from '../../lib/errors.ts';
+import { findCompression, readHead } from '../../lib/image/compression/detect.ts';
 import { decompressed } from '../../lib/image/decompress.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { parsePlatformOption } from '../../lib/image/oci/platform.ts';
@@ -227,6 +228,24 @@ describe('reads old and sparse documents', () => {
       assert.equal((await open(layout)).manifestDigest, changed.manifestDigest);
     });
   }
+
+  test('layers of vague media types, by their bytes', async (t) => {
+    const layout = join(await temporaryDirectory(t), 'image');
+    const types = ['application/octet-stream', '', null, 'text/html; charset=utf-8', 'application/x-gzip'];
+    for (const compression of ['none', 'gzip'] as const) {
+      for (const mediaType of types) {
+        const { manifestDigest } = await writeLayout(layout, [TAR], { compression });
+        const { layers } = JSON.parse(await readFile(blobPath(layout, manifestDigest), 'utf8'));
+        const changed = { layers: [{ ...layers[0], mediaType }] };
+        await writeLayout(layout, [TAR], { compression, manifest: changed });
+        const [layer] = (await open(layout)).layers;
+        assert.deepEqual(await buffer(layer!.tar()), TAR);
+        const head = await readHead(layer!);
+        const recipe = await findCompression({ ...layer!, head }, () => layer!.tar());
+        assert.equal(recipe?.encoder === 'none', compression === 'none');
+      }
+    }
+  });
 
   test('null or missing lists and objects', async (t) => {
     const layout = join(await temporaryDirectory(t), 'image');

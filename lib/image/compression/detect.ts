@@ -52,8 +52,8 @@ export async function findCompression(
   { descriptor, diffID, head }: CompressedLayer,
   tar: () => AsyncIterable<Uint8Array>,
 ): Promise<Compression | undefined> {
-  const { digest, mediaType } = descriptor;
-  if (digest === diffID) return mediaType.endsWith('.tar') ? { encoder: 'none' } : undefined;
+  // the same bytes are the same blob, of any media type
+  if (descriptor.digest === diffID) return { encoder: 'none' };
   const format = compressionOf(head);
   if (format !== 'gzip' && format !== 'zstd') return undefined;
   const size = headerSize(head, format);

@@ -19,8 +19,11 @@ export const MEDIA_TYPES = {
 } as const;
 
 const CONFIG_TYPES: readonly string[] = [MEDIA_TYPES.ociConfig, MEDIA_TYPES.dockerConfig];
-/** Types that old registries and clients wrote for configs; Docker takes them, too (moby, distribution/registry.go). */
-const OLD_CONFIG_TYPES: readonly string[] = [
+/**
+ * Types that old registries and clients wrote for configs, and for layers. Docker takes them, too (moby,
+ * distribution/registry.go): it looks at the bytes of a layer only.
+ */
+const VAGUE_TYPES: readonly string[] = [
   'application/octet-stream',
   'application/json',
   'text/html',
@@ -30,9 +33,12 @@ const OLD_CONFIG_TYPES: readonly string[] = [
 const INDEX_TYPES: readonly string[] = [MEDIA_TYPES.ociIndex, MEDIA_TYPES.dockerIndex];
 const MANIFEST_TYPES: readonly string[] = [MEDIA_TYPES.ociManifest, MEDIA_TYPES.dockerManifest];
 
-/** Layers of OCI (also non-distributable) and Docker, as plain tar, gzip or zstd. */
+/**
+ * Layers of OCI (also non-distributable) and Docker, and bare tars. Their bytes tell the compression, and one that is not
+ * supported is refused by its name.
+ */
 const LAYER_TYPE =
-  /^application\/vnd\.(oci\.image\.layer\.(nondistributable\.)?v1\.tar(\+gzip|\+zstd)?|docker\.image\.rootfs\.(foreign\.)?diff\.tar(\.gzip|\.zstd)?)$/;
+  /^application\/(vnd\.oci\.image\.layer\.(nondistributable\.)?v1\.tar|vnd\.docker\.image\.rootfs\.(foreign\.)?diff\.tar|(x-)?tar|x-gtar)([+.](gzip|zstd|bzip2|xz|lz4))?$|^application\/(x-)?(gzip|zstd|bzip2|xz)$/;
 
 /** An image manifest (OCI image-spec, manifest.md, or Docker's schema 2). */
 export interface Manifest {
@@ -64,8 +70,8 @@ export function parseManifest(bytes: Uint8Array, limits: Limits, where: string):
   const mediaType = asString(record['mediaType'] || MEDIA_TYPES.ociManifest, `${where} mediaType`);
   if (!MANIFEST_TYPES.includes(mediaType)) throw unknownType('manifest', MANIFEST_TYPES, mediaType, where);
   // an artifact with a config of no known type is no image
-  const known = record['artifactType'] ? CONFIG_TYPES : [...CONFIG_TYPES, ...OLD_CONFIG_TYPES];
-  if (!known.includes(config.mediaType.split(';')[0]!.trim())) {
+  const known = record['artifactType'] ? CONFIG_TYPES : [...CONFIG_TYPES, ...VAGUE_TYPES];
+  if (!known.includes(bare(config.mediaType))) {
     throw unknownType('config', CONFIG_TYPES, config.mediaType, where);
   }
   const layers = asArray(record['layers'] ?? [], `${where} layers`);
@@ -81,12 +87,17 @@ export function parseManifest(bytes: Uint8Array, limits: Limits, where: string):
     config,
     layers: layers.map((value, i) => {
       const layer = parseDescriptor(value, `${where} layer ${i}`);
-      if (!LAYER_TYPE.test(layer.mediaType)) {
+      if (!LAYER_TYPE.test(bare(layer.mediaType)) && !VAGUE_TYPES.includes(bare(layer.mediaType))) {
         throw unknownType('layer', ['an image layer as tar, gzip or zstd'], layer.mediaType, where);
       }
       return layer;
     }),
   };
+}
+
+/** A media type without its parameters. */
+function bare(mediaType: string): string {
+  return mediaType.split(';')[0]!.trim();
 }
 
 /** Whether a layer may be stored elsewhere, at its urls. */
