@@ -1,11 +1,13 @@
 /** The bundle and the single executable work without node_modules and with an empty environment. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { temporaryDirectory } from '../support/directory.ts';
 import { panamax } from '../support/panamax.ts';
+import { missing } from '../support/programs.ts';
 import { writeRelease } from '../support/releases.ts';
 
 const PACKAGING = join(import.meta.dirname, '../../packaging');
@@ -59,9 +61,17 @@ describe('makes the patch of a checkout and applies it', () => {
       return [process.execPath, join(directory, 'bundle', 'panamax.js')];
     }));
 
-  test('as a single executable', (t) =>
+  test('as a single executable out of a Debian package', { skip: missing('dpkg-deb') }, (t) =>
     makesSamePatch(t, async (directory) => {
-      pack(directory, 'package.ts');
-      return [join(directory, 'packages', `panamax-linux-${process.arch}`)];
-    }));
+      pack(directory, 'deb.ts');
+      const [deb] = globSync('packages/*.deb', { cwd: directory });
+      const { status, stderr } = spawnSync('dpkg-deb', ['--extract', deb!, 'root'], { cwd: directory });
+      assert.equal(status, 0, String(stderr));
+      const files = globSync('root/**/*', { cwd: directory });
+      for (const path of ['lib/systemd/system/panamax-mirror.service', 'share/man/man1/panamax-pull.1.gz']) {
+        assert.ok(files.includes(`root/usr/${path}`), path);
+      }
+      return [join(directory, 'root/usr/bin/panamax')];
+    }),
+  );
 });
