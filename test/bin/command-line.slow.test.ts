@@ -12,13 +12,14 @@ import type { Options } from '../../bin/command.ts';
 import { EXIT_CODES } from '../../lib/errors.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { digestOf, writeLayout } from '../support/layout.ts';
-import { panamax, panamaxFails, panamaxJson, startPanamax } from '../support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson } from '../support/commands.ts';
+import { panamax as panamaxAlone, startPanamax } from '../support/panamax.ts';
 import { releaseLayers, writeRelease } from '../support/releases.ts';
 import { writeTar } from '../support/tar.ts';
 
 describe('help', () => {
   test('prints the commands and the exit codes', async () => {
-    const { code, stdout, stderr } = await panamax('--help');
+    const { code, stdout, stderr } = await panamaxAlone('--help');
     assert.equal(code, 0);
     assert.equal(stderr, '');
     for (const command of ['backfill', 'diff', 'apply', 'rank', 'inspect']) {
@@ -29,7 +30,7 @@ describe('help', () => {
   });
 
   test('prints the options of a command', async () => {
-    const { code, stdout } = await panamax('apply', '--help');
+    const { code, stdout } = await panamaxAlone('apply', '--help');
     assert.equal(code, 0);
     assert.match(stdout, /^Usage: panamax apply PATCH -s IMAGE -o IMAGE \[options\]/m);
     for (const option of [
@@ -45,7 +46,7 @@ describe('help', () => {
   });
 
   test('is printed for a missing command, with exit code usage', async () => {
-    const { code, stdout } = await panamax();
+    const { code, stdout } = await panamaxAlone();
     assert.equal(code, EXIT_CODES.usage);
     assert.match(stdout, /^Usage: panamax COMMAND/m);
   });

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { keys } from '../../lib/store/keys.ts';
 import { makeReleases } from '../support/backfill.ts';
-import { panamaxFails, panamaxJson } from '../support/panamax.ts';
+import { panamaxFails, panamaxJson } from '../support/commands.ts';
 import { missing } from '../support/programs.ts';
 import { startRedis } from '../support/redis.ts';
 

@@ -8,7 +8,7 @@ import { COMMANDS } from '../../bin/commands.ts';
 import { ERROR_SCHEMA, SCHEMAS } from '../../bin/schemas.ts';
 import { formatDocument } from '../../packaging/jsondocs.ts';
 import { temporaryDirectory } from '../support/directory.ts';
-import { panamax } from '../support/panamax.ts';
+import { panamax } from '../support/commands.ts';
 import { writeRelease } from '../support/releases.ts';
 
 test('docs/json.md has the schemas', async () => {

@@ -9,7 +9,7 @@ import type { PageData, PatchRow } from '../../bin/report/data.ts';
 import { splitRelease } from '../../bin/report/data.ts';
 import { formatPage } from '../../bin/report/page.ts';
 import { temporaryDirectory } from '../support/directory.ts';
-import { panamax, panamaxFails, panamaxJson } from '../support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson } from '../support/commands.ts';
 import { missing } from '../support/programs.ts';
 import { writeRelease } from '../support/releases.ts';
 

@@ -12,7 +12,7 @@ import { runBackfill } from '../support/backfill.ts';
 import { fileScope } from '../support/scope.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { digestOf, writeLayout } from '../support/layout.ts';
-import { panamaxJson } from '../support/panamax.ts';
+import { panamaxJson } from '../support/commands.ts';
 import { missing } from '../support/programs.ts';
 import { startRedis, type Redis } from '../support/redis.ts';
 import { releaseLayers } from '../support/releases.ts';

@@ -11,7 +11,7 @@ import { fileTableOf, type FileRecord } from '../../lib/pairing/signature/fileta
 import type { Signature } from '../../lib/pairing/signature/signature.ts';
 import { makeReleases, runBackfill } from '../support/backfill.ts';
 import { digestOf, writeLayout } from '../support/layout.ts';
-import { panamax, panamaxFails, panamaxJson } from '../support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson } from '../support/commands.ts';
 import { releaseLayers } from '../support/releases.ts';
 
 const sha = (text: string) => digestOf(Buffer.from(text)) as `sha256:${string}`;
