@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { findProgram } from './measure.ts';
+import { findProgram } from '../test/support/programs.ts';
 import { freePort } from '../test/support/port.ts';
 
 /** Programs that compress the layers of an image, with their usual options. */

@@ -6,7 +6,8 @@ import { pullSize, streamSize } from '../lib/image/record.ts';
 import { verifyStream } from '../lib/image/write/rebuilt.ts';
 import type { Contestant } from './contestant.ts';
 import { warmCache, type CorpusImage, type ImagePair, type Pair } from './corpus.ts';
-import { findProgram, type CommandLine, type Measure, type Usage } from './measure.ts';
+import { findProgram } from '../test/support/programs.ts';
+import type { CommandLine, Measure, Usage } from './measure.ts';
 import { contenderName, pairName, type Done, type Entry, type PairResult } from './results.ts';
 
 export interface Contest {

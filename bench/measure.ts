@@ -1,9 +1,7 @@
 import { spawn } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { delimiter, join, resolve } from 'node:path';
 import { PanamaxError } from '../lib/errors.ts';
+import { findProgram } from '../test/support/programs.ts';
 
 /** Resources used by a program, including its threads and children. */
 export interface Usage {
@@ -72,21 +70,5 @@ async function run(
     throw new PanamaxError('internal', `exit status ${status}`, { found: complaint.trim() || 'no message' });
   } finally {
     signal?.removeEventListener('abort', stop);
-  }
-}
-
-/** Looks for a program in PATH and in the directory of `go install`. */
-export function findProgram(name: string): string | undefined {
-  const goPath = process.env['GOPATH'] ?? join(homedir(), 'go');
-  const directories = [...(process.env['PATH'] ?? '').split(delimiter), join(goPath, 'bin')];
-  return directories.map((directory) => resolve(directory, name)).find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }

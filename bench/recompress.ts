@@ -16,7 +16,7 @@ import type { Compression } from '../lib/compression/recipe.ts';
 import { createScratch } from '../lib/runtime/scratch.ts';
 import { runCommand } from './command.ts';
 import { createServices, ENGINES, type Services, type Subject } from './compressors.ts';
-import { findProgram } from './measure.ts';
+import { findProgram } from '../test/support/programs.ts';
 
 const HELP = `Counts the compressed layers that panamax can recompress to the same bytes.
 

@@ -24,7 +24,7 @@ import { DELTA_OPTIONS, FORMAT_OPTION, parseEffort, parseFormats } from '../opti
 import { formatShare, formatSize } from '../format.ts';
 import { createSteps, progressMode, PROGRESS_OPTIONS } from '../progress.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { printResult, readSigning, scratchParent } from '../options/session.ts';
+import { printResult, readSigning, scratchParent, SIGN_OPTIONS } from '../options/session.ts';
 
 export const diffCommand: Command = {
   summary: 'Makes the patch that turns image OLD into image NEW.',
@@ -40,11 +40,7 @@ export const diffCommand: Command = {
     ...DELTA_OPTIONS,
     ...FORMAT_OPTION,
     sign: {
-      type: 'string',
-      multiple: true,
-      takesOne: true,
-      value: 'KEY',
-      env: true,
+      ...SIGN_OPTIONS['sign']!,
       help: 'sign the patch with a private key made by keygen, in FILE.json beside it',
     },
     ...PROGRESS_OPTIONS,

@@ -103,6 +103,24 @@ export function clip(items: Alignments, allowed: Float64Array): Alignments {
   return out.items();
 }
 
+/** The parts of alignments that do not overlap others in the target. */
+export function outside(items: Alignments, others: Alignments): Alignments {
+  const out = new AlignmentBuilder();
+  let next = 0;
+  for (let i = 0; i < items.count; i++) {
+    let at = items.target[i]!;
+    const end = at + items.length[i]!;
+    const distance = items.source[i]! - at;
+    while (next < others.count && others.target[next]! + others.length[next]! <= at) next++;
+    for (let k = next; at < end; k++) {
+      const stop = k < others.count ? Math.min(end, others.target[k]!) : end;
+      out.push(at, at + distance, stop - at, items.exact[i]!);
+      at = k < others.count ? Math.max(at, others.target[k]! + others.length[k]!) : end;
+    }
+  }
+  return out.items();
+}
+
 /** Index in `ranges` of the first range that ends behind `offset`. */
 export function firstEndingAfter(ranges: Float64Array, offset: number): number {
   let low = 0;

@@ -1,5 +1,5 @@
 import type { Alignments } from './alignment.ts';
-import { AlignmentBuilder, sortAndMerge } from './alignmentlist.ts';
+import { AlignmentBuilder, outside, sortAndMerge } from './alignmentlist.ts';
 import { forEachSample, placeOf, SPACING, type Range, type Samples } from './samples.ts';
 import type { StretchPair } from './windows.ts';
 
@@ -129,22 +129,4 @@ export function withMoved(items: Alignments, later: readonly Alignments[]): Alig
   for (const part of [first, outside(items, first), outside(sortAndMerge(weak.items()), first)])
     all.append(part);
   return sortAndMerge(all.items());
-}
-
-/** The parts of alignments that do not overlap others in the target. */
-function outside(items: Alignments, others: Alignments): Alignments {
-  const out = new AlignmentBuilder();
-  let next = 0;
-  for (let i = 0; i < items.count; i++) {
-    let at = items.target[i]!;
-    const end = at + items.length[i]!;
-    const distance = items.source[i]! - at;
-    while (next < others.count && others.target[next]! + others.length[next]! <= at) next++;
-    for (let k = next; at < end; k++) {
-      const stop = k < others.count ? Math.min(end, others.target[k]!) : end;
-      out.push(at, at + distance, stop - at, items.exact[i]!);
-      at = k < others.count ? Math.max(at, others.target[k]! + others.length[k]!) : end;
-    }
-  }
-  return out.items();
 }

@@ -1,12 +1,10 @@
 /** Streams of xz with LZMA2, as sections of VCDIFF have them. The first two bytes are the size that is read. */
-import { Lzma2Encoder } from '../../../lib/compression/lzma/lzma2encoder.ts';
-import { BLOCK_HEADER_SIZE, STREAM_HEADER_SIZE, xzPrologue } from '../../../lib/compression/lzma/xz.ts';
+import { BLOCK_HEADER_SIZE, STREAM_HEADER_SIZE } from '../../../lib/compression/lzma/xz.ts';
 import { XzDecoder } from '../../../lib/compression/lzma/xzdecoder.ts';
 import { crc32 } from 'node:zlib';
 import { createRandom } from '../../support/random.ts';
+import { SECTION_WINDOW, xzSection } from '../../support/xzsection.ts';
 import type { FuzzTarget } from '../target.ts';
-
-const WINDOW = 2 ** 16;
 
 export function open(): FuzzTarget {
   const random = createRandom(1);
@@ -21,7 +19,7 @@ export function open(): FuzzTarget {
     isInner: true,
     run(input) {
       if (input.length < 2) return;
-      const decoder = new XzDecoder(WINDOW);
+      const decoder = new XzDecoder(SECTION_WINDOW);
       decoder.open(new Uint8Array(input.subarray(2)));
       const target = Buffer.alloc(input.readUInt16LE());
       decoder.read(target, 0, target.length);
@@ -39,16 +37,7 @@ export function open(): FuzzTarget {
 
 function seed(text: string, optimal: boolean): Buffer {
   const bytes = Buffer.from(text, 'latin1');
-  const encoder = new Lzma2Encoder({
-    properties: { lc: 3, lp: 0, pb: 0 },
-    maxPiece: WINDOW,
-    window: WINDOW,
-    rowCountBits: 10,
-    depth: 4,
-    niceLength: 32,
-    optimal,
-  });
   const size = Buffer.alloc(2);
   size.writeUInt16LE(bytes.length);
-  return Buffer.concat([size, xzPrologue(WINDOW), ...encoder.encode(bytes, [bytes.length])]);
+  return Buffer.concat([size, xzSection(bytes, optimal)]);
 }
