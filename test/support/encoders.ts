@@ -1,12 +1,14 @@
 /** Real encoders that compress a layer, named as in recipes. */
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { atEnd, fileScope } from './scope.ts';
 
 export interface RealEncoder {
   /** Name of the encoder in recipes. */
@@ -34,21 +36,54 @@ const KLAUSPOST: readonly { readonly modfile: string; readonly pgzip?: string; r
   { modfile: 'go.mod', pgzip: 'pgzip-1.18.2', zstd: 'klauspost-zstd-1.17.8' },
 ];
 
+/** Answers requests as test/encoders/main.go does. */
 const PYTHON = `
 import sys, zlib
-data = sys.stdin.buffer.read()
-deflate = zlib.compressobj(int(sys.argv[1]), zlib.DEFLATED, 31)
-sys.stdout.buffer.write(deflate.compress(data) + deflate.flush())
+for line in sys.stdin.buffer:
+    encoder, level, size = line.split()
+    deflate = zlib.compressobj(int(level), zlib.DEFLATED, 31)
+    made = deflate.compress(sys.stdin.buffer.read(int(size))) + deflate.flush()
+    sys.stdout.buffer.write(b'%d\\n' % len(made) + made)
+    sys.stdout.buffer.flush()
 `;
 
-let interpreter: Promise<string> | undefined;
+const scope = fileScope();
 
-async function compressWithZlib(input: Uint8Array, level: number): Promise<Buffer> {
-  // python3 may be a launcher script, which starts several times slower than the interpreter itself
-  interpreter ??= piped(['python3', '-c', 'import sys; print(sys.executable, end="")'], Buffer.alloc(0)).then(
-    String,
-  );
-  return piped([await interpreter, '-I', '-S', '-c', PYTHON, String(level)], input);
+type Compress = (encoder: string, level: number, input: Uint8Array) => Promise<Buffer>;
+
+/** Starts a program that compresses one input after the other, until the file's tests end. */
+function startServer(program: string, ...args: readonly string[]): Compress {
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  atEnd(scope, async () => {
+    const closed = once(child, 'close');
+    child.stdin.end();
+    await closed;
+  });
+  const pieces = child.stdout.iterator() as AsyncIterator<Buffer>;
+  let unread = Buffer.alloc(0);
+  const more = async () => {
+    const { done, value } = await pieces.next();
+    if (done) throw new Error(`${program} has ended`);
+    unread = Buffer.concat([unread, value]);
+  };
+  return async (encoder, level, input) => {
+    child.stdin.write(`${encoder} ${level} ${input.length}\n`);
+    child.stdin.write(input);
+    while (!unread.includes('\n')) await more();
+    const start = unread.indexOf('\n') + 1;
+    const end = start + Number(unread.toString('latin1', 0, start));
+    while (unread.length < end) await more();
+    const made = unread.subarray(start, end);
+    unread = unread.subarray(end);
+    return made;
+  };
+}
+
+let python: Compress | undefined;
+
+function compressWithZlib(input: Uint8Array, level: number): Promise<Buffer> {
+  python ??= startServer('python3', '-I', '-S', '-c', PYTHON);
+  return python('zlib', level, input);
 }
 
 /** gzip, pigz, and zlib through Python. */
@@ -65,10 +100,20 @@ export async function buildGoEncoders(): Promise<RealEncoder[]> {
   const directory = await buildOnce(source);
   const encoders: RealEncoder[] = [];
   for (const { modfile, pgzip, zstd } of KLAUSPOST) {
-    const path = join(directory, modfile.replace('.mod', ''));
-    if (pgzip) encoders.push({ ...program(pgzip, () => [path, 'pgzip', '-1'], PGZIP_BLOCK), levels: [5] });
-    if (zstd) encoders.push({ ...program(zstd, () => [path, 'zstd', '2']), levels: [2] });
-    if (modfile === 'go.mod') encoders.push(program('go', (level) => [path, 'go', String(level)]));
+    const compress = startServer(join(directory, modfile.replace('.mod', '')));
+    if (pgzip) {
+      const levels = [5];
+      encoders.push({
+        name: pgzip,
+        levels,
+        blockSize: PGZIP_BLOCK,
+        compress: (input) => compress('pgzip', -1, input),
+      });
+    }
+    if (zstd) encoders.push({ name: zstd, levels: [2], compress: (input) => compress('zstd', 2, input) });
+    if (modfile === 'go.mod') {
+      encoders.push({ name: 'go', levels: LEVELS, compress: (input, level) => compress('go', level, input) });
+    }
   }
   return encoders;
 }
