@@ -54,11 +54,14 @@ describe('makes the bytes of libzstd', { skip: missing('libzstd-judge') }, () =>
   for (const level of LIBZSTD_LEVELS) {
     test(`level ${level}`, async () => {
       // the largest class of sizes, of which each level has other parameters, begins at 256 KiB
-      const inputs = [large.subarray(0, 300), text.subarray(0, 270_000), beyond[level] ?? mixed];
-      for (const input of inputs) {
+      for (const input of [large.subarray(0, 300), text.subarray(0, 270_000)]) {
         await assertFound(input, level);
         await assertFound(input, level, '--checksum', '--size', String(input.length));
       }
+      const input = beyond[level] ?? mixed;
+      await assertFound(input, level);
+      // at higher levels all inputs are smaller than the window
+      if (level in beyond) await assertFound(input, level, '--checksum', '--size', String(input.length));
     });
   }
 
