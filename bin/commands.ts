@@ -4,6 +4,7 @@ import type { Command, Commands } from './command.ts';
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   backfill: async () => (await import('./commands/backfill.ts')).backfillCommand,
   enqueue: async () => (await import('./commands/enqueue.ts')).enqueueCommand,
+  watch: async () => (await import('./commands/watch.ts')).watchCommand,
   worker: async () => (await import('./commands/worker.ts')).workerCommand,
   status: async () => (await import('./commands/status.ts')).statusCommand,
   report: async () => (await import('./commands/report.ts')).reportCommand,

@@ -2,17 +2,23 @@ import { STAGES, type Stage } from '../../lib/run/stage.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import { enqueue, waitForRun, type Enqueued } from '../../producers/enqueue.ts';
 import { PanamaxError } from '../../lib/errors.ts';
-import { findRequest } from '../../lib/run/record.ts';
 import { findReport } from '../../lib/run/summary.ts';
 import type { RunStatus } from '../../lib/run/status.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { findEarlier } from '../../producers/question/earlier.ts';
+import { addEarlier } from '../../producers/question/earlier.ts';
 import { checkReadable } from '../../producers/question/resolve.ts';
-import { checkRunId, imagesOf, newRunId, PRIORITIES, type RunRequest } from '../../lib/run/request.ts';
+import { checkRunId, imagesOf, newRunId, type RunRequest } from '../../lib/run/request.ts';
 import { absoluteReference } from '../../producers/question/references.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
-import { formatStatus, redisUrl, REDIS_OPTION, refuseFailures } from '../options/queue.ts';
+import {
+  formatStatus,
+  parsePriority,
+  PRIORITY_OPTION,
+  redisUrl,
+  REDIS_OPTION,
+  refuseFailures,
+} from '../options/queue.ts';
 import { RUN_OPTIONS, parseRunRequest } from '../options/run.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { createRunProgress } from '../progress.ts';
@@ -32,14 +38,7 @@ export const enqueueCommand: Command = {
       type: 'boolean',
       help: "publish patches beside their targets in registries as well, with the workers' credentials",
     },
-    priority: {
-      type: 'string',
-      value: 'PRIORITY',
-      default: 'normal',
-      choices: PRIORITIES,
-      env: true,
-      help: `${PRIORITIES.join(', ')}: jobs of this run go before those of lower ones`,
-    },
+    ...PRIORITY_OPTION,
     'retry-failed': { type: 'boolean', help: 'retry the failed jobs of this run' },
     'dry-run': { type: 'boolean', help: 'print the jobs that would be added, without adding them' },
     unchecked: {
@@ -130,24 +129,7 @@ async function planOf(
   const publish = args.flag('publish') && { publish: true as const };
   const plan = { id, started: started.toISOString(), ...request, ...publish, ...parsePriority(args) };
   if (args.list('sources').length > 0 || args.text('inventory') !== undefined) return { plan, places: [] };
-  // a run that is continued keeps its sources
-  const before = await findRequest(store, id);
-  if (before) return { plan: { ...plan, residents: before.residents }, places: [] };
-  const { images, places } = await findEarlier(plan.targets, store, options);
-  const [residents] = plan.residents;
-  return {
-    plan: { ...plan, residents: [{ ...residents!, images: [...residents!.images, ...images] }] },
-    places,
-  };
-}
-
-/** @throws PanamaxError `usage` */
-function parsePriority(args: Arguments): Pick<RunRequest, 'priority'> {
-  const text = args.text('priority')!;
-  const priority = PRIORITIES.find((known) => known === text);
-  if (!priority)
-    throw new PanamaxError('usage', '--priority', { expected: PRIORITIES.join(', '), found: text });
-  return priority === 'normal' ? {} : { priority };
+  return addEarlier(plan, store, options);
 }
 
 function formatEnqueued({ run, stages }: Enqueued, dryRun: boolean): string {

@@ -2,6 +2,7 @@ import { PanamaxError } from '../../lib/errors.ts';
 import { createForest, type SimilarityIndex } from '../../lib/pairing/forest.ts';
 import { connectProducer } from '../../lib/queue/connection.ts';
 import { redisForest } from '../../lib/queue/similarity.ts';
+import { PRIORITIES, type RunRequest } from '../../lib/run/request.ts';
 import type { RunStatus } from '../../lib/run/status.ts';
 import { STAGES } from '../../lib/run/stage.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
@@ -16,6 +17,26 @@ export const REDIS_OPTION: Options = {
     help: 'redis://HOST:PORT (default: REDIS_URL in the environment)',
   },
 };
+
+export const PRIORITY_OPTION: Options = {
+  priority: {
+    type: 'string',
+    value: 'PRIORITY',
+    default: 'normal',
+    choices: PRIORITIES,
+    env: true,
+    help: `${PRIORITIES.join(', ')}: jobs of this run go before those of lower ones`,
+  },
+};
+
+/** @throws PanamaxError `usage` */
+export function parsePriority(args: Arguments): Pick<RunRequest, 'priority'> {
+  const text = args.text('priority')!;
+  const priority = PRIORITIES.find((known) => known === text);
+  if (!priority)
+    throw new PanamaxError('usage', '--priority', { expected: PRIORITIES.join(', '), found: text });
+  return priority === 'normal' ? {} : { priority };
+}
 
 export function findRedisUrl(args: Arguments): string | undefined {
   return args.text('redis') ?? process.env['REDIS_URL'];

@@ -35,6 +35,8 @@ export const keys = {
   pastName: (repository: string, tag: string, platform: string, sequence: number) =>
     `names/${repository.replaceAll(':', '=')}@${tag}/${platform.replaceAll('/', '-')}/${String(sequence).padStart(16, '0')}.json`,
   index: (target: Digest) => `index/${named(target)}.json`,
+  /** Tags of a repository that `watch` has seen. @param repository HOST/REPO */
+  watched: (repository: string) => `watched/${repository.replaceAll(':', '=')}.json`,
   /** The names that a bundle was made for. */
   bundle: 'bundle.json',
   run: (id: string, name: string) => `runs/${id}/${name}`,

@@ -1,4 +1,5 @@
-import { loadRequest } from '../../lib/run/record.ts';
+import { findRequest, loadRequest } from '../../lib/run/record.ts';
+import type { RunRequest } from '../../lib/run/request.ts';
 import { listRuns } from '../../lib/run/runs.ts';
 import { splitTransport } from '../../lib/image/oci/reference.ts';
 import { formatRegistryName, parseRegistryName } from '../../lib/image/oci/registryname.ts';
@@ -53,6 +54,24 @@ export async function findEarlier(
   }
   for (const target of targets) known.delete(target);
   return { images: await findReadable([...known], options), places };
+}
+
+/**
+ * Adds earlier images to the sources of a run. A run that is continued keeps its sources.
+ *
+ * @throws PanamaxError `interrupted`; the store's errors
+ */
+export async function addEarlier(
+  plan: RunRequest,
+  store: Store,
+  options: LookOptions,
+): Promise<{ readonly plan: RunRequest; readonly places: readonly string[] }> {
+  const before = await findRequest(store, plan.id);
+  if (before) return { plan: { ...plan, residents: before.residents }, places: [] };
+  const { images, places } = await findEarlier(plan.targets, store, options);
+  const [residents] = plan.residents;
+  const all = { ...residents!, images: [...residents!.images, ...images] };
+  return { plan: { ...plan, residents: [all] }, places };
 }
 
 /** A run that was removed, or is damaged, offers nothing. */

@@ -63,7 +63,7 @@ test('a site accepts an image of the store that is signed with cosign, and no ot
     assert.deepEqual(await readFile(join(path('referrers'), 'blobs', 'sha256', digest.slice(7))), bytes);
   }
 
-  // who can write to the store moves the signature to another image
+  // somebody with access to the store moves the signature to another image
   const attachments = join(made.store, 'attachments');
   const [stored] = await readdir(attachments);
   const text = await readFile(join(attachments, stored!), 'utf8');
