@@ -149,7 +149,7 @@ async function enqueueStage(
   };
 }
 
-/** Interval at which `waitForRun` looks for the coordinator, in milliseconds. */
+/** Default of `checkEvery`. */
 const CHECK_EVERY = 15_000;
 
 export interface WaitOptions {
@@ -158,6 +158,8 @@ export interface WaitOptions {
   readonly onStatus: (status: RunStatus) => void;
   /** Called with the stages that have work left but no worker. */
   readonly onUnattended?: (stages: readonly Stage[]) => void;
+  /** Interval at which the coordinator and workers are looked for, in milliseconds. */
+  readonly checkEvery?: number;
 }
 
 /**
@@ -169,7 +171,7 @@ export interface WaitOptions {
 export async function waitForRun(
   run: string,
   store: Store,
-  { redis, signal, onStatus, onUnattended }: WaitOptions,
+  { redis, signal, onStatus, onUnattended, checkEvery = CHECK_EVERY }: WaitOptions,
 ): Promise<RunStatus> {
   const read = await createStatusReader(store, run);
   const interval = createPollInterval();
@@ -178,7 +180,7 @@ export async function waitForRun(
     const status = await read();
     onStatus(status);
     if (status.finished !== undefined) return status;
-    if (performance.now() - checked > CHECK_EVERY) {
+    if (performance.now() - checked > checkEvery) {
       checked = performance.now();
       // an error is ignored: the next check tries again
       const unattended = await keepCoordinated(run, store, redis).catch((): QueueName[] => []);

@@ -22,7 +22,12 @@ import { listImages } from '../../workers/pairing/similar.ts';
 import { makeReleases, objectsOf, RELEASES, runBackfill } from '../support/backfill.ts';
 import { fileScope } from '../support/scope.ts';
 import { blobPath, writeLayout } from '../support/layout.ts';
-import { panamax, panamaxFails, panamaxJson, panamaxWith, startPanamax } from '../support/panamax.ts';
+import { panamax, panamaxFails, panamaxJson, panamaxWith } from '../support/commands.ts';
+import {
+  panamax as panamaxAlone,
+  panamaxJson as panamaxJsonAlone,
+  startPanamax,
+} from '../support/panamax.ts';
 import { missing } from '../support/programs.ts';
 import { startProxy } from '../support/proxy.ts';
 import { createRandom } from '../support/random.ts';
@@ -77,7 +82,7 @@ describe('a run on the queue', { skip }, () => {
 
   test('publishes the same objects as the embedded driver', async (t) => {
     const { directory, store } = await setUp(t);
-    const options = { redis: redis.url, store, directory };
+    const options = { redis: redis.url, store, directory, concurrency: 1 };
     await startLocalWorker(t, { ...options, stages: ['signature', 'pairing'] });
     await startLocalWorker(t, { ...options, stages: ['delta'] });
     await startLocalWorker(t, { ...options, stages: ['delta'] });
@@ -283,7 +288,13 @@ describe('a run on the queue', { skip }, () => {
     await put(planOf(directory, ['a1', 'a2']), store);
     const told = Promise.withResolvers<readonly string[]>();
     const { signal } = new AbortController();
-    const options = { redis: redis.url, signal, onStatus() {}, onUnattended: told.resolve };
+    const options = {
+      redis: redis.url,
+      signal,
+      onStatus() {},
+      onUnattended: told.resolve,
+      checkEvery: 500,
+    };
     const waiting = waitForRun('run', store, options);
     assert.deepEqual(await told.promise, ['signature', 'pairing', 'delta']);
     await startLocalWorker(t, { redis: redis.url, store, directory });
@@ -516,7 +527,7 @@ describe('commands', { skip }, () => {
     );
     const scratch = join(directory, 'scratch');
     const worker = startPanamax(['worker', ...options, '--scratch', scratch, '--log-level', 'silent']);
-    const enqueued = await panamaxJson<Enqueued & { status: RunStatus }>(
+    const enqueued = await panamaxJsonAlone<Enqueued & { status: RunStatus }>(
       'enqueue',
       '--from',
       list,
@@ -532,14 +543,14 @@ describe('commands', { skip }, () => {
     worker.kill('SIGTERM');
     await once(worker, 'close');
     assert.equal(worker.exitCode, 0);
-    const { stdout } = await panamax('status', 'one', '--store', join(directory, 'store'));
+    const { stdout } = await panamaxAlone('status', 'one', '--store', join(directory, 'store'));
     assert.match(
       stdout,
       /^run one: over since .*\nSTAGE +TOTAL +DONE +SKIPPED +FAILED +LEFT\nsignature +3 +3 /,
     );
     assert.match(stdout, /\d kB saved of .* \(\d\d\.\d %\)/);
     assert.match(
-      (await panamax('status', '--store', join(directory, 'store'))).stdout,
+      (await panamaxAlone('status', '--store', join(directory, 'store'))).stdout,
       /^RUN +STATE +SINCE +PAIRS +FAILED +SAVED\none +over +20\S+Z +3 +0 +\d.* kB\n$/,
     );
   });
@@ -686,7 +697,7 @@ describe('servers that take connections and never answer', { skip: skip || noS3(
     silent.setFault({ kind: 'hang' });
     const silentRedis = await startProxy(t, redis);
     silentRedis.setFault({ kind: 'hang' });
-    await enqueueFails(
+    const redisFails = enqueueFails(
       new RegExp(
         `^panamax enqueue: Redis: no answer in 6 s: in redis at 127\\.0\\.0\\.1:${silentRedis.port}\\n$`,
       ),
@@ -697,7 +708,7 @@ describe('servers that take connections and never answer', { skip: skip || noS3(
       '--redis',
       `redis://127.0.0.1:${silentRedis.port}`,
     );
-    await enqueueFails(
+    const s3Fails = enqueueFails(
       new RegExp(`^panamax enqueue: no data for 5 s: in s3://panamax/ at 127\\.0\\.0\\.1:${silent.port}`),
       throughPort(s3, silent.port).environment,
       image,
@@ -706,6 +717,7 @@ describe('servers that take connections and never answer', { skip: skip || noS3(
       '--redis',
       redis.url,
     );
+    await Promise.all([redisFails, s3Fails]);
   });
 
   test('half-way', async (t) => {
@@ -719,7 +731,7 @@ describe('servers that take connections and never answer', { skip: skip || noS3(
         proxy.setFault({ kind: 'hang' });
       },
     };
-    await assert.rejects(put(plan, falling, { redis: `redis://127.0.0.1:${proxy.port}` }), {
+    const redisFails = assert.rejects(put(plan, falling, { redis: `redis://127.0.0.1:${proxy.port}` }), {
       kind: 'io',
       message: new RegExp(`redis at 127.0.0.1:${proxy.port}`),
     });
@@ -729,10 +741,11 @@ describe('servers that take connections and never answer', { skip: skip || noS3(
     const { access } = throughPort(s3, front.port);
     const hasty = await openS3Store(access, await s3.makeBucket(), '', { failFast: true });
     front.setFault({ kind: 'hang' });
-    await assert.rejects(put(plan, hasty), {
+    const s3Fails = assert.rejects(put(plan, hasty), {
       kind: 'io',
       message: new RegExp(`no data for 5 s: in s3://.* at 127.0.0.1:${front.port}`),
     });
+    await Promise.all([redisFails, s3Fails]);
   });
 });
 

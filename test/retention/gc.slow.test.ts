@@ -25,7 +25,7 @@ import { makeSiteStore, NAME, type SiteStore } from '../support/sitestore.ts';
 import { until } from '../support/worker.ts';
 
 const scope = fileScope();
-const s3 = noS3() ? undefined : await startS3(scope);
+const s3 = noS3() ? undefined : await startS3(scope, { keepsConnections: true });
 const { signal } = new AbortController();
 
 interface Result {

@@ -1,5 +1,5 @@
 /** Small images in successive releases: a base layer and an application layer over it. */
-import { writeLayout, type Layout, type LayoutOptions } from './layout.ts';
+import { compress, writeLayout, type Layout, type LayoutOptions } from './layout.ts';
 import { createRandom } from './random.ts';
 import { writeTar, type TarFixture } from './tar.ts';
 
@@ -38,11 +38,23 @@ function files(family: number, release: number, prefix: string, count: number): 
   });
 }
 
+const blobsOfReleases = new Map<string, Uint8Array[]>();
+
+/** The layers' blobs, compressed once per process. */
+function releaseBlobs(family: number, release: number, layers: readonly Buffer[]): Uint8Array[] {
+  const key = `${family} ${release}`;
+  const blobs = blobsOfReleases.get(key) ?? layers.map((layer) => compress(layer, 'gzip'));
+  blobsOfReleases.set(key, blobs);
+  return blobs;
+}
+
 export async function writeRelease(
   directory: string,
   family: number,
   release: number,
-  options?: LayoutOptions,
+  options: LayoutOptions = {},
 ): Promise<Layout> {
-  return writeLayout(directory, releaseLayers(family, release), options);
+  const layers = releaseLayers(family, release);
+  const known = options.compression === undefined ? { blobs: releaseBlobs(family, release, layers) } : {};
+  return writeLayout(directory, layers, { ...known, ...options });
 }

@@ -37,21 +37,31 @@ export function noOwnS3(): string | false {
   return missing('versitygw');
 }
 
-export async function startS3(scope: Scope): Promise<S3Server> {
+export async function startS3(scope: Scope, options: S3Options = {}): Promise<S3Server> {
   const given = process.env['TEST_S3_ENDPOINT'];
-  if (!given) return startOwnS3(scope);
+  if (!given) return startOwnS3(scope, options);
   return serverOf(new URL(given), process.env['TEST_S3_ACCESS_KEY']!, process.env['TEST_S3_SECRET_KEY']!);
 }
 
-/** @param tls certificate and key for TLS; plain HTTP without them */
+export interface S3Options {
+  /** Certificate and key for TLS; plain HTTP without them. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
+  /** By default each request has its own connection, as faults of proxies are set for connections. */
+  readonly keepsConnections?: boolean;
+}
+
 export async function startOwnS3(
   scope: Scope,
-  tls?: { readonly certificate: string; readonly key: string },
+  { tls, keepsConnections = false }: S3Options = {},
 ): Promise<S3Server> {
+  const kept = keepsConnections ? ['--keep-alive'] : [];
   const secure = tls ? ['--cert', tls.certificate, '--key', tls.key] : [];
   const daemon = await startDaemon(scope, {
     command: 'versitygw',
-    args: (port, directory) => ['--port', `127.0.0.1:${port}`, '--quiet', ...secure, 'posix', directory],
+    args: (port, directory) => {
+      const options = ['--port', `127.0.0.1:${port}`, '--quiet', ...kept, ...secure];
+      return [...options, 'posix', directory];
+    },
     env: { ROOT_ACCESS_KEY: ACCESS_KEY, ROOT_SECRET_KEY: SECRET_KEY },
     async ping(port) {
       if (tls) await once(connect(port, '127.0.0.1'), 'connect');

@@ -113,6 +113,9 @@ export function startWorkerProcess(
 }
 
 const GIVE_UP = 300_000;
+/** Interval between polls in milliseconds: grows, because most conditions read a store. */
+const FIRST_POLL = 20;
+const LAST_POLL = 300;
 
 /** Waits until the run's record in the store is complete. */
 export async function finishedRun(store: Store, run: string): Promise<RunStatus> {
@@ -121,10 +124,12 @@ export async function finishedRun(store: Store, run: string): Promise<RunStatus>
 
 /** Polls until the condition holds. Rejects with the last value after five minutes. */
 export async function until<T>(look: () => Promise<T>, isSo: (seen: T) => boolean): Promise<T> {
-  for (const deadline = Date.now() + GIVE_UP; ; await delay(50)) {
+  const deadline = Date.now() + GIVE_UP;
+  for (let wait = FIRST_POLL; ; wait = Math.min(LAST_POLL, 1.25 * wait)) {
     const seen = await look();
     if (isSo(seen)) return seen;
     if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(seen)}`);
+    await delay(wait);
   }
 }
 

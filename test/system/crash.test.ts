@@ -59,7 +59,8 @@ process.on('exit', () => process.exit());
 const skip = missing('redis-server') || noOwnS3();
 const scope = fileScope();
 const redis = skip ? (undefined as never) : await startRedis(scope);
-const s3 = skip ? (undefined as never) : await startOwnS3(scope);
+const s3 = skip ? (undefined as never) : await startOwnS3(scope, { keepsConnections: true });
+const servers = [s3];
 const images = await makeReleases(scope, NAMES);
 const plan: RunRequest = planOf(images, NAMES, { top: 3 });
 
@@ -149,13 +150,13 @@ describe('killed workers', { skip }, () => {
           : { store: await openDirectoryStore(join(directory, 'store')), location: join(directory, 'store') };
       const settings = { redis: redis.url, store: location, scratch: join(directory, 'scratch') };
       const start = () => startWorkerProcess(t, settings, s3.environment);
-      const workers: WorkerProcess[] = [start(), start(), start()];
+      const workers: WorkerProcess[] = [start(), start()];
       await put(store);
       const read = await createStatusReader(store, 'run');
       let kills = 0;
       for (; kills < KILLS && (await read()).finished === undefined; kills++) {
         const victim = random.below(workers.length);
-        await delay(random.below(1500));
+        await delay(random.below(1000));
         await workers[victim]!.end('SIGKILL');
         workers[victim] = start();
       }
@@ -230,7 +231,8 @@ describe('the S3 server', { skip }, () => {
   test('is stopped and started again', async (t) => {
     const directory = await temporaryDirectory(t);
     const { store } = await openBucket();
-    for (let i = 0; i < 2; i++) await startLocalWorker(t, { redis: redis.url, store, directory });
+    for (let i = 0; i < 2; i++)
+      await startLocalWorker(t, { redis: redis.url, store, directory, concurrency: 1 });
     await put(store);
     // the store says nothing while it is gone
     const read = await createStatusReader(store, 'run');
@@ -246,12 +248,16 @@ describe('the S3 server', { skip }, () => {
 
   test('is slow, silent, out of reach, and cuts connections half-way', async (t) => {
     const directory = await temporaryDirectory(t);
-    const proxy = await startProxy(t, s3.daemon!);
-    const behind = throughPort(s3, proxy.port);
-    const bucket = await s3.makeBucket();
+    // a connection for each request, so that each may meet the fault
+    const server = await startOwnS3(scope);
+    servers.push(server);
+    const proxy = await startProxy(t, server.daemon!);
+    const behind = throughPort(server, proxy.port);
+    const bucket = await server.makeBucket();
     const store = await openS3Store(behind.access, bucket, 'p/');
-    const direct = await openS3Store(s3.access, bucket, 'p/');
-    for (let i = 0; i < 2; i++) await startLocalWorker(t, { redis: redis.url, store, directory });
+    const direct = await openS3Store(server.access, bucket, 'p/');
+    for (let i = 0; i < 2; i++)
+      await startLocalWorker(t, { redis: redis.url, store, directory, concurrency: 1 });
     await put(direct);
     const read = await createStatusReader(direct, 'run');
     const faults: Fault[] = [
@@ -370,12 +376,14 @@ describe('a job', { skip }, () => {
 });
 
 test('records of runs hold no secrets', { skip }, async () => {
-  for (const { name } of await s3.client.listBuckets()) {
-    for await (const item of s3.client.listObjectsV2(name, '', true)) {
-      const { name: key } = item as { name: string };
-      if (!key.includes('/runs/')) continue;
-      const found = await text(await s3.client.getObject(name, key));
-      assert.ok(!found.includes(SECRET_KEY), key);
+  for (const { client } of servers) {
+    for (const { name } of await client.listBuckets()) {
+      for await (const item of client.listObjectsV2(name, '', true)) {
+        const { name: key } = item as { name: string };
+        if (!key.includes('/runs/')) continue;
+        const found = await text(await client.getObject(name, key));
+        assert.ok(!found.includes(SECRET_KEY), key);
+      }
     }
   }
 });

@@ -355,7 +355,8 @@ describe('S3 store on a server of its own', { skip: noOwnS3() }, () => {
     'explains HTTP to a TLS server and TLS to an HTTP server at once',
     { skip: missing('openssl') },
     async (t) => {
-      const secure = await startOwnS3(t, await makeCertificate(await temporaryDirectory(t)));
+      const tls = await makeCertificate(await temporaryDirectory(t));
+      const secure = await startOwnS3(t, { tls });
       const plain = await startOwnS3(t);
       // if it were tried again, it would be for a minute
       const firstContact = { ...STEADY, attempts: 2, delay: 60_000 };
