@@ -33,8 +33,8 @@ export async function readBundledNames(reader: StoreReader): Promise<readonly st
 }
 
 /**
- * Writes the parts of a store that a site needs for some names to one file: the records of the names, and the indexes
- * and patches of their images. A site reads it as a store.
+ * Writes the parts of a store that a site needs for some names to one file: the records of the names, and the indexes,
+ * patches, signatures and other artifacts of their images. A site reads it as a store.
  *
  * @throws PanamaxError `not-found` for a name without a record or an image without an index; the store's errors
  */
@@ -65,6 +65,8 @@ export async function writeBundle(
     }
     if (record) await addDocument(keys.name(name.repository, name.tag!, record.platform));
     await addDocument(keys.index(manifest));
+    const attached = await reader.get(keys.attachments(manifest));
+    if (attached) documents.set(keys.attachments(manifest), attached);
     images.add(manifest);
     for (const { key, size } of index.patches) patches.set(key, size);
   }

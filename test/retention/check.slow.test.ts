@@ -3,15 +3,18 @@ import assert from 'node:assert/strict';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Digest } from '../../lib/digest.ts';
 import { EXIT_CODES } from '../../lib/errors.ts';
 import type { CheckReport } from '../../lib/retention/check.ts';
 import { checkStore } from '../../lib/retention/check.ts';
 import { repairStore } from '../../lib/retention/repair.ts';
+import { keepAttachments } from '../../lib/store/attached/attachments.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import { serializeCalibrations } from '../../lib/pairing/calibration.ts';
 import { keys } from '../../lib/store/keys.ts';
 import { panamax } from '../support/commands.ts';
 import { panamax as panamaxAlone } from '../support/panamax.ts';
+import { makeCosignKey, MANIFEST_TYPE, signSimple } from '../support/cosign.ts';
 import { makeSiteStore, NAME } from '../support/sitestore.ts';
 
 const { signal } = new AbortController();
@@ -37,9 +40,27 @@ async function oneOfEachKind(store: string): Promise<Map<string, string>> {
 
 test('a flipped bit in any kind of object is found and stops no other command', async (t) => {
   const { store, directory, site, images } = await makeSiteStore(t, { count: 3 });
+  const { manifestDigest } = images[0]!;
+  const manifest = await readFile(join(directory, '1', 'blobs', 'sha256', manifestDigest.slice(7)), 'utf8');
+  const signed = signSimple(manifestDigest, makeCosignKey());
+  await keepAttachments(await openDirectoryStore(store), {
+    target: manifestDigest as Digest,
+    manifest,
+    indexes: [],
+    artifacts: [
+      {
+        subject: manifestDigest as Digest,
+        mediaType: MANIFEST_TYPE,
+        digest: signed.digest as Digest,
+        document: String(signed.manifest),
+      },
+    ],
+    blobs: signed.blobs as ReadonlyMap<Digest, Buffer>,
+    left: [],
+  });
   assert.deepEqual((await check(store)).faults, []);
   const kinds = await oneOfEachKind(store);
-  assert.ok(kinds.size >= 14, [...kinds.keys()].join('\n'));
+  assert.ok(kinds.size >= 15, [...kinds.keys()].join('\n'));
   const sound = join(directory, 'sound');
   await cp(store, sound, { recursive: true });
 

@@ -10,6 +10,7 @@ import { addToLayout, makeCosignKey, pushArtifact, signSimple } from '../support
 import { panamaxFails, panamaxJson } from '../support/commands.ts';
 import { missing } from '../support/programs.ts';
 import { startRegistry } from '../support/registry.ts';
+import { unsealed } from '../support/unsealed.ts';
 import { makeSiteStore, NAME, type SiteStore } from '../support/sitestore.ts';
 
 async function setUp(_: TestContext, { directory, images, site }: SiteStore) {
@@ -63,13 +64,18 @@ test('a site accepts an image of the store that is signed with cosign, and no ot
     assert.deepEqual(await readFile(join(path('referrers'), 'blobs', 'sha256', digest.slice(7))), bytes);
   }
 
+  // a bundle has it, too
+  await panamaxJson('bundle', `${NAME}:2`, '--store', made.store, '--output', path('bundle.tar'));
+  const offline = ['pull', `${NAME}:2`, '--store', path('bundle.tar'), ...options];
+  await panamaxJson(...offline, '--output', `oci-archive:${path('offline.tar')}`, ...trusted);
+
   // somebody with access to the store moves the signature to another image
   const attachments = join(made.store, 'attachments');
   const [stored] = await readdir(attachments);
   const text = await readFile(join(attachments, stored!), 'utf8');
   const first = made.images[0]!.manifestDigest;
   const forged = text.replaceAll(made.images[1]!.manifestDigest, first);
-  await writeFile(join(attachments, `${first.replace(':', '-')}.json`), forged);
+  await writeFile(join(attachments, `${first.replace(':', '-')}.json`), unsealed(Buffer.from(forged)));
   const digest = `${NAME.replace(/:\d+$/, '')}@${first}`;
   await panamaxFails('untrusted', REFUSED, 'pull', digest, ...pull.slice(2), ...out, ...trusted);
 });

@@ -4,6 +4,7 @@ import { digestOf, type Digest } from '../../digest.ts';
 import { PanamaxError } from '../../errors.ts';
 import { parseVersioned } from '../../json.ts';
 import { digestSchema, objectSchema, parseWith, type Checked } from '../../schema.ts';
+import { checkSeal, sealDocument } from '../../sealed.ts';
 import { keys } from '../keys.ts';
 import type { Store, StoreReader } from '../objects/store.ts';
 
@@ -85,7 +86,7 @@ export function serializeAttachments({
 }: Attachments): Buffer {
   const encoded = [...blobs].map(([digest, bytes]) => ({ digest, base64: bytes.toString('base64') }));
   const document = { version: VERSION, target, manifest, indexes, artifacts, blobs: encoded, left };
-  return Buffer.from(`${JSON.stringify(document, null, 2)}\n`);
+  return sealDocument(document, 2);
 }
 
 /**
@@ -94,6 +95,7 @@ export function serializeAttachments({
  * @throws PanamaxError `bad-input`, also for the attachments of another image; `limit`
  */
 export function parseAttachments(bytes: Uint8Array, target: Digest, where: string): Attachments {
+  checkSeal(bytes, where);
   const record = parseVersioned(bytes, VERSION, 'unknown version of attachments', where);
   const found = parseWith(attachmentsSchema, record, where);
   const check = (expected: Digest, content: string | Uint8Array) => {
