@@ -1,6 +1,6 @@
 /**
  * Signatures of cosign that come with an image. An input is `manifest` or `bundle`, a line feed and the document; the
- * digests around it are those of the input, as from somebody who writes to the store.
+ * digests around it are those of the input, as from an attacker with access to the store.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

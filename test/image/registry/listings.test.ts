@@ -101,7 +101,7 @@ const open = (host: string) =>
 describe('bodies that are encoded unasked', { skip }, () => {
   const encoders = { gzip: gzipSync, zstd: zstdCompressSync, compress: (bytes: Buffer) => bytes };
 
-  /** A front that encodes what the registry has. */
+  /** A front that encodes the documents of a registry. */
   async function start(t: TestContext, encoding: keyof typeof encoders) {
     const registry = await openRegistry();
     const directory = await temporaryDirectory(t);

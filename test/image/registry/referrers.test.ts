@@ -1,4 +1,4 @@
-/** Referrers in registries whose API is missing, answers in odd ways, or promises what it does not do. */
+/** Referrers in registries whose API is missing, answers in odd ways, or breaks its promises. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test, type TestContext } from 'node:test';

@@ -348,7 +348,7 @@ test('damage in stored artifacts is found', async (t) => {
   await add(signSimple(made.manifestDigest, key), sig);
   const attachments = await collect();
   const sealed = serializeAttachments(attachments);
-  // from somebody who can write to the store, or of another version
+  // from an attacker with access to the store, or of another version
   const text = JSON.stringify(JSON.parse(String(unsealed(sealed))), null, 2);
   const parse = (changed: string) => parseAttachments(Buffer.from(changed), attachments.target, 'here');
   parse(text);
