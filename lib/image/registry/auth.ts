@@ -7,19 +7,27 @@ import { refusalOf } from './error.ts';
 
 const MAX_RESPONSE_SIZE = 256 * 1024;
 
+interface TokenOptions {
+  /** Names the registry in errors. */
+  readonly registry: string;
+  readonly send: Send;
+  /** The requested access, used when the challenge does not name one. */
+  readonly scope: string;
+  /** Throws for plain HTTP to a host that is not named as insecure. */
+  readonly checkUrl: (url: URL) => void;
+}
+
 /**
  * Answers a challenge. A bearer token comes from the challenge's realm, which receives the credentials (distribution,
  * "Token Authentication" and "OAuth2 Token Authentication").
  *
- * @param scope the requested access, used when the challenge does not name one
- * @param checkUrl throws for plain HTTP to a host that is not named as insecure
  * @returns the value of an Authorization header; undefined for a basic challenge without a password
  * @throws StatusError when the token server refuses; PanamaxError `io`, `bad-input`, `limit`
  */
 export async function authorize(
   challenge: Challenge,
   credentials: Credentials | undefined,
-  { send, scope, checkUrl }: { send: Send; scope: string; checkUrl: (url: URL) => void },
+  { registry, send, scope, checkUrl }: TokenOptions,
   signal?: AbortSignal,
 ): Promise<string | undefined> {
   if (challenge.scheme === 'basic') {
@@ -28,7 +36,8 @@ export async function authorize(
   const { realm, service, scope: asked = scope } = challenge.parameters;
   const url = URL.parse(realm ?? '');
   if (!url || !/^https?:$/.test(url.protocol)) {
-    throw new PanamaxError('io', 'the registry names no place to get a token', { found: realm ?? 'none' });
+    const facts = { found: realm ?? 'none', where: registry };
+    throw new PanamaxError('io', 'the registry names no place to get a token', facts);
   }
   checkUrl(url);
 

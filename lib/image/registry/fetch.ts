@@ -90,7 +90,12 @@ export function openSession(registry: string, settings: RegistrySettings, signal
     const refusal = await refusalOf(response);
     if (!challenge) throw refusal;
     const credentials = await lookUpCredentials(settings, registry, /^repository:([^:]+):/.exec(scope)?.[1]);
-    const authorization = await authorize(challenge, credentials, { send, scope, checkUrl }, signal);
+    const authorization = await authorize(
+      challenge,
+      credentials,
+      { registry, send, scope, checkUrl },
+      signal,
+    );
     if (authorization === undefined) {
       throw new StatusError(refusal.status, `${refusal.message}; no credentials for ${registry}`);
     }

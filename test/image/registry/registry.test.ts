@@ -259,6 +259,18 @@ describe('a server in front of a registry', { skip }, () => {
     assert.deepEqual(Object.fromEntries(asked), { service: 'a, "b"', scope: 'repository:tokens/app:pull' });
   });
 
+  test('is named in the error for a challenge without a place to get a token', async (t) => {
+    for (const parameters of ['realm="x",service="y"', 'service="y"', 'realm="ftp://x/token"']) {
+      const front: Front = await startFront(t, await openRegistry(), (_, response) => {
+        response.writeHead(401, { 'www-authenticate': `Bearer ${parameters}` }).end();
+        return true;
+      });
+      setInsecure(t, front.host);
+      const message = new RegExp(`names no place to get a token: found .*, in ${front.host}`);
+      await assert.rejects(open(`docker://${front.host}/app:1`), { kind: 'io', message });
+    }
+  });
+
   test('sends no credentials to another host that has the blobs', async (t) => {
     const { registry, directory } = await pushRelease(t, 'redirect/app');
     const elsewhere = await startFront(t, registry, () => false);
