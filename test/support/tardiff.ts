@@ -2,6 +2,7 @@
 import type { LayerStream } from '../../lib/image/layerstream.ts';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { alignStreams } from '../../lib/delta/align/alignstreams.ts';
 import { decodeTarDiff, type OpenSource } from '../../lib/delta/formats/ocidelta/tardiff/decode.ts';
 import { encodeTarDiff } from '../../lib/delta/formats/ocidelta/tardiff/encode.ts';
@@ -10,6 +11,41 @@ import { indexSourceFiles, type SourceFiles } from '../../lib/delta/formats/ocid
 import { memoryAccess, type RandomAccess } from '../../lib/delta/randomaccess.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { listRootfsFiles } from '../../lib/image/rootfsfiles.ts';
+import { createRandom } from './random.ts';
+import { type TarFixture } from './tar.ts';
+
+const random = createRandom(1);
+const program = random.bytes(60_000);
+const text = random.text(20_000);
+
+/** As a recompiled executable is: every few bytes another address, and something new in the middle. */
+const recompiled = Buffer.concat([program.subarray(0, 30_000), random.bytes(300), program.subarray(30_000)]);
+for (let i = 0; i < recompiled.length; i += 97) recompiled[i]! += 4;
+
+export const BEFORE: TarFixture[] = [
+  { path: 'bin/' },
+  { path: 'bin/program', content: program, mode: 0o755 },
+  { path: 'etc/' },
+  { path: 'etc/words', content: text },
+  { path: 'etc/empty' },
+  { path: 'bin/link', type: 'hardlink', linkPath: 'bin/program' },
+  { path: 'bin/alias', type: 'symlink', linkPath: 'program' },
+  { path: 'etc/caf\u00c3\u00a9', content: text.slice(5_000, 9_000) },
+];
+export const AFTER: TarFixture[] = [
+  { path: 'bin/', mtime: 5 },
+  { path: 'bin/program', content: recompiled, mode: 0o755, mtime: 7 },
+  { path: 'etc/' },
+  { path: 'etc/words', content: `${text.slice(0, 9_000)}new${text.slice(9_000)}` },
+  { path: 'etc/fresh', content: random.bytes(2_000) },
+  { path: 'etc/caf\u00c3\u00a9', content: text.slice(5_000, 9_000), mtime: 9 },
+];
+
+/** Operations as they stand in a patch. */
+export function patchOf(...operations: (number | string | Uint8Array)[]): Buffer {
+  const bytes = operations.map((part) => (typeof part === 'number' ? Buffer.of(part) : Buffer.from(part)));
+  return Buffer.concat([Buffer.from('tardf1\n\0'), zstdCompressSync(Buffer.concat(bytes))]);
+}
 
 export interface Stored {
   readonly stream: LayerStream;
