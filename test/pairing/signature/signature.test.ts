@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
@@ -11,16 +11,13 @@ import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
 import { openImage } from '../../../lib/image/open.ts';
 import { parseReference } from '../../../lib/image/oci/reference.ts';
 import { computeSignature } from '../../../lib/pairing/signature/compute.ts';
-import { contentCount } from '../../../lib/pairing/signature/contents.ts';
 import { fileRecords } from '../../../lib/pairing/signature/filetable.ts';
 import {
   parseSignature,
   serializeSignature,
   type Signature,
 } from '../../../lib/pairing/signature/signature.ts';
-import { signatureThread } from '../../../lib/pairing/signature/threads.ts';
 import { tlshDistance } from '../../../lib/pairing/signature/tlsh.ts';
-import { runThread } from '../../../lib/runtime/thread.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 import { digestOf, writeLayout, type LayoutOptions } from '../../support/layout.ts';
 import { missing } from '../../support/programs.ts';
@@ -241,20 +238,6 @@ describe('a signature follows docs/formats.md', () => {
     assert.equal(plain.digest, plain.diffID);
     assert.ok(plain.pullSize < plain.size / 1.5);
   });
-});
-
-test('takes little memory for many small files', async (t) => {
-  const directory = await temporaryDirectory(t);
-  const layer = Array.from({ length: 30_000 }, (_, i) => ({ path: `usr/${i % 300}/${i}`, content: `${i}` }));
-  await writeLayout(join(directory, 'image'), [writeTar(layer)]);
-  const scratch = join(directory, 'scratch');
-  await mkdir(scratch);
-  const task = { reference: join(directory, 'image'), limits: DEFAULT_LIMITS, scratch, room: 1024 ** 3 };
-  const { signal } = new AbortController();
-  const { bytes } = await runThread(signatureThread, task, signal, 32 * 1024 ** 2);
-  const { contents, files } = await parseSignature(bytes, 'here');
-  assert.equal(contentCount(contents), layer.length);
-  assert.equal(files.sizes.length, layer.length + 302);
 });
 
 describe('a stored signature', () => {
