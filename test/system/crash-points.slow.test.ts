@@ -98,8 +98,27 @@ async function run(directory: string, args: readonly string[]): Promise<number> 
   return count!;
 }
 
+/** Replaces a directory by these parts of the template. */
+async function fresh(directory: string, parts: readonly string[]): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+  for (const part of parts) await cp(join(template, part), join(directory, part), { recursive: true });
+}
+
 for (const [name, scenario] of Object.entries(SCENARIOS)) {
   describe(`${name} at a call that changes a file`, { skip }, () => {
+    /** Of an undisturbed run: the objects before and after it, and the number of its calls. */
+    let old: Objects;
+    let done: Objects;
+    let count: number;
+
+    before(async () => {
+      const untroubled = join(await temporaryDirectory(scope), 'untroubled');
+      await fresh(untroubled, scenario.parts);
+      old = await objectsOf(untroubled);
+      count = await run(untroubled, scenario.args);
+      done = await objectsOf(untroubled);
+    });
+
     for (const [action, offset] of [
       ['kill', 0],
       ['EIO', 1],
@@ -107,21 +126,10 @@ for (const [name, scenario] of Object.entries(SCENARIOS)) {
     ] as const) {
       test(action === 'kill' ? 'is killed' : `gets ${action}`, async (t) => {
         const trial = await temporaryDirectory(t);
-        const fresh = async (directory: string) => {
-          await rm(directory, { recursive: true, force: true });
-          for (const part of scenario.parts) {
-            await cp(join(template, part), join(directory, part), { recursive: true });
-          }
-        };
-        const untroubled = join(trial, 'untroubled');
-        await fresh(untroubled);
-        const old = await objectsOf(untroubled);
-        const count = await run(untroubled, scenario.args);
-        const done = await objectsOf(untroubled);
         const points = ALL ? allPoints(count, action) : spread(count, offset);
         for (const number of points) {
           const directory = join(trial, 'troubled');
-          await fresh(directory);
+          await fresh(directory, scenario.parts);
           await crash(directory, scenario, { number, action }, old, done);
         }
         t.diagnostic(`${points.length} of ${count} points`);
