@@ -48,7 +48,7 @@ async function makePairs(t: TestContext) {
   await writeRelease(path('source2'), 1, 2);
   // made by no known encoder, so that the search takes seconds
   await writeLayout(path('target'), [
-    writeTar([{ path: 'large', content: createRandom(5).text(4_000_000) }]),
+    writeTar([{ path: 'large', content: createRandom(5).text(2_000_000) }]),
   ]);
   const store = await openDirectoryStore(path('store'));
   await mkdir(path('scratch'));
