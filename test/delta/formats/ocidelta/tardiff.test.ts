@@ -85,6 +85,7 @@ describe('decoding a damaged tar-diff', () => {
   const cases: Record<string, [Buffer, 'bad-patch' | 'limit', RegExp]> = {
     'no magic': [Buffer.from('tardf2\n\0'), 'bad-patch', /no tar-diff of version 1/],
     empty: [Buffer.alloc(0), 'bad-patch', /no tar-diff/],
+    'no frame': [Buffer.from('tardf1\n\0'), 'bad-patch', /is damaged: unexpected end of file/],
     'no zstd': [Buffer.from('tardf1\n\0nonsense'), 'bad-patch', /between frames/],
     'cut off': [patchOf(0, 5, 'hello').subarray(0, -3), 'bad-patch', /within a frame/],
     'unknown operation': [patchOf(9, 0), 'bad-patch', /unknown operation/],

@@ -138,7 +138,7 @@ export async function* decodeTarDiff(
     if (filled > 0) yield piece.subarray(0, filled);
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;
-    if (code.startsWith('ZSTD_') || code.startsWith('ERR_ZLIB')) throw bad(`is damaged: ${message}`, where);
+    if (/^(Z_|ZSTD_|ERR_ZLIB)/.test(code)) throw bad(`is damaged: ${message}`, where);
     if (error instanceof PanamaxError && error.kind === 'bad-input') throw bad(error.message, where);
     throw toPanamaxError(withPlace(error, where), where);
   } finally {
