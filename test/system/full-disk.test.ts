@@ -71,7 +71,7 @@ describe('a disk that is full', { skip: missing('unshare', 'mount') || noMounts(
     await writeLayout(join(directory, 'one'), [layers[0]!]);
     await writeLayout(join(directory, 'two'), [layers[1]!]);
     for (const options of ['--scratch $DISK/scratch -o patch', '-o $DISK/patch']) {
-      const diff = `cd ${directory}; "$NODE" "$MAIN" diff one two --effort fast ${options}`;
+      const diff = `cd ${directory}; "$NODE" "$MAIN" diff one two --quiet --effort fast ${options}`;
       const full = onDisk(
         disk,
         '100k',
@@ -124,7 +124,7 @@ test('a limit on file sizes', { skip: missing('prlimit') }, async (t) => {
   for (const release of [1, 2]) await writeRelease(join(directory, String(release)), 1, release);
   const scratch = join(directory, 'scratch');
   const before = await snapshot(directory);
-  const diff = ['diff', '1', '2', '-o', 'patch', '--scratch', scratch];
+  const diff = ['diff', '1', '2', '--quiet', '-o', 'patch', '--scratch', scratch];
   const { status, stderr } = spawnSync('prlimit', ['--fsize=50000', process.execPath, MAIN, ...diff], {
     cwd: directory,
     encoding: 'utf8',
