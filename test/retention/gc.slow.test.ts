@@ -271,17 +271,20 @@ test('keeps the objects that a concurrent run needs and publishes', async (t) =>
   await until(scopes, (found) => found.length > 0);
   let rounds = 0;
   const removed = new Set<string>();
-  while (!(await isOver())) {
+  const collect = async () => {
     const policy = ['--keep-last', '1', '--unnamed', '--grace', '1', '--apply', '--store', made.store];
     const result = await panamaxJson<Result>('gc', ...policy);
     for (const { target } of result.removed) removed.add(target);
     await assertWhole(store);
     rounds++;
-  }
+  };
+  while (!(await isOver())) await collect();
   assert.deepEqual(await ended, [0, null]);
   assert.ok(rounds > 0);
   // the third release is neither kept nor needed; patches to the others go, but not the signatures of sources
   assert.ok(removed.has(digests[2]!));
+  // the last round may have been before the end of the patches from it
+  await collect();
   assert.equal(await store.get(keys.signature(digests[2]!)), undefined);
   const index = await readIndex(store, digests[3]!);
   assert.deepEqual(
