@@ -5,9 +5,8 @@ import { formatReleaseName, type ReleaseName } from '../image/oci/releasename.ts
 import { checkDestination } from '../image/write/destination.ts';
 import { sweepScratch } from '../runtime/scratch.ts';
 import type { Attachments } from '../store/attached/attachments.ts';
-import { writeAttachments } from '../store/attached/layout.ts';
 import type { ImageIdentity } from '../store/descriptor.ts';
-import { verifyImage } from './attached.ts';
+import { askAttachments, uncosignedError, writeAttached } from './attached.ts';
 import { findResidents, isImage, type Resident } from './choice/resident.ts';
 import { countBytes } from './offers/counted.ts';
 import type { Answer, Origin } from './offers/origin.ts';
@@ -49,14 +48,15 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
     const { done } = progress;
     if (done) {
       const movedBytes = received + (done.patch && task.dryRun ? done.patch.size : 0);
-      return { ...done, movedBytes, ...(await writeAttached(task, progress)) };
+      return { ...done, movedBytes, ...(await writeAttached(task, progress.attachments)) };
     }
     if (progress.isSiteAtFault) break;
   }
 
   // 2. leave the pull to the engine
   const { target, pullSize, lacking, reasons, failure, residents } = progress;
-  if (site.verifyCosign && !progress.isCosigned) throw uncosignedError(task.name, progress);
+  if (site.verifyCosign && !progress.isCosigned)
+    throw uncosignedError(task.name, progress.reasons, progress.unreachable);
   if (!task.fallback || !site.engine || task.destination) {
     throw failure ?? new PanamaxError('no-patch', `no patch: ${reasons.join('; ')}`);
   }
@@ -77,7 +77,7 @@ export async function pull(task: PullTask, site: Site): Promise<PullOutcome> {
     method: 'pull',
     ...(target && { target: digestsOf(target) }),
     movedBytes: received,
-    ...(await writeAttached(task, progress)),
+    ...(await writeAttached(task, progress.attachments)),
     ...(pullSize !== undefined && { pullBytes: pullSize }),
     ...(pullSize !== undefined &&
       pullsItself(site) && { enginePull: { most: pullSize, ...(lacking !== undefined && { lacking }) } }),
@@ -168,53 +168,6 @@ async function tryOrigin(
     const isTemporary = failure.kind === 'io' && !failure.facts.isFinal;
     return { ...progress, failure, reasons, ...(isTemporary && { unreachable: failure }) };
   }
-}
-
-/**
- * Reads the artifacts of the target, if the task or the site needs them, and verifies the target's cosign signature. A
- * failure is a reason: another origin may have the signature.
- */
-async function askAttachments(
-  { attachTo }: PullTask,
-  { verifyCosign, limits, signal }: Site,
-  label: string,
-  { target, readAttachments }: Answer,
-  { attachments: known, reasons }: Progress,
-): Promise<Partial<Progress>> {
-  if (attachTo === undefined && !verifyCosign) return {};
-  let attachments = known?.target === target.manifest ? known : undefined;
-  try {
-    attachments ??= await readAttachments?.(attachTo === undefined ? 'signatures' : 'all');
-    if (verifyCosign) verifyImage(target, attachments, verifyCosign, label, limits);
-    const isCosigned = verifyCosign !== undefined;
-    if (attachTo === undefined || !attachments?.failure) return { attachments, isCosigned };
-    return { attachments, isCosigned, reasons: [...reasons, attachments.failure.message] };
-  } catch (error) {
-    signal.throwIfAborted();
-    // a signature may be in the part that could not be read
-    const failure = attachments?.failure ?? toPanamaxError(error);
-    const isTemporary = failure.kind === 'io' && !failure.facts.isFinal;
-    return { reasons: [...reasons, failure.message], ...(isTemporary && { unreachable: failure }) };
-  }
-}
-
-async function writeAttached(
-  { attachTo, dryRun }: PullTask,
-  { attachments }: Progress,
-): Promise<Pick<PullOutcome, 'attached'>> {
-  if (attachTo === undefined || dryRun) return {};
-  if (attachments) await writeAttachments(attachments, attachTo);
-  return { attached: attachments?.artifacts.length ?? 0 };
-}
-
-/** The error of a pull that requires a cosign signature, for an image without one. */
-function uncosignedError(name: ReleaseName, { reasons, unreachable }: Progress): PanamaxError {
-  return new PanamaxError(
-    unreachable ? 'io' : 'untrusted',
-    `no trusted cosign key has signed the image of ${formatReleaseName(name)}: ${reasons.join('; ')}`,
-    {},
-    { cause: unreachable },
-  );
 }
 
 /** The error of a pull that requires signatures, for a name without a signed record. */
