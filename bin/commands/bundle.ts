@@ -6,14 +6,14 @@ import { writeBundle } from '../../lib/store/bundle.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { COMMON, pick, type Command } from '../command.ts';
 import { formatSize } from '../format.ts';
-import { printResult, STORE_OPTIONS } from '../options/session.ts';
+import { outputFile, printResult, STORE_OPTIONS } from '../options/session.ts';
 
 export const bundleCommand: Command = {
   summary:
     'Writes what a site without a network needs for some names to one file, which pull and mirror take as a store.',
   operands: ['NAME...'],
   options: {
-    output: { type: 'string', short: 'o', value: 'FILE', help: 'the file to write', required: true },
+    output: outputFile('the file to write'),
     ...pick(STORE_OPTIONS, 'store'),
     ...pick(COMMON, 'json', 'platform', 'help'),
   },

@@ -24,19 +24,13 @@ import { DELTA_OPTIONS, FORMAT_OPTION, parseEffort, parseFormats } from '../opti
 import { formatShare, formatSize } from '../format.ts';
 import { createSteps, progressMode, PROGRESS_OPTIONS } from '../progress.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
-import { printResult, readSigning, scratchParent, SIGN_OPTIONS } from '../options/session.ts';
+import { outputFile, printResult, readSigning, scratchParent, SIGN_OPTIONS } from '../options/session.ts';
 
 export const diffCommand: Command = {
   summary: 'Makes the patch that turns image OLD into image NEW.',
   operands: ['OLD', 'NEW'],
   options: {
-    output: {
-      type: 'string',
-      short: 'o',
-      value: 'FILE',
-      required: true,
-      help: 'file to write the patch to; - is standard output',
-    },
+    output: outputFile('file to write the patch to; - is standard output'),
     ...DELTA_OPTIONS,
     ...FORMAT_OPTION,
     sign: {

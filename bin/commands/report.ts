@@ -3,7 +3,7 @@ import { checkRunId } from '../../lib/run/request.ts';
 import { replaceFile } from '../../lib/runtime/file.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import { COMMON, pick, type Command } from '../command.ts';
-import { printResult, STORE_OPTIONS } from '../options/session.ts';
+import { outputFile, printResult, STORE_OPTIONS } from '../options/session.ts';
 import { readPageData } from '../report/data.ts';
 import { formatPage } from '../report/page.ts';
 
@@ -11,13 +11,7 @@ export const reportCommand: Command = {
   summary: 'Writes a page about a run: savings, chosen sources, predictions, times, failures.',
   operands: ['RUN'],
   options: {
-    output: {
-      type: 'string',
-      short: 'o',
-      value: 'FILE',
-      required: true,
-      help: 'HTML file that needs no other file and no network; - is standard output',
-    },
+    output: outputFile('HTML file that needs no other file and no network; - is standard output'),
     ...pick(STORE_OPTIONS, 'store'),
     ...pick(COMMON, 'json', 'help'),
   },

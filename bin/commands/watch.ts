@@ -10,7 +10,7 @@ import { lookAt, parseWatched, type Push, type Watched } from '../../producers/w
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { parseDuration } from '../format.ts';
 import { DELTA_OPTIONS, FORCE_OPTION, parseEffort, parseFormats } from '../options/delta.ts';
-import { parsePriority, PRIORITY_OPTION, redisUrl, REDIS_OPTION } from '../options/queue.ts';
+import { parsePriority, PRIORITY_OPTION, PUBLISH_OPTION, redisUrl, REDIS_OPTION } from '../options/queue.ts';
 import { REGISTRY_OPTIONS, TAG_OPTIONS } from '../options/registry.ts';
 import { RUN_OPTIONS } from '../options/run.ts';
 import { STORE_OPTIONS } from '../options/session.ts';
@@ -28,10 +28,7 @@ export const watchCommand: Command = {
       help: 'time between two looks, such as 1m or 2h',
     },
     once: { type: 'boolean', help: 'look once, for a timer or a CI job' },
-    publish: {
-      type: 'boolean',
-      help: "publish patches beside their targets in registries as well, with the workers' credentials",
-    },
+    ...PUBLISH_OPTION,
     ...pick(RUN_OPTIONS, 'top', 'rollback'),
     ...DELTA_OPTIONS,
     ...FORCE_OPTION,

@@ -18,6 +18,13 @@ export const REDIS_OPTION: Options = {
   },
 };
 
+export const PUBLISH_OPTION: Options = {
+  publish: {
+    type: 'boolean',
+    help: "publish patches beside their targets in registries as well, with the workers' credentials",
+  },
+};
+
 export const PRIORITY_OPTION: Options = {
   priority: {
     type: 'string',

@@ -18,8 +18,13 @@ import { openStore } from '../../lib/store/objects/open.ts';
 import { readSigningKeys, readVerifyKeys, type NameTerms, type Sign } from '../../lib/store/key.ts';
 import { isStoreName, STORE_NAME_EXPECTED } from '../../lib/store/name.ts';
 import { MAX_LIFETIME, type NameTrust } from '../../lib/store/nametrust.ts';
-import type { Arguments, Options } from '../command.ts';
+import type { Arguments, Option, Options } from '../command.ts';
 import { parseDuration, parseSize } from '../format.ts';
+
+/** The option for the file that a command writes. */
+export function outputFile(help: string): Option {
+  return { type: 'string', short: 'o', value: 'FILE', required: true, help };
+}
 
 export const SIGN_OPTIONS: Options = {
   sign: {

@@ -58,7 +58,7 @@ export async function resolveTag(place: Place, tag: string, context: Context): P
     }
   }
   const last = records.tags.get(name);
-  // without a key the mirror may have accepted what nobody has signed
+  // a tag that was accepted without a key may be unsigned
   const isTrusted = last && (last.isSigned || !verify);
   const held = isTrusted ? records.manifests.get(last.digest) : undefined;
   const failure = toPanamaxError(failures[0]);

@@ -13,7 +13,7 @@ import { LEEWAY, outOfMemory, type ThreadMessage } from './thread.ts';
  * Makes the calling module the entry of a thread, which handles inputs in order. The module exports the returned function
  * as `handler`, which gives its `ThreadEntry` the types of input and result.
  *
- * @param handle may name its steps by `onStep`, for those who wait
+ * @param handle may report its steps by `onStep`
  */
 export function serveThread<Input, Result>(
   handle: (input: Input, onStep: (step: string) => void) => Result | Promise<Result>,

@@ -7,6 +7,7 @@ import { compareVersions } from '../../lib/image/oci/version.ts';
 import { openRepository } from '../../lib/image/registry/registry.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
+import { isReferrersTag } from './expand.ts';
 import { findReadable, type LookOptions } from './resolve.ts';
 
 /** Tags of a repository that are taken, those closest before the target's. */
@@ -15,9 +16,6 @@ const TAGS = 5;
 const RUNS = 10;
 /** Images of earlier runs at most. */
 const IMAGES = 20;
-
-/** Tags that hold referrers in registries without the referrers API. */
-const REFERRERS = /^sha256-[0-9a-f]{64}(?:\.|$)/;
 
 /** Possible sources for targets without any given, and the places that were looked at. */
 export interface Earlier {
@@ -89,7 +87,7 @@ async function findEarlierTags(target: string, options: LookOptions) {
   const tags: string[] = [];
   try {
     for await (const other of openRepository({ registry, repository }, options).listTags()) {
-      if (!REFERRERS.test(other) && compareVersions(other, tag) < 0) tags.push(other);
+      if (!isReferrersTag(other) && compareVersions(other, tag) < 0) tags.push(other);
     }
   } catch {
     options.signal.throwIfAborted();

@@ -62,14 +62,18 @@ async function findTags({ path, pattern }: RepositoryPattern, choice: TagChoice)
   const fits = globOf(pattern);
   const tags: string[] = [];
   for await (const tag of repository.listTags()) {
-    // tags of the form sha256-HEX hold referrers in registries without the referrers API
-    if (fits.test(tag) && !/^sha256-[0-9a-f]{64}(\.|$)/.test(tag)) tags.push(tag);
+    if (fits.test(tag) && !isReferrersTag(tag)) tags.push(tag);
   }
   if (tags.length === 0) {
     throw new PanamaxError('not-found', 'no tag fits', { expected: pattern, where: `docker://${path}` });
   }
   tags.sort(compareVersions);
   return choice.last === undefined ? tags : tags.slice(-choice.last);
+}
+
+/** Whether a tag holds referrers of an image, as in registries without the referrers API, or a signature of cosign. */
+export function isReferrersTag(tag: string): boolean {
+  return /^sha256-[0-9a-f]{64}(\.|$)/.test(tag);
 }
 
 function globOf(pattern: string): RegExp {

@@ -28,7 +28,7 @@ export function followFile(
     try {
       for (let at = 0; ;) {
         signal.throwIfAborted();
-        // looked at before the read: what was written before the end is then there
+        // the end is read first: then this read finds all bytes that were written before it
         const ended = end;
         file ??= await open(path).catch(unlessMissing);
         const piece = Buffer.allocUnsafe(READ_SIZE);

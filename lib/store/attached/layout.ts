@@ -10,7 +10,7 @@ import type { Artifact, Attachments } from './attachments.ts';
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
- * Adds artifacts to an OCI layout directory, which is made if it is missing; what is there stays. An artifact that
+ * Adds artifacts to an OCI layout directory. A missing one is made; one that exists keeps its contents. An artifact that
  * registries have under a tag has that tag, so that `skopeo copy oci:DIR:sha256-HEX.sig` finds it.
  */
 export async function writeAttachments({ artifacts, blobs }: Attachments, directory: string): Promise<void> {
