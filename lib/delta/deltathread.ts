@@ -1,6 +1,7 @@
 import type { UnpackedImage } from './format.ts';
 import type { DeltaTask, DeltaResult, CreatedPatch } from './task.ts';
 import { join } from 'node:path';
+import type { LayerStream } from '../image/layerstream.ts';
 import { storedLayers } from '../image/stored.ts';
 import { serveThread } from '../runtime/threadmain.ts';
 import { createPatch } from './create.ts';
@@ -12,7 +13,7 @@ export const handler = serveThread(async (task: DeltaTask, onStep): Promise<Delt
   onStep(`read ${task.source.reference}`);
   const source = await openSource(task);
   onStep(`read ${task.target.reference}`);
-  const target = await openTarget(task);
+  const [target] = await Promise.all([openTarget(task), checkSource(task, source.stream)]);
   const patches: CreatedPatch[] = [];
   for (const format of task.formats) {
     onStep(`make ${format} patch`);
@@ -36,6 +37,10 @@ async function openSource({
   return unpackSource(await readImage(source, limits, scratch), join(scratch, 'source'), limits);
 }
 
+async function checkSource({ source, limits }: DeltaTask, stream: LayerStream): Promise<void> {
+  if (!source.unpacked) await (await opening()).checkRootfs(source, stream, limits);
+}
+
 async function openTarget({ target, limits, scratch }: DeltaTask): Promise<UnpackedImage> {
   const read = async () => (await opening()).readImage(target, limits, scratch);
   if (target.unpacked) {
@@ -43,5 +48,5 @@ async function openTarget({ target, limits, scratch }: DeltaTask): Promise<Unpac
     return { ...target.unpacked, layers: storedLayers(record, read) };
   }
   const { unpackTarget } = await opening();
-  return unpackTarget(await read(), join(scratch, 'target'), limits);
+  return unpackTarget(await read(), target, join(scratch, 'target'), limits);
 }

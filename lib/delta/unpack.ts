@@ -2,7 +2,9 @@ import type { UnpackedImage } from './format.ts';
 import type { DeltaSide } from './task.ts';
 import type { Limits } from '../limits.ts';
 import { openImage, type Image } from '../image/open.ts';
-import { unpackImage } from '../image/layerstream.ts';
+import { unpackImage, type LayerStream } from '../image/layerstream.ts';
+import { rootfsThread } from '../image/threads.ts';
+import { runThread } from '../runtime/thread.ts';
 import { measurePullSizes } from '../image/pullsize.ts';
 import { imageRecord, withCompressions } from '../image/record.ts';
 import { parseReference } from '../image/oci/reference.ts';
@@ -22,9 +24,30 @@ export async function unpackSource(image: Image, path: string, limits: Limits): 
   return { stream, record, layers: image.layers };
 }
 
+/**
+ * Flattens an unpacked image, so that every format refuses what a signature refuses: the formats for bytes need no tar.
+ *
+ * @throws PanamaxError `bad-input`, `limit`
+ */
+export async function checkRootfs(
+  { reference }: DeltaSide,
+  stream: LayerStream,
+  limits: Limits,
+): Promise<void> {
+  await runThread(rootfsThread, { stream, limits, name: reference });
+}
+
 /** Unpacks an image and finds how its layers were compressed. */
-export async function unpackTarget(image: Image, path: string, limits: Limits): Promise<UnpackedImage> {
+export async function unpackTarget(
+  image: Image,
+  side: DeltaSide,
+  path: string,
+  limits: Limits,
+): Promise<UnpackedImage> {
   const unpacked = await unpackSource(image, path, limits);
-  const compressions = await findCompressions(image.layers, unpacked.stream);
+  const [compressions] = await Promise.all([
+    findCompressions(image.layers, unpacked.stream),
+    checkRootfs(side, unpacked.stream, limits),
+  ]);
   return { ...unpacked, record: withCompressions(unpacked.record, compressions) };
 }

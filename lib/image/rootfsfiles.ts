@@ -26,12 +26,14 @@ export interface RootfsFiles {
  * are listed under each of their paths.
  *
  * @param scan `scanTarFileBlocking` in threads without other work, where it takes half the time
+ * @param name of the image in errors
  * @throws PanamaxError `bad-input`, `limit`
  */
 export async function listRootfsFiles(
   stream: LayerStream,
   limits: Limits,
   scan = scanTarFile,
+  name = stream.path,
 ): Promise<RootfsFiles> {
   // of all files in all layers; nodes hold an index into these
   const sizes: number[] = [];
@@ -39,7 +41,7 @@ export async function listRootfsFiles(
   const sparse = new Set<number>();
   const rootfs = createRootfs<number>(limits);
   for (const [i, range] of layerRanges(stream).entries()) {
-    const where = `layer ${i} of ${stream.path}`;
+    const where = `layer ${i} of ${name}`;
     rootfs.beginLayer(where);
     for await (const entry of scan(range, { limits, where })) {
       rootfs.add(entry, sizes.length);

@@ -29,6 +29,8 @@ export interface FuzzResult {
 
 const BATCH_TIME = 100;
 const MAX_BATCH = 512;
+/** Changed inputs of the shortest run. */
+const LEAST_INPUTS = 6;
 
 /** Executions so far, those included that look for new code. */
 let executions = 0;
@@ -58,6 +60,8 @@ async function fuzz(target: FuzzTarget): Promise<FuzzResult> {
   const random = createRandom(task.seed);
   const corpus: Buffer[] = target.seeds.map((seed) => Buffer.from(seed));
   const until = Date.now() + task.seconds * 1000;
+  let inputs = 0;
+  const goesOn = () => inputs < LEAST_INPUTS || Date.now() < until;
   let refused = 0;
   using coverage = startCoverage();
   const summary = () => ({ executions, refused, corpus: corpus.length, functions: coverage.functions });
@@ -73,11 +77,12 @@ async function fuzz(target: FuzzTarget): Promise<FuzzResult> {
     if (outcome !== 'read') return { ...summary(), find: { input, reason: `seed: ${textOf(refusal)}` } };
   }
   coverage.take({ isKept: true });
-  for (let size = 8; Date.now() < until;) {
+  for (let size = 8; goesOn();) {
     const batch: Buffer[] = [];
     const started = Date.now();
-    while (batch.length < size && Date.now() < until) {
+    while (batch.length < size && goesOn()) {
       const input = nextInput(target, corpus, random);
+      inputs++;
       batch.push(input);
       const reason = await run(input);
       if (reason) return { ...summary(), find: { input, reason } };

@@ -126,7 +126,7 @@ for (const [name, scenario] of Object.entries(SCENARIOS)) {
     ] as const) {
       test(action === 'kill' ? 'is killed' : `gets ${action}`, async (t) => {
         const trial = await temporaryDirectory(t);
-        const points = ALL ? allPoints(count, action) : spread(count, offset);
+        const points = ALL ? allPoints(count).filter(isTurnOf(action)) : spread(count, offset);
         for (const number of points) {
           const directory = join(trial, 'troubled');
           await fresh(directory, scenario.parts);
@@ -165,7 +165,7 @@ describe(
         ['kill', 0],
         ['EIO', 1],
       ] as const) {
-        const points = ALL ? allPoints(count, action) : spread(count, offset);
+        const points = ALL ? allPoints(count) : spread(count, offset);
         for (const number of points) {
           const { repository, args } = await prepare();
           const { code, stderr } = await panamaxAt(library, directory, args, { number, action });
@@ -188,10 +188,13 @@ describe(
   },
 );
 
-/** All points for kills; errors take turns. */
-function allPoints(count: number, action: CrashAction): number[] {
-  const points = Array.from({ length: count }, (_, i) => i + 1);
-  return action === 'kill' ? points : points.filter((point) => (point % 2 === 0) === (action === 'ENOSPC'));
+function allPoints(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i + 1);
+}
+
+/** All points for kills; the two errors take turns. */
+function isTurnOf(action: CrashAction): (point: number) => boolean {
+  return (point) => action === 'kill' || (point % 2 === 0) === (action === 'ENOSPC');
 }
 
 function spread(count: number, offset: number): number[] {

@@ -288,3 +288,23 @@ test('takes odd layers in every part: signature, ranking, listing, patches of ev
     assert.ok((await readFile(path(`${format}.stream`))).equals(Buffer.concat(layers(2))), format);
   }
 });
+
+test('refuses a truncated or damaged layer in every part', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const path = (file: string) => join(directory, file);
+  await writeLayout(path('1'), [base(1)], { compression: 'none' });
+  const bad = {
+    truncated: Buffer.concat([file('app/b', '1'), file('app/c', '2'.repeat(1000)).subarray(0, BLOCK + 700)]),
+    damaged: tar(file('app/b', '1'), Buffer.alloc(BLOCK, 'no header')),
+  };
+  for (const [name, layer] of Object.entries(bad)) {
+    await writeLayout(path(name), [base(2), layer], { compression: 'none' });
+    const image = await openImage(await parseReference(path(name)), { limits });
+    const refused = { kind: 'bad-input', message: /layer (1|sha256)/ };
+    await assert.rejects(computeSignature(image, path('scratch'), limits), refused);
+    for (const format of formatNames()) {
+      await assert.rejects(makePatch(path('1'), path(name), path(format), format), refused, format);
+      await assert.rejects(makePatch(path(name), path('1'), path(format), format), refused, format);
+    }
+  }
+});
