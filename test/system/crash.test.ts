@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { parsePatchDescriptor } from '../../lib/store/descriptor.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { connectProducer } from '../../lib/queue/connection.ts';
@@ -225,6 +226,44 @@ describe('Redis', { skip }, () => {
     await finishedRun(store, 'run');
     await assertSound(store);
   });
+});
+
+describe('Redis, while a run is under way,', { skip }, () => {
+  const FAULTS = {
+    'refuses writes': {
+      begin: ['REPLICAOF', '127.0.0.1', '1'],
+      end: ['REPLICAOF', 'NO', 'ONE'],
+      error: /READONLY/,
+    },
+    'has no memory left': {
+      begin: ['CONFIG', 'SET', 'maxmemory', '1'],
+      end: ['CONFIG', 'SET', 'maxmemory', '0'],
+      error: /OOM/,
+    },
+  };
+  for (const [name, { begin, end, error }] of Object.entries(FAULTS)) {
+    test(name, async (t) => {
+      const directory = await temporaryDirectory(t);
+      const store = await openDirectoryStore(join(directory, 'store'));
+      const warnings: string[] = [];
+      const log = { info() {}, warn: (fields: object) => void warnings.push(inspect(fields)) };
+      await startLocalWorker(t, { redis: redis.url, store, directory, log });
+      await put(store);
+      const read = await createStatusReader(store, 'run');
+      for (const share of [4, 20]) {
+        await until(read, (status) => over(status) > share);
+        const before = warnings.length;
+        assert.equal(await redis.command(...begin), '+OK');
+        await until(
+          async () => warnings.slice(before),
+          (lines) => lines.some((line) => error.test(line)),
+        );
+        assert.equal(await redis.command(...end), '+OK');
+      }
+      await finishedRun(store, 'run');
+      await assertSound(store);
+    });
+  }
 });
 
 describe('the S3 server', { skip }, () => {
