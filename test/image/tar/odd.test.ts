@@ -57,6 +57,31 @@ const paxOwner = (id: string, content: string) =>
     ],
   });
 const LONG = `app/${'n'.repeat(120)}`;
+/** Byte strings that are ordinary on Linux. */
+const NAMES = [
+  './app/new\nline',
+  './app/back\\slash',
+  'app/caf\xc3\xa9',
+  'app/cafe\xcc\x81',
+  'app/\xf0\x9f\x98\x80',
+  'app/\xff\xfe',
+  '/app/absolute',
+  './app//twice',
+  'app/./dot',
+  'app/x/../y',
+  'app/ trailing ',
+  'app/tab\t',
+  'app/*?[',
+  `app/"q'`,
+  'app/-rf',
+  'app/\x1b[31m',
+  'app/C:',
+  'app/.wh',
+  'app/..a',
+  'app/...',
+];
+/** Version 2 of a capability set, as setcap writes it. */
+const CAPABILITY = '\x01\0\0\x02\0\x20' + '\0'.repeat(14);
 
 interface OddLayer {
   readonly name: string;
@@ -212,6 +237,47 @@ const ODD: readonly OddLayer[] = [
       ),
     entries: ['app/big 1', 'app/old 1', 'app/pax 1', 'app/half 1', 'app/c 1'],
     notUmoci: 'clamps times to those of the file system',
+  },
+  {
+    name: 'names with any bytes, and paths that are not in their shortest form',
+    make: (content) =>
+      tar(
+        writeEntry({ path: './' }),
+        writeEntry({ path: './app/x/' }),
+        ...NAMES.map((path, i) => file(path, `${i}${content}`)),
+        writeEntry({ path: 'app/link', type: 'symlink', linkPath: 'new\nline' }),
+        writeEntry({ path: 'app/hard', type: 'hardlink', linkPath: './app/new\nline' }),
+      ),
+    entries: [
+      './',
+      './app/x/',
+      ...NAMES.map((path, i) => `${path} ${i}1`),
+      'app/link = new\nline',
+      'app/hard = ./app/new\nline',
+    ],
+  },
+  {
+    name: 'attributes of any bytes, records of other systems, devices and a contiguous file',
+    make: (content) =>
+      tar(
+        writeEntry({
+          path: 'bin/ping',
+          mode: 0o4755,
+          content,
+          xattrs: { 'security.capability': CAPABILITY, 'user.lines': 'a\nb=c\xff', 'user.empty': '' },
+          records: [
+            ['LIBARCHIVE.xattr.user.x', 'AAAA'],
+            ['SCHILY.acl.access', 'user::rw-'],
+            ['MSWINDOWS.fileattr', '32'],
+          ],
+        }),
+        writeEntry({ path: 'dev/null', type: 'char', devMajor: 1, devMinor: 3 }),
+        writeEntry({ path: 'dev/big', type: 'char', format: 'gnu', devMajor: 259, devMinor: 70_000 }),
+        writeEntry({ path: 'run/pipe', type: 'fifo' }),
+        writeEntry({ path: 'bin/contiguous', content: 'abc', edit: setText(156, '7') }),
+      ),
+    entries: ['bin/ping 1', 'dev/null', 'dev/big', 'run/pipe', 'bin/contiguous abc'],
+    notUmoci: 'refuses contiguous files',
   },
   {
     name: 'no end blocks',
