@@ -17,6 +17,7 @@ import { parseWindow } from '../../lib/mirror/window.ts';
 import { limitMemory } from '../../lib/runtime/footprint.ts';
 import { readBundledNames } from '../../lib/store/bundle.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
+import { isLoopback } from '../../lib/web/host.ts';
 import { serve, servePages } from '../../lib/web/server.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { formatSize, parseSize } from '../format.ts';
@@ -174,10 +175,6 @@ async function prefetchAll(args: Arguments, names: readonly string[], signal: Ab
   const images: Imported[] = [];
   for (const name of names) images.push(told(args, { name, ...(await prefetch(name, mirror, options)) }));
   if (args.flag('json')) printResult(args, { images }, '');
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 function stateDirectory(): string {

@@ -1,19 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { toPanamaxError } from '../../lib/errors.ts';
-import { formatRegistryName } from '../../lib/image/oci/registryname.ts';
-import type { RunRequest } from '../../lib/run/request.ts';
+import { PanamaxError } from '../../lib/errors.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
-import type { Store } from '../../lib/store/objects/store.ts';
-import { enqueue } from '../../producers/enqueue.ts';
-import { addEarlier } from '../../producers/question/earlier.ts';
-import { lookAt, parseWatched, type Push, type Watched } from '../../producers/watch.ts';
+import { isLoopback } from '../../lib/web/host.ts';
+import { serve, servePages } from '../../lib/web/server.ts';
+import { createHook, HOOK_PATH } from '../../producers/watch/hook.ts';
+import type { Settings } from '../../producers/watch/queue.ts';
+import { readSecrets, type Secrets } from '../../producers/watch/secret.ts';
+import { parseWatched } from '../../producers/watch/watched.ts';
+import { createWatcher, type Watcher } from '../../producers/watch/watcher.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { parseDuration } from '../format.ts';
 import { DELTA_OPTIONS, FORCE_OPTION, parseEffort, parseFormats } from '../options/delta.ts';
+import { parseListen } from '../options/listen.ts';
+import { MIRROR_OPTIONS, readTls } from '../options/mirror.ts';
 import { parsePriority, PRIORITY_OPTION, PUBLISH_OPTION, redisUrl, REDIS_OPTION } from '../options/queue.ts';
 import { REGISTRY_OPTIONS, TAG_OPTIONS } from '../options/registry.ts';
 import { RUN_OPTIONS } from '../options/run.ts';
 import { STORE_OPTIONS } from '../options/session.ts';
+
+/** Defaults of --every. */
+const EVERY = '5m';
+/** Looks find the pushes of which no notification came. */
+const EVERY_LISTENING = '1h';
 
 export const watchCommand: Command = {
   summary: 'Queues patches to the images that are pushed to repositories, from the releases before them.',
@@ -23,11 +31,27 @@ export const watchCommand: Command = {
     every: {
       type: 'string',
       value: 'TIME',
-      default: '5m',
       env: true,
-      help: 'time between two looks, such as 1m or 2h',
+      help: `time between two looks, such as 1m or 2h (default: ${EVERY}, with --listen ${EVERY_LISTENING})`,
     },
     once: { type: 'boolean', help: 'look once, for a timer or a CI job' },
+    listen: {
+      type: 'string',
+      value: '[HOST:]PORT',
+      env: true,
+      help: `take notifications of registries at ${HOOK_PATH}, and answer /healthz (default: off)`,
+    },
+    'secret-file': {
+      type: 'string',
+      value: 'FILE',
+      env: true,
+      help: 'secrets of which a notification has to show one, each on a line; without it only loopback addresses are listened on',
+    },
+    'allow-host': {
+      ...MIRROR_OPTIONS['allow-host']!,
+      help: 'host name that notifications may be sent to, in addition to the address listened on',
+    },
+    ...pick(MIRROR_OPTIONS, 'tls-cert', 'tls-key'),
     ...PUBLISH_OPTION,
     ...pick(RUN_OPTIONS, 'top', 'rollback'),
     ...DELTA_OPTIONS,
@@ -40,35 +64,83 @@ export const watchCommand: Command = {
   },
   async run(args, signal) {
     const redis = redisUrl(args);
-    const repositories = args.operands.map(parseWatched);
-    const interval = parseDuration(args.text('every')!, '--every');
+    const watched = args.operands.map(parseWatched);
+    const listening = args.text('listen');
+    const interval = parseDuration(
+      args.text('every') ?? (listening === undefined ? EVERY : EVERY_LISTENING),
+      '--every',
+    );
     const settings = settingsOf(args);
+    const listen = listening === undefined ? undefined : await listenerOf(args, listening);
     const store = await openStore(args.text('store')!, { signal });
+    const tags = args.text('tags');
+    const watcher = createWatcher(store, {
+      redis,
+      settings,
+      watched,
+      limits: args.limits,
+      signal,
+      ...args.platform,
+      ...(tags !== undefined && { tags }),
+      print: (line) => process.stdout.write(`${line}\n`),
+      warn: (line) => process.stderr.write(`panamax watch: ${line}\n`),
+    });
+    if (args.flag('once')) return watcher.look(true);
+    if (listen) return serveNotifications(watcher, listen, interval, signal);
     for (;;) {
-      for (const repository of repositories) {
-        try {
-          await look(repository, store, { redis, settings, args, signal });
-        } catch (error) {
-          signal.throwIfAborted();
-          if (args.flag('once')) throw error;
-          // the registry may answer at the next look
-          const { message } = toPanamaxError(error);
-          process.stderr.write(`panamax watch: docker://${formatRegistryName(repository)}: ${message}\n`);
-        }
-      }
-      if (args.flag('once')) return;
+      await watcher.look();
       await sleep(interval, undefined, { signal });
     }
   },
 };
 
-type Settings = Omit<RunRequest, 'id' | 'started' | 'targets' | 'residents'>;
+interface NotificationListener {
+  readonly listen: Parameters<typeof serve>[0];
+  readonly secrets: Secrets | undefined;
+}
 
-interface WatchContext {
-  readonly redis: string;
-  readonly settings: Settings;
-  readonly args: Arguments;
-  readonly signal: AbortSignal;
+/** @throws PanamaxError `usage` for a listener that others reach without a secret */
+async function listenerOf(args: Arguments, text: string): Promise<NotificationListener> {
+  if (args.flag('once')) throw new PanamaxError('usage', '--listen and --once exclude each other');
+  const address = parseListen(text, '--listen');
+  const file = args.text('secret-file');
+  if (file === undefined && !isLoopback(address.host)) {
+    throw new PanamaxError('usage', 'everybody who reaches this address could send notifications', {
+      expected: '--secret-file FILE, or an address of the loopback interface',
+      found: address.host,
+    });
+  }
+  return {
+    listen: { ...address, names: args.list('allow-host'), tls: await readTls(args) },
+    secrets: file === undefined ? undefined : await readSecrets(file),
+  };
+}
+
+/** Listens until the signal aborts. Looks as well: a notification may be lost. */
+async function serveNotifications(
+  watcher: Watcher,
+  { listen, secrets }: NotificationListener,
+  interval: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const hook = createHook({ secrets, take: (notices) => watcher.take(notices) });
+  const alive = { type: 'text/plain', text: async () => 'alive\n' };
+  await using listener = await serve(listen, servePages({ '/healthz': alive }, hook));
+  const scheme = listen.tls ? 'https' : 'http';
+  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+  process.stdout.write(`listening on ${scheme}://${host}:${listener.port}${HOOK_PATH}\n`);
+  try {
+    await watcher.look();
+    watcher.begin();
+    for (;;) {
+      await sleep(interval, undefined, { signal });
+      await watcher.look();
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await watcher.idle();
+  }
 }
 
 /** @throws PanamaxError `usage` */
@@ -83,32 +155,4 @@ function settingsOf(args: Arguments): Settings {
     ...(!args.flag('rollback') && { forward: true as const }),
     ...parsePriority(args),
   };
-}
-
-async function look(repository: Watched, store: Store, context: WatchContext): Promise<void> {
-  const { args, signal } = context;
-  const tags = args.text('tags');
-  const options = { limits: args.limits, signal, ...(tags !== undefined && { tags }) };
-  const { pushed, tags: count, remember } = await lookAt(repository, store, options);
-  const place = `docker://${formatRegistryName(repository)}`;
-  if (!pushed) process.stdout.write(`${place}: ${count} tags are known, later pushes are queued\n`);
-  for (const push of pushed ?? []) {
-    await queue(push, store, context);
-    process.stdout.write(`${push.reference}: queued as run ${push.run}\n`);
-  }
-  await remember();
-}
-
-async function queue({ reference, run }: Push, store: Store, context: WatchContext): Promise<void> {
-  const { redis, settings, args, signal } = context;
-  const options = { ...args.platform, limits: args.limits, signal };
-  const first = {
-    id: run,
-    started: new Date().toISOString(),
-    targets: [reference],
-    residents: [{ images: [reference] }],
-    ...settings,
-  };
-  const { plan } = await addEarlier(first, store, options);
-  await enqueue(plan, store, { redis, retryFailed: false, dryRun: false });
 }

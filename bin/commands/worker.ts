@@ -9,6 +9,7 @@ import { openStore } from '../../lib/store/objects/open.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runWorker, type RunningWorker } from '../../workers/worker.ts';
 import { COMMON, pick, type Command } from '../command.ts';
+import { parseListen } from '../options/listen.ts';
 import { redisUrl, REDIS_OPTION } from '../options/queue.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import {
@@ -133,14 +134,6 @@ function parseStages(text: string): readonly Stage[] {
   const stage = STAGES.find((known) => known === text);
   if (stage) return [stage];
   throw new PanamaxError('usage', 'unknown stage', { expected: `${STAGES.join(', ')} or all`, found: text });
-}
-
-/** Parses an address; the default host is 127.0.0.1. @throws PanamaxError `usage` */
-function parseListen(text: string, option: string): { host: string; port: number } {
-  const match = /^(?:(.+):)?(\d{1,5})$/.exec(text);
-  const port = Number(match?.[2]);
-  if (match && port <= 65_535) return { host: match[1]?.replace(/^\[|\]$/g, '') ?? '127.0.0.1', port };
-  throw new PanamaxError('usage', option, { expected: '[HOST:]PORT', found: text });
 }
 
 function pagesOf(

@@ -35,7 +35,7 @@ export const keys = {
   pastName: (repository: string, tag: string, platform: string, sequence: number) =>
     `names/${repository.replaceAll(':', '=')}@${tag}/${platform.replaceAll('/', '-')}/${String(sequence).padStart(16, '0')}.json`,
   index: (target: Digest) => `index/${named(target)}.json`,
-  /** Tags of a repository that `watch` has seen. @param repository HOST/REPO */
+  /** Tags of a repository that `watch` has seen. @param repository HOST/REPO, or HOST: the catalog was seen */
   watched: (repository: string) => `watched/${repository.replaceAll(':', '=')}.json`,
   /** The names that a bundle was made for. */
   bundle: 'bundle.json',

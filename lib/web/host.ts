@@ -51,6 +51,7 @@ function isWildcard(host: string): boolean {
   return ['0.0.0.0', '::', ''].includes(normalized(host));
 }
 
-function isLoopback(host: string): boolean {
+/** Whether only this machine reaches an address. */
+export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }

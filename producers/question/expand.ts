@@ -76,7 +76,8 @@ export function isReferrersTag(tag: string): boolean {
   return /^sha256-[0-9a-f]{64}(\.|$)/.test(tag);
 }
 
-function globOf(pattern: string): RegExp {
+/** A pattern of tags as a regular expression. */
+export function globOf(pattern: string): RegExp {
   const source = pattern
     .replaceAll(/[^*?\w]/g, String.raw`\$&`)
     .replaceAll('*', '.*')

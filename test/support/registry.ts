@@ -10,11 +10,18 @@ export interface Registry extends Daemon {
   readonly host: string;
 }
 
+/** Where a registry sends its notifications to. */
+export interface NotificationEndpoint {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+}
+
 /** @param account that clients must log in with; needs `htpasswd` (apache2-utils) */
 export async function startRegistry(
   scope: Scope,
   account?: { readonly user: string; readonly password: string },
   tls?: { readonly certificate: string; readonly key: string },
+  endpoint?: NotificationEndpoint,
 ): Promise<Registry> {
   const daemon = await startDaemon(scope, {
     command: 'docker-registry',
@@ -27,6 +34,11 @@ export async function startRegistry(
         storage: { filesystem: { rootdirectory: join(directory, 'data') }, delete: { enabled: true } },
         http: { addr: `127.0.0.1:${port}`, ...(tls && { tls }) },
         ...(auth && { auth }),
+        ...(endpoint && {
+          notifications: {
+            endpoints: [{ name: 'watch', timeout: '2s', threshold: 100, backoff: '100ms', ...endpoint }],
+          },
+        }),
       };
       // JSON is YAML
       const path = join(directory, 'config.yml');

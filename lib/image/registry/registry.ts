@@ -63,6 +63,7 @@ const ACCEPT = [
 ].join(', ');
 const MAX_TAGS = 100_000;
 
+/** @param access the scope that tokens must grant if it is not that of the repository */
 export function openRepository(
   name: Pick<RegistryName, 'registry' | 'repository'>,
   {
@@ -72,11 +73,12 @@ export function openRepository(
     push = false,
     onBytes = () => {},
   }: RepositoryOptions,
+  access?: string,
 ): Repository {
   const { registry, repository } = name;
   const session = openSession(registry, settings, signal);
   const where = formatRegistryName({ registry, repository });
-  const scope = `repository:${repository}:pull${push ? ',push' : ''}`;
+  const scope = access ?? `repository:${repository}:pull${push ? ',push' : ''}`;
   const url = (path: string) => new URL(`/v2/${repository}/${path}`, session.origin);
 
   async function named<Result>(what: string, action: () => Promise<Result>): Promise<Result> {
