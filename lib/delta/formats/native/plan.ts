@@ -12,10 +12,11 @@ import { readerOf } from './group.ts';
 import { firstEndingAfter } from './stretches.ts';
 import { matchMembers } from './membermatch.ts';
 import { overlaid } from './overlay.ts';
+import { pruned } from './prune.ts';
 import { realigned } from './realign.ts';
 import { inProgram, movedToProgram, placeMembers, type ProgramMember } from './program.ts';
 import type { SourceMember } from './sourcemembers.ts';
-import { createOpenFiles, type Space, type SpaceParts } from './space.ts';
+import { createOpenFiles, pagedSpace, type Space, type SpaceParts } from './space.ts';
 import type { StoredSide } from './storedside.ts';
 
 export interface PlanOptions {
@@ -65,6 +66,12 @@ export async function planPatch(
     end += members.source.members[i]!.size;
   }
 
+  const sourceWithMembers = [
+    ...sourceParts,
+    ...usedMembers.map((member) => contentOf(members.source, member)),
+  ];
+  const program = programParts(target, placed, members.target);
+
   // operations
   const draft = movedToProgram(alignments, placed);
   for (const { targetMember, sourceMember, target, source, length, exact } of found) {
@@ -79,7 +86,12 @@ export async function planPatch(
     const found = realigned(pair, matched, sourceSpace, targetSpace, file.offset);
     if (found) tables.append(found);
   }
-  const operations = joined(overlaid(matched, tables.items()));
+  const operations = pruned(
+    joined(overlaid(matched, tables.items())),
+    pagedSpace(files.space(sourceWithMembers)),
+    pagedSpace(files.space(program)),
+    pairs.map(({ pair }) => pair),
+  );
   return {
     plan: {
       size,
@@ -89,8 +101,8 @@ export async function planPatch(
       times: timeChanges(from, to, operations, placed),
     },
     sourceMembers: usedMembers.map(memberOf),
-    source: [...sourceParts, ...usedMembers.map((member) => contentOf(members.source, member))],
-    program: programParts(target, placed, members.target),
+    source: sourceWithMembers,
+    program,
   };
 }
 
