@@ -11,9 +11,10 @@ export async function rebuildNative(
   recipe: Recipe,
   task: SourceTask,
   context: ApplyContext,
+  arriving?: () => AsyncIterable<Uint8Array>,
 ): Promise<RebuiltImage> {
   checkSize(streamSize(recipe.target), context.limits, path);
   const source = await sourceStream(recipe, task, context);
-  const stream = applyNative(path, source, recipe, context.scratch, context.signal);
+  const stream = applyNative(path, source, recipe, context.scratch, context.signal, arriving);
   return { record: recipe.target, stream };
 }

@@ -14,6 +14,7 @@ export const native: PatchFormat = {
   traits: {
     combinesSources: true,
     appliesToStream: true,
+    readsInOrder: true,
     rebuildsOnScratch: false,
     createScratch: 2,
     resemblesImage: false,
@@ -33,9 +34,9 @@ export const native: PatchFormat = {
   sizeByEffort: { fast: 1.06, default: 1, best: 0.98 },
   applyMemory: 256 * 1024 ** 2,
   recognizes: (head) => head.toString('hex', 0, 4) === MAGIC,
-  async read(path) {
+  async read(path, _, arriving) {
     const { readNative } = await import('./read.ts');
-    const recipe = await readNative(path);
+    const recipe = await readNative(path, arriving);
     const { source, target } = recipe;
     return {
       format: this.name,
@@ -45,7 +46,7 @@ export const native: PatchFormat = {
       layers: target.layers,
       async apply(task, context) {
         const { rebuildNative } = await import('./apply.ts');
-        return rebuildNative(path, recipe, task, context);
+        return rebuildNative(path, recipe, task, context, arriving);
       },
     };
   },

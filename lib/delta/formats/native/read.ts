@@ -7,9 +7,17 @@ import { decodeNative } from './decode.ts';
 
 const READ_SIZE = 256 * 1024;
 
-/** Reads the recipe of a patch. @throws PanamaxError `bad-patch` */
-export async function readNative(path: string): Promise<Recipe> {
-  const reader = new PatchReader(createReadStream(path));
+/**
+ * Reads the recipe of a patch.
+ *
+ * @param arriving reads the file while it is written
+ * @throws PanamaxError `bad-patch`
+ */
+export async function readNative(
+  path: string,
+  arriving: () => AsyncIterable<Uint8Array> = () => createReadStream(path),
+): Promise<Recipe> {
+  const reader = new PatchReader(arriving());
   try {
     const { recipe } = await readPatchHeader(reader);
     return parseRecipeDocument(() => recipe, path);
@@ -23,6 +31,7 @@ export async function readNative(path: string): Promise<Recipe> {
  *
  * @param source path of the source's layer stream
  * @param scratch a directory for contents of the source's members
+ * @param arriving reads the file while it is written
  */
 export async function* applyNative(
   path: string,
@@ -30,8 +39,9 @@ export async function* applyNative(
   recipe: Recipe,
   scratch: string,
   signal?: AbortSignal,
+  arriving: () => AsyncIterable<Uint8Array> = () => createReadStream(path, { highWaterMark: READ_SIZE }),
 ): AsyncGenerator<Uint8Array, void, void> {
-  yield* decodeNative(createReadStream(path, { highWaterMark: READ_SIZE }), {
+  yield* decodeNative(arriving(), {
     source: { path: source, size: sourceSize(recipe) },
     targetSize: streamSize(recipe.target),
     scratch,
