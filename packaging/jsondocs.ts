@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ERROR_SCHEMA, SCHEMAS } from '../bin/schemas.ts';
+import { EVENT_SCHEMAS } from '../workers/notify/events.ts';
 
 /** The parts of valibot's schemas that tell a document's shape. */
 interface Shape {
@@ -33,6 +34,11 @@ A command that fails prints a document of one line on standard error, after any 
 \`error.kind\` its name ([operations.md](operations.md#exit-codes)). A batch with failures prints its result, too.
 `;
 
+const EVENTS = `## Events
+
+The \`data\` of the CloudEvents that \`--notify URL\` posts ([operations.md](operations.md#events)), by \`type\`.
+`;
+
 const FENCE = '```';
 
 export function formatDocument(): string {
@@ -40,7 +46,10 @@ export function formatDocument(): string {
     const blocks = schemas.map((schema) => fenced(schema));
     return `## ${command}\n\n${blocks.join('\nor\n\n')}`;
   });
-  return [HEAD, `## Errors\n\n${fenced(ERROR_SCHEMA)}`, ...sections].join('\n');
+  const events = Object.entries<(typeof SCHEMAS)[string][number]>(EVENT_SCHEMAS).map(
+    ([type, schema]) => `### ${type}\n\n${fenced(schema)}`,
+  );
+  return [HEAD, `## Errors\n\n${fenced(ERROR_SCHEMA)}`, ...sections, EVENTS, ...events].join('\n');
 }
 
 function fenced(schema: Shape): string {

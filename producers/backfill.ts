@@ -5,10 +5,11 @@ import type { PatchOutcome } from '../lib/run/schemas.ts';
 import { newRunId, type RunRequest } from '../lib/run/request.ts';
 import { keepAlive } from '../lib/run/runs.ts';
 import type { Stage } from '../lib/run/stage.ts';
-import { findReport } from '../lib/run/summary.ts';
+import { findReport, findSummary } from '../lib/run/summary.ts';
 import { runPool } from '../lib/runtime/pool.ts';
 import type { StageContext } from '../workers/context.ts';
 import { pairingJobs, planPairings, signatureJobs, type ItemJob, type StageJob } from '../workers/flow.ts';
+import { notifyFinished } from '../workers/notify/tell.ts';
 import { runItem } from '../workers/item.ts';
 import { publishNames } from '../workers/publish/name.ts';
 import { readImages, writeReport, type ReadImages } from '../workers/report.ts';
@@ -104,6 +105,7 @@ export async function backfill(
   });
   await publishNames(request.targets, images, context);
   await writeReport(request, images, store);
+  notifyFinished(context, await findSummary(store, run), false);
   return (await findReport(store, run))!;
 }
 

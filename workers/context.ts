@@ -3,6 +3,7 @@ import type { Limits } from '../lib/limits.ts';
 import type { SimilarityIndex } from '../lib/pairing/forest.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import type { LayerCache } from './resources/layercache.ts';
+import type { Notify } from './notify/events.ts';
 import type { Memory } from './resources/memory.ts';
 import type { Sign } from '../lib/store/key.ts';
 
@@ -24,6 +25,8 @@ export interface StageContext {
   readonly checkReference?: CheckReference;
   /** Signs what is published; undefined without a key. */
   readonly sign?: Sign;
+  /** Tells receivers of events; undefined without any. */
+  readonly notify?: Notify;
   /** Undefined if no other process works for the store. */
   readonly runExclusive?: RunExclusive;
 }

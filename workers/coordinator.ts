@@ -8,7 +8,9 @@ import { listPairs, loadRequest, putPairings, putScope } from '../lib/run/record
 import { listOutcomes } from '../lib/run/outcome.ts';
 import { HEARTBEAT, putHeartbeat } from '../lib/run/runs.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
+import { findSummary } from '../lib/run/summary.ts';
 import type { Store } from '../lib/store/objects/store.ts';
+import { notifyFinished } from './notify/tell.ts';
 import { publishNames } from './publish/name.ts';
 import { pushNames } from './publish/beside.ts';
 import {
@@ -41,7 +43,9 @@ export async function coordinate(run: string, context: StageContext, queues: Que
       const images = await followItems(request, context, queues);
       await publishNames(request.targets, images, context);
       if (request.publish) await pushNames(request.targets, images, context);
+      const before = (await findSummary(store, run)) !== undefined;
       await writeReport(request, images, store);
+      notifyFinished(context, await findSummary(store, run), before);
       log.info({}, 'run is over');
       return;
     } catch (error) {

@@ -12,6 +12,7 @@ import { coordinate } from './coordinator.ts';
 import type { ItemJob, StageHandlers, StageJob } from './flow.ts';
 import { runItem } from './item.ts';
 import { parseItemJob, parseRunJob, type RunJob } from './jobs.ts';
+import { notifyRunFailed } from './notify/tell.ts';
 import { isPlanned } from './planned.ts';
 import { addCoordinator, addJobs, writeFailure } from './schedule.ts';
 
@@ -136,6 +137,8 @@ export function runDispatcher(dispatcher: Dispatcher): JobHandler {
         return { kind: 'retryLater', delay: 0 };
       }
       log.warn({ kind, error: message }, 'the run cannot be led');
+      const isOver = PERMANENT.has(kind) || attempt.isLast;
+      if (isOver) notifyRunFailed(context, run, toPanamaxError(error));
       return { kind: 'failed', message: writeFailure({ kind, message }), final: PERMANENT.has(kind) };
     }
   };

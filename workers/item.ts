@@ -3,6 +3,7 @@ import { putOutcome } from '../lib/run/outcome.ts';
 import type { RunRequest } from '../lib/run/request.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { StageContext } from './context.ts';
+import { notifyFailure, notifyPatches } from './notify/tell.ts';
 import {
   FLOW,
   subjectOf,
@@ -56,6 +57,7 @@ export async function runItem<S extends Stage>(
       result = handled;
     });
     if (!result) return { status: 'busy', seconds: elapsed() };
+    await notifyPatches(context, { stage, run, item }, result.outcome);
     return { status: result.status, outcome: result.outcome, seconds: elapsed() };
   } catch (thrown) {
     const error = toPanamaxError(thrown);
@@ -67,6 +69,7 @@ export async function runItem<S extends Stage>(
     await putOutcome(store, run, stage, item, document).catch((unrecorded: unknown) =>
       driver.onUnrecorded(unrecorded),
     );
+    await notifyFailure(context, { stage, run, item }, subjectOf(job), error);
     return { status: 'failed', error, seconds };
   }
 }

@@ -12,6 +12,7 @@ import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue
 import type { Log } from './context.ts';
 import { createLayerCache, type CacheStats } from './resources/layercache.ts';
 import type { Listen } from '../lib/web/server.ts';
+import type { Notify } from './notify/events.ts';
 import { createMemory, defaultMemorySize } from './resources/memory.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import { createSemaphore } from '../lib/runtime/semaphore.ts';
@@ -42,6 +43,7 @@ export interface WorkerOptions {
   readonly grace: number;
   readonly log: Log;
   readonly onAttempt?: (event: AttemptEvent) => void;
+  readonly notify?: Notify;
   /** Address of the board, which shows the queues by HTTP. */
   readonly board?: Listen;
   /** Called when the worker takes jobs. */
@@ -80,7 +82,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   if (board) log.info({ port: board.port }, 'the board is served');
   const connection = connectWorker(options.redis, options.store, warn);
   const queues = openQueues(connection, jobs);
-  const { store, limits, scratch, sign, checkReference, handlers, onAttempt } = options;
+  const { store, limits, scratch, sign, checkReference, handlers, onAttempt, notify } = options;
   const dispatcher: Dispatcher = {
     context: {
       store,
@@ -92,6 +94,7 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
       similar: createForest(redisForest(connection)),
       ...(sign && { sign }),
       ...(checkReference && { checkReference }),
+      ...(notify && { notify }),
     },
     queues,
     leases: openLeases(connection, locks.lockDuration),

@@ -5,6 +5,7 @@ import { backfill } from '../../producers/backfill.ts';
 import { spelledOut } from '../../producers/question/references.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatShare, formatSize, formatTable } from '../format.ts';
+import { NOTIFY_OPTIONS, openNotifier } from '../options/notify.ts';
 import { RUN_OPTIONS, parseRunRequest } from '../options/run.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { createProgress, progressMode, PROGRESS_OPTIONS } from '../progress.ts';
@@ -24,6 +25,7 @@ export const backfillCommand: Command = {
       env: true,
     },
     publish: { type: 'boolean', help: 'publish patches beside their targets in registries as well' },
+    ...NOTIFY_OPTIONS,
     ...PROGRESS_OPTIONS,
     ...STORE_OPTIONS,
     ...REGISTRY_OPTIONS,
@@ -35,7 +37,9 @@ export const backfillCommand: Command = {
     const request = await parseRunRequest(args, signal, spelledOut);
     const plan = { ...request, concurrency: args.count('concurrency') };
     const report = await withContext(args, signal, async (context) => {
-      const done = await backfill(plan, context, createProgress(mode));
+      await using notifier = await openNotifier(args, context.store.where, context.log);
+      const notifying = { ...context, ...(notifier && { notify: notifier.notify }) };
+      const done = await backfill(plan, notifying, createProgress(mode));
       const failed = new Set(
         done.pairs.flatMap(({ status, target }) => (status === 'failed' ? [target] : [])),
       );

@@ -10,6 +10,7 @@ import type { Store } from '../../lib/store/objects/store.ts';
 import { runWorker, type RunningWorker } from '../../workers/worker.ts';
 import { COMMON, pick, type Command } from '../command.ts';
 import { parseListen } from '../options/listen.ts';
+import { NOTIFY_OPTIONS, openNotifier } from '../options/notify.ts';
 import { redisUrl, REDIS_OPTION } from '../options/queue.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import {
@@ -70,6 +71,7 @@ export const workerCommand: Command = {
       env: true,
       help: 'host name that requests to --listen and --board may use, in addition to the address listened on',
     },
+    ...NOTIFY_OPTIONS,
     ...REDIS_OPTION,
     ...STORE_OPTIONS,
     ...SIGN_OPTIONS,
@@ -102,6 +104,7 @@ export const workerCommand: Command = {
             listen: { ...parseListen(listen, '--listen'), names },
             pages: pagesOf(metrics, store, () => running),
           });
+    await using notifier = await openNotifier(args, store.where, log);
     if (liveness) log.info({ port: liveness.port }, 'listening');
     await runWorker(
       {
@@ -120,6 +123,7 @@ export const workerCommand: Command = {
         drain: args.flag('drain'),
         ...(args.text('once') !== undefined && { once: args.count('once') }),
         ...(board !== undefined && { board: { ...parseListen(board, '--board'), names } }),
+        ...(notifier && { notify: notifier.notify }),
         onAttempt: (event) => metrics.onAttempt(event),
         onReady: (worker) => (running = worker),
       },

@@ -1,7 +1,6 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
+import { readSecretLines, signatureOf, SIGNATURE_HEADER } from '../../lib/runtime/http/secret.ts';
 
 /** Secrets that are shared with registries. Comparisons take the same time for each value of the same length. */
 export interface Secrets {
@@ -11,25 +10,9 @@ export interface Secrets {
   allowBody(headers: IncomingHttpHeaders, body: Buffer): boolean;
 }
 
-const MIN_LENGTH = 16;
-
-/**
- * Reads secrets, one a line: a second one serves while the first is replaced.
- *
- * @throws PanamaxError `usage` for none or a short one; `not-found`, `io`
- */
+/** Reads secrets, one a line: a second one serves while the first is replaced. @throws PanamaxError */
 export async function readSecrets(path: string): Promise<Secrets> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw toPanamaxError(error, path);
-  });
-  const secrets = text.split(/\r?\n/).filter((line) => line.trim() !== '');
-  if (secrets.length === 0 || secrets.some((secret) => secret.length < MIN_LENGTH)) {
-    throw new PanamaxError('usage', 'no secret', {
-      expected: `lines of ${MIN_LENGTH} characters and more`,
-      where: path,
-    });
-  }
-  return createSecrets(secrets);
+  return createSecrets(await readSecretLines(path));
 }
 
 export function createSecrets(secrets: readonly string[]): Secrets {
@@ -39,18 +22,13 @@ export function createSecrets(secrets: readonly string[]): Secrets {
         const given = secretOf(headers.authorization);
         return isAny(secrets, (secret) => isEqual(secret, given));
       }
-      return headers['x-hub-signature-256'] === undefined ? false : undefined;
+      return headers[SIGNATURE_HEADER] === undefined ? false : undefined;
     },
     allowBody(headers, body) {
-      const given = String(headers['x-hub-signature-256'] ?? '');
+      const given = String(headers[SIGNATURE_HEADER] ?? '');
       return isAny(secrets, (secret) => isEqual(signatureOf(secret, body), given));
     },
   };
-}
-
-/** The signature that GitHub sends in X-Hub-Signature-256. */
-export function signatureOf(secret: string, body: Uint8Array): string {
-  return `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 }
 
 /** The secret in an Authorization header: a bearer token, the password of Basic, or the header itself (Harbor). */
