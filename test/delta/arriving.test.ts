@@ -14,9 +14,9 @@ import { writeTar } from '../support/tar.ts';
 const FILE_SIZE = 1024 ** 2;
 const PIECE = 4096;
 
-/** More than the format decodes at once: two sections of `panamax` have 4 MiB of new bytes, a window of `xdelta` 8 MiB. */
+/** More than the format decodes at once: a group of `panamax` has 8 MiB, and a section 4 MiB of new bytes, a window of `xdelta` 8 MiB. */
 const SIZES: Readonly<Record<string, { readonly files: number; readonly fresh: number }>> = {
-  panamax: { files: 6, fresh: 1_000_000 },
+  panamax: { files: 12, fresh: 500_000 },
   xdelta: { files: 20, fresh: 8000 },
 };
 
