@@ -1,7 +1,9 @@
+import { availableParallelism } from 'node:os';
 import type { Digest } from '../digest.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { raceAbort } from '../runtime/abort.ts';
 import { createSemaphore } from '../runtime/semaphore.ts';
+import { createSmallestFirst } from '../runtime/smallestfirst.ts';
 import { rebuildImage } from '../site/rebuild.ts';
 import type { Context } from './context.ts';
 import { rebuildSink } from './rebuildsink.ts';
@@ -11,6 +13,8 @@ import type { PatchWay } from './way.ts';
 
 /** Rebuilds at a time: each takes the memory and the processor time of a decoder. */
 const MAX_REBUILDS = 2;
+/** Layers that are compressed at a time: one a core, as far as the memory of a small machine goes. */
+const MAX_COMPRESSORS = 4;
 /** Time without a byte of a patch after which its blobs come from the upstream, in milliseconds. */
 const STALL = 15_000;
 
@@ -25,6 +29,7 @@ export interface Rebuilds {
 export function createRebuilds(context: Context): Rebuilds {
   const { cache, totals, registries, log } = context;
   const slots = createSemaphore(MAX_REBUILDS);
+  const compressors = createSmallestFirst(Math.min(availableParallelism(), MAX_COMPRESSORS));
 
   return {
     async run(place, manifest, { answer, residents, origin, size }) {
@@ -38,6 +43,8 @@ export function createRebuilds(context: Context): Rebuilds {
       const stall = watchStall(received, () => stop.abort(stalled(origin)));
       const sink = rebuildSink({
         cache,
+        compressors,
+        signal: context.signal,
         openBlob: (blob: Digest, start) => registries.openBlob(place, blob, start),
         onBegin: (omitted) => expectation.drop(omitted),
         onLayer: (bytes) => void (totals.rebuiltBytes += bytes),

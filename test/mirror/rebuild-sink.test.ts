@@ -1,18 +1,23 @@
 /** Layers that grow in the cache while a patch makes them. */
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { digestOf, type Digest } from '../../lib/digest.ts';
 import { openImage } from '../../lib/image/open.ts';
-import { imageRecord } from '../../lib/image/record.ts';
+import { findCompressions } from '../../lib/image/compression/find.ts';
+import { unpackImage } from '../../lib/image/layerstream.ts';
+import { imageRecord, withCompressions } from '../../lib/image/record.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
+import { createSmallestFirst } from '../../lib/runtime/smallestfirst.ts';
 import { openBlobCache } from '../../lib/mirror/blobcache.ts';
 import { rebuildSink } from '../../lib/mirror/rebuildsink.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { writeLayout } from '../support/layout.ts';
+import { createRandom } from '../support/random.ts';
 import { releaseLayers } from '../support/releases.ts';
+import { writeTar } from '../support/tar.ts';
 
 const PIECE = 10_000;
 const FAILS_AT = 50_000;
@@ -53,6 +58,8 @@ test('a layer that fails in the middle goes on from the upstream at that byte', 
   }
   const sink = rebuildSink({
     cache,
+    compressors: createSmallestFirst(2),
+    signal: t.signal,
     openBlob,
     onBegin: (omitted) => {
       assert.deepEqual(omitted, [app!.digest]);
@@ -74,6 +81,49 @@ test('a layer that fails in the middle goes on from the upstream at that byte', 
       [base!.digest, FAILS_AT],
     ],
   );
+});
+
+const noise = (size: number) => writeTar([{ path: `${size}`, content: createRandom(size).bytes(size) }]);
+
+test('layers are made several at a time, the small ones first, and each once', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const layout = join(directory, 'layout');
+  // the last is as the first
+  const layers = [noise(90_000), noise(60_000), noise(20_000), noise(1_500_000), noise(90_000)];
+  await writeLayout(layout, layers);
+  const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
+  const stream = await unpackImage(image, join(directory, 'stream'), DEFAULT_LIMITS);
+  const compressions = await findCompressions(image.layers, stream);
+  const record = withCompressions(imageRecord(image, stream.layerSizes), compressions);
+  const sizes = image.layers.map(({ descriptor }) => descriptor.size);
+
+  const cache = await openBlobCache(join(directory, 'cache'));
+  const made: number[] = [];
+  const isBegun = Promise.withResolvers<void>();
+  const crew = createSmallestFirst(1);
+  // the first layer begins when all layers are there
+  void crew.run(0, () => isBegun.promise);
+  async function* pieces() {
+    yield* piecesOf(Buffer.concat(layers));
+    isBegun.resolve();
+  }
+  const sink = rebuildSink({
+    cache,
+    compressors: crew,
+    signal: t.signal,
+    openBlob: () => assert.fail('nothing fails'),
+    onBegin: (omitted) => assert.deepEqual(omitted, []),
+    onLayer: (size) => made.push(size),
+  });
+  const scratch = join(directory, 'scratch');
+  await mkdir(scratch);
+  await sink.write(record, pieces(), scratch);
+  assert.deepEqual(made, [sizes[2], sizes[1], sizes[0], sizes[3]]);
+  assert.deepEqual(await readdir(scratch), []);
+  for (const { descriptor } of image.layers) {
+    const found = await buffer(cache.read(descriptor, 0, () => assert.fail('it is held')));
+    assert.equal(digestOf(found), descriptor.digest);
+  }
 });
 
 test('a layer with wrong bytes before the failure is given to nobody as a whole', async (t) => {
