@@ -1,5 +1,6 @@
 /** Patches of the format `panamax` between layer streams. */
 import assert from 'node:assert/strict';
+import { crc32 } from 'node:zlib';
 import { buildElf } from '../../support/elf.ts';
 import { gzipMember } from '../../support/gzipmember.ts';
 import { nativePair } from '../../support/nativepatch.ts';
@@ -14,11 +15,36 @@ export async function open(scope: Scope): Promise<FuzzTarget> {
     seeds: [await pair.encode(), await pair.encode({ effort: 'fast' })],
     kinds: ['bad-patch', 'limit'],
     isInner: true,
+    repair: repaired,
     async run(input) {
       const built = await pair.decode(input);
       assert.ok(built.length <= pair.target.length);
     },
   };
+}
+
+/** Makes the checksums of the header and of the first description right. */
+function repaired(patch: Buffer): Buffer {
+  let at = 6;
+  const size = (): number => {
+    let value = 0;
+    for (let scale = 1; scale < 2 ** 35; scale *= 128) {
+      const byte = patch[at++] ?? 0;
+      value += (byte & 127) * scale;
+      if (byte < 128) break;
+    }
+    return value;
+  };
+  const check = (from: number, to: number) => {
+    if (to + 4 <= patch.length) patch.writeUInt32LE(crc32(patch.subarray(from, to)), to);
+    at = to + 4;
+  };
+  at += size();
+  at += size();
+  check(0, at);
+  const end = size() - 5 + at;
+  if (end >= at) check(at, end);
+  return patch;
 }
 
 function layer(release: number): Buffer {

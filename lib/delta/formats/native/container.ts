@@ -1,11 +1,12 @@
-import { brotliCompressSync, brotliDecompressSync, constants, crc32 } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { PanamaxError } from '../../../errors.ts';
 import type { PatchReader } from '../../patchreader.ts';
+import type { StoredRecipe } from './recipecoder.ts';
 
 /** The frame of a patch: a header, then batches, each with its sections (docs/formats.md). */
 
 export const MAGIC = Buffer.from('\x89PMX', 'latin1');
-export const VERSION = 1;
+export const VERSION = 2;
 
 const MAX_RECIPE = 16 * 1024 ** 2;
 const MAX_SECTION = 16 * 1024 ** 2;
@@ -13,27 +14,44 @@ const MAX_SECTION = 16 * 1024 ** 2;
 export interface PatchHeader {
   /** How streams are compressed. */
   readonly coding: number;
-  /** JSON. */
-  readonly recipe: Buffer;
+  readonly recipe: StoredRecipe;
   /** Members of the source that are inflated, coded. */
   readonly members: Uint8Array;
 }
 
 export function writePatchHeader({ coding, recipe, members }: PatchHeader): Uint8Array {
-  const stored = brotliCompressSync(recipe, {
-    params: { [constants.BROTLI_PARAM_SIZE_HINT]: recipe.length },
-  });
-  const header = Buffer.concat([
+  return withChecksum([
     MAGIC,
-    Uint8Array.of(VERSION, coding),
-    varint(stored.length),
-    stored,
+    Uint8Array.of(VERSION, coding | (recipe.coding << 1)),
+    varint(recipe.bytes.length),
+    recipe.bytes,
     varint(members.length),
     members,
   ]);
-  const checksum = Buffer.alloc(4);
-  checksum.writeUInt32LE(crc32(header));
-  return Buffer.concat([header, checksum]);
+}
+
+function withChecksum(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = Buffer.concat([...parts, Buffer.alloc(4)]);
+  const end = bytes.length - 4;
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, end)), end);
+  return bytes;
+}
+
+/** The head of a batch. */
+export function writeDescription(description: Uint8Array): Uint8Array {
+  return writeHead(withChecksum([description]));
+}
+
+/** @returns the description of the next batch; undefined at the end of the patch @throws PanamaxError `bad-patch` */
+export async function readDescription(reader: PatchReader): Promise<Uint8Array | undefined> {
+  const bytes = await readHead(reader);
+  if (!bytes) return undefined;
+  const end = bytes.length - 4;
+  const description = bytes.subarray(0, Math.max(0, end));
+  if (end < 0 || Buffer.from(bytes).readUInt32LE(end) !== crc32(description)) {
+    throw new PanamaxError('bad-patch', 'wrong checksum of a description');
+  }
+  return description;
 }
 
 /** @throws PanamaxError `bad-patch` */
@@ -42,26 +60,18 @@ export async function readPatchHeader(reader: PatchReader): Promise<PatchHeader>
   if (Buffer.compare(start.subarray(0, MAGIC.length), MAGIC) !== 0) {
     throw new PanamaxError('bad-patch', 'not a patch of the format panamax');
   }
-  const [version, coding] = start.subarray(MAGIC.length);
+  const [version, codings] = start.subarray(MAGIC.length);
   if (version !== VERSION) {
     throw new PanamaxError('bad-patch', 'unknown version', { expected: VERSION, found: version! });
   }
-  if (coding! > 1) throw new PanamaxError('bad-patch', 'unknown coding of streams', { found: coding! });
+  if (codings! > 3) throw new PanamaxError('bad-patch', 'an unknown coding', { found: codings! });
   const stored = await reader.take(await readVarint(reader, MAX_RECIPE));
   const members = await reader.take(await readVarint(reader, MAX_SECTION));
   const parts = [start, varint(stored.length), stored, varint(members.length), members];
   const found = parts.reduce((sum, part) => crc32(part, sum), 0);
   const checksum = Buffer.from(await reader.take(4)).readUInt32LE();
   if (found !== checksum) throw new PanamaxError('bad-patch', 'wrong checksum of the header');
-  return { coding: coding!, recipe: decompressed(stored), members };
-}
-
-function decompressed(stored: Uint8Array): Buffer {
-  try {
-    return brotliDecompressSync(stored, { maxOutputLength: MAX_RECIPE });
-  } catch {
-    throw new PanamaxError('bad-patch', 'a recipe that does not decompress');
-  }
+  return { coding: codings! & 1, recipe: { coding: codings! >> 1, bytes: stored }, members };
 }
 
 /** @param description of a batch or of a section; undefined for the end of the patch */

@@ -16,7 +16,7 @@ export interface StoredFile {
   readonly kind: FileKind;
 }
 
-export type FileKind = 'elf' | 'gzip' | 'zip' | 'other';
+export type FileKind = 'elf' | 'gzip' | 'zip' | 'auxcache' | 'other';
 
 /** Entries of a layer stream, in its order. */
 export interface Contents {
@@ -70,5 +70,6 @@ export async function listContents(
 function kindOf(magic: Buffer): FileKind {
   if (magic.readUInt32BE(0) === 0x7f454c46) return 'elf';
   if (magic.readUInt32BE(0) === 0x504b0304) return 'zip';
+  if (magic.toString('latin1') === 'glib') return 'auxcache';
   return magic.readUIntBE(0, 3) === 0x1f8b08 ? 'gzip' : 'other';
 }

@@ -3,7 +3,7 @@ import { PanamaxError } from '../../../errors.ts';
 import { PatchReader } from '../../patchreader.ts';
 import { BitDecoder } from './bitcoder.ts';
 import { BatchModels, codeBatch, MAX_RATIO, MIN_GROUP, type BatchPlace, type Description } from './batch.ts';
-import { readHead, readPatchHeader } from './container.ts';
+import { readDescription, readHead, readPatchHeader } from './container.ts';
 import { readSegments } from './elf.ts';
 import { readerOf } from './group.ts';
 import { createGroupCrew, type GroupCrew } from './groupcrew.ts';
@@ -33,7 +33,7 @@ const MIN_PROGRAM = 64 * 1024;
 
 /**
  * Yields the target's layer stream, a group at a time: each piece is valid only until the next one is asked for. Each group
- * has been compared with its checksum.
+ * has been compared with its checksum, if it has one.
  *
  * @throws PanamaxError `bad-patch`
  */
@@ -92,7 +92,7 @@ async function* readGroups(
   const most = MAX_RATIO * targetSize + MIN_PROGRAM;
   let start = 0;
   let isLast = false;
-  for (let coded = await readHead(reader); coded; coded = await readHead(reader)) {
+  for (let coded = await readDescription(reader); coded; coded = await readDescription(reader)) {
     const { batch, sizes } = readBatch(coded, batchModels, space, { start, most: most - start });
     const open = crew.open(batch);
     let at = 0;

@@ -1,7 +1,7 @@
 import type { Effort } from '../../align/alignment.ts';
 import { BitEncoder } from './bitcoder.ts';
 import { BatchModels, codeBatch } from './batch.ts';
-import { writeHead, writePatchHeader } from './container.ts';
+import { writeDescription, writeHead, writePatchHeader } from './container.ts';
 import { cutBatches, type Plan, type PlannedBatch } from './cut.ts';
 import { codeSection, ENOUGH_IN_SECTION, SectionModels, sum, type GroupHeader } from './section.ts';
 import { LZMA, ZSTD } from './streamcoder.ts';
@@ -11,6 +11,7 @@ import { free } from './memory.ts';
 import { createGroupCrew, type GroupCrew } from './groupcrew.ts';
 import type { EncodedGroup } from './groupjob.ts';
 import type { PlannedPatch } from './plan.ts';
+import { storeRecipe } from './recipecoder.ts';
 import type { GroupPlace } from './group.ts';
 import { encodeSourceMembers } from './sourcemembers.ts';
 import type { SpaceParts } from './space.ts';
@@ -49,7 +50,11 @@ export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint
   const { plan, source, sourceMembers, recipe, effort, signal } = options;
   const { threads = plan.size < MIN_SHARED ? 0 : THREADS } = options;
   const coding = effort === 'fast' ? ZSTD : LZMA;
-  yield writePatchHeader({ coding, recipe, members: encodeSourceMembers(sourceMembers) });
+  yield writePatchHeader({
+    coding,
+    recipe: storeRecipe(recipe),
+    members: encodeSourceMembers(sourceMembers),
+  });
   const much = freshSize(plan) > MUCH;
   const compressing = threads === 0 ? 0 : much ? 2 : 1;
   await using crew = createGroupCrew(source, much ? Math.min(1, threads) : threads, signal);
@@ -130,7 +135,7 @@ function createWriter(sourceSize: number): (section: EncodedSection) => AsyncGen
       const coder = new BitEncoder();
       const place = { start: batch.start, sourceSize, most: Infinity };
       codeBatch(coder, batchModels, { batch, sizes }, place, () => []);
-      yield writeHead(coder.finish());
+      yield writeDescription(coder.finish());
     }
     const compressed = await streams;
     const coder = new BitEncoder();

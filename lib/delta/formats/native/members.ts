@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { MAX_MEMBER, MAX_RATIO } from './batch.ts';
 import type { StoredFile } from './contents.ts';
-import { compressMember, inflated, isCodecOf, MEMBER_CODECS } from './member.ts';
+import { compressMember, isCodecOf, memberContent, MEMBER_CODECS } from './member.ts';
 import { createMemberTar, type MemberTar } from './membertar.ts';
 import { familyOf, listPacked, type Packed } from './packed.ts';
 import { mostInflated } from './sourcemembers.ts';
@@ -80,7 +80,8 @@ function inflateAll(
       const bytes = readPacked(space, packed);
       const codecOf = select(packed, bytes);
       if (!codecOf) continue;
-      const content = inflated(bytes.subarray(0, packed.stored - packed.trailer), MAX_MEMBER);
+      const body = bytes.subarray(0, packed.stored - packed.trailer);
+      const content = memberContent(packed.form, body, MAX_MEMBER);
       // a reader bounds the inflated size of a target
       if (!content || content.length === 0 || content.length > MAX_RATIO * packed.stored) continue;
       if (total + content.length > most) continue;
@@ -111,15 +112,15 @@ class CodecFinder {
   readonly #failures = new Map<string, number>();
   #tried = 0;
 
-  find({ trailer, place }: Packed, stored: Buffer, content: Buffer): number | undefined {
+  find({ form, trailer, place }: Packed, stored: Buffer, content: Buffer): number | undefined {
     const failures = this.#failures.get(place) ?? 0;
     if (place !== '' && failures >= MAX_FAILURES) return undefined;
-    const all = [...MEMBER_CODECS.keys()].filter((codec) => isCodecOf(codec, trailer));
-    const last = this.#lastOf.get(trailer) ?? all[0]!;
+    const all = [...MEMBER_CODECS.keys()].filter((codec) => isCodecOf(codec, form, trailer));
+    const last = this.#lastOf.get(2 * trailer + form) ?? all[0]!;
     for (const codec of [last, ...all.filter((one) => one !== last)]) {
       if (codec !== last && (this.#tried += content.length) > MAX_TRIED) break;
       if (Buffer.compare(compressMember(content, codec), stored) !== 0) continue;
-      this.#lastOf.set(trailer, codec);
+      this.#lastOf.set(2 * trailer + form, codec);
       return codec;
     }
     this.#failures.set(place, failures + 1);

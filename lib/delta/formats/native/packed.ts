@@ -1,15 +1,17 @@
 import { gzipHeaderSize } from '../../../compression/gzip.ts';
 import type { StoredFile } from './contents.ts';
-import { TRAILER_SIZE } from './member.ts';
+import { AUX_CACHE, DEFLATE, TRAILER_SIZE } from './member.ts';
 import type { Space } from './space.ts';
 import { zipMembers } from './zip.ts';
 
-/** DEFLATE streams in the files of a layer stream. */
+/** Files of a layer stream that are told by their contents, and such members of archives. */
 
 export interface Packed {
-  /** Of the DEFLATE stream in the layer stream. */
+  /** DEFLATE or AUX_CACHE. */
+  readonly form: number;
+  /** In the layer stream. */
   readonly at: number;
-  /** Bytes of the DEFLATE stream, and of gzip's trailer behind it. */
+  /** Bytes with gzip's trailer, and of the trailer. */
   readonly stored: number;
   readonly trailer: number;
   /** Content is matched with that of the same path. */
@@ -31,6 +33,7 @@ export function listPacked(space: Space, files: readonly StoredFile[]): Packed[]
   const found: Packed[] = [];
   for (const file of files) {
     if (file.kind === 'gzip') found.push(...gzipStream(space, file));
+    else if (file.kind === 'auxcache') found.push(...auxCache(file));
     else if (file.kind === 'zip') found.push(...zipStreams(space, file, familyOf(file.path), 1));
   }
   found.sort((a, b) => a.at - b.at || a.stored - b.stored);
@@ -48,7 +51,13 @@ function* gzipStream(space: Space, { offset, size, path }: StoredFile): Generato
   space.read(head, offset);
   const header = gzipHeaderSize(head);
   if (header === undefined || size <= header + TRAILER_SIZE) return;
-  yield { at: offset + header, stored: size - header, trailer: TRAILER_SIZE, path, place: '' };
+  const at = offset + header;
+  yield { form: DEFLATE, at, stored: size - header, trailer: TRAILER_SIZE, path, place: '' };
+}
+
+function* auxCache({ offset, size, path }: StoredFile): Generator<Packed, void> {
+  if (size > MAX_STORED) return;
+  yield { form: AUX_CACHE, at: offset, stored: size, trailer: 0, path, place: '' };
 }
 
 function* zipStreams(
@@ -60,7 +69,7 @@ function* zipStreams(
   for (const { name, isDeflated, at, stored } of zipMembers(space, offset, size)) {
     const path = `${place}!/${name}`;
     if (isDeflated) {
-      if (stored > 0 && stored <= MAX_STORED) yield { at, stored, trailer: 0, path, place };
+      if (stored > 0 && stored <= MAX_STORED) yield { form: DEFLATE, at, stored, trailer: 0, path, place };
     } else if (depth < MAX_DEPTH && stored >= MIN_ARCHIVE) {
       yield* zipStreams(space, { offset: at, size: stored }, familyOf(path), depth + 1);
     }

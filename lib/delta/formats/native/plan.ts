@@ -117,8 +117,8 @@ function sizeOf({ layerSizes }: LayerStream): number {
   return layerSizes.reduce((sum, size) => sum + size, 0);
 }
 
-function memberOf({ at, stored, size, trailer }: Inflated): SourceMember {
-  return { at, stored: stored - trailer, size };
+function memberOf({ form, at, stored, size, trailer }: Inflated): SourceMember {
+  return { form, at, stored: stored - trailer, size };
 }
 
 function contentOf({ stream }: InflatedSide, { start, size }: Inflated): SpaceParts[number] {

@@ -4,6 +4,7 @@ import { PatchReader } from '../../patchreader.ts';
 import { parseRecipeDocument, type Recipe } from '../../recipe.ts';
 import { readPatchHeader } from './container.ts';
 import { decodeNative } from './decode.ts';
+import { restoreRecipe } from './recipecoder.ts';
 
 const READ_SIZE = 256 * 1024;
 
@@ -20,7 +21,7 @@ export async function readNative(
   const reader = new PatchReader(arriving());
   try {
     const { recipe } = await readPatchHeader(reader);
-    return parseRecipeDocument(() => recipe, path);
+    return parseRecipeDocument(() => restoreRecipe(recipe), path);
   } finally {
     await reader.close();
   }

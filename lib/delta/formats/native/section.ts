@@ -10,8 +10,8 @@ export interface GroupHeader {
   readonly parts: readonly number[];
   /** Bytes of its operands. */
   readonly operands: number;
-  /** CRC-32 of its bytes in the target. */
-  readonly checksum: number;
+  /** CRC-32 of its bytes in the target; undefined for a group without parts. */
+  readonly checksum?: number;
 }
 
 export interface Section {
@@ -78,6 +78,8 @@ function codeGroup(
   const operands = models.part.code(coder, STREAMS, given?.operands ?? 0);
   limit(operands, 2 * size, 'a part too large');
   let checksum = 0;
+  // a group without parts depends on its operations alone, and the image is verified as a whole
+  if (sum(parts) + operands === 0) return { parts, operands };
   for (let bit = 31; bit >= 0; bit--) {
     checksum = checksum * 2 + coder.fixed(2 ** 15, ((given?.checksum ?? 0) >>> bit) & 1);
   }

@@ -3,13 +3,15 @@ import { PanamaxError } from '../../../errors.ts';
 import { readExactly } from '../../../runtime/blocking.ts';
 import { BitDecoder, BitEncoder, type BitCoder } from './bitcoder.ts';
 import { MAX_MEMBER } from './batch.ts';
-import { inflated } from './member.ts';
+import { AUX_CACHE, memberContent } from './member.ts';
 import { NumberModels } from './numbers.ts';
 
 /** Members of the source whose contents a patch refers to: they stand behind the layer stream in the source space. */
 
 export interface SourceMember {
-  /** Of the DEFLATE stream in the layer stream, ascending. */
+  /** DEFLATE or AUX_CACHE. */
+  readonly form: number;
+  /** In the layer stream, ascending. */
   readonly at: number;
   readonly stored: number;
   /** Of its content. */
@@ -52,7 +54,7 @@ export function mostInflated(targetSize: number): number {
 }
 
 function code(coder: BitCoder, given?: readonly SourceMember[]): SourceMember[] {
-  const models = new NumberModels(4);
+  const models = new NumberModels(5);
   const count = models.code(coder, 0, given?.length ?? 0);
   if (count > MAX_MEMBERS) throw refused('too many members', MAX_MEMBERS);
   const members: SourceMember[] = [];
@@ -62,9 +64,11 @@ function code(coder: BitCoder, given?: readonly SourceMember[]): SourceMember[] 
     const at = end + models.code(coder, 1, item ? item.at - end : 0);
     const stored = models.code(coder, 2, item ? item.stored : 0);
     const size = models.code(coder, 3, item ? item.size : 0);
+    const form = models.code(coder, 4, item ? item.form : 0);
+    if (form > AUX_CACHE) throw refused('a member of an unknown form', AUX_CACHE);
     if (size > MAX_MEMBER || stored > 2 * MAX_MEMBER) throw refused('a member too large', MAX_MEMBER);
     end = at + stored;
-    members.push({ at, stored, size });
+    members.push({ form, at, stored, size });
   }
   return members;
 }
@@ -79,10 +83,10 @@ export function inflateMembers(source: string, members: readonly SourceMember[],
   const from = openSync(source, 'r');
   const to = openSync(path, 'wx');
   try {
-    for (const { at, stored, size } of members) {
+    for (const { form, at, stored, size } of members) {
       const bytes = Buffer.alloc(stored);
       readExactly(from, bytes, at);
-      const content = inflated(bytes, size);
+      const content = memberContent(form, bytes, size);
       if (content?.length !== size) throw refused('a member that does not inflate', size);
       for (let done = 0; done < size;) done += writeSync(to, content, done);
     }

@@ -13,11 +13,17 @@ import {
   type FilePair,
 } from '../../../../lib/delta/formats/native/batch.ts';
 import { BitEncoder } from '../../../../lib/delta/formats/native/bitcoder.ts';
-import { writeHead, writePatchHeader } from '../../../../lib/delta/formats/native/container.ts';
+import {
+  writeDescription,
+  writeHead,
+  writePatchHeader,
+} from '../../../../lib/delta/formats/native/container.ts';
+import { storeRecipe } from '../../../../lib/delta/formats/native/recipecoder.ts';
 import { codeSection, SectionModels } from '../../../../lib/delta/formats/native/section.ts';
 import {
   decodeSourceMembers,
   encodeSourceMembers,
+  type SourceMember,
 } from '../../../../lib/delta/formats/native/sourcemembers.ts';
 import { STREAMS } from '../../../../lib/delta/formats/native/streams.ts';
 import { nativePair } from '../../../support/nativepatch.ts';
@@ -122,13 +128,14 @@ test('refuses sections whose streams are too large for their groups', () => {
 });
 
 test('refuses members of the source that are too large together or outside of it', () => {
-  const refused = (...members: { at: number; stored: number; size: number }[]) =>
+  const refused = (...members: SourceMember[]) =>
     assert.throws(() => decodeSourceMembers(encodeSourceMembers(members), SOURCE_SIZE, 1000), {
       kind: 'bad-patch',
     });
-  refused({ at: SOURCE_SIZE - 10, stored: 11, size: 1 });
-  refused(...Array.from({ length: 20 }, (_, i) => ({ at: 10 * i, stored: 10, size: MAX_MEMBER })));
-  assert.throws(() => encodeSourceMembers([{ at: 0, stored: 10, size: MAX_MEMBER + 1 }]), {
+  refused({ form: 0, at: SOURCE_SIZE - 10, stored: 11, size: 1 });
+  refused({ form: 2, at: 0, stored: 10, size: 10 });
+  refused(...Array.from({ length: 20 }, (_, i) => ({ form: 0, at: 10 * i, stored: 10, size: MAX_MEMBER })));
+  assert.throws(() => encodeSourceMembers([{ form: 0, at: 0, stored: 10, size: MAX_MEMBER + 1 }]), {
     kind: 'bad-patch',
   });
 });
@@ -150,7 +157,16 @@ test('refuses a small group that is not the last', async (t) => {
   const section = new BitEncoder();
   const groups = sizes.map((size) => ({ parts: zeros, operands: 0, checksum: crc32(Buffer.alloc(size)) }));
   codeSection(section, new SectionModels(), { groups, stored: zeros }, sizes);
-  const header = writePatchHeader({ coding: 1, recipe: Buffer.from('{}'), members: new Uint8Array() });
-  const patch = Buffer.concat([header, writeHead(coder.finish()), writeHead(section.finish()), writeHead()]);
+  const header = writePatchHeader({
+    coding: 1,
+    recipe: storeRecipe(Buffer.from('{}')),
+    members: new Uint8Array(),
+  });
+  const patch = Buffer.concat([
+    header,
+    writeDescription(coder.finish()),
+    writeHead(section.finish()),
+    writeHead(),
+  ]);
   await assert.rejects(pair.decode(patch), /a group too small/);
 });
