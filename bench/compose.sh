@@ -98,7 +98,7 @@ S3_SECRET_KEY=$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')
 say "docker compose up --build --scale delta=$delta"
 compose up --build --detach --scale "delta=$delta"
 started=$(date +%s)
-compose run --rm enqueue "${names[@]/#/oci:/images/}" --top "$top" --run corpus --wait
+compose run --rm panamax enqueue "${names[@]/#/oci:/images/}" --top "$top" --run corpus --wait
 took=$(($(date +%s) - started))
 compose ps
 docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' >&2

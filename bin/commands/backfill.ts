@@ -37,7 +37,7 @@ export const backfillCommand: Command = {
     const request = await parseRunRequest(args, signal, spelledOut);
     const plan = { ...request, concurrency: args.count('concurrency') };
     const report = await withContext(args, signal, async (context) => {
-      await using notifier = await openNotifier(args, context.store.where, context.log);
+      await using notifier = await openNotifier(args, context.store.name, context.log);
       const notifying = { ...context, ...(notifier && { notify: notifier.notify }) };
       const done = await backfill(plan, notifying, createProgress(mode));
       const failed = new Set(

@@ -104,7 +104,7 @@ export const workerCommand: Command = {
             listen: { ...parseListen(listen, '--listen'), names },
             pages: pagesOf(metrics, store, () => running),
           });
-    await using notifier = await openNotifier(args, store.where, log);
+    await using notifier = await openNotifier(args, store.name, log);
     if (liveness) log.info({ port: liveness.port }, 'listening');
     await runWorker(
       {

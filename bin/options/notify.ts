@@ -21,7 +21,7 @@ export const NOTIFY_OPTIONS: Options = {
   },
 };
 
-/** @param store its location @returns undefined without --notify @throws PanamaxError `usage`, `not-found`, `io` */
+/** @param store its name @returns undefined without --notify @throws PanamaxError `usage`, `not-found`, `io` */
 export async function openNotifier(args: Arguments, store: string, log: Log): Promise<Notifier | undefined> {
   const urls = args.list('notify').map(parseUrl);
   const file = args.text('notify-secret-file');

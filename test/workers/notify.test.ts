@@ -96,7 +96,7 @@ test(
     const { url, received } = await startReceiver(t);
     await writeFile(join(directory, 'broken'), 'no image');
     const log = { info() {}, warn() {} };
-    await using notifier = createNotifier({ urls: [url], secret: 'a secret', store: store.where, log });
+    await using notifier = createNotifier({ urls: [url], secret: 'a secret', store: store.name, log });
     await startLocalWorker(t, { directory, redis: redis.url, store, notify: notifier.notify });
     const plan = planOf(directory, ['a1', 'a2', 'broken'], { sources: ['a1', 'a2'] });
     await enqueue(plan, store, { redis: redis.url, retryFailed: false, dryRun: false });

@@ -10,7 +10,7 @@ export interface NotifierOptions {
   readonly urls: readonly URL[];
   /** Signs the bodies; undefined without one. */
   readonly secret?: string | undefined;
-  /** Location of the store, the source of the events. */
+  /** Name of the store, the source of the events. */
   readonly store: string;
   readonly log: Log;
   /** Delay before the second attempt, in milliseconds; doubled for each further one. */
