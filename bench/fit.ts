@@ -1,10 +1,12 @@
 import type { Comparison } from '../lib/pairing/compare.ts';
 import type { Costs } from '../lib/delta/costs.ts';
 import { predict, type PatchSizes } from '../lib/pairing/prediction.ts';
+import type { Target } from '../lib/pairing/target.ts';
 import { accuracyOf, type Accuracy, type KnownPair } from './regret.ts';
 
 /** A pair with an actual patch, and the evidence that predictions use. */
 export interface FitPair extends KnownPair {
+  readonly wanted: Target;
   readonly comparison: Comparison;
   readonly sizes: PatchSizes;
 }
@@ -34,7 +36,9 @@ export function fitCosts(pairs: readonly FitPair[], from: Costs): Costs {
     names.map((name) => from[name]),
     (values) => ({ ...from, ...Object.fromEntries(names.map((name, i) => [name, values[i]])) }),
     (costs) =>
-      sum(worth, ({ comparison, sizes, actual }) => loss(predict(comparison, sizes, costs).size / actual)),
+      sum(worth, ({ wanted, comparison, sizes, actual }) =>
+        loss(predict(wanted, comparison, sizes, costs).size / actual),
+      ),
   );
   return descend(
     rates.map((rate) => from.secondsPerMiB[rate]),
@@ -43,9 +47,9 @@ export function fitCosts(pairs: readonly FitPair[], from: Costs): Costs {
       return { ...sized, secondsPerMiB: secondsPerMiB as Costs['secondsPerMiB'] };
     },
     (costs) =>
-      sum(timed, ({ comparison, sizes, seconds }) =>
+      sum(timed, ({ wanted, comparison, sizes, seconds }) =>
         // tenths of seconds count little
-        loss((predict(comparison, sizes, costs).seconds + 0.5) / (seconds + 0.5)),
+        loss((predict(wanted, comparison, sizes, costs).seconds + 0.5) / (seconds + 0.5)),
       ),
   );
 }
@@ -122,7 +126,12 @@ export function leaveOneOut(pairs: readonly FitPair[], familyOf: (image: string)
 
 export function repredicted(pairs: readonly FitPair[], costs: Costs): FitPair[] {
   return pairs.map((pair) => {
-    const { size: predicted, seconds: predictedSeconds } = predict(pair.comparison, pair.sizes, costs);
+    const { size: predicted, seconds: predictedSeconds } = predict(
+      pair.wanted,
+      pair.comparison,
+      pair.sizes,
+      costs,
+    );
     return { ...pair, predicted, predictedSeconds };
   });
 }

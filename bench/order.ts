@@ -17,7 +17,8 @@ import { createScratch } from '../lib/runtime/scratch.ts';
 import { openDirectoryStore } from '../lib/store/objects/directory.ts';
 import { deltaStage } from '../workers/delta/stage.ts';
 import { pairingStage } from '../workers/pairing/stage.ts';
-import { loadSignature, signatureStage } from '../workers/signature/stage.ts';
+import { loadImage } from '../workers/signature/load.ts';
+import { signatureStage } from '../workers/signature/stage.ts';
 import { parseSize } from '../bin/format.ts';
 import { runCommand } from './command.ts';
 
@@ -157,7 +158,7 @@ async function makeAll(
   const compressed = new Map<string, number>();
   for (const { target, source } of pairs) {
     for (const { manifest } of [target, source]) {
-      const { layers } = (await loadSignature(context.store, manifest)).image;
+      const { layers } = await loadImage(context.store, manifest);
       const key = layers.map(({ diffID }) => diffID).join(' ');
       compressed.set(
         key,

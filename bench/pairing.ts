@@ -11,7 +11,9 @@ import { formatNamed } from '../lib/delta/formats.ts';
 import { predictionOf } from '../lib/pairing/prediction.ts';
 import { compareImages, evidenceOf, type Candidate } from '../lib/pairing/ranking.ts';
 import { createScratch } from '../lib/runtime/scratch.ts';
+import { profileOf } from '../lib/pairing/signature/profile.ts';
 import type { Signature } from '../lib/pairing/signature/signature.ts';
+import { asTarget, type Target } from '../lib/pairing/target.ts';
 import { runCommand } from './command.ts';
 import { openCorpus, type Pair } from './corpus.ts';
 import { fitCosts, leaveOneOut, repredicted, type FitPair } from './fit.ts';
@@ -185,9 +187,11 @@ function listPairs(known: readonly KnownPair[]): void {
 }
 
 function fit(known: readonly KnownPair[], signatures: ReadonlyMap<string, Signature>, format: FormatName) {
+  const targets = targetsOf(signatures);
   const pairs = known.map((pair): FitPair => {
-    const { compared, sizes } = evidenceOf(signatures.get(pair.target)!, [signatures.get(pair.source)!]);
-    return { ...pair, comparison: compared, sizes };
+    const wanted = targets.get(pair.target)!;
+    const { compared, sizes } = evidenceOf(wanted, [targets.get(pair.source)!]);
+    return { ...pair, wanted, comparison: compared, sizes };
   });
   const costs = fitCosts(pairs, formatNamed(format).costs);
   print(
@@ -213,15 +217,20 @@ function rounded(value: number): number {
 function nearestFirst(signatures: ReadonlyMap<string, Signature>, format: FormatName): PredictedPair[] {
   const predictedSize = ({ candidate }: Pick<PredictedPair, 'candidate'>) =>
     predictionOf(candidate.predictions, format).size;
-  return [...signatures]
+  const targets = [...targetsOf(signatures)];
+  return targets
     .flatMap(([target, wanted]) =>
-      [...signatures]
+      targets
         .filter(([source]) => source !== target)
         .map(([source, had]) => ({ source, target, candidate: compareImages(wanted, had) }))
         .toSorted((a, b) => predictedSize(a) - predictedSize(b))
         .map((pair, rank) => ({ ...pair, rank })),
     )
     .toSorted((a, b) => a.rank - b.rank);
+}
+
+function targetsOf(signatures: ReadonlyMap<string, Signature>): Map<string, Target> {
+  return new Map([...signatures].map(([name, signature]) => [name, asTarget(profileOf(signature))]));
 }
 
 async function findTruth(

@@ -10,7 +10,8 @@ import { openImage, type Image } from '../lib/image/open.ts';
 import { unpackImage } from '../lib/image/layerstream.ts';
 import { findCompressions } from '../lib/image/compression/find.ts';
 import { computeSignature } from '../lib/pairing/signature/compute.ts';
-import { serializeSignature, type Signature } from '../lib/pairing/signature/signature.ts';
+import type { Signature } from '../lib/pairing/signature/signature.ts';
+import { serializeSignature } from '../lib/pairing/signature/stored.ts';
 
 export interface SignedImage {
   readonly signature: Signature;

@@ -1,10 +1,10 @@
 import type { StageContext } from '../../workers/context.ts';
-import { compareImages } from '../../lib/pairing/ranking.ts';
 import { keys } from '../../lib/store/keys.ts';
 import { namesOf } from '../../lib/store/name.ts';
 import { loadCalibrations } from '../../workers/pairing/calibration.ts';
 import { loadSketch, rebuildIndex } from '../../workers/pairing/similar.ts';
-import { loadSignature, signatureStage } from '../../workers/signature/stage.ts';
+import { createComparisons } from '../../workers/pairing/comparisons.ts';
+import { signatureStage } from '../../workers/signature/stage.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import { findRedisUrl, REDIS_OPTION, withRedisIndex } from '../options/queue.ts';
@@ -39,8 +39,9 @@ async function similar(args: Arguments, context: StageContext): Promise<void> {
   const count = args.count('count');
   const { manifest } = await signatureStage({ reference: args.operands[0]!, ...args.platform }, context);
   const nearest = await context.similar.nearest(await loadSketch(store, manifest), 2 * count + 1);
-  const target = args.flag('explain') ? await loadSignature(store, manifest) : undefined;
-  const calibrations = await loadCalibrations(store);
+  const target = args.flag('explain')
+    ? createComparisons(store, manifest, await loadCalibrations(store))
+    : undefined;
   const found = [];
   for (const { manifest: source, similarity } of nearest) {
     if (source === manifest || found.length === count) continue;
@@ -49,7 +50,7 @@ async function similar(args: Arguments, context: StageContext): Promise<void> {
       await context.similar.remove(source);
       continue;
     }
-    const candidate = target && compareImages(target, await loadSignature(store, source), calibrations);
+    const candidate = target && (await target.compare([source])).candidate;
     found.push({ manifest: source, similarity, ...(candidate && { candidate }) });
   }
   const names = await namesOf(store, new Set(found.map((one) => one.manifest)), context.signal);

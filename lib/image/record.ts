@@ -147,8 +147,12 @@ export function streamSize({ layers }: Pick<ImageRecord, 'layers'>): number {
   return layers.reduce((sum, layer) => sum + layer.size, 0);
 }
 
+interface PulledLayers {
+  readonly layers: readonly Pick<LayerRecord, 'diffID' | 'pullSize'>[];
+}
+
 /** Bytes that a pull transfers if the layers of `resident` are present (layers are deduplicated by diffID). */
-export function pullSize(target: ImageRecord, resident?: ImageRecord): number {
+export function pullSize(target: PulledLayers, resident?: PulledLayers): number {
   const have = new Set(resident?.layers.map((layer) => layer.diffID));
   let sum = 0;
   for (const layer of target.layers) {

@@ -1,23 +1,21 @@
-import { isChanged, type Comparison } from './compare.ts';
-import type { Costs } from '../delta/costs.ts';
-import { fileCost, UNCALIBRATED, type Calibration } from './prediction.ts';
+import type { Comparison } from './compare.ts';
+import { UNCALIBRATED, type Calibration } from './prediction.ts';
+import type { Target } from './target.ts';
 
 /** Predicted bytes in a patch from one source, by the content's index in the target's signature. */
 export type ContentCosts = Float32Array;
 
-/** @param count the number of contents of the target */
-export function contentCosts(
-  count: number,
-  { files }: Comparison,
-  costs: Costs,
+/** @param each the costs of the compared contents, before calibration */
+export function calibratedCosts(
+  { columns }: Target,
+  { contents, changes }: Comparison,
+  each: Float64Array,
   calibration: Calibration = UNCALIBRATED,
 ): ContentCosts {
-  const each = new Float32Array(count);
-  for (const file of files) {
-    const factor = isChanged(file) ? calibration.changed : calibration.new;
-    each[file.content] = factor * fileCost(file, costs);
-  }
-  return each;
+  const all = new Float32Array(columns.sizes.length);
+  for (let i = 0; i < contents.length; i++)
+    all[contents[i]!] = (changes[i] === 1 ? calibration.changed : calibration.new) * each[i]!;
+  return all;
 }
 
 /**

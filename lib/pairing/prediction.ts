@@ -1,7 +1,9 @@
 import type { Costs } from '../delta/costs.ts';
 import type { FormatName } from '../delta/format.ts';
 import { PanamaxError } from '../errors.ts';
-import { isChanged, type Comparison, type ComparedFile } from './compare.ts';
+import { isSampled, sampleCount, similarityOf, type Comparison } from './compare.ts';
+import { sampledCost, smallCost } from './contentcost.ts';
+import type { Target } from './target.ts';
 
 /** Expected size of a patch and time of its encoding. */
 export interface Prediction {
@@ -34,9 +36,6 @@ export type Calibrations = Readonly<Partial<Record<FormatName, Calibration>>>;
 
 export const UNCALIBRATED: Calibration = { changed: 1, new: 1 };
 
-/** Compressed size of a file, as a share of its size, from which on it counts as already compressed. */
-const DENSE = 0.8;
-
 const MIB = 1024 ** 2;
 
 /** In bytes. */
@@ -47,17 +46,21 @@ export interface PatchSizes {
   readonly targetSize: number;
 }
 
+/** @param each the costs of the compared contents, from `contentCosts` */
 export function predict(
+  target: Target,
   comparison: Comparison,
   { recipeSize, targetSize }: PatchSizes,
   costs: Costs,
   calibration: Calibration = UNCALIBRATED,
+  each = contentCosts(target, comparison, costs),
 ): Prediction {
+  const { changes } = comparison;
   let changed = 0;
   let fresh = 0;
-  for (const file of comparison.files) {
-    if (isChanged(file)) changed += fileCost(file, costs);
-    else fresh += fileCost(file, costs);
+  for (let i = 0; i < changes.length; i++) {
+    if (changes[i] === 1) changed += each[i]!;
+    else fresh += each[i]!;
   }
   changed *= calibration.changed;
   fresh *= calibration.new;
@@ -75,16 +78,27 @@ export function predict(
   };
 }
 
-export function fileCost(
-  { size, compressed, hasCounterpart, similarity }: ComparedFile,
+/** Predicted bytes of each compared content in a patch. */
+export function contentCosts(
+  { columns, compressed, known }: Target,
+  { contents, shares, counterparts }: Comparison,
   costs: Costs,
-): number {
-  const { file, small, coded, slope, power, spread } = costs;
-  // content that hardly compresses does not compress better in a patch
-  const dense = Math.max(0, (compressed / Math.max(size, 1) - DENSE) / (1 - DENSE));
-  const most = coded + (1 - coded) * dense;
-  if (similarity === undefined) return file + compressed * (hasCounterpart ? small : most);
-  if (compressed === 0) return file;
-  const quantity = slope * (-Math.log(similarity)) ** power * (size / compressed) ** spread;
-  return file + compressed * most * (1 - Math.exp(-quantity / most));
+): Float64Array {
+  const { sizes } = columns;
+  const each = new Float64Array(contents.length);
+  const base = known.get(costs);
+  for (let i = 0; i < contents.length; i++) {
+    const content = contents[i]!;
+    const samples = sampleCount(columns, content);
+    const size = sizes[content]!;
+    const packed = compressed[content]!;
+    if (isSampled(samples)) {
+      // most contents of a distant source have nothing in common with it
+      each[i] =
+        shares[i] === 0 && base
+          ? base[content]!
+          : sampledCost(size, packed, similarityOf(shares[i]!, samples), costs);
+    } else each[i] = smallCost(size, packed, counterparts[i] === 1, costs);
+  }
+  return each;
 }

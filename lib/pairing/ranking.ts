@@ -4,13 +4,14 @@ import { DEFAULT_FORMAT, formatNamed, formatNames, patchFormats } from '../delta
 import { digestOf, parseDigest, type Digest } from '../digest.ts';
 import { asArray, asInteger, asRecord, asSize, parseVersioned } from '../json.ts';
 import { PanamaxError } from '../errors.ts';
-import { combineRecords } from '../image/combined.ts';
-import { createdOf, pullSize, streamSize, withCompressions } from '../image/record.ts';
-import type { Compression } from '../compression/recipe.ts';
-import { serializeRecipe, sourceRecord } from '../delta/recipe.ts';
+import { combineDigests } from '../image/combined.ts';
+import { pullSize } from '../image/record.ts';
+import type { Costs } from '../delta/costs.ts';
 import { parseFactors } from './calibration.ts';
-import { compareLayers, indexSource, layersOf, layersOfAll, type Comparison } from './compare.ts';
+import { compareProfiles, type Comparison } from './compare.ts';
+import { calibratedCosts, type ContentCosts } from './cover.ts';
 import {
+  contentCosts,
   predict,
   predictionOf,
   type Calibrations,
@@ -18,8 +19,10 @@ import {
   type Prediction,
   type Predictions,
 } from './prediction.ts';
+import { profileOf, type Profile, type ProfileLayer } from './signature/profile.ts';
 import type { Signature } from './signature/signature.ts';
 import { tlshDistance } from './signature/tlsh.ts';
+import { asTarget, type Target } from './target.ts';
 
 /** An image, or several as one, as a possible source of a target. */
 export interface Candidate {
@@ -61,8 +64,6 @@ const WORTH = 0.95;
 
 /** Bytes of a source layer in a recipe. */
 const RECIPE_LAYER = 61;
-/** The most common compression, assumed for the recipe's size because a signature does not contain it. */
-const COMPRESSION: Compression = { encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' };
 
 /** Input of the predictions for a target and its source. */
 export interface Evidence {
@@ -70,58 +71,83 @@ export interface Evidence {
   readonly sizes: PatchSizes;
 }
 
-export function evidenceOf(target: Signature, sources: readonly Signature[]): Evidence {
-  const compared = compareLayers(layersOf(target), indexSource(layersOfAll(sources)));
-  // without the source's digests, whose compressed sizes would be noise between equally good sources
-  const image = withCompressions(
-    target.image,
-    target.image.layers.map(() => COMPRESSION),
-  );
-  const recipe = { source: { ...sourceRecord(image), layers: [] }, target: image };
-  const sourceLayers = combineRecords(sources.map((one) => one.image)).layers.length;
-  const recipeSize = serializeRecipe(recipe).length + sourceLayers * RECIPE_LAYER;
-  return { compared, sizes: { recipeSize, targetSize: streamSize(target.image) } };
+export function evidenceOf(target: Target, sources: readonly Profile[]): Evidence {
+  const recipeSize = target.recipeSize + combinedLayers(sources).length * RECIPE_LAYER;
+  const targetSize = target.layers.reduce((sum, { size }) => sum + size, 0);
+  return { compared: compareProfiles(target, sources), sizes: { recipeSize, targetSize } };
 }
 
-/** Compares a target with one possible source, which may be several images, by their signatures. */
+/** The layers of a source; of several images each layer once. */
+function combinedLayers(sources: readonly Profile[]): readonly ProfileLayer[] {
+  const layers = sources.flatMap((source) => source.layers);
+  return sources.length === 1 ? layers : [...new Map(layers.map((layer) => [layer.diffID, layer])).values()];
+}
+
+/** Compares a target with one possible source, which may be several images. */
 export function compareImages(
+  target: Target,
+  source: Profile | readonly Profile[],
+  calibrations: Calibrations = {},
+): Candidate {
+  return compareWithCosts(target, [source].flat(), calibrations).candidate;
+}
+
+/** As `compareImages`, for signatures in memory. */
+export function compareSignatures(
   target: Signature,
   source: Signature | readonly Signature[],
   calibrations: Calibrations = {},
 ): Candidate {
-  const sources = [source].flat();
-  return candidateOf(target, sources, evidenceOf(target, sources), calibrations);
+  return compareImages(asTarget(profileOf(target)), [source].flat().map(profileOf), calibrations);
 }
 
-export function candidateOf(
-  target: Signature,
-  sources: readonly Signature[],
-  { compared, sizes }: Evidence,
+/** Compares a target with one or several images, and tells the costs of its contents in the default format. */
+export function compareWithCosts(
+  target: Target,
+  sources: readonly Profile[],
   calibrations: Calibrations,
-): Candidate {
-  const image = combineRecords(sources.map((one) => one.image));
+): { readonly candidate: Candidate; readonly costs: ContentCosts } {
+  const { compared, sizes } = evidenceOf(target, sources);
+  const costsOf = createContentCosts(target, compared);
   const predictions = Object.fromEntries(
-    patchFormats().map(({ name, costs }) => [name, predict(compared, sizes, costs, calibrations[name])]),
+    patchFormats().map(({ name, costs }) => [
+      name,
+      predict(target, compared, sizes, costs, calibrations[name], costsOf(costs)),
+    ]),
   );
   const { identicalBytes, changedBytes, newBytes, sharedLayerBytes } = compared;
-  const [{ tlsh }, ...others] = sources as readonly [Signature, ...Signature[]];
-  return {
-    source: image.manifest,
-    ...(others.length > 0 && { images: sources.map((one) => one.image.manifest) }),
+  const [{ tlsh }, ...others] = sources as readonly [Profile, ...Profile[]];
+  const { costs, name } = DEFAULT_FORMAT;
+  const manifests = sources.map(({ manifest }) => manifest);
+  const candidate = {
+    source: combineDigests(manifests),
+    ...(others.length > 0 && { images: manifests }),
     tlshDistance: others.length === 0 && target.tlsh && tlsh ? tlshDistance(target.tlsh, tlsh) : null,
     identicalBytes,
     changedBytes,
     newBytes,
     sharedLayerBytes,
-    predictedPatchSize: predictionOf(predictions, DEFAULT_FORMAT.name).size,
+    predictedPatchSize: predictionOf(predictions, name).size,
     predictions,
-    pullSize: pullSize(target.image, image),
+    pullSize: pullSize(target, { layers: combinedLayers(sources) }),
     ...newerBy(target, sources),
+  };
+  return { candidate, costs: calibratedCosts(target, compared, costsOf(costs), calibrations[name]) };
+}
+
+/** Makes the function that computes costs of contents once for formats that differ in the time of encoding only. */
+function createContentCosts(target: Target, compared: Comparison): (costs: Costs) => Float64Array {
+  const made = new Map<string, Float64Array>();
+  return (costs) => {
+    const key = JSON.stringify({ ...costs, secondsPerMiB: undefined });
+    const each = made.get(key) ?? contentCosts(target, compared, costs);
+    made.set(key, each);
+    return each;
   };
 }
 
-function newerBy(target: Signature, sources: readonly Signature[]): Pick<Candidate, 'newerBy'> {
-  const [created, ...others] = [target, ...sources].map(({ image }) => createdOf(image));
+function newerBy(target: Profile, sources: readonly Profile[]): Pick<Candidate, 'newerBy'> {
+  const [created, ...others] = [target, ...sources].map((image) => image.created);
   if (created === undefined || others.includes(undefined)) return {};
   return { newerBy: Math.max(...(others as number[])) - created };
 }

@@ -1,6 +1,6 @@
 import { checkSeal } from '../sealed.ts';
 import { imageSketchOf, SKETCH_SIZE } from '../pairing/signature/imagesketch.ts';
-import { parseSignature } from '../pairing/signature/signature.ts';
+import { parseSignature } from '../pairing/signature/stored.ts';
 import { parseCalibrations } from '../pairing/calibration.ts';
 import { parseRanking } from '../pairing/ranking.ts';
 import { formatNames } from '../delta/formats.ts';

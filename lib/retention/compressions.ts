@@ -2,7 +2,7 @@ import type { Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { parseManifest } from '../image/oci/manifest.ts';
-import { parseSignature } from '../pairing/signature/signature.ts';
+import { parseSignatureImage } from '../pairing/signature/stored.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 import { readIndex } from '../store/targetindex.ts';
@@ -46,8 +46,7 @@ async function layersOf(store: Store, image: Digest): Promise<Digest[] | undefin
     const key = keys.signature(image);
     const bytes = await store.get(key);
     if (!bytes) return [];
-    const { image: record } = await parseSignature(bytes, `${store.where} ${key}`);
-    return record.layers.map(({ digest }) => digest);
+    return parseSignatureImage(bytes, `${store.where} ${key}`).layers.map(({ digest }) => digest);
   } catch (error) {
     if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
     throw error;

@@ -1,7 +1,7 @@
 import { hexOf, type Digest } from '../digest.ts';
 import { PanamaxError } from '../errors.ts';
 import { withCompressions } from '../image/record.ts';
-import { parseSignature } from '../pairing/signature/signature.ts';
+import { parseSignature } from '../pairing/signature/stored.ts';
 import { loadCompressions } from '../store/compressions.ts';
 import { keys } from '../store/keys.ts';
 import { isPast, nameDocument, type NameRecord } from '../store/name.ts';

@@ -10,13 +10,20 @@ import { PanamaxError, type ErrorKind } from '../../lib/errors.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
-import { compareImages, parseRanking, rankCandidates, serializeRanking } from '../../lib/pairing/ranking.ts';
+import {
+  compareSignatures,
+  parseRanking,
+  rankCandidates,
+  serializeRanking,
+} from '../../lib/pairing/ranking.ts';
 import { computeSignature } from '../../lib/pairing/signature/compute.ts';
-import { parseSignature, serializeSignature, type Signature } from '../../lib/pairing/signature/signature.ts';
+import type { Signature } from '../../lib/pairing/signature/signature.ts';
+import { parseSignature, serializeSignature } from '../../lib/pairing/signature/stored.ts';
 import { imageIdentity, parsePatchDescriptor, serializePatchDescriptor } from '../../lib/store/descriptor.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { configOf, craneSave, dockerSave } from '../support/dockerarchive.ts';
 import { blobPath, compress, digestOf, writeLayout } from '../support/layout.ts';
+import { sectionsOf, signatureWith } from '../support/storedsignature.ts';
 import { damaged, mutated } from '../support/mutation.ts';
 import { writeTar } from '../support/tar.ts';
 
@@ -192,12 +199,12 @@ describe('reads or refuses damaged files', () => {
 
 describe('reads or refuses changed documents of stores and patches', () => {
   test('signature', async (t) => {
-    const signature = await signatureOf(t);
-    const document: unknown = JSON.parse(zstdDecompressSync(await serializeSignature(signature)).toString());
+    const bytes = await serializeSignature(await signatureOf(t));
+    const [document, ...others] = sectionsOf(bytes) as [Buffer, ...Buffer[]];
     await fc.assert(
-      fc.asyncProperty(mutated(document), (changed) => {
-        const bytes = zstdCompressSync(asText(changed));
-        return understoodOrRefused(() => parseSignature(bytes, 'here'), ['bad-input']);
+      fc.asyncProperty(mutated(JSON.parse(document.toString())), (changed) => {
+        const stored = signatureWith([asText(changed), ...others]);
+        return understoodOrRefused(() => parseSignature(stored, 'here'), ['bad-input']);
       }),
       RUNS,
     );
@@ -229,7 +236,7 @@ describe('reads or refuses changed documents of stores and patches', () => {
     const signature = await signatureOf(t);
     const { manifest } = signature.image;
     const other = `sha256:${'1'.repeat(64)}` as const;
-    const candidate = { ...compareImages(signature, signature), source: other };
+    const candidate = { ...compareSignatures(signature, signature), source: other };
     const ranking = rankCandidates(manifest, [candidate]);
     assert.deepEqual(parseRanking(serializeRanking(ranking), 'here'), ranking);
     await fc.assert(

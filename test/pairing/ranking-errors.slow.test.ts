@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
-import { compareImages, isWorthIt, rankCandidates, type Candidate } from '../../lib/pairing/ranking.ts';
+import { compareSignatures, isWorthIt, rankCandidates, type Candidate } from '../../lib/pairing/ranking.ts';
 import { computeSignature } from '../../lib/pairing/signature/compute.ts';
 import type { Signature } from '../../lib/pairing/signature/signature.ts';
 import { temporaryDirectory } from '../support/directory.ts';
@@ -36,7 +36,7 @@ const files = (name: string, from: number, count: number) =>
   Array.from({ length: count }, (_, i) => file(`${name}/${i}`, from + i));
 
 function compare(target: SignedImage, source: SignedImage): Candidate {
-  return compareImages(target.signature, source.signature);
+  return compareSignatures(target.signature, source.signature);
 }
 
 async function patchSize(target: SignedImage, source: SignedImage): Promise<number> {

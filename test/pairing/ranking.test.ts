@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
-import { compareImages, rankCandidates, scopeOf } from '../../lib/pairing/ranking.ts';
+import { compareSignatures, rankCandidates, scopeOf } from '../../lib/pairing/ranking.ts';
 import { textColumn, wordsColumn } from '../../lib/runtime/column.ts';
 import { contentAt, contentCount, contentsOf, createContents } from '../../lib/pairing/signature/contents.ts';
 import { digestBytes } from '../../lib/pairing/signature/digestset.ts';
@@ -98,7 +98,7 @@ describe('a comparison', () => {
 
   test('counts identical, changed and new bytes', () => {
     const { identicalBytes, changedBytes, newBytes, sharedLayerBytes, pullSize, tlshDistance } =
-      compareImages(target, source);
+      compareSignatures(target, source);
     // the second of two new files with the same content counts as identical
     assert.deepEqual(
       { identicalBytes, changedBytes, newBytes },
@@ -112,8 +112,8 @@ describe('a comparison', () => {
   test('counts a new file as changed if an earlier new file is similar', () => {
     const twice = signature('twice', { a: 'a'.repeat(50_000), b: 'b'.repeat(50_000) });
     const none = signature('none', {});
-    const different = compareImages(withSamples(twice, [0, 1000]), none);
-    const alike = compareImages(withSamples(twice, [0, 2]), none);
+    const different = compareSignatures(withSamples(twice, [0, 1000]), none);
+    const alike = compareSignatures(withSamples(twice, [0, 2]), none);
     assert.deepEqual([different.changedBytes, different.newBytes], [0, 100_000]);
     assert.deepEqual([alike.changedBytes, alike.newBytes], [50_000, 50_000]);
     for (const format of ['xdelta', 'oci-delta'] as const) {
@@ -123,7 +123,7 @@ describe('a comparison', () => {
   });
 
   test('finds all bytes of an image in itself', () => {
-    const { changedBytes, newBytes, sharedLayerBytes, pullSize } = compareImages(target, target);
+    const { changedBytes, newBytes, sharedLayerBytes, pullSize } = compareSignatures(target, target);
     assert.deepEqual([changedBytes, newBytes, sharedLayerBytes, pullSize], [0, 0, 100_000, 0]);
   });
 });
@@ -151,7 +151,7 @@ describe('a ranking', () => {
     for (const order of [sources, sources.toReversed()]) {
       const { candidates } = rankCandidates(
         target.image.manifest,
-        order.map((source) => compareImages(target, source)),
+        order.map((source) => compareSignatures(target, source)),
       );
       assert.deepEqual(
         candidates.map((candidate) => candidate.source),

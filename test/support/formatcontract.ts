@@ -12,7 +12,7 @@ import { parseReference } from '../../lib/image/oci/reference.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { imageRecord, type ImageRecord } from '../../lib/image/record.ts';
 import { DEFAULT_LIMITS as limits } from '../../lib/limits.ts';
-import { compareImages, isWorthIt } from '../../lib/pairing/ranking.ts';
+import { compareSignatures, isWorthIt } from '../../lib/pairing/ranking.ts';
 import { computeSignature } from '../../lib/pairing/signature/compute.ts';
 import { findSourceImages } from '../../lib/site/choice/sourceimages.ts';
 import {
@@ -161,10 +161,10 @@ export function testFormat(format: PatchFormat): void {
         return computeSignature(image, `${path}.stream`, limits);
       }),
     );
-    const one = compareImages(target!, sources[0]!);
+    const one = compareSignatures(target!, sources[0]!);
     assert.ok(one.predictions[name]!.size > 0);
     assert.ok(one.predictions[name]!.seconds >= 0);
-    const several = { ...compareImages(target!, sources), pullSize: Number.MAX_SAFE_INTEGER };
+    const several = { ...compareSignatures(target!, sources), pullSize: Number.MAX_SAFE_INTEGER };
     assert.equal(isWorthIt(several, [name]), traits.combinesSources);
   });
 

@@ -11,11 +11,11 @@ import type { StageContext } from '../context.ts';
 import type { KnownImage } from '../resources/blobcache.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
-import { loadSignature } from '../signature/stage.ts';
+import { loadImage } from '../signature/load.ts';
 
 /** An image with the stored compressions of its layers. @throws PanamaxError `not-found`, `bad-input` */
 export async function loadRecord(store: Store, manifest: Digest): Promise<ImageRecord> {
-  return completed(store, (await loadSignature(store, manifest)).image);
+  return completed(store, await loadImage(store, manifest));
 }
 
 /** Adds the stored compressions of its layers to a signature's image. */

@@ -38,7 +38,7 @@ import { writeChunks } from '../../lib/runtime/file.ts';
 import { unpackThread } from '../../lib/image/threads.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
 import { areRecorded, completed, findRecord } from './compressions.ts';
-import { loadSignature } from '../signature/stage.ts';
+import { loadImage } from '../signature/load.ts';
 
 export interface DeltaInput {
   /** One image, or several as one source. */
@@ -66,7 +66,7 @@ export interface DeltaOutput {
  */
 export async function deltaStage(input: DeltaInput, context: StageContext): Promise<Outcome<DeltaOutput>> {
   const { store } = context;
-  const target = (await loadSignature(store, input.target.manifest)).image;
+  const target = await loadImage(store, input.target.manifest);
   const known: PatchOutcome[] = [];
   const missing: FormatName[] = [];
   const formats = input.formats.filter(
@@ -101,7 +101,7 @@ async function makePatches(
   const { store, limits, signal, log, layers } = context;
   const { blobs } = layers;
   const records: ImageRecord[] = [];
-  for (const { manifest } of input.sources) records.push((await loadSignature(store, manifest)).image);
+  for (const { manifest } of input.sources) records.push(await loadImage(store, manifest));
   const source = combineRecords(records);
   const memory = deltaMemory(streamSize(source) + streamSize(target), input.effort);
   using _reserved = await context.memory.reserve(memory, signal);

@@ -10,11 +10,9 @@ import {
   type Encoded,
 } from '../../lib/pairing/calibration.ts';
 import { predictionOf, type Calibration, type Calibrations } from '../../lib/pairing/prediction.ts';
-import { compareImages } from '../../lib/pairing/ranking.ts';
-import type { Signature } from '../../lib/pairing/signature/signature.ts';
 import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { loadSignature } from '../signature/stage.ts';
+import { createComparisons } from './comparisons.ts';
 
 /** Patches of a format that are compared with their predictions, at most. */
 const MOST_PAIRS = 300;
@@ -80,11 +78,8 @@ async function readPair(store: Store, key: string): Promise<Encoded | undefined>
   try {
     const descriptor = parsePatchDescriptor(bytes, `${store.where} ${key}`);
     const { format, effort, source, target, sizes } = descriptor;
-    const sources: Signature[] = [];
-    for (const manifest of source.images ?? [source.manifest]) {
-      sources.push(await loadSignature(store, manifest));
-    }
-    const candidate = compareImages(await loadSignature(store, target.manifest), sources);
+    const comparisons = createComparisons(store, target.manifest, {});
+    const { candidate } = await comparisons.compare(source.images ?? [source.manifest]);
     const { reasons } = predictionOf(candidate.predictions, format);
     return { reasons, actual: sizeAtDefault(sizes.actual, format, effort) };
   } catch (error) {

@@ -1,12 +1,12 @@
 import { DEFAULT_FORMAT, formatNamed } from '../../lib/delta/formats.ts';
 import type { Digest } from '../../lib/digest.ts';
 import { PanamaxError } from '../../lib/errors.ts';
-import { compareImages, type Candidate } from '../../lib/pairing/ranking.ts';
+import type { Candidate } from '../../lib/pairing/ranking.ts';
 import { predictionOf, type Calibrations } from '../../lib/pairing/prediction.ts';
 import { MOST_ASKED, MOST_LINKS } from '../../lib/site/choice/chain.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';
-import { loadSignature } from '../signature/stage.ts';
+import { createComparisons } from './comparisons.ts';
 
 /** A way from a source to a target by several patches, of which at least the last exists. */
 export interface Chain {
@@ -90,9 +90,8 @@ async function madeThrough(
   if (!next) return undefined;
   const [image, { through, size }] = next;
   try {
-    const [wanted, had] = [await loadSignature(store, image), await loadSignature(store, source)];
-    const { predictions } = compareImages(wanted, had, calibrations);
-    const made = predictionOf(predictions, DEFAULT_FORMAT.name);
+    const { candidate } = await createComparisons(store, image, calibrations).compare([source]);
+    const made = predictionOf(candidate.predictions, DEFAULT_FORMAT.name);
     return { through: [image, ...through], size: size + made.size, seconds: made.seconds };
   } catch (error) {
     // the signature has been removed meanwhile, or is damaged

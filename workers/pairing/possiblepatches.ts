@@ -6,7 +6,7 @@ import type { ExistingPatch, PossiblePatch } from '../../lib/pairing/workplan.ts
 import type { Store } from '../../lib/store/objects/store.ts';
 import { readIndex } from '../../lib/store/targetindex.ts';
 import type { StageContext } from '../context.ts';
-import { loadSignature } from '../signature/stage.ts';
+import { loadImage } from '../signature/load.ts';
 import { loadCalibrations } from './calibration.ts';
 import { createComparisons } from './comparisons.ts';
 import { pairingStage } from './stage.ts';
@@ -49,9 +49,9 @@ export async function findPossiblePatches(
   const pullSizes = new Map<Digest, number>();
   const possible = new Map<string, PossiblePatch>();
   for (const target of targets) {
-    pullSizes.set(target, pullSize((await loadSignature(store, target)).image));
+    pullSizes.set(target, pullSize(await loadImage(store, target)));
     // shared by the rankings below, since most sources are in several of the sets
-    const comparisons = createComparisons(store, target, calibrations);
+    const comparisons = createComparisons(store, target, calibrations, context.memory.size);
     const { candidates } = await pairingStage({ target, sources }, context, comparisons);
     const combined: Candidate[] = [];
     for (const { images } of toCombine) {

@@ -8,7 +8,7 @@ import {
 } from '../../lib/pairing/signature/imagesketch.ts';
 import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { loadSignature } from '../signature/stage.ts';
+import { loadSignature } from '../signature/load.ts';
 
 /** Sketches never change, so a process reads each once. */
 const loaded = new WeakMap<Store, Map<Digest, ImageSketch>>();
@@ -87,7 +87,7 @@ export async function rebuildIndex(
 /** All images with a signature in the store. */
 export async function* listImages(store: Store): AsyncGenerator<Digest, void, void> {
   for await (const key of store.list(keys.signatures)) {
-    const name = /sha256-([0-9a-f]{64})\.json\.zst$/.exec(key);
+    const name = /sha256-([0-9a-f]{64})\.columns$/.exec(key);
     if (name) yield parseDigest(`sha256:${name[1]!}`, `${store.where} ${key}`);
   }
 }

@@ -49,7 +49,8 @@ export async function pairingStage(
 ): Promise<Outcome<Ranking>> {
   const { store, signal } = context;
   const key = keys.pairing(input.target, scopeOf(input.sources, input.combineSources));
-  const comparisons = known ?? createComparisons(store, input.target, await loadCalibrations(store));
+  const comparisons =
+    known ?? createComparisons(store, input.target, await loadCalibrations(store), context.memory.size);
   const { calibrations } = comparisons;
   const stored = await findRanking(input, key, store, calibrations);
   if (stored) return { status: 'skipped', ...stored };
@@ -60,10 +61,7 @@ export async function pairingStage(
     sources.length <= MOST_COMPARED
       ? sources
       : await mostSimilar(context, input.target, sources, MOST_COMPARED);
-  for (const manifest of compared) {
-    signal.throwIfAborted();
-    candidates.push((await comparisons.compare([manifest])).candidate);
-  }
+  for await (const { candidate } of comparisons.compareEach(compared, signal)) candidates.push(candidate);
   let ranking = rankCandidates(input.target, candidates, calibrations);
   if (input.combineSources) {
     const combined = await findCombined(ranking, comparisons, signal);

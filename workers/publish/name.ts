@@ -5,7 +5,7 @@ import { releaseNameOf, type ReleaseName } from '../../lib/image/oci/releasename
 import type { StageContext } from '../context.ts';
 import type { NameRecord } from '../../lib/store/name.ts';
 import { writeName } from '../../lib/store/naming.ts';
-import { loadSignature } from '../signature/stage.ts';
+import { loadImage } from '../signature/load.ts';
 
 export interface NameInput {
   readonly name: ReleaseName;
@@ -19,7 +19,7 @@ export async function publishName(
   { name, manifest, resetSequence = false }: NameInput,
   context: Pick<StageContext, 'store' | 'sign'>,
 ): Promise<NameRecord> {
-  const { image } = await loadSignature(context.store, manifest);
+  const image = await loadImage(context.store, manifest);
   return writeName(context.store, name, image.platform, imageIdentity(image), {
     sign: context.sign,
     resetSequence,

@@ -9,13 +9,14 @@ import { parseReference } from '../../lib/image/oci/reference.ts';
 import { imageSketchOf, type ImageSketch } from '../../lib/pairing/signature/imagesketch.ts';
 import type { Outcome, StageContext } from '../context.ts';
 import { JOB_MEMORY } from '../resources/memory.ts';
-import { parseSignature, type Signature } from '../../lib/pairing/signature/signature.ts';
+import type { Signature } from '../../lib/pairing/signature/signature.ts';
 import { signatureThread } from '../../lib/pairing/signature/threads.ts';
 import { scratchError } from '../../lib/runtime/scratch.ts';
 import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
 import { storeAttachments } from './attachments.ts';
+import { findSignature } from './load.ts';
 import { readInRoom } from './reservation.ts';
 
 export interface SignatureInput {
@@ -108,22 +109,4 @@ async function findSound(store: Store, manifest: Digest): Promise<Signature | un
     if (error instanceof PanamaxError && error.kind === 'bad-input') return undefined;
     throw error;
   }
-}
-
-async function findSignature(store: Store, manifest: Digest): Promise<Signature | undefined> {
-  const key = keys.signature(manifest);
-  const bytes = await store.get(key);
-  if (!bytes) return undefined;
-  const where = `${store.where} ${key}`;
-  const signature = await parseSignature(bytes, where);
-  const found = signature.image.manifest;
-  if (found === manifest) return signature;
-  throw new PanamaxError('bad-input', 'signature of another image', { expected: manifest, found, where });
-}
-
-/** @throws PanamaxError `not-found`, `bad-input` */
-export async function loadSignature(store: Store, manifest: Digest): Promise<Signature> {
-  const signature = await findSignature(store, manifest);
-  if (signature) return signature;
-  throw new PanamaxError('not-found', 'no signature', { expected: manifest, where: store.where });
 }

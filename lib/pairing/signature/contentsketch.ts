@@ -30,6 +30,8 @@ export interface ContentSketcher {
 export const SAMPLE_WINDOW = 32;
 const SAMPLED_BITS = 10;
 export const MAX_SAMPLES = 1024;
+/** A sample has 32 bits. */
+export const MAX_LEVEL = 31;
 
 const BLOCK = 64 * 1024;
 const DENSITY_BLOCK = 4096;

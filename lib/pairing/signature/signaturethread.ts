@@ -8,7 +8,7 @@ import { parseReference } from '../../image/oci/reference.ts';
 import { imageSketchOf } from './imagesketch.ts';
 import { serveThread } from '../../runtime/threadmain.ts';
 import { computeSignature } from './compute.ts';
-import { serializeSignature } from './signature.ts';
+import { serializeSignature } from './stored.ts';
 
 /** The entry of the thread that computes one signature. */
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { parseCalibrations, serializeCalibrations } from '../../../lib/pairing/calibration.ts';
 import { parseRanking } from '../../../lib/pairing/ranking.ts';
-import { parseSignature } from '../../../lib/pairing/signature/signature.ts';
+import { parseSignature } from '../../../lib/pairing/signature/stored.ts';
 import { checkRunDocument } from '../../../lib/retention/checkruns.ts';
 import { parseCompressionRecord } from '../../../lib/store/compressions.ts';
 import { keys } from '../../../lib/store/keys.ts';

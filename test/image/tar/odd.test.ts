@@ -12,7 +12,7 @@ import { scanTarFile, scanTarFileBlocking } from '../../../lib/image/tar/file.ts
 import { openImage } from '../../../lib/image/open.ts';
 import { parseReference } from '../../../lib/image/oci/reference.ts';
 import { DEFAULT_LIMITS as limits } from '../../../lib/limits.ts';
-import { compareImages } from '../../../lib/pairing/ranking.ts';
+import { compareSignatures } from '../../../lib/pairing/ranking.ts';
 import { computeSignature } from '../../../lib/pairing/signature/compute.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 import { writeLayout } from '../../support/layout.ts';
@@ -338,7 +338,7 @@ test('takes odd layers in every part: signature, ranking, listing, patches of ev
     signatures.push(await computeSignature(image, path('scratch'), limits));
   }
   const [source, target] = signatures;
-  const { predictions } = compareImages(target!, [source!]);
+  const { predictions } = compareSignatures(target!, [source!]);
   assert.deepEqual(Object.keys(predictions).sort(), formatNames().sort());
 
   const layerSizes = layers(1).map((layer) => layer.length);

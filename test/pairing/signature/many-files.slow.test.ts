@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
 import { contentCount } from '../../../lib/pairing/signature/contents.ts';
-import { parseSignature } from '../../../lib/pairing/signature/signature.ts';
+import { parseSignature } from '../../../lib/pairing/signature/stored.ts';
 import { signatureThread } from '../../../lib/pairing/signature/threads.ts';
 import { runThread } from '../../../lib/runtime/thread.ts';
 import { temporaryDirectory } from '../../support/directory.ts';

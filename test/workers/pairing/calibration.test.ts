@@ -8,9 +8,10 @@ import { DEFAULT_LIMITS as limits } from '../../../lib/limits.ts';
 import { openImage } from '../../../lib/image/open.ts';
 import { calibrationOf, parseCalibrations, serializeCalibrations } from '../../../lib/pairing/calibration.ts';
 import type { Prediction } from '../../../lib/pairing/prediction.ts';
-import { compareImages } from '../../../lib/pairing/ranking.ts';
+import { compareSignatures } from '../../../lib/pairing/ranking.ts';
 import { computeSignature } from '../../../lib/pairing/signature/compute.ts';
-import { serializeSignature, type Signature } from '../../../lib/pairing/signature/signature.ts';
+import type { Signature } from '../../../lib/pairing/signature/signature.ts';
+import { serializeSignature } from '../../../lib/pairing/signature/stored.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { keys } from '../../../lib/store/keys.ts';
 import type { Store } from '../../../lib/store/objects/store.ts';
@@ -65,7 +66,7 @@ async function openStore(
     signatures.push(signature);
   }
   const [source, target] = signatures as [Signature, Signature];
-  const predicted = compareImages(target, source).predictions.xdelta!;
+  const predicted = compareSignatures(target, source).predictions.xdelta!;
   for (const [i, { factor, effort }] of patches.entries()) {
     const descriptor = {
       format: 'xdelta' as const,

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { DEFAULT_LIMITS as limits } from '../../../lib/limits.ts';
 import { openImage } from '../../../lib/image/open.ts';
-import { compareImages, type Candidate } from '../../../lib/pairing/ranking.ts';
+import { compareSignatures, type Candidate } from '../../../lib/pairing/ranking.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { keys } from '../../../lib/store/keys.ts';
 import { readIndex } from '../../../lib/store/targetindex.ts';
 import { cheaperChains } from '../../../workers/pairing/chain.ts';
-import { loadSignature } from '../../../workers/signature/stage.ts';
+import { loadSignature } from '../../../workers/signature/load.ts';
 import { makeReleases, runBackfill } from '../../support/backfill.ts';
 
 /** As if the patch had been predicted to weigh and to take this. */
@@ -34,7 +34,7 @@ test('reports a chain through existing patches if it is cheaper', async (t) => {
   const sizeOf = async (target: Digest) => (await readIndex(store, target))!.patches[0]!.size;
   const steps = [await sizeOf(a2), await sizeOf(a3), await sizeOf(a4)] as const;
   const candidate = async (source: Digest, target: Digest) =>
-    compareImages(await loadSignature(store, target), await loadSignature(store, source));
+    compareSignatures(await loadSignature(store, target), await loadSignature(store, source));
   const chainFor = async (source: Digest, target: Digest, size: number, seconds: number) => {
     const one = predicted(await candidate(source, target), size, seconds);
     return (await cheaperChains(store, target, [one], {})).get(source);

@@ -15,7 +15,7 @@ import { redisForest } from '../../../lib/queue/similarity.ts';
 import { createLayerCache } from '../../../workers/resources/layercache.ts';
 import { createMemory } from '../../../workers/resources/memory.ts';
 import { computeSignature } from '../../../lib/pairing/signature/compute.ts';
-import { serializeSignature } from '../../../lib/pairing/signature/signature.ts';
+import { serializeSignature } from '../../../lib/pairing/signature/stored.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { keys } from '../../../lib/store/keys.ts';
 import type { Store } from '../../../lib/store/objects/store.ts';
