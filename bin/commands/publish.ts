@@ -9,12 +9,23 @@ import { printResult, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../option
 export const publishCommand: Command = {
   summary: 'Publishes the patches to each image beside the image in its registry.',
   operands: ['IMAGE...'],
-  options: { ...STORE_OPTIONS, ...SIGN_OPTIONS, ...REGISTRY_OPTIONS, ...COMMON },
+  options: {
+    recipes: {
+      type: 'boolean',
+      help: 'publish how the layers were compressed, too, for sites that have them in another compression',
+    },
+    ...STORE_OPTIONS,
+    ...SIGN_OPTIONS,
+    ...REGISTRY_OPTIONS,
+    ...COMMON,
+  },
   async run(args, signal) {
     await withContext(args, signal, async (context) => {
       const published: Published[] = [];
       for (const reference of args.operands.map(spelledOut)) {
-        published.push(await publish({ reference, ...args.platform }, context));
+        published.push(
+          await publish({ reference, ...args.platform, hasRecipes: args.flag('recipes') }, context),
+        );
       }
       printResult(args, { published }, formatPublished(published));
       const none = published.filter(({ patches, name }) => patches.length === 0 && !name);

@@ -135,7 +135,9 @@ async function makePatches(
       scratch,
     };
     const { patches } = await runThread(deltaThread, task, signal, memory);
-    const pull = pullSize(target, source);
+    // an image as its own source is for sites that have its layers, but not the compressed ones
+    const isItself = source.manifest === target.manifest;
+    const pull = pullSize(target, isItself ? undefined : source);
     const outcomes: PatchOutcome[] = [];
     for (const { format, path, size, digest, encodeSeconds } of patches) {
       const made: PatchDescriptor = {
