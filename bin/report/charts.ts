@@ -7,7 +7,9 @@ import { escapeHtml, formatSeconds } from './html.ts';
 const WIDTH = 720;
 const MAX_BARS = 60;
 
-interface Plot {
+export interface Plot {
+  /** Of the drawing; by default that of the page. */
+  readonly width?: number;
   readonly title: string;
   readonly description: string;
   readonly height: number;
@@ -15,14 +17,14 @@ interface Plot {
 }
 
 /** Scales with the page; scrolls on a narrow screen, since letters would get too small. */
-function svg(id: string, { title, description, height, content }: Plot): string {
-  return `<div class="plot" tabindex="0" role="group" aria-labelledby="${id}-t"><svg role="img" viewBox="0 0 ${WIDTH} ${height}" aria-labelledby="${id}-t ${id}-d">
+export function svg(id: string, { width = WIDTH, title, description, height, content }: Plot): string {
+  return `<div class="plot" tabindex="0" role="group" aria-labelledby="${id}-t"><svg role="img" viewBox="0 0 ${width} ${height}" aria-labelledby="${id}-t ${id}-d">
 <title id="${id}-t">${escapeHtml(title)}</title><desc id="${id}-d">${escapeHtml(description)}</desc>
 ${content}
 </svg></div>`;
 }
 
-function text(x: number, y: number, words: string, attributes = ''): string {
+export function text(x: number, y: number, words: string, attributes = ''): string {
   return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${attributes}>${escapeHtml(words)}</text>`;
 }
 
@@ -140,6 +142,6 @@ export function plotStages(stages: readonly StageTime[]): string {
   });
 }
 
-function shorten(words: string, most: number): string {
+export function shorten(words: string, most: number): string {
   return words.length > most ? `…${words.slice(1 - most)}` : words;
 }

@@ -14,3 +14,8 @@ export function formatSeconds(seconds: number): string {
   const minutes = Math.round(seconds / 60);
   return minutes < 120 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;
 }
+
+/** A part of a page with its heading. */
+export function section(id: string, heading: string, content: string): string {
+  return `<section aria-labelledby="${id}"><h2 id="${id}">${heading}</h2>\n${content}</section>`;
+}

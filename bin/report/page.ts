@@ -1,21 +1,10 @@
 import { formatShare, formatSize } from '../format.ts';
 import { plotPredictions, plotSavings, plotStages } from './charts.ts';
 import type { PageData, PatchRow } from './data.ts';
-import { escapeHtml, formatSeconds } from './html.ts';
+import { escapeHtml, formatSeconds, section } from './html.ts';
 import { SCRIPT } from './script.ts';
 import { STYLE } from './style.ts';
-
-/** A cell: its text, and the number that it is sorted by. */
-type Cell = readonly [text: string, value?: number];
-
-interface Table {
-  readonly id: string;
-  readonly caption: string;
-  readonly head: readonly string[];
-  readonly rows: readonly (readonly Cell[])[];
-  /** Columns of text; the others are aligned to the right. */
-  readonly left: ReadonlySet<number>;
-}
+import { formatTable, size, type Table } from './table.ts';
 
 /** The page of a run: one file without references to others. */
 export function formatPage(data: PageData): string {
@@ -65,21 +54,13 @@ ${section('s5', 'Time by stage', plotStages(stages))}
 `;
 }
 
-function section(id: string, heading: string, content: string): string {
-  return `<section aria-labelledby="${id}"><h2 id="${id}">${heading}</h2>\n${content}</section>`;
-}
-
 function patchSection(rows: readonly PatchRow[]): string {
   const why =
     'A source is chosen by the predicted size of its patch: bytes of the target that it has, that it has in a similar form, and that are new.';
   return `<p>${why}</p>\n${formatTable(patchTable(rows))}`;
 }
 
-function size(bytes: number | undefined): Cell {
-  return bytes === undefined ? ['–', -1] : [formatSize(bytes), bytes];
-}
-
-function patchTable(rows: readonly PatchRow[]): Table {
+export function patchTable(rows: readonly PatchRow[]): Table {
   return {
     id: 'patches',
     caption: 'Patches of the run, and pairs without one',
@@ -123,27 +104,4 @@ function failureTable(failures: PageData['failures']): Table {
     left: new Set([0, 1, 2]),
     rows: failures.map(({ what, kind, message }) => [[what], [kind], [message]]),
   };
-}
-
-/** A table whose headings are buttons that sort it, with a field that filters it. Both need the page's script. */
-function formatTable({ id, caption, head, rows, left }: Table): string {
-  const kind = (column: number) => (left.has(column) ? '' : ' class="number"');
-  const headings = head.map(
-    (name, i) => `<th scope="col"${kind(i)}><button type="button">${name}</button></th>`,
-  );
-  const lines = rows.map((cells) => {
-    const columns = cells.map(
-      ([text, value], i) =>
-        `<td${kind(i)}${value === undefined ? '' : ` data-v="${value}"`}>${escapeHtml(text)}</td>`,
-    );
-    return `<tr>${columns.join('')}</tr>`;
-  });
-  return `<div class="filter"><label for="${id}-f">Filter</label> <input id="${id}-f" type="search" data-for="${id}" autocomplete="off"> <output for="${id}-f" aria-live="polite">${rows.length} row${rows.length === 1 ? '' : 's'}</output></div>
-<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(caption)}"><table id="${id}">
-<caption>${escapeHtml(caption)}</caption>
-<thead><tr>${headings.join('')}</tr></thead>
-<tbody>
-${lines.join('\n')}
-</tbody>
-</table></div>`;
 }
