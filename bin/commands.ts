@@ -8,6 +8,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   worker: async () => (await import('./commands/worker.ts')).workerCommand,
   status: async () => (await import('./commands/status.ts')).statusCommand,
   report: async () => (await import('./commands/report.ts')).reportCommand,
+  dashboard: async () => (await import('./commands/dashboard.ts')).dashboardCommand,
   diff: async () => (await import('./commands/diff.ts')).diffCommand,
   publish: async () => (await import('./commands/publish.ts')).publishCommand,
   apply: async () => (await import('./commands/apply.ts')).applyCommand,

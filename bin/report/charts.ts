@@ -8,7 +8,7 @@ const WIDTH = 720;
 const MAX_BARS = 60;
 
 export interface Plot {
-  /** Of the drawing; by default that of the page. */
+  /** Of a drawing that keeps its size; by default it scales with the page. */
   readonly width?: number;
   readonly title: string;
   readonly description: string;
@@ -17,8 +17,8 @@ export interface Plot {
 }
 
 /** Scales with the page; scrolls on a narrow screen, since letters would get too small. */
-export function svg(id: string, { width = WIDTH, title, description, height, content }: Plot): string {
-  return `<div class="plot" tabindex="0" role="group" aria-labelledby="${id}-t"><svg role="img" viewBox="0 0 ${width} ${height}" aria-labelledby="${id}-t ${id}-d">
+export function svg(id: string, { width, title, description, height, content }: Plot): string {
+  return `<div class="plot" tabindex="0" role="group" aria-labelledby="${id}-t"><svg role="img"${width === undefined ? '' : ` width="${width}" height="${height}"`} viewBox="0 0 ${width ?? WIDTH} ${height}" aria-labelledby="${id}-t ${id}-d">
 <title id="${id}-t">${escapeHtml(title)}</title><desc id="${id}-d">${escapeHtml(description)}</desc>
 ${content}
 </svg></div>`;

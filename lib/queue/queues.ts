@@ -32,6 +32,8 @@ export interface Queues {
   failureOf(queue: QueueName, id: string): Promise<string | undefined>;
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
   counts(): Promise<Record<QueueName, QueueCounts>>;
+  /** Number of workers that are connected to each queue, as far as the server tells. */
+  workers(): Promise<Record<QueueName, number>>;
   /** Queues that no worker is connected to, as far as the server tells. */
   unattended(): Promise<QueueName[]>;
   close(): Promise<void>;
@@ -80,6 +82,12 @@ export function openQueues(
     }
   }
 
+  const workers = () =>
+    inRedis(async () => {
+      const counted = QUEUES.map(async (name) => [name, await queues[name].getWorkersCount()] as const);
+      return Object.fromEntries(await Promise.all(counted)) as Record<QueueName, number>;
+    });
+
   return {
     add: (name, jobs) =>
       inRedis(async () => {
@@ -127,11 +135,11 @@ export function openQueues(
         });
         return Object.fromEntries(await Promise.all(counted)) as Record<QueueName, QueueCounts>;
       }),
-    unattended: () =>
-      inRedis(async () => {
-        const workers = await Promise.all(QUEUES.map((name) => queues[name].getWorkersCount()));
-        return QUEUES.filter((_, i) => workers[i] === 0);
-      }),
+    workers,
+    async unattended() {
+      const counts = await workers();
+      return QUEUES.filter((name) => counts[name] === 0);
+    },
     async close() {
       await Promise.allSettled(Object.values(queues).map((queue) => queue.close()));
     },
