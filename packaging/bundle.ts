@@ -3,7 +3,7 @@
  *
  *     node packaging/bundle.ts [DIR]      default: bundle/
  */
-import { build, transform, type BuildOptions } from 'esbuild';
+import { build, transform, type BuildOptions, type Plugin } from 'esbuild';
 import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { findCommit } from './commit.ts';
@@ -71,8 +71,22 @@ const SCRIPT: BuildOptions = {
   },
 };
 
-/** Bundles modules as scripts for a single executable, which has its threads as assets. */
-export async function bundleScripts(directory: string): Promise<void> {
+/** Puts the table of a site's commands in place of all commands. */
+const SITE_COMMANDS: Plugin = {
+  name: 'site-commands',
+  setup(bundler) {
+    bundler.onResolve({ filter: /\/commands\.ts$/ }, () => ({
+      path: join(ROOT, 'packaging', 'sitecommands.ts'),
+    }));
+  },
+};
+
+/**
+ * Bundles modules as scripts for a single executable, which has its threads as assets.
+ *
+ * @param isSite only with the commands of a site
+ */
+export async function bundleScripts(directory: string, isSite = false): Promise<void> {
   mkdirSync(directory, { recursive: true });
   await build({
     ...COMMON,
@@ -85,6 +99,7 @@ export async function bundleScripts(directory: string): Promise<void> {
   await build({
     ...COMMON,
     ...SCRIPT,
+    plugins: isSite ? [SITE_COMMANDS] : [],
     stdin: { contents, resolveDir: ROOT },
     outfile: join(directory, 'panamax.js'),
   });

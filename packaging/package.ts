@@ -5,7 +5,7 @@
  *
  * Node for another architecture comes from npm, in the version of the Node that runs this script.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,12 +15,16 @@ import { bundleScripts, findThreads } from './bundle.ts';
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 const ARCHITECTURES = ['x64', 'arm64'];
 
-/** @returns the path of the executable */
-export async function makeExecutable(architecture: string, directory: string): Promise<string> {
+/** @param isSite only with the commands of a site @returns the path of the executable */
+export async function makeExecutable(
+  architecture: string,
+  directory: string,
+  isSite = false,
+): Promise<string> {
   const work = join(directory, `work-${architecture}`);
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
-  await bundleScripts(work);
+  await bundleScripts(work, isSite);
   const threads = findThreads().map((file) => `${basename(file, '.ts')}.js`);
   const config = {
     main: join(work, 'panamax.js'),
@@ -33,6 +37,8 @@ export async function makeExecutable(architecture: string, directory: string): P
   const output = join(directory, `panamax-linux-${architecture}`);
   copyFileSync(findNode(architecture, work), output);
   chmodSync(output, 0o755);
+  // symbols are an eighth of Node; a program to leave them out need not be there
+  if (isSite) spawnSync('strip', [output], { stdio: 'ignore' });
   const injection = [output, 'NODE_SEA_BLOB', config.output, '--sentinel-fuse', FUSE];
   execFileSync(process.execPath, [fileURLToPath(import.meta.resolve('postject/dist/cli.js')), ...injection], {
     stdio: 'ignore',

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { temporaryDirectory } from '../support/directory.ts';
 import { panamax } from '../support/panamax.ts';
-import { missing } from '../support/programs.ts';
+import { missing, notRoot } from '../support/programs.ts';
 import { writeRelease } from '../support/releases.ts';
 
 const PACKAGING = join(import.meta.dirname, '../../packaging');
@@ -75,3 +75,44 @@ describe('makes the patch of a checkout and applies it', () => {
     }),
   );
 });
+
+function digestIn(text: string): string | undefined {
+  return /sha256:[0-9a-f]{64}/.exec(text)?.[0];
+}
+
+test(
+  'the root of the image for sites applies a patch as a user of no rights, and has no other commands',
+  { skip: missing('chroot', 'ldd') || notRoot() },
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const root = join(directory, 'site');
+    const { status, stderr } = spawnSync(process.execPath, [join(PACKAGING, 'siteroot.ts'), root]);
+    assert.equal(status, 0, String(stderr));
+    const files = ['1', '2'].map((name) => join(root, 'state', name));
+    for (const [i, path] of files.entries()) await writeRelease(path, 1, i + 1);
+    const made = await panamax('diff', files[0]!, files[1]!, '-o', join(root, 'state/patch'));
+    assert.equal(made.code, 0, made.stderr);
+    // the image's user owns nothing there, and writes where everybody may
+    const inside = (...args: readonly string[]) =>
+      spawnSync('chroot', ['--userspec=65532:65532', root, '/usr/bin/panamax', ...args], {
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'] },
+      });
+    const applied = inside(
+      'apply',
+      '/state/patch',
+      '-s',
+      'oci:/state/1',
+      '-o',
+      'oci:/state/new',
+      '--scratch',
+      '/tmp',
+    );
+    assert.equal(applied.status, 0, applied.stderr);
+    const index = (image: string) => readFile(join(root, 'state', image, 'index.json'), 'utf8');
+    assert.equal(digestIn(await index('new')), digestIn(await index('2')));
+    assert.match(inside('--help').stdout, /^  pull /m);
+    assert.equal(inside('backfill').status, 2);
+    assert.ok((await stat(join(root, 'usr/bin/panamax'))).size < 140e6);
+  },
+);
