@@ -1,5 +1,6 @@
 import { AlignmentBuilder } from '../../align/alignmentlist.ts';
 import type { Elf, Segment } from './elf.ts';
+import { free } from './memory.ts';
 
 /** Stretches of an executable's file that its source file has, too: offsets in both files and a length. */
 export interface FileStretch {
@@ -50,7 +51,9 @@ export function addressTable(
   order.sort((a, b) => source[a]! - source[b]! || length[a]! - length[b]! || to[a]! - to[b]!);
   const inOrder = (column: Float64Array) => Int32Array.from(order, (i) => column[i]!);
   const from = inOrder(source);
-  return { elf, target, from, to: inOrder(to), size: inOrder(length), firsts: firstsOf(elf, from) };
+  const table = { elf, target, from, to: inOrder(to), size: inOrder(length), firsts: firstsOf(elf, from) };
+  for (const column of [source, to, length]) free(column);
+  return table;
 }
 
 function firstsOf({ low, high }: Elf, from: Int32Array): Int32Array {

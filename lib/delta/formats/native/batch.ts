@@ -37,10 +37,14 @@ export interface FilePair {
   readonly sourceSegments: readonly Segment[];
 }
 
-/** Bytes of the target program in one group at most. */
-export const MAX_GROUP = 8 * 1024 ** 2;
 /** All groups but the last of a patch have at least so much: the work on a batch or a group is in proportion. */
-export const MIN_GROUP = 2 * 1024 ** 2;
+export const MIN_GROUP = 512 * 1024;
+/** Content of a member at most, in bytes. */
+export const MAX_MEMBER = 4 * 1024 ** 2;
+/** Bytes of the target program in one group at most. */
+export const MAX_GROUP = MIN_GROUP + MAX_MEMBER;
+/** Readers keep some groups in memory. */
+export const TYPICAL_GROUP = 2 * 1024 ** 2;
 const MAX_GROUPS = 4096;
 /** Smaller executables are not predicted: each one takes memory and time. */
 export const MIN_FILE = 4096;
@@ -49,8 +53,6 @@ const MAX_TIMES = 2 ** 16;
 const MAX_SEGMENTS = 16;
 /** Size of the target program at most, as a multiple of the target: inflated members are larger. */
 export const MAX_RATIO = 16;
-/** Content of a member at most, in bytes. */
-export const MAX_MEMBER = 4 * 1024 ** 2;
 
 export interface BatchPlace {
   /** In the target program. */
@@ -103,7 +105,9 @@ export function codeBatch(
   if (total === 0) throw refused('a batch of no groups', 1, 0);
   const sizes: number[] = [];
   for (let i = 0; i < total; i++) {
-    sizes.push(MAX_GROUP - count(17, given ? MAX_GROUP - given.sizes[i]! : 0, MAX_GROUP - 1));
+    const size = TYPICAL_GROUP + signed(17, given ? given.sizes[i]! - TYPICAL_GROUP : 0);
+    if (size <= 0 || size > MAX_GROUP) throw refused('a group out of bounds', MAX_GROUP, size);
+    sizes.push(size);
   }
   const size = sizes.reduce((sum, one) => sum + one, 0);
   if (size > most) throw refused('a target too long', most, size);

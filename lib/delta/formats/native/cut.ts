@@ -1,6 +1,6 @@
 import { AlignmentBuilder } from '../../align/alignmentlist.ts';
 import type { Alignments } from '../../align/alignment.ts';
-import { MAX_GROUP, type Batch, type FilePair } from './batch.ts';
+import { MIN_GROUP, TYPICAL_GROUP, type Batch, type FilePair } from './batch.ts';
 import type { GroupPlace } from './group.ts';
 import { firstEndingAfter } from './stretches.ts';
 import type { ProgramMember } from './program.ts';
@@ -38,7 +38,7 @@ const ENOUGH_PREDICTED = 64 * 1024 ** 2;
 const WHOLE_FILES = 4;
 const MAX_GROUPS = 1024;
 /** A group is cut before a file that does not fit where it has so much without it. */
-const WORTH_CUTTING = MAX_GROUP / 4;
+const WORTH_CUTTING = TYPICAL_GROUP / 4;
 
 export function* cutBatches(plan: Plan): Generator<PlannedBatch, void> {
   const { operations } = plan;
@@ -84,12 +84,12 @@ function isPredicted({ files }: Plan, offset: number): boolean {
 }
 
 function endOfGroup({ size, members, files }: Plan, start: number): number {
-  const end = Math.min(size, start + MAX_GROUP);
+  const end = Math.min(size, start + TYPICAL_GROUP);
   const straddles = (from: number, length: number) => from < end && from + length > end;
   const member = members.find((member) => straddles(member.start, member.size));
-  if (member) return member.start;
+  if (member) return member.start - start >= MIN_GROUP ? member.start : member.start + member.size;
   const file = files.find(({ target, size }) => straddles(target, size));
-  const isBetterWhole = file && file.size <= MAX_GROUP && file.target - start >= WORTH_CUTTING;
+  const isBetterWhole = file && file.size <= TYPICAL_GROUP && file.target - start >= WORTH_CUTTING;
   return isBetterWhole ? file.target : end;
 }
 

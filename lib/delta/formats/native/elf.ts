@@ -1,4 +1,5 @@
 import { functionRecords } from './ehframe.ts';
+import { free } from './memory.ts';
 
 /** The parts that address mapping needs of a 64-bit little-endian ELF executable for x86-64 (System V ABI, gABI chapter 4). */
 
@@ -159,6 +160,7 @@ function readSections(read: ReadAt, header: Buffer, fileSize: number): Section[]
     const kind = kindOf(name, type, flags);
     const frames = kind === SELF_RELATIVE && size <= MAX_FRAMES ? read(offset, size) : undefined;
     const records = frames ? functionRecords(frames).map((record) => record + offset) : NO_RECORDS;
+    if (frames) free(frames);
     sections.push({ name, offset, end: offset + size, address, kind, records });
   }
   sections.sort((a, b) => a.offset - b.offset || a.end - b.end);

@@ -19,7 +19,7 @@ const groupThread = threadEntry<typeof import('./groupthread.ts')>(
 export interface GroupCrew extends AsyncDisposable {
   /** Jobs that are worth handing over at once. */
   readonly concurrency: number;
-  /** A batch whose groups are to be done. */
+  /** A batch whose groups are to be done. To decode, the crew takes over its operations. */
   open(batch: Batch): OpenBatch;
 }
 
@@ -39,17 +39,20 @@ export function createGroupCrew(source: SpaceParts, threads: number, signal?: Ab
       const informed = new Set<Worker>();
       const run = async (place: GroupPlace, work: GroupJob['work']) => {
         const worker = workers.reduce((one, other) => (other.pending < one.pending ? other : one));
+        const isNew = !informed.has(worker);
         const job: GroupJob = {
           place,
           work,
-          ...(!informed.has(worker) && { batch }),
+          ...(isNew && { batch }),
           ...(!worker.hasSource && { source }),
         };
+        const moved =
+          isNew && work.kind === 'decode' && workers.length === 1 ? columnsOf(batch.operations) : [];
         worker.hasSource = true;
         informed.add(worker);
         worker.pending += place.size;
         try {
-          return await worker.call(job);
+          return await worker.call(job, moved);
         } finally {
           worker.pending -= place.size;
         }
@@ -69,8 +72,13 @@ interface Worker {
   /** Bytes of groups it has been given and not given back. */
   pending: number;
   hasSource: boolean;
-  call(job: GroupJob): Promise<EncodedGroup | DecodedGroup>;
+  /** @param moved memory of the job that a thread takes over */
+  call(job: GroupJob, moved: readonly ArrayBuffer[]): Promise<EncodedGroup | DecodedGroup>;
   close(): Promise<void>;
+}
+
+function columnsOf({ target, source, length, exact }: Batch['operations']): ArrayBuffer[] {
+  return [target, source, length, exact].map(({ buffer }) => buffer as ArrayBuffer);
 }
 
 function threadWorker(signal: AbortSignal | undefined): Worker {
@@ -78,8 +86,10 @@ function threadWorker(signal: AbortSignal | undefined): Worker {
   return {
     pending: 0,
     hasSource: false,
-    call: (job) =>
-      thread.call(job, job.work.kind === 'decode' ? job.work.parts.map(({ buffer }) => buffer) : []),
+    call: (job, moved) => {
+      const parts = job.work.kind === 'decode' ? job.work.parts.map(({ buffer }) => buffer) : [];
+      return thread.call(job, [...moved, ...parts]);
+    },
     close: () => thread[Symbol.asyncDispose]() as Promise<void>,
   };
 }

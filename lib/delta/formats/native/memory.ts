@@ -1,5 +1,5 @@
 /** Frees the memory of an array at once: the garbage collector waits until there is far more to free. */
-export function free({ buffer, byteLength }: Uint8Array): void {
+export function free({ buffer, byteLength }: Uint8Array | Float64Array): void {
   if (buffer instanceof ArrayBuffer && !buffer.detached && buffer.byteLength === byteLength)
     buffer.transfer(0);
 }

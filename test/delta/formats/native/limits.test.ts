@@ -72,6 +72,8 @@ const overlapping = [0, 50].map((offset) => ({
 }));
 const lies: Record<string, () => Uint8Array> = {
   'no groups': () => describe({}, []),
+  'a group of no bytes': () => describe({}, [0]),
+  'a group too large': () => describe({}, [MAX_GROUP + 1]),
   'too many groups': () =>
     describe(
       {},
@@ -146,7 +148,7 @@ test('refuses a small group that is not the last', async (t) => {
   const sizes = [1000, MIN_GROUP];
   const zeros = parts(0);
   const place = { start: 0, sourceSize: SOURCE_SIZE, most: 10 ** 9 };
-  const covering = operations([0, 0, 1000], [1000, 0, SOURCE_SIZE - 1000]);
+  const covering = operations([0, 0, 1000], [1000, 0, MIN_GROUP]);
   codeBatch(
     coder,
     new BatchModels(),

@@ -90,6 +90,21 @@ test('looks into gzip members that gzip or zlib makes again', async (t) => {
   assert.ok(size < gzipSync(changed, { level: 9 }).length / 20, `${size} bytes`);
 });
 
+test('keeps a large member in one group', async (t) => {
+  const random = createRandom(13);
+  const text = random.text(50_000).repeat(70);
+  const [before, behind] = [random.bytes(300_000), random.bytes(2_000_000)];
+  const layers = ['one', 'two'].map((name) =>
+    writeTar([
+      { path: 'before', content: before },
+      { path: 'm.gz', content: gzipMember(`${name}\n${text}`, 9) },
+      { path: 'behind', content: behind },
+    ]),
+  );
+  const size = await sizeOf(t, [layers[0]!], [layers[1]!]);
+  assert.ok(size < 500, `${size} bytes`);
+});
+
 test('looks into members of jars, also of a jar that another one stores', async (t) => {
   const random = createRandom(11);
   const [one, other] = [random.text(40_000), random.text(40_000)];
