@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { RequestOptions } from 'node:https';
-import { Client } from 'minio';
+import { Client, type ClientOptions } from 'minio';
 import { http, https, startRequest, type Timeouts } from '../../runtime/http/client.ts';
 import { isTransientStatus, retryAfterOf, StatusError, type RetryPolicy } from '../../runtime/http/retry.ts';
-import type { S3Access } from './credentials.ts';
+import type { Keys, S3Access } from './credentials.ts';
 import { clockSkew, hasCode, isTransient } from './s3errors.ts';
 
 /** Difference of clocks from which on a refusal is put down to it, in milliseconds. Servers allow 15 minutes. */
@@ -26,7 +26,7 @@ export interface Patience extends Timeouts {
 }
 
 export function bucketOf(access: S3Access, name: string, patience: Patience, signal?: AbortSignal): Bucket {
-  const { endpoint, region, accessKey, secretKey, sessionToken } = access;
+  const { endpoint, region, accessKey, secretKey, sessionToken, renew } = access;
   const useSSL = endpoint.protocol === 'https:';
   // every request in progress adds a listener
   if (signal) setMaxListeners(0, signal);
@@ -38,6 +38,7 @@ export function bucketOf(access: S3Access, name: string, patience: Patience, sig
     accessKey,
     secretKey,
     ...(sessionToken !== undefined && { sessionToken }),
+    ...(renew && { credentialsProvider: providerOf(renew) }),
     transport: createTransport(useSSL, patience, signal),
     retryOptions: { disableRetry: true },
   });
@@ -48,6 +49,22 @@ export function bucketOf(access: S3Access, name: string, patience: Patience, sig
     ...(signal && { signal }),
   };
   return { client, name, where: `s3://${name} at ${endpoint.host}`, policy };
+}
+
+/** Keys for the minio client, which asks for them before each request. */
+function providerOf(renew: () => Promise<Keys>): NonNullable<ClientOptions['credentialsProvider']> {
+  const provider = {
+    async getCredentials() {
+      const { accessKey, secretKey, sessionToken } = await renew();
+      return {
+        getAccessKey: () => accessKey,
+        getSecretKey: () => secretKey,
+        getSessionToken: () => sessionToken,
+      };
+    },
+  };
+  // the client uses nothing else of its class
+  return provider as unknown as NonNullable<ClientOptions['credentialsProvider']>;
 }
 
 /**

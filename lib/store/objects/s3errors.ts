@@ -60,6 +60,8 @@ export function storeError(error: unknown, where: string): PanamaxError {
     const text = [error.code, error.message].filter(Boolean).join(': ');
     return new PanamaxError('io', `the store refuses${text && `: ${text}`}`, { where });
   }
+  // the client wraps the errors of those that give it keys
+  if (error instanceof Error && error.cause instanceof PanamaxError) return error.cause;
   const problem = protocolProblem(error);
   if (problem) return new PanamaxError('io', problem, { where, isFinal: true }, { cause: error });
   const known = toPanamaxError(error, where);
