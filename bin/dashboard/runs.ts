@@ -2,7 +2,7 @@ import { PanamaxError } from '../../lib/errors.ts';
 import { findRunState, listRuns, type RunState } from '../../lib/run/runs.ts';
 import { createStatusReader, type RunStatus } from '../../lib/run/status.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { readPageData, type PatchRow } from '../report/data.ts';
+import { readPatchRows, type PatchRow } from '../report/data.ts';
 
 /** A run of the list. */
 export interface RunRow extends RunState {
@@ -24,8 +24,9 @@ export interface Runs {
 const MAX_RUNS = 500;
 /** Runs under way whose progress is read. */
 const MAX_FOLLOWED = 20;
-/** Runs whose patches are shown, and patches at most. */
+/** Runs whose patches are shown, patches of each, and of all. */
 const MAX_READ = 50;
+const MAX_ROWS = 1000;
 const MAX_PATCHES = 5000;
 
 /** Reads a store's runs again and again: a call reads only the documents that may have changed. */
@@ -50,7 +51,7 @@ export function createRunReader(store: Store): () => Promise<Runs> {
 
   async function patchesOf({ id, since }: RunRow): Promise<readonly PatchRow[]> {
     const key = `${id} ${since.getTime()}`;
-    const rows = pages.get(key) ?? (await readPageData(store, id)).rows;
+    const rows = pages.get(key) ?? (await readPatchRows(store, id, MAX_ROWS));
     pages.set(key, rows);
     return rows;
   }

@@ -4,7 +4,7 @@ import { compareVersions } from '../../lib/image/oci/version.ts';
 import { listOutcomes, readOutcomes } from '../../lib/run/outcome.ts';
 import { failuresOf, sumBytes, type PatchBytes, type RunReport } from '../../lib/run/report.ts';
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
-import { findReport } from '../../lib/run/summary.ts';
+import { findReport, findSummary, readParts } from '../../lib/run/summary.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 
 /** A patch of a run, or a pair that got none because a pull moves hardly more. Sizes in bytes. */
@@ -71,7 +71,19 @@ export async function readPageData(store: Store, run: string): Promise<PageData>
   };
 }
 
-function rowsOf({ pairs, passedOver }: RunReport): PatchRow[] {
+/** The patches of a run that is over, up to a number of them; reads only the parts of its report that are needed. */
+export async function readPatchRows(store: Store, run: string, most: number): Promise<PatchRow[]> {
+  const summary = await findSummary(store, run);
+  const rows: PatchRow[] = [];
+  if (!summary) return rows;
+  for await (const part of readParts(store, summary)) {
+    rows.push(...rowsOf(part));
+    if (rows.length >= most) break;
+  }
+  return rows.slice(0, most).sort(byRelease);
+}
+
+function rowsOf({ pairs, passedOver }: Pick<RunReport, 'pairs' | 'passedOver'>): PatchRow[] {
   const made = pairs.flatMap((pair) => {
     if (pair.status === 'failed') return [];
     const { target, source, candidate } = pair;
