@@ -95,8 +95,10 @@ END
 export IMAGES=$corpus S3_SECRET_KEY REDIS_PASSWORD
 REDIS_PASSWORD=$(head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n')
 S3_SECRET_KEY=$(head -c 24 /dev/urandom | base64 | tr '+/' '-_')
-say "docker compose up --build --scale delta=$delta"
-compose up --build --detach --scale "delta=$delta"
+say "docker compose build, up --scale delta=$delta"
+# one service builds the image of all
+compose build
+compose up --detach --scale "delta=$delta"
 started=$(date +%s)
 compose run --rm panamax enqueue "${names[@]/#/oci:/images/}" --top "$top" --run corpus --wait
 took=$(($(date +%s) - started))

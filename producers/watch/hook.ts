@@ -61,6 +61,16 @@ export function createHook({ secrets, take }: HookOptions): RequestListener {
   }
 
   return (request, response) => {
+    const origin = validationOf(request);
+    if (origin !== undefined) {
+      response.writeHead(200, {
+        allow: 'POST',
+        'webhook-allowed-origin': origin,
+        'webhook-allowed-rate': '*',
+      });
+      response.end();
+      return;
+    }
     const send = (status: number, text: string) => {
       const isBusy = status === 503 && { 'retry-after': '10' };
       const isUnknown = status === 401 && { 'www-authenticate': 'Bearer' };
@@ -78,6 +88,16 @@ export function createHook({ secrets, take }: HookOptions): RequestListener {
       },
     );
   };
+}
+
+/**
+ * The origin of a sender that asks whether it may send notifications (CloudEvents, "HTTP 1.1 Web Hooks for Event Delivery",
+ * section 4), as Azure does. It may ask without the secret, since its notifications have to show it.
+ */
+function validationOf({ method, url = '', headers }: IncomingMessage): string | undefined {
+  const origin = String(headers['webhook-request-origin'] ?? '');
+  const isAsked = method === 'OPTIONS' && url.split('?', 1)[0] === HOOK_PATH;
+  return isAsked && /^[\w.:-]{1,255}$/.test(origin) ? origin : undefined;
 }
 
 function checkHead({ headers }: IncomingMessage): void {

@@ -117,6 +117,18 @@ test('requests that are no notification are refused with one sentence', async (t
   assert.equal((await send(JSON_TYPE)).status, 202);
 });
 
+test('a sender of CloudEvents may ask first whether it may send', async (t) => {
+  const send = await startHook(t, createSecrets([SECRET]));
+  const ask = (origin: string, path = HOOK_PATH) =>
+    send({ 'webhook-request-origin': origin }, '', { method: 'OPTIONS', path });
+  const { status, headers } = await ask('eventgrid.example:443');
+  assert.deepEqual([status, headers['webhook-allowed-origin']], [200, 'eventgrid.example:443']);
+  // a page of another site learns nothing from it
+  assert.equal(headers['access-control-allow-origin'], undefined);
+  await refused(405, ask('a b'));
+  await refused(404, ask('eventgrid.example', '/other'));
+});
+
 test('a notification without a watched push is accepted, and one without room comes later', async (t) => {
   const none = await startHook(t, undefined, () => 0);
   assert.equal((await none(JSON_TYPE)).status, 200);
