@@ -1,5 +1,6 @@
 /** How a mirror is run: access, sources, pages, prefetching, quota. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { request, type RequestOptions } from 'node:https';
@@ -7,6 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import type { Digest } from '../../lib/digest.ts';
 import type { PanamaxError } from '../../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
@@ -26,10 +28,11 @@ import { panamax, panamaxWith } from '../support/panamax.ts';
 import { missing } from '../support/programs.ts';
 import { startRegistry } from '../support/registry.ts';
 import { writeRelease } from '../support/releases.ts';
-import { skopeoPush } from '../support/skopeo.ts';
+import { skopeoCopy, skopeoManifest, skopeoPush } from '../support/skopeo.ts';
 import { writeTar } from '../support/tar.ts';
 import { until } from '../support/worker.ts';
 
+const run = promisify(execFile);
 const NAME = 'registry.example/team/app:1';
 
 describe('a mirror with TLS and accounts', { skip: missing('docker-registry', 'skopeo', 'openssl') }, () => {
@@ -93,6 +96,65 @@ describe('a mirror with TLS and accounts', { skip: missing('docker-registry', 's
       assert.equal((await get(path, 'site:secret')).statusCode, 200);
     }
   });
+});
+
+const skip = missing('docker-registry', 'skopeo', 'openssl');
+
+test('a mirror with --client-ca serves clients with a certificate, and nobody else', { skip }, async (t) => {
+  const registry = await startRegistry(t);
+  const directory = await temporaryDirectory(t);
+  const { manifestDigest } = await writeRelease(join(directory, 'layout'), 1, 1);
+  await skopeoPush(`oci:${join(directory, 'layout')}`, `${registry.host}/team/app:1`);
+  const [site, stranger] = [join(directory, 'site'), join(directory, 'stranger')];
+  for (const path of [site, stranger]) await mkdir(path);
+  const own = await makeCertificate(site);
+  const other = await makeCertificate(stranger);
+  const tls = ['--tls-cert', own.certificate, '--tls-key', own.key, '--client-ca', own.certificate];
+  const upstream = ['--upstream', `registry.example=http://${registry.host}`];
+  const mirror = await startMirror(t, directory, ...upstream, ...tls);
+
+  /** A directory of certificates as docker and skopeo take it. */
+  const certificates = async (name: string, client?: { certificate: string; key: string }) => {
+    const path = join(directory, name);
+    await mkdir(path);
+    await cp(own.certificate, join(path, 'ca.crt'));
+    if (client) await cp(client.certificate, join(path, 'client.cert'));
+    if (client) await cp(client.key, join(path, 'client.key'));
+    return path;
+  };
+  const known = await certificates('known', own);
+  await copyWith(known);
+  assert.equal(await skopeoManifest(`dir:${known}.image`), manifestDigest);
+  await assert.rejects(copyWith(await certificates('nobody')), /certificate required|tls:/);
+  await assert.rejects(copyWith(await certificates('other', other)), /EOF|tls:|certificate/);
+
+  async function copyWith(path: string): Promise<void> {
+    const options = ['--insecure-policy', 'copy', '-q', '--src-cert-dir', path];
+    await run('skopeo', [...options, `docker://${mirror.host}/${NAME}`, `dir:${path}.image`]);
+  }
+});
+
+test('a month without budget answers 429, and what is held is served', { skip }, async (t) => {
+  const registry = await startRegistry(t);
+  const directory = await temporaryDirectory(t);
+  for (const release of [1, 2]) {
+    await writeRelease(join(directory, `${release}`), 1, release);
+    await skopeoPush(`oci:${join(directory, `${release}`)}`, `${registry.host}/team/app:${release}`);
+  }
+  const upstream = ['--upstream', `registry.example=http://${registry.host}`, '--budget', '1K'];
+  const mirror = await startMirror(t, directory, ...upstream);
+  const copy = (release: number) =>
+    skopeoCopy(
+      `docker://${mirror.host}/registry.example/team/app:${release}`,
+      `dir:${join(directory, `copy-${release}`)}`,
+      '--tls-verify=false',
+    );
+  // the first image crosses the budget and is served whole
+  await copy(1);
+  const refused = await fetch(`${mirror.url}/v2/registry.example/team/app/manifests/2`);
+  assert.equal(refused.status, 429);
+  assert.match(await refused.text(), /TOOMANYREQUESTS.*budget of this month is used up/);
+  await copy(1);
 });
 
 test('an image of --source is served without the upstream, and counted', async (t) => {
