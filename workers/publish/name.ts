@@ -1,6 +1,6 @@
 import type { Digest } from '../../lib/digest.ts';
 import { imageIdentity } from '../../lib/store/descriptor.ts';
-import { toPanamaxError } from '../../lib/errors.ts';
+import { toPanamaxError, type ErrorKind } from '../../lib/errors.ts';
 import { releaseNameOf, type ReleaseName } from '../../lib/image/oci/releasename.ts';
 import type { StageContext } from '../context.ts';
 import type { NameRecord } from '../../lib/store/name.ts';
@@ -26,7 +26,13 @@ export async function publishName(
   });
 }
 
-/** Publishes the names of all references that have one and whose image was read. */
+/** Errors of one name that do not keep the others, and the run's report, from being written. */
+const OF_ONE_NAME: readonly ErrorKind[] = ['untrusted', 'usage', 'not-found', 'bad-input'];
+
+/**
+ * Publishes the names of all references that have one and whose image was read. A name that is refused, or whose image
+ * has no sound signature any more, is logged.
+ */
 export async function publishNames(
   references: readonly string[],
   manifests: ReadonlyMap<string, Digest | undefined>,
@@ -40,7 +46,7 @@ export async function publishNames(
       await publishName({ name, manifest }, context);
     } catch (error) {
       const { kind, message } = toPanamaxError(error);
-      if (kind !== 'untrusted' && kind !== 'usage') throw error;
+      if (!OF_ONE_NAME.includes(kind)) throw error;
       context.log.warn({ kind, error: message, reference }, 'the name could not be published');
     }
   }
