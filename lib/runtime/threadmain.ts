@@ -64,14 +64,18 @@ function isFullCollection(entry: PerformanceEntry & { readonly detail?: unknown 
   return (entry.detail as NodeGCPerformanceDetail).kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }
 
-/** The buffers of a result's typed arrays: they are transferred, not copied, because the thread needs them no more. */
+/**
+ * The buffers of typed arrays in a result and in its lists: they are transferred, not copied, because the thread needs them no
+ * more.
+ */
 function columnsOf(result: unknown): ArrayBuffer[] {
-  return Object.values(result ?? {}).flatMap((column: unknown) =>
-    ArrayBuffer.isView(column) ? ownedMemory(column) : [],
+  const columns = Object.values(result ?? {}).flatMap((column: unknown) =>
+    Array.isArray(column) ? (column as unknown[]) : [column],
   );
+  return [...new Set(columns.flatMap((column) => (ArrayBuffer.isView(column) ? ownedMemory(column) : [])))];
 }
 
 /** The array's buffer, or none if the array is a part of it. */
 function ownedMemory({ buffer, byteLength }: ArrayBufferView): ArrayBuffer[] {
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
+  return buffer instanceof ArrayBuffer && byteLength > 0 && buffer.byteLength === byteLength ? [buffer] : [];
 }

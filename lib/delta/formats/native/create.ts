@@ -5,7 +5,7 @@ import type { PatchTask } from '../../format.ts';
 import { recipeDocument, sourceRecord, type Recipe } from '../../recipe.ts';
 import { decodeNative } from './decode.ts';
 import { encodeNative } from './encode.ts';
-import { planPatch } from './plan.ts';
+import { planInThread } from './planner.ts';
 import { readNative, sourceSize } from './read.ts';
 
 /** The `panamax` format: each byte of the target is predicted from the source, and only differences are written. */
@@ -19,7 +19,7 @@ export async function createNative(task: PatchTask): Promise<void> {
   const { source, target, path, scratch, effort, signal } = task;
   const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
   const abort = signal && { signal };
-  const planned = await planPatch(source, target, { scratch, effort, ...abort });
+  const planned = await planInThread(source, target, { scratch, effort, ...abort });
   const patch = encodeNative({
     ...planned,
     recipe: Buffer.from(recipeDocument(recipe)),

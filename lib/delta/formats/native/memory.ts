@@ -1,5 +1,11 @@
+import type { Alignments } from '../../align/alignment.ts';
+
 /** Frees the memory of an array at once: the garbage collector waits until there is far more to free. */
-export function free({ buffer, byteLength }: Uint8Array | Float64Array): void {
+export function free({ buffer, byteLength }: ArrayBufferView): void {
   if (buffer instanceof ArrayBuffer && !buffer.detached && buffer.byteLength === byteLength)
     buffer.transfer(0);
+}
+
+export function freeAlignments({ target, source, length, exact }: Alignments): void {
+  for (const column of [target, source, length, exact]) free(column);
 }

@@ -7,6 +7,7 @@ import { isLikeSize, MIN_FILE, type FilePair } from './batch.ts';
 import { listContents, type Contents, type StoredFile } from './contents.ts';
 import type { Plan, TimeChange } from './cut.ts';
 import { readSegments } from './elf.ts';
+import { freeAlignments } from './memory.ts';
 import { findMembers, type Inflated, type InflatedSide } from './members.ts';
 import { readerOf } from './group.ts';
 import { firstEndingAfter } from './stretches.ts';
@@ -74,10 +75,12 @@ export async function planPatch(
 
   // operations
   const draft = movedToProgram(alignments, placed);
+  freeAlignments(alignments);
   for (const { targetMember, sourceMember, target, source, length, exact } of found) {
     draft.push(placed[targetMember]!.start + target, starts.get(sourceMember)! + source, length, exact);
   }
   const matched = sortAndMerge(draft);
+  freeAlignments(draft);
 
   const size = inProgram(placed, sizeOf(target.stream));
   const pairs = pairFiles(from.files, sourceSpace, to.files, targetSpace, matched, placed);
@@ -86,12 +89,17 @@ export async function planPatch(
     const found = realigned(pair, matched, sourceSpace, targetSpace, file.offset);
     if (found) tables.append(found);
   }
+  const all = overlaid(matched, tables);
+  freeAlignments(matched);
+  const candidates = joined(all);
+  freeAlignments(all);
   const operations = pruned(
-    joined(overlaid(matched, tables.items())),
+    candidates,
     pagedSpace(files.space(sourceWithMembers)),
     pagedSpace(files.space(program)),
     pairs.map(({ pair }) => pair),
   );
+  freeAlignments(candidates);
   return {
     plan: {
       size,
@@ -110,7 +118,9 @@ export async function planPatch(
 function joined(items: Alignments): Alignments {
   const draft = new AlignmentBuilder();
   for (let i = 0; i < items.count; i++) draft.push(items.target[i]!, items.source[i]!, items.length[i]!, 0);
-  return sortAndMerge(draft.items());
+  const merged = sortAndMerge(draft);
+  freeAlignments(draft);
+  return merged;
 }
 
 function sizeOf({ layerSizes }: LayerStream): number {

@@ -1,6 +1,7 @@
 import { AlignmentBuilder } from '../../align/alignmentlist.ts';
 import type { Alignments } from '../../align/alignment.ts';
 import type { FilePair } from './batch.ts';
+import { free } from './memory.ts';
 import type { Space } from './space.ts';
 
 /**
@@ -74,7 +75,9 @@ export function pruned(
       if (j >= 0) omitted += fresh[j]!;
     }
   }
-  return chain(operations, before, joins);
+  const kept = chain(operations, before, joins);
+  for (const column of [fresh, holes.own, price, before, joins, isMapped, isRecent]) free(column);
+  return kept;
 }
 
 function freshPrice(size: number, isMapped: boolean): number {

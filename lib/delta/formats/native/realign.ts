@@ -2,6 +2,7 @@ import type { Alignments } from '../../align/alignment.ts';
 import { AlignmentBuilder } from '../../align/alignmentlist.ts';
 import { AddressMap, addressTable } from './addressmap.ts';
 import type { FilePair } from './batch.ts';
+import { free } from './memory.ts';
 import { readElf, SECTION_RELATIVE, type Elf, type Section } from './elf.ts';
 import { readerOf } from './group.ts';
 import type { Space } from './space.ts';
@@ -40,6 +41,7 @@ const MAX_TABLE = 32 * 1024 ** 2;
 const AHEAD = 2;
 /** Places that one address is looked for at. */
 const MAX_PLACES = 8;
+const MULTIPLIER = 0x9e3779b1 | 0;
 
 /** @param targetFile offset of the target's file in its layer stream */
 export function realigned(
@@ -59,8 +61,8 @@ export function realigned(
     const like = form && from.sections.find(({ name }) => name === section.name);
     if (!form || !like) continue;
     if (Math.max(section.end - section.offset, like.end - like.offset) > MAX_TABLE) continue;
-    const table = tableOf(form, like, readSection(source, pair.source, like), from, map);
-    const wanted = tableOf(form, section, readSection(target, targetFile, section), to);
+    const table = readTable(form, source, pair.source, like, from, map);
+    const wanted = readTable(form, target, targetFile, section, to);
     alignTables(wanted, table, (row, found, count) => {
       draft.push(
         pair.target + section.offset + form.head + row * form.width,
@@ -69,14 +71,26 @@ export function realigned(
         0,
       );
     });
+    free(table.words);
+    free(wanted.words);
   }
   return draft;
 }
 
-function readSection(space: Space, start: number, { offset, end }: Section): Buffer {
-  const bytes = Buffer.alloc(end - offset);
-  space.read(bytes, start + offset);
-  return bytes;
+/** @param start of the file in the space */
+function readTable(
+  form: TableForm,
+  space: Space,
+  start: number,
+  section: Section,
+  elf: Elf,
+  map?: AddressMap,
+): Table {
+  const bytes = Buffer.alloc(section.end - section.offset);
+  space.read(bytes, start + section.offset);
+  const table = tableOf(form, section, bytes, elf, map);
+  free(bytes);
+  return table;
 }
 
 /** Words of records, addresses first. */
@@ -112,7 +126,8 @@ function alignTables(
   source: Table,
   found: (row: number, source: number, count: number) => void,
 ): void {
-  const places = placesOf(source);
+  const columns = chainsOf(source);
+  const places = placesOf(source, columns);
   const { width } = target;
   const score = (row: number, other: number): number => {
     if (row >= target.count || other < 0 || other >= source.count) return 0;
@@ -151,18 +166,50 @@ function alignTables(
     distance = best;
   }
   close(target.count);
+  for (const { heads, nexts } of columns) {
+    free(heads);
+    free(nexts);
+  }
 }
 
-/** Rows by a word of theirs. */
-function placesOf({ count, words, width }: Table): (column: number, word: number) => readonly number[] {
-  const maps = Array.from({ length: Math.min(2, width) }, () => new Map<number, number[]>());
-  for (let row = 0; row < count; row++) {
-    for (const [k, map] of maps.entries()) {
-      const word = words[row * width + k]!;
-      const rows = map.get(word);
-      if (!rows) map.set(word, [row]);
-      else if (rows.length < MAX_PLACES) rows.push(row);
+/** Rows by a word of theirs, as chains of 1 + row for each slot of a hash table: 8 bytes a row. */
+interface Chains {
+  readonly heads: Int32Array;
+  readonly nexts: Int32Array;
+}
+
+function slotOf(word: number, heads: Int32Array): number {
+  return Math.imul(word, MULTIPLIER) >>> (Math.clz32(heads.length) + 1);
+}
+
+/** Of the first columns. */
+function chainsOf({ count, words, width }: Table): Chains[] {
+  return Array.from({ length: Math.min(2, width) }, (_, column) => {
+    const heads = new Int32Array(2 << (31 - Math.clz32(count | 1)));
+    const nexts = new Int32Array(count);
+    for (let row = count - 1; row >= 0; row--) {
+      const slot = slotOf(words[row * width + column]!, heads);
+      nexts[row] = heads[slot]!;
+      heads[slot] = row + 1;
     }
-  }
-  return (column, word) => maps[column]?.get(word) ?? [];
+    return { heads, nexts };
+  });
+}
+
+/** The first rows with a word in a column, ascending. */
+function placesOf(
+  { words, width }: Table,
+  columns: readonly Chains[],
+): (column: number, word: number) => Iterable<number> {
+  return function* (column, word) {
+    const chains = columns[column];
+    if (!chains) return;
+    const { heads, nexts } = chains;
+    let found = 0;
+    for (let next = heads[slotOf(word, heads)]!; next > 0 && found < MAX_PLACES; next = nexts[next - 1]!) {
+      if (words[(next - 1) * width + column] !== word) continue;
+      found++;
+      yield next - 1;
+    }
+  };
 }

@@ -7,6 +7,8 @@ const streamThread = threadEntry<typeof import('./streamthread.ts')>(
   new URL('./streamthread.ts', import.meta.url),
 );
 
+const EMPTY: Uint8Array = new Uint8Array();
+
 /** Compresses the streams of one batch after the other, in threads or in this one. */
 export interface StreamCrew extends AsyncDisposable {
   /** @param streams of the next batch; @returns each compressed */
@@ -23,9 +25,11 @@ export function createStreamCrew(settings: StreamSettings, count: number, signal
       if (count === 0) return local({ settings, streams, isFresh: true, isRest: true }).streams;
       const mine = turn++ % count;
       const results = await Promise.all(
-        threads.map((thread, i) =>
-          thread.call({ settings, streams, isFresh: i === mine, isRest: i === count - 1 }),
-        ),
+        threads.map((thread, i) => {
+          const isRest = i === count - 1;
+          const used = streams.map((bytes, stream) => (stream === FRESH || isRest ? bytes : EMPTY));
+          return thread.call({ settings, streams: used, isFresh: i === mine, isRest });
+        }),
       );
       return Array.from({ length: STREAMS }, (_, stream) =>
         Uint8Array.from(results[stream === FRESH ? mine : count - 1]!.streams[stream]!),

@@ -1,0 +1,24 @@
+import { runThread, threadEntry } from '../../../runtime/thread.ts';
+import { planPatch, type PlannedPatch, type PlanOptions } from './plan.ts';
+import type { StoredSide } from './storedside.ts';
+
+const planThread = threadEntry<typeof import('./planthread.ts')>(new URL('./planthread.ts', import.meta.url));
+
+/** Smaller targets are not worth a thread, in bytes. */
+const MIN_SHARED = 16 * 1024 ** 2;
+
+/** Plans a patch; for large targets in a thread of its own, whose memory is freed before the patch is encoded. */
+export async function planInThread(
+  source: StoredSide,
+  target: StoredSide,
+  { signal, ...options }: PlanOptions,
+): Promise<PlannedPatch> {
+  const size = target.stream.layerSizes.reduce((sum, one) => sum + one, 0);
+  if (size < MIN_SHARED) return planPatch(source, target, { ...options, ...(signal && { signal }) });
+  return runThread(planThread, { source: side(source), target: side(target), options }, signal);
+}
+
+/** Without what a message cannot hold. */
+function side({ record: { layers }, stream }: StoredSide): StoredSide {
+  return { record: { layers }, stream };
+}
