@@ -34,7 +34,7 @@ export async function signImage(layout: string, scratch: string): Promise<Signed
   const path = join(scratch, 'stream');
   let signature: Signature;
   const seconds = await timed(async () => {
-    signature = await computeSignature(image, path, DEFAULT_LIMITS);
+    signature = await computeSignature(image, DEFAULT_LIMITS);
   });
   const stream = await unpackImage(image, path, DEFAULT_LIMITS);
   const findingSeconds = await timed(() => findCompressions(image.layers, stream));

@@ -34,18 +34,11 @@ export function checkExpansion(
   if (expanded > room) throw tooLarge(room, where);
 }
 
-const TOO_LARGE = 'image is over maxImageSize';
-
 /** The error for a layer stream over `maxImageSize`. */
 export function tooLarge(maxImageSize: number, where: string): PanamaxError {
-  return new PanamaxError('limit', TOO_LARGE, {
+  return new PanamaxError('limit', 'image is over maxImageSize', {
     expected: `at most ${maxImageSize} bytes uncompressed`,
     found: 'more',
     where,
   });
-}
-
-/** Whether an error says that a layer stream is over `maxImageSize`. */
-export function isTooLarge(error: unknown): boolean {
-  return error instanceof PanamaxError && error.kind === 'limit' && error.message.startsWith(TOO_LARGE);
 }

@@ -415,7 +415,7 @@ describe('reads odd compressed layers', () => {
     const image = await open(layout);
     for (const [i, layer] of image.layers.entries())
       assert.ok((await buffer(layer.tar())).equals(layers[i]!));
-    const signature = await computeSignature(image, join(layout, 'scratch'), limits);
+    const signature = await computeSignature(image, limits);
     assert.equal(signature.contentSize, 'welcome '.length * 100);
   });
 });
@@ -481,7 +481,7 @@ describe('stops when a bound is certain to be passed', () => {
     const signature = async (entries: readonly TarFixture[]) => {
       const tar = writeTar(entries);
       await writeLayout(layout, [tar], { blobs: [gzipSync(tar)] });
-      return computeSignature(await open(layout), join(directory, 'scratch'), limits);
+      return computeSignature(await open(layout), limits);
     };
     const started = performance.now();
     const large = await signature([hole(9 * 1024 ** 3)]);

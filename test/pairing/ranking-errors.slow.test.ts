@@ -25,7 +25,7 @@ async function sign(t: TestContext, ...layers: readonly (readonly TarFixture[])[
   const layout = join(directory, 'image');
   await writeLayout(layout, layers.map(writeTar));
   const image = await openImage(await parseReference(layout), { limits: DEFAULT_LIMITS });
-  return { layout, signature: await computeSignature(image, join(directory, 'scratch'), DEFAULT_LIMITS) };
+  return { layout, signature: await computeSignature(image, DEFAULT_LIMITS) };
 }
 
 const file = (path: string, seed: number, size = 40_000): TarFixture => ({

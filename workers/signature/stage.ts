@@ -17,7 +17,7 @@ import type { Store } from '../../lib/store/objects/store.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
 import { storeAttachments } from './attachments.ts';
 import { findSignature } from './load.ts';
-import { readInRoom } from './reservation.ts';
+import { keptSize } from './reservation.ts';
 
 export interface SignatureInput {
   readonly reference: string;
@@ -58,16 +58,10 @@ export async function signatureStage(
     }
     using _reserved = await context.memory.reserve(JOB_MEMORY.signature, signal);
     const task = { ...input, limits, scratch, blobs: blobs.directory };
-    const result = await readInRoom(image, scratch, context, async (room) => {
-      await using kept = await blobs.lease({ ...input, manifest }, { limits, signal });
-      const { reference } = kept;
-      return await runThread(
-        signatureThread,
-        { ...task, reference, room },
-        signal,
-        JOB_MEMORY.signature,
-      ).catch(onScratch);
-    });
+    using _room = await layers.lease({ images: [], ownSize: keptSize(image), signal });
+    await using kept = await blobs.lease({ ...input, manifest }, { limits, signal });
+    const whole = { ...task, reference: kept.reference };
+    const result = await runThread(signatureThread, whole, signal, JOB_MEMORY.signature).catch(onScratch);
     layers.noteRead(result.size);
     await addSketch(result.manifest, Buffer.from(result.sketch), context);
     await store.put(keys.signature(result.manifest), result.bytes);

@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import type { Limits } from '../../limits.ts';
 import { checkExpansion, tooLarge } from '../../image/expansion.ts';
 import type { Image } from '../../image/open.ts';
-import { openSpool, type LayerStream } from '../../image/layerstream.ts';
 import { measurePullSizes } from '../../image/pullsize.ts';
 import { imageRecord } from '../../image/record.ts';
 import { createRootfs } from '../../image/rootfs.ts';
@@ -11,40 +9,29 @@ import type { TarEntry } from '../../image/tar/entry.ts';
 import { createExpander, zerosOf } from '../../image/tar/expand.ts';
 import { scanTar } from '../../image/tar/scan.ts';
 import { numbersColumn, textColumn, wordsColumn } from '../../runtime/column.ts';
+import { createByteSampler, createMiddle, joinSamples, tlshOf, type ByteSample } from './bytesample.ts';
 import { createContents } from './contents.ts';
 import { createContentSketcher, type ContentSketch, type ContentSketcher } from './contentsketch.ts';
-import { DIGEST_SIZE, digestAt } from './digestset.ts';
+import { DIGEST_SIZE, digestAt, digestKey } from './digestset.ts';
 import { createContentDigest, createFileTable } from './filetable.ts';
 import type { LayerTable, Signature } from './signature.ts';
-import { createStreamTlsh, type StoredFile, type StreamTlsh } from './streamtlsh.ts';
 
 /** A regular file after its bytes have been read. */
 interface ReadFile {
   /** SHA-256 of the content; holes of sparse files count as zeros, large ones by their size (docs/formats.md). */
   readonly digest: Uint8Array;
-  /** Offset of its stored bytes in the layer stream. */
-  readonly offset: number;
   readonly sketch: ContentSketch;
+  readonly middle: Uint8Array;
 }
 
 /**
- * Computes the signature of an image in one pass over its layers. Writes a scratch file of the size of the layer stream
- * and removes it at the end.
+ * Computes the signature of an image in one pass over its layers.
  *
- * @param room bound on the size of the scratch file, in bytes
  * @throws PanamaxError `bad-input`, `limit`, `io`
  */
-export async function computeSignature(
-  image: Image,
-  scratchPath: string,
-  limits: Limits,
-  room = limits.maxImageSize,
-): Promise<Signature> {
-  // waits for both, also after a failure: neither may still use scratch when this returns
-  const [read, pullSizes] = await Promise.allSettled([
-    readImage(image, scratchPath, limits, room),
-    measurePullSizes(image),
-  ]);
+export async function computeSignature(image: Image, limits: Limits): Promise<Signature> {
+  // waits for both, also after a failure: neither may still read files when this returns
+  const [read, pullSizes] = await Promise.allSettled([readImage(image, limits), measurePullSizes(image)]);
   if (read.status === 'rejected') throw read.reason;
   if (pullSizes.status === 'rejected') throw pullSizes.reason;
   const { layerSizes, ...content } = read.value;
@@ -53,114 +40,94 @@ export async function computeSignature(
 
 async function readImage(
   image: Image,
-  scratchPath: string,
   limits: Limits,
-  room: number,
-): Promise<Omit<Signature, 'image'> & Pick<LayerStream, 'layerSizes'>> {
-  try {
-    const maxImageSize = Math.min(room, limits.maxImageSize);
-    await using spool = await openSpool(image, scratchPath, { ...limits, maxImageSize });
-    await using tlsh = createStreamTlsh(scratchPath);
-    // in `rootfs` the content of a file is its number in `stored`
-    const rootfs = createRootfs<number>(limits);
-    const contents = createContents();
-    const stored = createStored();
-    const layers: Omit<LayerTable, 'tlsh'>[] = [];
-    const tlshs: Promise<string | null>[] = [];
-    // the layers: digests, content sketches and TLSHs of their files
-    for (const layer of image.layers) {
-      const where = `${image.reference} layer ${layer.descriptor.digest}`;
-      const start = spool.layerSizes.reduce((sum, size) => sum + size, 0);
-      const paths = textColumn();
-      const numbers = wordsColumn();
-      let entries = 0;
-      rootfs.beginLayer(where);
-      let zeros = 0;
-      const read = readEntries(spool.add(layer), start, tlsh, { limits, where }, (entry) => {
-        // refused as soon as it is certain
-        if (start + entry.bodyOffset + entry.bodySize > maxImageSize) {
-          throw tooLarge(maxImageSize, image.reference);
-        }
-        zeros += zerosOf(entry);
-        checkExpansion(zeros, { limits, size: layer.descriptor.size }, where);
-      });
-      for await (const { entry, file } of read) {
-        entries++;
-        if (!file) {
-          rootfs.add(entry);
-          continue;
-        }
-        const content = contents.add(file.digest, entry.size, file.sketch);
-        rootfs.add(entry, stored.add({ entry, offset: file.offset }, content));
-        paths.push(entry.path);
-        numbers.push(content);
-      }
-      tlshs.push(tlsh.endLayer());
-      layers.push({ entries, files: { paths: paths.finish(), contents: numbers.finish() } });
-    }
-    // the flattened image: its digest, its file table and the order of its files
-    const known = contents.finish();
-    const digest = createContentDigest();
-    const files = createFileTable();
-    const order = wordsColumn();
-    const isThere = new Uint8Array(stored.length);
-    let contentSize = 0;
-    for (const item of rootfs.nodes()) {
-      const { path, node } = item;
-      const number = node.content;
-      const content = number === undefined ? -1 : stored.contentOf(number);
-      digest.add(item, content < 0 ? undefined : digestAt(known.digests, content));
-      const at = content * DIGEST_SIZE;
-      const bytes = content < 0 ? undefined : known.digests.subarray(at, at + DIGEST_SIZE);
-      files.add(path, node.type, node.type === 'file' ? node.size : 0, bytes);
-      if (number === undefined || isThere[number] === 1) continue;
-      isThere[number] = 1;
-      order.push(number);
-      contentSize += node.size;
-    }
-    // the TLSH of the whole image, over the visible files in path order
-    const { layerSizes } = spool;
-    const leftOut = isThere.keys().filter((number) => isThere[number] === 0);
-    const inOrder = order.finish().values();
-    const fileAt = (number: number) => stored.at(number, known.sizes);
-    return {
-      layerSizes,
-      contentDigest: digest.finish(),
-      contentSize,
-      files: files.finish(),
-      tlsh: await tlsh.reordered(inOrder.map(fileAt), leftOut.map(fileAt)),
-      layers: await Promise.all(layers.map(async (layer, i) => ({ tlsh: await tlshs[i]!, ...layer }))),
-      contents: known,
+): Promise<Omit<Signature, 'image'> & { readonly layerSizes: readonly number[] }> {
+  // in `rootfs` the content of a file is its number among the files of all layers
+  const rootfs = createRootfs<number>(limits);
+  const contents = createContents();
+  const fileContents = wordsColumn();
+  const layers: LayerTable[] = [];
+  const layerSizes: number[] = [];
+  const samples: ByteSample[] = [];
+  let start = 0;
+  // the layers: digests, sketches and samples of their files
+  for (const layer of image.layers) {
+    const where = `${image.reference} layer ${layer.descriptor.digest}`;
+    const paths = textColumn();
+    const numbers = wordsColumn();
+    const keys = numbersColumn();
+    const sampler = createByteSampler();
+    let entries = 0;
+    let size = 0;
+    rootfs.beginLayer(where);
+    let zeros = 0;
+    const refuseOver = (end: number) => {
+      if (end > limits.maxImageSize) throw tooLarge(limits.maxImageSize, image.reference);
     };
-  } finally {
-    await rm(scratchPath, { force: true });
+    async function* measured(): AsyncGenerator<Uint8Array, void, void> {
+      for await (const chunk of layer.tar(limits.maxImageSize - start)) {
+        size += chunk.length;
+        refuseOver(start + size);
+        yield chunk;
+      }
+    }
+    const read = readEntries(measured(), { limits, where }, (entry) => {
+      // refused as soon as it is certain
+      refuseOver(start + entry.bodyOffset + entry.bodySize);
+      zeros += zerosOf(entry);
+      checkExpansion(zeros, { limits, size: layer.descriptor.size }, where);
+    });
+    for await (const { entry, file } of read) {
+      entries++;
+      if (!file) {
+        rootfs.add(entry);
+        continue;
+      }
+      const content = contents.add(file.digest, entry.size, file.sketch);
+      const key = digestKey(file.digest);
+      rootfs.add(entry, fileContents.length);
+      fileContents.push(content);
+      sampler.add(key, file.middle);
+      paths.push(entry.path);
+      numbers.push(content);
+      keys.push(key);
+    }
+    start += size;
+    layerSizes.push(size);
+    const sample = sampler.finish();
+    samples.push(sample);
+    const files = { paths: paths.finish(), contents: numbers.finish() };
+    layers.push({ tlsh: tlshOf(sample, keys.finish()), entries, files });
   }
-}
-
-/** Keeps the positions of files, so that they can be read from the layer stream again. */
-function createStored() {
-  const offsets = numbersColumn();
-  const contents = wordsColumn();
-  const sparse = new Map<number, StoredFile>();
+  // the flattened image: its digest, its file table and the order of its files
+  const known = contents.finish();
+  const contentOf = fileContents.finish();
+  const digest = createContentDigest();
+  const files = createFileTable();
+  const order = numbersColumn();
+  const isThere = new Uint8Array(contentOf.length);
+  let contentSize = 0;
+  for (const item of rootfs.nodes()) {
+    const { path, node } = item;
+    const number = node.content;
+    const content = number === undefined ? -1 : contentOf[number]!;
+    digest.add(item, content < 0 ? undefined : digestAt(known.digests, content));
+    const at = content * DIGEST_SIZE;
+    const bytes = content < 0 ? undefined : known.digests.subarray(at, at + DIGEST_SIZE);
+    files.add(path, node.type, node.type === 'file' ? node.size : 0, bytes);
+    if (number === undefined || isThere[number] === 1) continue;
+    isThere[number] = 1;
+    order.push(digestKey(known.digests, at));
+    contentSize += node.size;
+  }
   return {
-    get length() {
-      return offsets.length;
-    },
-    /** @returns the file's number */
-    add(file: StoredFile, content: number): number {
-      const number = offsets.length;
-      if (file.entry.sparse) sparse.set(number, file);
-      offsets.push(file.offset);
-      contents.push(content);
-      return number;
-    },
-    contentOf: (number: number) => contents.view()[number]!,
-    /** @param sizes the sizes of contents, by index */
-    at(number: number, sizes: Float64Array): StoredFile {
-      const size = sizes[contents.view()[number]!]!;
-      const offset = offsets.view()[number]!;
-      return sparse.get(number) ?? { entry: { size, bodySize: size }, offset };
-    },
+    layerSizes,
+    contentDigest: digest.finish(),
+    contentSize,
+    files: files.finish(),
+    tlsh: tlshOf(joinSamples(samples), order.finish()),
+    layers,
+    contents: known,
   };
 }
 
@@ -171,15 +138,12 @@ interface ReadEntry {
 }
 
 /**
- * Reads the entries of a tar, with the digests and sketches of regular files.
+ * Reads the entries of a tar, with the digests, sketches and middle bytes of regular files.
  *
- * @param start offset of the tar in the layer stream
  * @param check is called for each entry before its content is read
  */
 async function* readEntries(
   tar: AsyncIterable<Uint8Array>,
-  start: number,
-  tlsh: StreamTlsh,
   options: { limits: Limits; where: string },
   check: (entry: TarEntry) => void,
 ): AsyncGenerator<ReadEntry, void, void> {
@@ -192,7 +156,7 @@ async function* readEntries(
     }
     if (current) yield { entry: current.entry, file: current.finish() };
     check(event.entry);
-    current = event.entry.type === 'file' ? readFile(event.entry, start, sketcher, tlsh) : undefined;
+    current = event.entry.type === 'file' ? readFile(event.entry, sketcher) : undefined;
     if (!current) yield { entry: event.entry };
   }
   if (current) yield { entry: current.entry, file: current.finish() };
@@ -204,30 +168,27 @@ interface FileReader {
   finish(): ReadFile;
 }
 
-function readFile(entry: TarEntry, start: number, sketcher: ContentSketcher, tlsh: StreamTlsh): FileReader {
+function readFile(entry: TarEntry, sketcher: ContentSketcher): FileReader {
   const hash = createHash('sha256');
+  const middle = createMiddle(entry.size);
   const expander = createExpander(
     entry,
     (bytes) => {
       hash.update(bytes);
       sketcher.update(bytes);
+      middle.push(bytes);
     },
-    (size) => hash.update(`hole of ${size} bytes`),
+    (size) => {
+      hash.update(`hole of ${size} bytes`);
+      middle.skip(size);
+    },
   );
-  const offset = start + entry.bodyOffset;
-  let stored = 0;
   return {
     entry,
-    push(data) {
-      expander.push(data);
-      if (!entry.sparse) tlsh.add(offset + stored, data.length);
-      stored += data.length;
-    },
+    push: (data) => expander.push(data),
     finish() {
       expander.end();
-      if (entry.sparse) tlsh.addFile({ entry, offset });
-      else tlsh.endFile();
-      return { digest: hash.digest(), offset, sketch: sketcher.finish() };
+      return { digest: hash.digest(), sketch: sketcher.finish(), middle: middle.finish() };
     },
   };
 }

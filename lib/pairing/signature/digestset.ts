@@ -61,6 +61,13 @@ export function createDigestSet(): DigestSet {
   };
 }
 
+/** The number that the first 53 bits of a digest make. */
+export function digestKey(digest: Uint8Array, at = 0): number {
+  const word = (i: number) =>
+    ((digest[i]! << 24) | (digest[i + 1]! << 16) | (digest[i + 2]! << 8) | digest[i + 3]!) >>> 0;
+  return word(at) * 2 ** 21 + (word(at + 4) >>> 11);
+}
+
 function wordAt(bytes: Uint8Array, offset: number): number {
   return (
     (bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>>

@@ -5,7 +5,7 @@ import type { ByteString } from '../../image/tar/entry.ts';
 import { textAt } from '../../runtime/column.ts';
 import { sampleStart, type Contents } from './contents.ts';
 import { MAX_LEVEL, MAX_SAMPLES } from './contentsketch.ts';
-import { DIGEST_SIZE } from './digestset.ts';
+import { DIGEST_SIZE, digestKey } from './digestset.ts';
 import { recipeSizeOf } from './recipesize.ts';
 import type { LayerTable, Signature } from './signature.ts';
 import { columnChecks, openTable, packTable, type Columns, type Scheme } from './table.ts';
@@ -158,15 +158,8 @@ export function familyName(path: ByteString): string {
   return path.slice(path.lastIndexOf('/') + 1).replace(/\d+/g, '0');
 }
 
-/** The first 53 bits of a digest. */
-function keyOf(digest: Uint8Array, at = 0): number {
-  const word = (i: number) =>
-    ((digest[i]! << 24) | (digest[i + 1]! << 16) | (digest[i + 2]! << 8) | digest[i + 3]!) >>> 0;
-  return word(at) * 2 ** 21 + (word(at + 4) >>> 11);
-}
-
 function contentKeysOf({ digests, sizes }: Contents) {
-  const all = Float64Array.from(sizes, (_, i) => keyOf(digests, i * DIGEST_SIZE));
+  const all = Float64Array.from(sizes, (_, i) => digestKey(digests, i * DIGEST_SIZE));
   const keyedContents = Uint32Array.from(sizes, (_, i) => i).sort((a, b) => all[a]! - all[b]! || a - b);
   return { contentKeys: Float64Array.from(keyedContents, (content) => all[content]!), keyedContents };
 }
@@ -175,7 +168,7 @@ function contentKeysOf({ digests, sizes }: Contents) {
 function indexOf(count: number, texts: Iterable<ByteString>) {
   const all = new Float64Array(count);
   let row = 0;
-  for (const text of texts) all[row++] = keyOf(hash('sha256', Buffer.from(text, 'latin1'), 'buffer'));
+  for (const text of texts) all[row++] = digestKey(hash('sha256', Buffer.from(text, 'latin1'), 'buffer'));
   const keys = withoutRepeats(all.slice().sort());
   return { keys, rows: Uint32Array.from(all, (key) => placeOf(keys, key)) };
 }

@@ -1,5 +1,4 @@
 import type { Digest } from '../../digest.ts';
-import { join } from 'node:path';
 import type { Limits } from '../../limits.ts';
 import type { Platform } from '../../image/oci/descriptor.ts';
 import { openImage } from '../../image/open.ts';
@@ -16,12 +15,10 @@ export interface SignatureTask {
   readonly reference: string;
   readonly platform?: Platform;
   readonly limits: Limits;
-  /** A scratch directory that no other task uses. */
+  /** A directory for exports of engines and blobs, which no other task uses. */
   readonly scratch: string;
   /** Directory that keeps blobs from registries. */
   readonly blobs?: string;
-  /** Bound on the layer stream on scratch, in bytes. */
-  readonly room: number;
 }
 
 export interface SignatureResult {
@@ -36,8 +33,7 @@ export interface SignatureResult {
 
 export const handler = serveThread(async (task: SignatureTask): Promise<SignatureResult> => {
   const image = await openImage(await parseReference(task.reference), task);
-  const { scratch, limits, room } = task;
-  const signature = await computeSignature(image, join(scratch, 'stream'), limits, room);
+  const signature = await computeSignature(image, task.limits);
   return {
     manifest: image.manifestDigest,
     size: streamSize(signature.image),

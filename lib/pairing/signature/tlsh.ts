@@ -13,10 +13,6 @@ import { PanamaxError, printable } from '../../errors.ts';
 export interface TlshHasher {
   /** Takes the next bytes of the stream. The chunk may be reused by the caller afterwards. */
   update(chunk: Uint8Array): void;
-  /** Marks the end of a file in the stream. */
-  endFile(): void;
-  /** Counts per bucket of the windows that lie within one file, up to the last `endFile`. */
-  readonly within: Float64Array;
   /**
    * The digest of all bytes so far, as 70 upper-case hexadecimal digits. More bytes may follow. Null in the cases where
    * the reference has no digest: less than 256 bytes, or so uniform that at most half of the buckets were hit.
@@ -90,51 +86,23 @@ function countWindows(block: Uint8Array, start: number, end: number, checksum: n
   return checksum;
 }
 
-/** The checksum that `countWindows` returns, without the counting. */
-function nextChecksum(block: Uint8Array, start: number, end: number, checksum: number): number {
-  let b = block[start - 1]!;
-  for (let i = start; i < end; i++) {
-    const a = block[i]!;
-    checksum = PEARSON[PEARSON[SALT_0[a]! ^ b]! ^ checksum]!;
-    b = a;
-  }
-  return checksum;
-}
-
-/**
- * A hasher with a buffer of 64 KiB, for streams of any length in chunks of any size.
- *
- * To hash the same files again in another order, pass the counts of the windows within files as `known`. Then only the
- * windows that span files are counted, and the checksum is computed.
- *
- * @param known sum of the `within` counts of all files that will be added
- */
-export function createTlsh(known?: Float64Array): TlshHasher {
+/** A hasher with a buffer of 64 KiB, for streams of any length in chunks of any size. */
+export function createTlsh(): TlshHasher {
   const block = new Uint8Array(BLOCK_SIZE);
-  const within = known?.slice() ?? new Float64Array(256);
-  const across = new Float64Array(256);
+  const counts = new Float64Array(256);
   let filled = 0;
   /** Bytes at the start of the block that have been counted. */
   let counted = 0;
-  /** Number of coming bytes whose windows reach into the file before. */
-  let acrossLeft = 0;
   let length = 0;
   let checksum = 0;
 
-  function count(start: number, end: number, counts: Float64Array): void {
-    if (start >= end) return;
-    checksum = countWindows(block, start, end, checksum);
-    for (let i = 0; i < hits.length; i++) counts[PEARSON[i]!]! += hits[i]!;
-    hits.fill(0);
-  }
-
   function flush(): void {
-    const border = Math.min(filled, counted + acrossLeft);
-    acrossLeft -= border - counted;
-    count(Math.max(counted, HISTORY), border, across);
-    const start = Math.max(border, HISTORY);
-    if (!known) count(start, filled, within);
-    else if (start < filled) checksum = nextChecksum(block, start, filled, checksum);
+    const start = Math.max(counted, HISTORY);
+    if (start < filled) {
+      checksum = countWindows(block, start, filled, checksum);
+      for (let i = 0; i < hits.length; i++) counts[PEARSON[i]!]! += hits[i]!;
+      hits.fill(0);
+    }
     counted = Math.min(filled, HISTORY);
     block.copyWithin(0, filled - counted, filled);
     filled = counted;
@@ -151,14 +119,8 @@ export function createTlsh(known?: Float64Array): TlshHasher {
         if (filled === BLOCK_SIZE) flush();
       }
     },
-    endFile() {
-      flush();
-      acrossLeft = HISTORY;
-    },
-    within,
     digest() {
       flush();
-      const counts = across.map((value, i) => value + within[i]!);
       return digestOf(counts.subarray(0, BUCKETS), length, checksum);
     },
   };

@@ -49,7 +49,7 @@ async function signatureOfTars(
   const directory = await temporaryDirectory(t);
   await writeLayout(join(directory, 'image'), layers, options);
   const image = await openImage(await parseReference(join(directory, 'image')), { limits: DEFAULT_LIMITS });
-  const signature = await computeSignature(image, join(directory, 'scratch'), DEFAULT_LIMITS);
+  const signature = await computeSignature(image, DEFAULT_LIMITS);
   assert.deepEqual(await readdir(directory), ['image'], 'the scratch file is gone');
   return signature;
 }
@@ -165,6 +165,19 @@ test('the content digest differs for any difference that is visible in a contain
 const sha = (content: string | Buffer) => digestOf(Buffer.from(content));
 const directory = (path: string) => [path, 'directory', '755', 0, 0, 0, '', 0, 0, ''];
 
+/** The 16 KiB in the middle. */
+function middleOf(content: Buffer): Buffer {
+  const start = Math.max(0, Math.floor((content.length - 16_384) / 2));
+  return content.subarray(start, start + 16_384);
+}
+
+async function referenceTlsh(t: TestContext, contents: readonly Buffer[]): Promise<string> {
+  const path = join(await temporaryDirectory(t), 'content');
+  await writeFile(path, Buffer.concat(contents));
+  const { stdout } = await promisify(execFile)('tlsh', ['-f', path]);
+  return stdout.split('\t')[0]!;
+}
+
 describe('a signature follows docs/formats.md', () => {
   test('in its content digest', async (t) => {
     const { contentDigest, contentSize, files } = await signatureOf(t, [ENTRIES]);
@@ -211,13 +224,33 @@ describe('a signature follows docs/formats.md', () => {
   });
 
   test('in its TLSH, compared with the reference program', { skip: missing('tlsh') }, async (t) => {
-    const contents = [text(1), text(3), text(2), '', SPARSE];
-    const directory = await temporaryDirectory(t);
-    const path = join(directory, 'content');
-    await writeFile(path, Buffer.concat(contents.map((content) => Buffer.from(content))));
-    const { stdout } = await promisify(execFile)('tlsh', ['-f', path]);
+    const contents = [text(1), text(3), text(2), '', SPARSE].map((content) => Buffer.from(content));
     const { tlsh } = await signatureOf(t, [ENTRIES]);
-    assert.equal(tlsh, stdout.split('\t')[0]);
+    assert.equal(tlsh, await referenceTlsh(t, contents.map(middleOf)));
+
+    const files = Array.from({ length: 2000 }, (_, i) => ({
+      path: `${i % 9}/${String(i).padStart(4, '0')}`,
+      content: text(i, i),
+    }));
+    const byPath = files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+    const sampled = (some: typeof files) => {
+      let size = 0;
+      const byDigest = some
+        .map(({ content }) => [sha(content), content.length] as const)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1));
+      const chosen = new Set(
+        byDigest.filter(([, length]) => (size += length) <= 1_048_576).map(([digest]) => digest),
+      );
+      assert.ok(chosen.size > 100 && chosen.size < some.length, `${chosen.size}`);
+      return some
+        .filter(({ content }) => chosen.has(sha(content)))
+        .map(({ content }) => Buffer.from(content));
+    };
+    const many = await signatureOf(t, [files.slice(0, 1000), files.slice(1000)]);
+    assert.equal(many.tlsh, await referenceTlsh(t, sampled(byPath).map(middleOf)));
+    // 1,000 files of 1,000 to 1,999 bytes
+    const upper = await referenceTlsh(t, sampled(files.slice(1000)).map(middleOf));
+    assert.equal(many.layers[1]!.tlsh, upper);
   });
 
   test('without a TLSH for too little content', async (t) => {

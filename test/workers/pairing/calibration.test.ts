@@ -61,7 +61,7 @@ async function openStore(
     const path = join(directory, `${release}`);
     await writeRelease(path, 1, release);
     const image = await openImage({ transport: 'oci', path }, { limits });
-    const signature = await computeSignature(image, join(directory, 'stream'), limits);
+    const signature = await computeSignature(image, limits);
     await store.put(keys.signature(image.manifestDigest), await serializeSignature(signature));
     signatures.push(signature);
   }

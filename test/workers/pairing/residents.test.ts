@@ -25,7 +25,7 @@ async function openStore(t: TestContext) {
     const layout = join(directory, `${release}`);
     await writeRelease(layout, 1, release);
     const image = await openImage({ transport: 'oci', path: layout }, { limits });
-    const signature = await computeSignature(image, join(directory, 'stream'), limits);
+    const signature = await computeSignature(image, limits);
     await kept.put(keys.signature(image.manifestDigest), await serializeSignature(signature));
     images.push(image.manifestDigest);
   }

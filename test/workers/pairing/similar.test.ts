@@ -71,7 +71,7 @@ async function signMany(t: TestContext, store: Store): Promise<Digest[]> {
   for (let i = 0; i < MOST_COMPARED + 8; i++) {
     await writeRelease(join(directory, `${i}`), i % 4, i);
     const image = await openImage({ transport: 'oci', path: join(directory, `${i}`) }, { limits });
-    const signature = await computeSignature(image, join(directory, 'stream'), limits);
+    const signature = await computeSignature(image, limits);
     await store.put(keys.signature(image.manifestDigest), await serializeSignature(signature));
     manifests.push(image.manifestDigest);
   }
