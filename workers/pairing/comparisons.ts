@@ -1,6 +1,7 @@
 import type { Digest } from '../../lib/digest.ts';
 import type { Compared } from '../../lib/pairing/comparestored.ts';
 import type { Calibrations } from '../../lib/pairing/prediction.ts';
+import type { StoredProfile } from '../../lib/pairing/signature/stored.ts';
 import { compareStored } from '../../lib/pairing/threads.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { residentsOf } from './residents.ts';
@@ -27,15 +28,16 @@ export function createComparisons(
 ): Comparisons {
   const residents = residentsOf(store, memory);
   const made = new Map<string, Compared>();
+  let wanted: StoredProfile | undefined;
 
   async function compare(source: readonly Digest[]): Promise<Compared> {
     const name = source.join('\n');
     const known = made.get(name);
     if (known) return known;
-    const profiles = [];
-    for (const manifest of [target, ...source]) profiles.push(await residents.load(manifest));
-    const [wanted, ...sources] = profiles;
-    const compared = await compareStored({ target: wanted!, sources, calibrations });
+    wanted ??= await residents.load(target);
+    const sources: StoredProfile[] = [];
+    for (const manifest of source) sources.push(await residents.load(manifest));
+    const compared = await compareStored({ target: wanted, sources, calibrations });
     made.set(name, compared);
     for (const oldest of made.keys()) {
       if (made.size * compared.costs.byteLength <= MOST_REMEMBERED) break;

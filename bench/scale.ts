@@ -1,0 +1,225 @@
+/** Benchmark of backfills of many images: signatures, rankings, and how rankings scale. See `--help`. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { hexOf } from '../lib/digest.ts';
+import { PanamaxError } from '../lib/errors.ts';
+import { openImage, type Image } from '../lib/image/open.ts';
+import { DEFAULT_LIMITS as limits } from '../lib/limits.ts';
+import { compareImages } from '../lib/pairing/ranking.ts';
+import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
+import { computeSignature } from '../lib/pairing/signature/compute.ts';
+import { imageSketchOf } from '../lib/pairing/signature/imagesketch.ts';
+import type { Profile } from '../lib/pairing/signature/profile.ts';
+import { parseProfile, serializeSignature, viewProfile } from '../lib/pairing/signature/stored.ts';
+import { asTarget } from '../lib/pairing/target.ts';
+import { createLayerCache } from '../workers/resources/layercache.ts';
+import { createMemory } from '../workers/resources/memory.ts';
+import { MOST_COMPARED, pairingStage } from '../workers/pairing/stage.ts';
+import { runCommand } from './command.ts';
+import { makeStore, type SeedImage } from './madestore.ts';
+
+const HELP = `Measures signatures and rankings of a directory of OCI layouts, one image each.
+
+Usage: npm run bench:scale -- CORPUS [options]
+
+  --before DIR    a checkout of another version, with its dependencies: the same is measured with it (default: recorded
+                  figures of the version before signatures were columns, on two cores beside other work)
+  --targets N     targets that are ranked in each store (default: 40)
+  --sizes N,N...  images in the stores (default: 100,1000,10000)
+
+All times are of the processor, and of all threads.
+`;
+
+/** Measured at the last commit with signatures in JSON, over the 15 images of the development corpus. */
+const RECORDED = { pair: 299.5, signing: 2.27 };
+
+interface Measured {
+  /** Processor time of reading a source's signature and comparing, in milliseconds. */
+  readonly pair: number;
+  /** Processor time of signing over that of `gzip -dc LAYERS | sha256sum`. */
+  readonly signing: number;
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      before: { type: 'string' },
+      targets: { type: 'string', default: '40' },
+      sizes: { type: 'string', default: '100,1000,10000' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  const [corpus] = positionals;
+  if (values.help) return void process.stdout.write(HELP);
+  const sizes = values.sizes.split(',').map(Number);
+  const targets = Number(values.targets);
+  if (corpus === undefined || ![targets, ...sizes].every(Number.isSafeInteger))
+    throw new PanamaxError('usage', 'no corpus, or not a number', { expected: HELP });
+  const layouts = (await readdir(corpus, { withFileTypes: true }))
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map(({ name }) => join(corpus, name));
+
+  const signed = await sign(layouts);
+  const pair = await measurePairs(signed.seeds);
+  const before =
+    values.before === undefined ? RECORDED : await measureBefore(values.before, layouts, signed.least);
+  const after: Measured = { pair: pair.reading + pair.comparing, signing: signed.seconds / signed.least };
+  print('| | before | after |', '| --- | ---: | ---: |');
+  const row = (name: string, value: (one: Measured) => string) =>
+    print(`| ${name} | ${value(before)} | ${value(after)} |`);
+  row('ranking, per pair, source not in memory', (one) => `${one.pair.toFixed(1)} ms`);
+  print(
+    `| ranking, per pair, source in memory | ${before.pair.toFixed(1)} ms | ${pair.comparing.toFixed(1)} ms |`,
+  );
+  const perGB = (factor: number) => `${((factor * signed.least) / (signed.size / 1e9)).toFixed(1)} s`;
+  row('signature, per GB of compressed layers', ({ signing }) => perGB(signing));
+  row('signature over `gzip -dc LAYERS \\| sha256sum`', ({ signing }) => signing.toFixed(2));
+  print(`| \`gzip -dc LAYERS \\| sha256sum\`, per GB | ${perGB(1)} | ${perGB(1)} |`, '');
+
+  print(
+    `Stores of made-up images. Each target is compared with its ${MOST_COMPARED} nearest images.`,
+    '',
+    '| images | pairs | per pair | requests per pair | 1,000 targets × 64 sources |',
+    '| ---: | ---: | ---: | ---: | ---: |',
+  );
+  for (const size of sizes) await measureStore(signed.seeds, size, targets);
+}
+
+async function sign(layouts: readonly string[]) {
+  const seeds: SeedImage[] = [];
+  let [seconds, least, size] = [0, 0, 0];
+  for (const layout of layouts) {
+    const image = await openImage({ transport: 'oci', path: layout }, { limits });
+    // a first run reads the blobs into the page cache
+    await gunzipSeconds(image, layout);
+    least += await gunzipSeconds(image, layout);
+    size += image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+    seconds += await processorSeconds(async () => {
+      const signature = await computeSignature(image, limits);
+      seeds.push({ bytes: await serializeSignature(signature), sketch: imageSketchOf(signature) });
+    });
+  }
+  return { seeds, seconds, least, size };
+}
+
+/** Processor time of `gzip -dc LAYERS | sha256sum`. */
+async function gunzipSeconds({ layers }: Image, layout: string): Promise<number> {
+  const blobs = layers.map(({ descriptor }) => join(layout, 'blobs', 'sha256', hexOf(descriptor.digest)));
+  const script = 'TIMEFORMAT="%U %S"; time (gzip -dc "$@" | sha256sum > /dev/null)';
+  const { stderr } = await promisify(execFile)('bash', ['-c', script, 'bash', ...blobs]);
+  return stderr
+    .trim()
+    .split(' ')
+    .map(Number)
+    .reduce((sum, one) => sum + one, 0);
+}
+
+async function processorSeconds(action: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  await action();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
+
+/** Every ordered pair, in one thread: the second of two rounds counts, when the code has been compiled. */
+async function measurePairs(seeds: readonly SeedImage[]) {
+  let [reading, comparing] = [0, 0];
+  for (let round = 0; round < 2; round++) {
+    const profiles: Profile[] = [];
+    reading = await processorSeconds(async () => {
+      for (const { bytes } of seeds) profiles.push(viewProfile(parseProfile(bytes, 'bench')));
+    });
+    comparing = await processorSeconds(async () => {
+      for (const profile of profiles) {
+        const target = asTarget(profile);
+        for (const source of profiles) compareImages(target, source);
+      }
+    });
+  }
+  return { reading: (reading / seeds.length) * 1e3, comparing: (comparing / seeds.length ** 2) * 1e3 };
+}
+
+/** The modules of the version before that are used here. */
+interface Before {
+  computeSignature(image: Image, scratch: string, bounds: typeof limits): Promise<unknown>;
+  serializeSignature(signature: unknown): Promise<Buffer>;
+  parseSignature(bytes: Buffer, where: string): Promise<unknown>;
+  compareImages(target: unknown, source: unknown): unknown;
+}
+
+async function measureBefore(
+  directory: string,
+  layouts: readonly string[],
+  least: number,
+): Promise<Measured> {
+  const load = async (path: string) =>
+    (await import(pathToFileURL(resolve(directory, 'lib/pairing', path)).href)) as Partial<Before>;
+  const parts = await Promise.all(['signature/compute.ts', 'signature/signature.ts', 'ranking.ts'].map(load));
+  const before = Object.assign({}, ...parts) as Before;
+  const scratch = await mkdtemp(join(tmpdir(), 'panamax-scale-'));
+  try {
+    const stored: Buffer[] = [];
+    let signing = 0;
+    for (const layout of layouts) {
+      const image = await openImage({ transport: 'oci', path: layout }, { limits });
+      signing += await processorSeconds(async () => {
+        const signature = await before.computeSignature(image, join(scratch, 'stream'), limits);
+        stored.push(await before.serializeSignature(signature));
+      });
+    }
+    const seconds = await processorSeconds(async () => {
+      const target = await before.parseSignature(stored[0]!, 'bench');
+      for (const bytes of stored) before.compareImages(target, await before.parseSignature(bytes, 'bench'));
+    });
+    return { pair: (seconds / stored.length) * 1e3, signing: signing / least };
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
+
+/** Ranks successive images as a backfill does. */
+async function measureStore(seeds: readonly SeedImage[], count: number, most: number): Promise<void> {
+  const store = makeStore(seeds, count);
+  const similar = createForest(createMemoryStorage());
+  await similar.add(store.images);
+  const scratch = await mkdtemp(join(tmpdir(), 'panamax-scale-'));
+  await using layers = createLayerCache(join(scratch, 'layers'), 1e9);
+  const context = {
+    store,
+    layers,
+    similar,
+    scratch,
+    limits,
+    signal: new AbortController().signal,
+    memory: createMemory(8 * 1024 ** 3),
+    log: { info() {}, warn() {} },
+  };
+  const sources = store.images.map(({ manifest }) => manifest);
+  const step = Math.max(1, Math.floor(count / most));
+  let pairs = 0;
+  const { get, stat, put, list } = { ...store.requests };
+  const seconds = await processorSeconds(async () => {
+    for (let i = 0; i < count; i += step) {
+      const { candidates } = await pairingStage({ target: sources[i]!, sources }, context);
+      pairs += candidates.length;
+    }
+  });
+  await rm(scratch, { recursive: true });
+  const { requests } = store;
+  const asked = requests.get + requests.stat + requests.put + requests.list - get - stat - put - list;
+  const minutes = ((seconds / pairs) * 64_000) / 60;
+  const each = `${((seconds / pairs) * 1e3).toFixed(1)} ms | ${(asked / pairs).toFixed(2)}`;
+  print(`| ${count} | ${pairs} | ${each} | ${minutes.toFixed(1)} min |`);
+}
+
+function print(...lines: readonly string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+await runCommand(main);
