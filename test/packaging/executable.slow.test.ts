@@ -6,6 +6,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { temporaryDirectory } from '../support/directory.ts';
+import type { RunReport } from '../../lib/run/report.ts';
 import { panamax } from '../support/panamax.ts';
 import { missing, notRoot } from '../support/programs.ts';
 import { writeRelease } from '../support/releases.ts';
@@ -52,6 +53,11 @@ async function makesSamePatch(t: TestContext, program: (directory: string) => Pr
       }
     ).manifests[0]!.digest;
   assert.equal(await index('rebuilt'), await index('2'));
+
+  // signatures, rankings, and patches of every format
+  const options = ['--sources', 'oci:1', '--format', 'all', '--store', 'store', '--json'];
+  const report = JSON.parse(run(directory, command, 'backfill', 'oci:2', ...options)) as RunReport;
+  assert.equal(report.pairs[0]!.status, 'done', JSON.stringify(report));
 }
 
 describe('makes the patch of a checkout and applies it', () => {
