@@ -11,6 +11,7 @@ import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '..
 import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
 import type { Log } from './context.ts';
 import { createLayerCache, type CacheStats } from './resources/layercache.ts';
+import { createJobTitles } from '../lib/web/jobtitles.ts';
 import type { Listen } from '../lib/web/server.ts';
 import type { Notify } from './notify/events.ts';
 import { createMemory, defaultMemorySize } from './resources/memory.ts';
@@ -140,7 +141,7 @@ async function openBoard(
 ): Promise<Board> {
   // loaded only when it is used, since it is large
   const { serveBoard } = await import('../lib/web/board.ts');
-  return serveBoard(connectWorker(redis, store, warn), listen);
+  return serveBoard(connectWorker(redis, store, warn), listen, createJobTitles(store));
 }
 
 /** Logs errors of Redis. An error that repeats while a server is down is logged once a minute. */

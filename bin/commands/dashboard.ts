@@ -13,6 +13,7 @@ import { savingsOf } from '../dashboard/releases.ts';
 import { createRunReader, type Runs } from '../dashboard/runs.ts';
 import { createDashboard } from '../dashboard/server.ts';
 import { readInventory } from '../options/inventory.ts';
+import { createJobTitles } from '../../lib/web/jobtitles.ts';
 import { parseListen } from '../options/listen.ts';
 import { MIRROR_OPTIONS } from '../options/mirror.ts';
 import { findRedisUrl, REDIS_OPTION } from '../options/queue.ts';
@@ -72,7 +73,8 @@ export const dashboardCommand: Command = {
       // loaded only when it is used, since it is large
       const { serveBoard } = await import('../../lib/web/board.ts');
       const connection = connectWorker(url, store, () => {});
-      boardPort = stack.use(await serveBoard(connection, { ...boardAddress, names })).port;
+      const titles = createJobTitles(store);
+      boardPort = stack.use(await serveBoard(connection, { ...boardAddress, names }, titles)).port;
     }
     const readRuns = createRunReader(store);
     const read = kept(async (): Promise<DashboardData> => {

@@ -8,10 +8,11 @@ import type {
   IServerAdapter,
   UIConfig,
 } from '@bull-board/api/dist/types.js';
-import { Queue } from 'bullmq';
+import { Queue, type Job } from 'bullmq';
 import { readdir, readFile } from 'node:fs/promises';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { extname, join, relative } from 'node:path';
+import type { TitleOf } from './jobtitles.ts';
 import { serve, type Listen, type Listener } from './server.ts';
 import type { Connection } from '../queue/connection.ts';
 import { QUEUES } from '../queue/names.ts';
@@ -34,12 +35,43 @@ const TYPES: Readonly<Record<string, string>> = {
 
 export type Board = Listener;
 
+/** Shows jobs by titles in place of their names, which are those of the queues. */
+class TitledAdapter extends BullMQAdapter {
+  readonly #titleOf: TitleOf;
+
+  constructor(queue: Queue, titleOf: TitleOf) {
+    super(queue, { readOnlyMode: true });
+    this.#titleOf = titleOf;
+  }
+
+  override async getJobs(...range: Parameters<BullMQAdapter['getJobs']>): Promise<Job[]> {
+    const jobs = await super.getJobs(...range);
+    await Promise.all(jobs.map((job) => this.#name(job)));
+    return jobs;
+  }
+
+  override async getJob(id: string): Promise<Job | undefined> {
+    const job = await super.getJob(id);
+    if (job) await this.#name(job);
+    return job;
+  }
+
+  /** A record that is gone or damaged leaves a job its own name. */
+  async #name(job: Job): Promise<void> {
+    job.name = (await this.#titleOf(job.data).catch(() => undefined)) ?? job.name;
+  }
+}
+
 /**
  * Serves Bull Board: the jobs in all queues, to look at. It changes nothing, and knows no passwords.
  *
  * @param connection of its own, which ends with it
  */
-export async function serveBoard({ redis, prefix }: Connection, listen: Listen): Promise<Board> {
+export async function serveBoard(
+  { redis, prefix }: Connection,
+  listen: Listen,
+  titleOf: TitleOf,
+): Promise<Board> {
   const queues = QUEUES.map((name) => {
     const queue = new Queue(name, { connection: redis, prefix });
     queue.on('error', () => {});
@@ -47,7 +79,7 @@ export async function serveBoard({ redis, prefix }: Connection, listen: Listen):
   });
   const { adapter, answer } = createAdapter();
   createBullBoard({
-    queues: queues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: true })),
+    queues: queues.map((queue) => new TitledAdapter(queue, titleOf)),
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: 'panamax' } },
   });

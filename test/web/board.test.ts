@@ -5,11 +5,16 @@ import { join } from 'node:path';
 import { serveBoard } from '../../lib/web/board.ts';
 import { connectProducer } from '../../lib/queue/connection.ts';
 import { openQueues } from '../../lib/queue/queues.ts';
+import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
+import { createJobTitles } from '../../lib/web/jobtitles.ts';
+import { enqueue } from '../../producers/enqueue.ts';
+import { makeReleases } from '../support/backfill.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { panamaxFails } from '../support/panamax.ts';
 import { missing } from '../support/programs.ts';
 import { startRedis } from '../support/redis.ts';
 import { atEnd } from '../support/scope.ts';
+import { finishedRun, planOf, startLocalWorker } from '../support/worker.ts';
 
 test('the board shows the queues and is read-only', { skip: missing('redis-server') }, async (t) => {
   const redis = await startRedis(t);
@@ -17,10 +22,14 @@ test('the board shows the queues and is read-only', { skip: missing('redis-serve
   atEnd(t, () => connection.redis.disconnect());
   const queues = openQueues(connection);
   await queues.add('delta', [{ id: 'run.item', data: { run: 'run', item: 'item' } }]);
-  await using board = await serveBoard(await connectProducer(redis.url, { name: 'store' }), {
-    host: '127.0.0.1',
-    port: 0,
-  });
+  await using board = await serveBoard(
+    await connectProducer(redis.url, { name: 'store' }),
+    {
+      host: '127.0.0.1',
+      port: 0,
+    },
+    async () => undefined,
+  );
   const get = async (path: string, method = 'GET') => {
     const answer = await fetch(`http://127.0.0.1:${board.port}${path}`, { method });
     return { status: answer.status, type: answer.headers.get('content-type'), text: await answer.text() };
@@ -71,3 +80,42 @@ test('the board shows the queues and is read-only', { skip: missing('redis-serve
   await panamaxFails('io', /EADDRINUSE/, ...options, ...scratch, '--board', String(board.port));
   await queues.close();
 });
+
+test(
+  'jobs are shown by their images, their run and their savings',
+  { skip: missing('redis-server') },
+  async (t) => {
+    const redis = await startRedis(t);
+    const directory = await makeReleases(t, ['a1', 'a2']);
+    const store = await openDirectoryStore(join(directory, 'store'));
+    const plan = planOf(directory, ['a2'], { sources: ['a1'], id: 'nightly' });
+    await enqueue(plan, store, { redis: redis.url, retryFailed: false, dryRun: false });
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    await finishedRun(store, 'nightly');
+    // as anyone with access to Redis may write them
+    const connection = await connectProducer(redis.url, store);
+    atEnd(t, () => connection.redis.disconnect());
+    const queues = openQueues(connection);
+    const strange = { run: '../nightly', item: 'item' };
+    await queues.add('delta', [{ id: 'strange', data: strange }]);
+
+    const listen = { host: '127.0.0.1', port: 0 };
+    await using board = await serveBoard(
+      await connectProducer(redis.url, store),
+      listen,
+      createJobTitles(store),
+    );
+    const titles = async (queue: string) => {
+      const page = `api/queues?activeQueue=${queue}&status=latest&page=1`;
+      const shown = (await (await fetch(`http://127.0.0.1:${board.port}/${page}`)).json()) as {
+        queues: { name: string; jobs: { name: string }[] }[];
+      };
+      return shown.queues.find(({ name }) => name === queue)!.jobs.map(({ name }) => name);
+    };
+    const [source, target] = ['a1', 'a2'].map((name) => join(directory, name));
+    assert.deepEqual((await titles('signature')).toSorted(), [`${source} (nightly)`, `${target} (nightly)`]);
+    assert.deepEqual(await titles('pairing'), [`${target} (nightly)`]);
+    assert.match((await titles('delta')).join('\n'), /a2 from .*a1: \d+\.\d MB saved \(nightly\)/);
+    await queues.close();
+  },
+);
