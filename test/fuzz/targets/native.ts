@@ -1,7 +1,7 @@
 /** Patches of the format `panamax` between layer streams. */
 import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
-import { buildElf } from '../../support/elf.ts';
+import { ARM64, buildElf } from '../../support/elf.ts';
 import { gzipMember } from '../../support/gzipmember.ts';
 import { nativePair } from '../../support/nativepatch.ts';
 import { createRandom } from '../../support/random.ts';
@@ -51,6 +51,7 @@ function layer(release: number): Buffer {
   const text = createRandom(9).text(1500);
   return writeTar([
     { path: 'bin/x', content: buildElf({ seed: 1, functions: 20, inserted: 8 * release }), mtime: release },
+    { path: 'bin/y', content: buildElf({ seed: 2, functions: 20, inserted: 8 * release, machine: ARM64 }) },
     { path: 'doc/news.gz', content: gzipMember(`${release}\n${text}`, 9), mtime: release },
     { path: 'etc/new', content: createRandom(release).text(500), mtime: release },
   ]);

@@ -129,6 +129,8 @@ export class AddressMap {
   }
 
   learn(address: number, target: number): void {
+    // a value far outside the source's memory is no address
+    if (!(target >= 0 && target < 2 * this.#elf.high)) return;
     const slot = Math.imul(address, MULTIPLIER) >>> (32 - LEARNED_BITS);
     this.#learnedFrom[slot] = address;
     this.#learnedTo[slot] = target;

@@ -1,48 +1,13 @@
-import type { AddressMap } from './addressmap.ts';
 import { BACK_AT, FUNCTION_AT } from './ehframe.ts';
-import { ABSOLUTE, CODE, JUMP_TABLES, NO_ADDRESSES, SECTION_RELATIVE, SELF_RELATIVE } from './elf.ts';
-import type { Elf, Section } from './elf.ts';
+import { predictArm64 } from './arm64.ts';
+import type { AlignedSink, MappedFile, SectionStretch } from './mappedfile.ts';
+import { BACK, CALL, IMMEDIATE, JUMP, RELATIVE, TABLE, TO_SECTION, TO_SELF, WORD } from './operandkinds.ts';
+import { ABSOLUTE, ARM64, CODE, JUMP_TABLES, NO_ADDRESSES, SECTION_RELATIVE, SELF_RELATIVE } from './elf.ts';
+import type { Section } from './elf.ts';
 import { CODE_BYTES, DATA_BYTES } from './streams.ts';
-
-/** Receives the predictions of aligned bytes. An encoder compares with the target, a decoder fills it in. */
-export interface AlignedSink {
-  /** Bytes that are predicted to be those of the source, of one of the classes that have streams of their own. */
-  plain(byteClass: number, source: Uint8Array, from: number, target: number, length: number): void;
-  /**
-   * A word of 4 bytes that refers to an address.
-   *
-   * @param at offset in the target
-   * @param kind of operand, from 0 to OPERAND_KINDS - 1
-   * @param quality of the prediction, from 0 to 2
-   * @param word of the source
-   * @returns the word of the target
-   */
-  operand(at: number, kind: number, quality: number, predicted: number, word: number): number;
-}
-
-export const OPERAND_KINDS = 9;
-const CALL = 0;
-const JUMP = 1;
-const RELATIVE = 2;
-const IMMEDIATE = 3;
-const WORD = 4;
-const TO_SELF = 5;
-const TO_SECTION = 6;
-const TABLE = 7;
-const BACK = 8;
 
 /** Bytes of the source that stand before those to predict from and behind them. */
 export const CONTEXT = 16;
-
-/** An executable that is predicted from another. */
-export interface MappedFile {
-  readonly elf: Elf;
-  readonly map: AddressMap;
-  /** Where the files start in the source space and in the target. */
-  readonly source: number;
-  readonly target: number;
-  readonly sourceSize: number;
-}
 
 /** Kind of operand by the byte before it, of instructions where that alone tells; 0 for none, else 1 + kind. */
 const BY_BYTE_BEFORE = Uint8Array.from({ length: 256 }, (_, byte) => {
@@ -100,7 +65,7 @@ export function predictExecutable(
     }
     const stop = Math.min(end, section.end);
     const stretch: SectionStretch = { file, section, bytes, from: at, to: stop, inBytes, inTarget, sink };
-    if (section.kind === CODE) predictCode(stretch);
+    if (section.kind === CODE) (file.elf.machine === ARM64 ? predictArm64 : predictCode)(stretch);
     else if (section.kind === SELF_RELATIVE) predictFrames(stretch);
     else if (section.kind === NO_ADDRESSES) {
       sink.plain(DATA_BYTES, bytes, at + inBytes, at + inTarget, stop - at);
@@ -108,18 +73,6 @@ export function predictExecutable(
     at = stop;
   }
   if (at < end) sink.plain(DATA_BYTES, bytes, at + inBytes, at + inTarget, end - at);
-}
-
-interface SectionStretch {
-  readonly file: MappedFile;
-  readonly section: Section;
-  readonly bytes: Buffer;
-  /** Offsets in the source file. */
-  readonly from: number;
-  readonly to: number;
-  readonly inBytes: number;
-  readonly inTarget: number;
-  readonly sink: AlignedSink;
 }
 
 function firstEndingAfter(sections: readonly Section[], offset: number): number {
@@ -164,16 +117,11 @@ function predictCode({ file, section, bytes, from, to, inBytes, inTarget, sink }
     const predicted = (map.map(address) - base) | 0;
     if (at > done) sink.plain(CODE_BYTES, bytes, done + inBytes, done + inTarget, at - done);
     const found = sink.operand(at + inTarget, kind, map.quality, predicted, word);
-    if (found !== predicted) learn(file, address, base + found);
+    if (found !== predicted) map.learn(address, base + found);
     done = at + 4;
     at = done - 1;
   }
   if (to > done) sink.plain(CODE_BYTES, bytes, done + inBytes, done + inTarget, to - done);
-}
-
-function learn({ elf, map }: MappedFile, address: number, target: number): void {
-  // a value far outside the source's memory is no address
-  if (target >= 0 && target < 2 * elf.high) map.learn(address, target);
 }
 
 /** Records of `.eh_frame` say how far back another record is, and how far away a function. */
@@ -188,7 +136,7 @@ function predictFrames({ file, section, bytes, from, to, inBytes, inTarget, sink
     const { quality } = map;
     if (at > done) sink.plain(DATA_BYTES, bytes, done + inBytes, done + inTarget, at - done);
     const found = sink.operand(at + inTarget, kind, quality, predicted, bytes.readInt32LE(at + inBytes));
-    if (found !== predicted) learn(file, address, base + Math.imul(found, sign));
+    if (found !== predicted) map.learn(address, base + Math.imul(found, sign));
     done = at + 4;
   };
   for (let i = firstFrom(records, from - FUNCTION_AT); i < records.length; i++) {
@@ -238,7 +186,7 @@ function predictWords(stretch: SectionStretch): void {
       predicted,
       bytes.readInt32LE(at + inBytes),
     );
-    if (found !== predicted) learn(file, address, base + found);
+    if (found !== predicted) map.learn(address, base + found);
     done = at + 4;
   };
   const misaligned = (from + inMemory) % width;

@@ -6,7 +6,7 @@ import type { StoredRecipe } from './recipecoder.ts';
 /** The frame of a patch: a header, then batches, each with its sections (docs/formats.md). */
 
 export const MAGIC = Buffer.from('\x89PMX', 'latin1');
-export const VERSION = 2;
+export const VERSION = 3;
 
 const MAX_RECIPE = 16 * 1024 ** 2;
 const MAX_SECTION = 16 * 1024 ** 2;

@@ -1,7 +1,7 @@
 import { functionRecords } from './ehframe.ts';
 import { free } from './memory.ts';
 
-/** The parts that address mapping needs of a 64-bit little-endian ELF executable for x86-64 (System V ABI, gABI chapter 4). */
+/** The parts that address mapping needs of a 64-bit little-endian ELF executable for x86-64 or arm64 (System V ABI, gABI chapter 4). */
 
 /** A loaded segment: where it is in the file, and where in memory. */
 export interface Segment {
@@ -36,6 +36,8 @@ export interface Section {
 }
 
 export interface Elf {
+  /** Of the ELF header. */
+  readonly machine: number;
   readonly isPositionDependent: boolean;
   readonly segments: readonly Segment[];
   /** Ascending by offset, without overlaps. */
@@ -51,6 +53,7 @@ const HEADER_SIZE = 64;
 const SEGMENT_SIZE = 56;
 const SECTION_SIZE = 64;
 const X86_64 = 62;
+export const ARM64 = 183;
 const LOAD = 1;
 const NOBITS = 8;
 const EXECUTABLE_SEGMENT = 1;
@@ -74,7 +77,7 @@ export type ReadAt = (offset: number, size: number) => Buffer | undefined;
 export function readSegments(read: ReadAt): Segment[] {
   const header = read(0, HEADER_SIZE);
   if (!header || header.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return [];
-  if (header.readUInt16LE(18) !== X86_64) return [];
+  if (![X86_64, ARM64].includes(header.readUInt16LE(18))) return [];
   const count = header.readUInt16LE(56);
   if (count > MAX_HEADERS || header.readUInt16LE(54) !== SEGMENT_SIZE) return [];
   const table = read(numberAt(header, 32), count * SEGMENT_SIZE);
@@ -117,6 +120,7 @@ export function readElf(read: ReadAt, size: number): Elf | undefined {
   const bounds = boundsOf(segments, 'low', 'high');
   if (bounds.high - bounds.low > MAX_SPAN + MAX_SPAN_RATIO * size) return undefined;
   return {
+    machine: header.readUInt16LE(18),
     isPositionDependent: header.readUInt16LE(16) === 2,
     segments,
     sections: readSections(read, header, size),

@@ -1,7 +1,8 @@
 import { PanamaxError } from '../../../errors.ts';
 import { AddressMap, addressTable, type AddressTable, type FileStretch } from './addressmap.ts';
 import { firstEndingAfter, stretchesOf } from './stretches.ts';
-import { CONTEXT, predictExecutable, type AlignedSink, type MappedFile } from './aligned.ts';
+import { CONTEXT, predictExecutable } from './aligned.ts';
+import type { AlignedSink, MappedFile } from './mappedfile.ts';
 import type { Batch, FilePair, TargetMember } from './batch.ts';
 import { readElf, type ReadAt } from './elf.ts';
 import { BLOCK, isHeader, isPyc, predictHeader, predictPyc, PYC_HEADER, type Times } from './headers.ts';

@@ -1,4 +1,4 @@
-import type { AlignedSink } from './aligned.ts';
+import type { AlignedSink } from './mappedfile.ts';
 import { OTHER_BYTES } from './streams.ts';
 
 /** Tar headers (POSIX.1-1988 ustar) and headers of .pyc files by rule: checksums are computed, times mapped. */

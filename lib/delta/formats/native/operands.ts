@@ -1,4 +1,4 @@
-import { OPERAND_KINDS } from './aligned.ts';
+import { OPERAND_KINDS } from './operandkinds.ts';
 import { createModels, type BitCoder } from './bitcoder.ts';
 import { NumberModels } from './numbers.ts';
 

@@ -1,4 +1,5 @@
-import type { AlignedSink } from './aligned.ts';
+import type { AlignedSink } from './mappedfile.ts';
+import { numberIn, wordOf, type Field } from './field.ts';
 import { BitDecoder, BitEncoder } from './bitcoder.ts';
 import { OperandModels } from './operands.ts';
 import { PlainDecoder, PlainEncoder } from './plaincoder.ts';
@@ -30,6 +31,12 @@ export class GroupEncoder implements AlignedSink {
     const actual = this.#view.getInt32(at - this.#start, true);
     if (actual !== predicted) this.#isRight = false;
     return this.#models.code(this.#coder, kind, quality, predicted, word, actual);
+  }
+
+  field(at: number, kind: number, quality: number, predicted: number, word: number, field: Field): number {
+    const actual = numberIn(field, this.#view.getInt32(at - this.#start, true), word);
+    if (actual !== predicted) this.#isRight = false;
+    return this.#models.code(this.#coder, kind, quality, predicted, numberIn(field, word, word), actual);
   }
 
   /** Empty where all operands are as predicted. */
@@ -70,6 +77,15 @@ export class GroupDecoder implements AlignedSink {
   operand(at: number, kind: number, quality: number, predicted: number, word: number): number {
     const found = this.#coder ? this.#models.code(this.#coder, kind, quality, predicted, word, 0) : predicted;
     this.#view.setInt32(at - this.#start, found, true);
+    return found;
+  }
+
+  field(at: number, kind: number, quality: number, predicted: number, word: number, field: Field): number {
+    const number = numberIn(field, word, word);
+    const found = this.#coder
+      ? this.#models.code(this.#coder, kind, quality, predicted, number, 0)
+      : predicted;
+    this.#view.setInt32(at - this.#start, wordOf(field, found, word), true);
     return found;
   }
 

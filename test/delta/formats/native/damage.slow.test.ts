@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PanamaxError } from '../../../../lib/errors.ts';
-import { buildElf } from '../../../support/elf.ts';
+import { ARM64, buildElf } from '../../../support/elf.ts';
 import { gzipMember } from '../../../support/gzipmember.ts';
 import { nativePair } from '../../../support/nativepatch.ts';
 import { createRandom } from '../../../support/random.ts';
@@ -14,6 +14,7 @@ function layer(release: number): Buffer {
   const text = random.text(5000);
   return writeTar([
     { path: 'bin/x', content: buildElf({ seed: 1, functions: 60, inserted: 8 * release }), mtime: release },
+    { path: 'bin/y', content: buildElf({ seed: 2, functions: 60, inserted: 8 * release, machine: ARM64 }) },
     { path: 'doc/news.gz', content: gzipMember(`${release}\n${text}`, 9), mtime: release },
     { path: 'etc/y', content: text.replaceAll('b', `${release}`), mtime: release },
     { path: 'etc/new', content: createRandom(release).text(2000), mtime: release },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { EFFORTS } from '../../../../lib/delta/align/alignment.ts';
-import { buildElf } from '../../../support/elf.ts';
+import { ARM64, buildElf, X86_64 } from '../../../support/elf.ts';
 import { gzipMember } from '../../../support/gzipmember.ts';
 import { nativePair } from '../../../support/nativepatch.ts';
 import { createRandom, type Random } from '../../../support/random.ts';
@@ -152,28 +152,38 @@ test('keeps gzip members as they are that nothing makes again', async (t) => {
   await sizeOf(t, [source], [gzipLayer(damaged, twoMembers)]);
 });
 
-test('maps addresses in executables: inserted bytes cost little of the calls across them', async (t) => {
-  const [source, target] = [0, 16].map((inserted) =>
-    writeTar([{ path: 'usr/bin/x', content: buildElf({ seed: 6, functions: 3000, inserted }) }]),
-  );
-  const size = await sizeOf(t, [source!], [target!]);
-  // 8 calls and a relocation of each of 3000 functions have changed
-  assert.ok(size < 6000, `${size} bytes`);
-});
+for (const machine of [X86_64, ARM64]) {
+  test(`maps addresses in executables of machine ${machine}: inserted bytes cost little of the calls across them`, async (t) => {
+    const [source, target] = [0, 16].map((inserted) => {
+      const content = buildElf({ seed: 6, functions: 3000, inserted, machine });
+      return writeTar([{ path: 'usr/bin/x', content }]);
+    });
+    const size = await sizeOf(t, [source!], [target!]);
+    // 8 calls, or 4 and as many addresses and branches, and a relocation of each of 3000 functions have changed
+    assert.ok(size < 6000, `${size} bytes`);
+  });
+}
 
 test('rebuilds damaged and lying executables', async (t) => {
   const random = createRandom(7);
-  const good = buildElf({ seed: 8, functions: 300, inserted: 0 });
-  const other = buildElf({ seed: 8, functions: 310, inserted: 24 });
+  const [good, other] = [
+    { functions: 300, inserted: 0 },
+    { functions: 310, inserted: 24 },
+  ].map((options) => [X86_64, ARM64].map((machine) => buildElf({ seed: 8, machine, ...options }))) as [
+    Buffer[],
+    Buffer[],
+  ];
   const broken = (bytes: Buffer, from: number, to: number) => {
     const copy = Buffer.from(bytes);
     for (let i = 0; i < 4; i++) copy[from + random.below(to - from)] = random.below(256);
     return copy;
   };
-  for (let i = 0; i < 12; i++) {
-    const headers = i % 2 === 0 ? [0, 120] : [good.length - 256, good.length];
-    const source = writeTar([{ path: 'bin/x', content: broken(good, headers[0]!, headers[1]!) }]);
-    const target = writeTar([{ path: 'bin/x', content: i % 3 === 0 ? broken(other, 0, 120) : other }]);
+  for (let i = 0; i < 24; i++) {
+    // some pairs are for different machines
+    const [one, two] = [good[i & 1]!, other[(i >> 2) & 1]!];
+    const headers = i % 2 === 0 ? [0, 120] : [one.length - 256, one.length];
+    const source = writeTar([{ path: 'bin/x', content: broken(one, headers[0]!, headers[1]!) }]);
+    const target = writeTar([{ path: 'bin/x', content: i % 3 === 0 ? broken(two, 0, 120) : two }]);
     await sizeOf(t, [source], [target]);
   }
 });
