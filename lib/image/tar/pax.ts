@@ -44,9 +44,9 @@ export function parsePax(body: Buffer, place: Place): PaxRecords {
   return { values, sparseNumbers };
 }
 
-/** Parses a decimal number from 0 to 2^53 - 1. */
+/** Parses a decimal number from 0 to 2^53 - 1. A plus sign is allowed, as Go allows it. */
 export function parseDecimal(digits: string, field: string, place: Place): number {
-  const value = /^[0-9]+$/.test(digits) ? Number(digits) : NaN;
+  const value = /^\+?[0-9]+$/.test(digits) ? Number(digits) : NaN;
   if (!Number.isSafeInteger(value)) refuse(place, `malformed ${field}`, { found: digits });
   return value;
 }

@@ -38,6 +38,7 @@ const MAX_DIGITS = 16;
 export async function readOldSparseMap(source: SparseSource): Promise<SparseMap> {
   const { block, nextBlock, limits, place } = source;
   const size = parseNumber(block, 483, 12, 'expanded size', place);
+  if (size < 0) refuse(place, 'sparse tar entry has a negative size', { found: size });
   const numbers = oldRuns(block, 386, OLD_RUNS_IN_HEADER, place);
   let extended = block[482] !== 0;
   for (let read = BLOCK_SIZE; extended; read += BLOCK_SIZE) {

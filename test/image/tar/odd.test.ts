@@ -280,6 +280,16 @@ const ODD: readonly OddLayer[] = [
     notUmoci: 'refuses contiguous files',
   },
   {
+    name: 'numbers with a plus sign in pax',
+    make: (content) =>
+      tar(
+        writeSpecial('x', latin1('+14 size=+001\n')),
+        writeEntry({ path: 'app/c', content: '1', edit: setNumber(124, 12, 0) }),
+        file('app/d', content),
+      ),
+    entries: ['app/c 1', 'app/d 1'],
+  },
+  {
     name: 'no end blocks',
     make: (content) => file('app/c', content),
     entries: ['app/c 1'],
@@ -362,6 +372,13 @@ test('refuses a truncated or damaged layer in every part', async (t) => {
   const bad = {
     truncated: Buffer.concat([file('app/b', '1'), file('app/c', '2'.repeat(1000)).subarray(0, BLOCK + 700)]),
     damaged: tar(file('app/b', '1'), Buffer.alloc(BLOCK, 'no header')),
+    'of a sparse file with a negative size': tar(
+      writeEntry({
+        path: 'app/b',
+        format: 'gnu',
+        edit: (header) => [setText(156, 'S'), setNumber(483, 12, -5)].forEach((set) => set(header)),
+      }),
+    ),
   };
   for (const [name, layer] of Object.entries(bad)) {
     await writeLayout(path(name), [base(2), layer], { compression: 'none' });
