@@ -201,12 +201,11 @@ async function measureStore(seeds: readonly SeedImage[], count: number, most: nu
     log: { info() {}, warn() {} },
   };
   const sources = store.images.map(({ manifest }) => manifest);
-  const step = Math.max(1, Math.floor(count / most));
   let pairs = 0;
   const { get, stat, put, list } = { ...store.requests };
   const seconds = await processorSeconds(async () => {
-    for (let i = 0; i < count; i += step) {
-      const { candidates } = await pairingStage({ target: sources[i]!, sources }, context);
+    for (const target of sources.slice(0, most)) {
+      const { candidates } = await pairingStage({ target, sources }, context);
       pairs += candidates.length;
     }
   });
