@@ -88,5 +88,7 @@ export function unexpected(expected: string, value: unknown, where: string): Pan
 
 /** A value as JSON, shortened to 100 characters for a message. */
 export function describe(value: unknown): string {
-  return (JSON.stringify(value) ?? String(value)).slice(0, 100);
+  // a number such as 1e400 is read as infinite, which JSON has no word for
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  return (text ?? String(value)).slice(0, 100);
 }

@@ -9,9 +9,13 @@ const RESERVED_BLOCK = 3;
 /** The largest window of Node's decompressor, in bytes; `zstd --long` makes such windows. */
 const MAX_WINDOW = 128 * 1024 ** 2;
 
+/** A frame without content, for streams that have skippable frames only. */
+const EMPTY_FRAME = Buffer.from('28b52ffd2000010000', 'hex');
+
 /**
  * Splits the chunks of a zstd stream at the start of each frame, because Node's decompressor ignores the rest of a
- * chunk after the end of a frame. Podman (zstd:chunked) and parallel compressors write layers of many frames.
+ * chunk after the end of a frame. Podman (zstd:chunked) and parallel compressors write layers of many frames. Skippable
+ * frames are left out: they have no content, and each piece costs the decompressor a call.
  *
  * @param check is told the size of the content that is certain so far, before the bytes that hold it are given out. A
  *   few bytes of headers can stand for gigabytes.
@@ -24,28 +28,38 @@ export async function* splitFrames(
   check: (contentSize: number) => void = () => {},
 ): AsyncGenerator<Uint8Array, void, void> {
   const walk = walkFrames(where, check);
-  let { size, isRead, isFrameStart } = walk.next().value;
+  let part: Part = walk.next().value;
   let taken: number[] = [];
-  let left = size;
+  let left = part.size;
+  let hasContent = false;
   for await (const chunk of chunks) {
     let start = 0;
     for (let at = 0; at < chunk.length;) {
       const end = Math.min(at + left, chunk.length);
-      if (isRead) taken.push(...chunk.subarray(at, end));
+      if (part.isRead) taken.push(...chunk.subarray(at, end));
       left -= end - at;
       at = end;
       while (left === 0) {
-        ({ size, isRead, isFrameStart } = walk.next(Buffer.from(taken)).value);
+        const bytes = Buffer.from(taken);
+        const { isFrameStart: wasMagic, isSkippable: wasSkippable } = part;
+        part = walk.next(bytes).value;
         taken = [];
-        left = size;
-        if (!isFrameStart) continue;
-        yield chunk.subarray(start, at);
+        left = part.size;
+        if (wasMagic && !part.isSkippable) {
+          hasContent = true;
+          // a magic number is held back until it is whole
+          if (at < bytes.length) yield bytes.subarray(0, bytes.length - at);
+          start = Math.max(0, at - bytes.length);
+        }
+        if (!part.isFrameStart) continue;
+        if (!wasSkippable) yield chunk.subarray(start, at);
         start = at;
       }
     }
-    if (start < chunk.length) yield chunk.subarray(start);
+    if (start < chunk.length && !part.isFrameStart && !part.isSkippable) yield chunk.subarray(start);
   }
-  if (!isFrameStart || left < size) throw damaged('ends within a frame', where);
+  if (!part.isFrameStart || left < part.size) throw damaged('ends within a frame', where);
+  if (!hasContent) yield EMPTY_FRAME;
 }
 
 /** The next bytes of a stream: to be read or to be skipped. */
@@ -53,18 +67,21 @@ interface Part {
   readonly size: number;
   readonly isRead: boolean;
   readonly isFrameStart: boolean;
+  readonly isSkippable: boolean;
 }
 
-const read = (size: number): Part => ({ size, isRead: true, isFrameStart: false });
-const skip = (size: number): Part => ({ size, isRead: false, isFrameStart: false });
+const INNER = { isFrameStart: false, isSkippable: false };
+const read = (size: number): Part => ({ ...INNER, size, isRead: true });
+const skip = (size: number): Part => ({ ...INNER, size, isRead: false });
 
 /** Yields the parts of a stream in order. `next` takes the bytes of a part that is read. */
 function* walkFrames(where: string, check: (contentSize: number) => void): Generator<Part, never, Buffer> {
   let certain = 0;
   for (;;) {
-    const magic = (yield { size: 4, isRead: true, isFrameStart: true }).readUInt32LE();
+    const magic = (yield { ...read(4), isFrameStart: true }).readUInt32LE();
     if ((magic & ~0xf) >>> 0 === SKIPPABLE_MAGIC) {
-      yield skip((yield read(4)).readUInt32LE());
+      const size = (yield { ...read(4), isSkippable: true }).readUInt32LE();
+      yield { ...skip(size), isSkippable: true };
       continue;
     }
     if (magic !== FRAME_MAGIC) throw damaged('has bytes between frames', where);

@@ -9,6 +9,7 @@ import { crc32, gzipSync, zstdCompressSync } from 'node:zlib';
 import { PanamaxError, type ErrorKind } from '../../lib/errors.ts';
 import { findCompression, readHead } from '../../lib/image/compression/detect.ts';
 import { decompressed } from '../../lib/image/decompress.ts';
+import { splitFrames } from '../../lib/image/zstdframes.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { parsePlatformOption } from '../../lib/image/oci/platform.ts';
 import { openImage, type Image, type ImageOptions } from '../../lib/image/open.ts';
@@ -402,6 +403,50 @@ describe('reads odd compressed layers', () => {
       assert.ok(found.equals(blob.length === 0 ? blob : bytes));
     });
   }
+
+  test('reads zstd frames in chunks of any size, without skippable ones', async () => {
+    const blob = layers['skippable zstd frames']!;
+    for (let size = 1; size <= 20; size++) {
+      const chunks = Array.from({ length: Math.ceil(blob.length / size) }, (_, i) =>
+        blob.subarray(i * size, (i + 1) * size),
+      );
+      const found = await buffer(decompressed(Readable.from(chunks), 'here'));
+      assert.ok(found.equals(bytes), `${size}`);
+      for await (const piece of splitFrames(Readable.from(chunks), 'here'))
+        assert.ok(!Buffer.from(piece).includes('hello'));
+    }
+    const none = await buffer(decompressed(Readable.from([skippable]), 'here'));
+    assert.equal(none.length, 0);
+    for (const cut of [3, 6, skippable.length - 1]) {
+      const stream = Buffer.concat([zstdCompressSync(bytes), skippable.subarray(0, cut)]);
+      const refused = { kind: 'bad-input', message: /ends within a frame/ };
+      await assert.rejects(buffer(decompressed(Readable.from([stream]), 'here')), refused);
+    }
+  });
+
+  test('gives the decompressor no call for each of many skippable frames', async () => {
+    const frame = Buffer.from('502a4d1800000000', 'hex');
+    const blob = Buffer.concat([...Array<Buffer>(20_000).fill(frame), zstdCompressSync(bytes)]);
+    const pieces = await Array.fromAsync(splitFrames(Readable.from([blob]), 'here'));
+    assert.equal(pieces.length, 1);
+  });
+
+  test('refuses other compressions by name', async () => {
+    const heads = {
+      lz4: '02214c180000000000000000',
+      lzma: '5d00008000ffffffffffffffff',
+      lzop: '894c5a4f000d0a1a0a1040',
+      zip: '504b0304140000000800',
+      '7z': '377abcaf271c00040000',
+    };
+    for (const [name, head] of Object.entries(heads)) {
+      const refused = {
+        kind: 'bad-input',
+        message: new RegExp(`compressed by ${name}, .*found ${name}, in here`),
+      };
+      await assert.rejects(buffer(decompressed(Readable.from([Buffer.from(head, 'hex')]), 'here')), refused);
+    }
+  });
 
   test('refuses garbage behind a gzip member', async () => {
     const blob = Buffer.concat([gzipSync(bytes), Buffer.from('garbage'.repeat(100))]);
