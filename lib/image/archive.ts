@@ -37,10 +37,16 @@ export async function openArchive(path: string, limits: Limits): Promise<Archive
   const nodes = new Map<string, Node>();
   for await (const entry of scanTarFile({ path, start: 0, end }, { limits, where: path })) {
     const names = normalized(entry.path.split('/'));
-    const node = nodeOf(entry, names);
+    const node = linkedFile(entry) ?? nodeOf(entry, names);
     // as in a directory, the last entry of a name counts
     if (node) nodes.set(names.join('/'), node);
     else nodes.delete(names.join('/'));
+  }
+
+  /** The file that a hardlink shares. It stays if an entry of its old name follows. */
+  function linkedFile({ type, linkPath }: TarEntry): Node | undefined {
+    const node = type === 'hardlink' ? nodes.get(normalized(linkPath.split('/')).join('/')) : undefined;
+    return node && 'file' in node ? node : undefined;
   }
 
   /** Follows links, also those of directories on the way. */

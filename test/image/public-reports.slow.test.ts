@@ -311,6 +311,21 @@ describe('reads the archive around an image with the tar reader of layers', () =
     });
   }
 
+  test('a hardlink keeps the file of a name that a later entry takes', async (t) => {
+    const path = join(await temporaryDirectory(t), 'image.tar');
+    const manifest = [{ Config: 'config.json', RepoTags: null, Layers: ['layer.tar'] }];
+    const archive = writeTar([
+      { path: 'config.json', content: configOf([TAR]) },
+      { path: 'a/layer.tar', content: TAR },
+      { path: 'layer.tar', type: 'hardlink', linkPath: './a/layer.tar' },
+      { path: 'a/layer.tar', content: 'other' },
+      { path: 'manifest.json', content: JSON.stringify(manifest) },
+    ]);
+    await writeFile(path, archive);
+    const image = await open(path);
+    assert.ok((await buffer(image.layers[0]!.tar())).equals(TAR));
+  });
+
   test('keeps the digest of an embedded manifest for another platform than this one', async (t) => {
     const { layout, digests, entry } = await writeImages(t, [
       { architecture: 's390x', config: { architecture: 's390x' } },

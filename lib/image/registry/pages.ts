@@ -59,7 +59,13 @@ export function nextPage({ link }: IncomingHttpHeaders, base: URL, where: string
   const header = Array.isArray(link) ? link.join(', ') : (link ?? '');
   const { links, rest } = parseLinks(header);
   for (const { target, parameters } of links) {
-    const relations = parameters.get('rel')?.toLowerCase().split(/\s+/) ?? [];
+    // apostrophes quote nothing in RFC 8288, but without the link the list would silently be shorter
+    const relations =
+      parameters
+        .get('rel')
+        ?.toLowerCase()
+        .replace(/^'(.*)'$/, '$1')
+        .split(/\s+/) ?? [];
     const anchor = parameters.get('anchor');
     // a link with another context does not belong to this list
     if (!relations.includes('next') || (anchor !== undefined && !isSame(anchor, base))) continue;

@@ -510,6 +510,7 @@ describe('links to the next page', () => {
       '</v2/x/tags/list?n=2&last=b>; rel="next"',
       '<list?n=2&last=b>; rel=next',
       '<?n=2&last=b>;rel=next',
+      "<?n=2&last=b>; rel='next'",
       '  ,, <https://a/v2/x/tags/list?n=2&last=b> ; REL = "NEXT"; title="a, \\"b\\"; <c>",',
       '<?n=2&last=b>; title="rel=prev"; rel="last next"; rel="prev"',
       '<?n=2&last=a>; rel=prev, <?n=2&last=b>; type="x,y>"; rel=next',
