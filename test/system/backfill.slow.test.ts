@@ -178,7 +178,7 @@ describe('damaged or missing objects', () => {
     const directory = await makeReleases(t, names);
     await runBackfill(directory, names);
     const sound = await objectsOf(directory);
-    for (const kind of [/^signatures.*zst$/, /^pairings.*json$/, /\.xdelta$/, /\.xdelta\.json$/]) {
+    for (const kind of [/^signatures.*columns$/, /^pairings.*json$/, /\.xdelta$/, /\.xdelta\.json$/]) {
       const keys = Object.keys(sound).filter((key) => kind.test(key));
       assert.equal(keys.length, 3);
       const paths = keys.map((key) => join(directory, 'store', key));
