@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 
+const MAX_PORT = 65_535;
+
 /**
  * Decides whether a request's Host header names this server. A page in a browser whose own name an attacker points to
  * this address (DNS rebinding) sends that name.
@@ -33,9 +35,9 @@ export function hostCheck(
 
 /** The host of a Host header (RFC 9110, section 7.2) without its port. Undefined for a malformed or missing one. */
 function hostOf(header: string | undefined): string | undefined {
-  const match = /^(?:\[([\d.:a-f]+)\]|([^\s:[\]/@?#]+))(?::\d{0,5})?$/i.exec(header ?? '');
+  const match = /^(?:\[([\d.:a-f]+)\]|([^\s:[\]/@?#]+))(?::(\d{0,5}))?$/i.exec(header ?? '');
   const host = match?.[1] ?? match?.[2];
-  return host === undefined ? undefined : normalized(host);
+  return host === undefined || Number(match?.[3] ?? 0) > MAX_PORT ? undefined : normalized(host);
 }
 
 /** In lower case, without brackets, a final dot, or the prefix of an IPv4 address in IPv6. */

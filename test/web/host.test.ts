@@ -41,6 +41,7 @@ const FOREIGN = [
   '[evil.example]',
   '[::1',
   'localhost:x',
+  'localhost:65536',
   '',
   undefined,
 ];
