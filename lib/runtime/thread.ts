@@ -165,25 +165,31 @@ interface KeptThread<Input, Result> extends Thread<Input, Result> {
   isRunning(): boolean;
 }
 
-/** Starts a thread that handles any number of inputs, in order. The parameters are those of `runThread`. */
+/**
+ * Starts a thread that handles any number of inputs, in order. The parameters are those of `runThread`.
+ *
+ * @param youngGeneration of the heap, in MiB; small for threads that have most of their memory in typed arrays
+ */
 export function openThread<Input, Result>(
   entry: ThreadEntry<Input, Result>,
   signal?: AbortSignal,
   heap?: number,
+  youngGeneration?: number,
 ): Thread<Input, Result> {
-  return startThread(entry, signal, heap);
+  return startThread(entry, signal, heap, youngGeneration);
 }
 
 function startThread<Input, Result>(
   { module }: ThreadEntry<Input, Result>,
   signal: AbortSignal | undefined,
   heap: number | undefined,
+  maxYoungGenerationSizeMb = MAX_YOUNG_GENERATION,
 ): KeptThread<Input, Result> {
   signal?.throwIfAborted();
   const maxOldGenerationSizeMb = heapLimit(heap);
   const options = {
     resourceLimits: {
-      maxYoungGenerationSizeMb: MAX_YOUNG_GENERATION,
+      maxYoungGenerationSizeMb,
       ...(maxOldGenerationSizeMb && { maxOldGenerationSizeMb }),
     },
   };

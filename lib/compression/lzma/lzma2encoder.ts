@@ -44,7 +44,7 @@ export interface EncoderSettings {
  * only on the stream. Packages with liblzma need native builds, and cannot cut a stream so.
  */
 export class Lzma2Encoder {
-  // twice a window and a piece, so that contents move rarely
+  // a window and two pieces, so that contents move with every other piece at most
   readonly #buffer: Uint8Array;
   readonly #window: number;
   readonly #finder: MatchFinder;
@@ -58,7 +58,7 @@ export class Lzma2Encoder {
   #stateReset = false;
 
   constructor(settings: EncoderSettings) {
-    const size = Math.min(2 * (settings.window + settings.maxPiece), settings.streamSize ?? Infinity);
+    const size = Math.min(settings.window + 2 * settings.maxPiece, settings.streamSize ?? Infinity);
     const view = new DataView(new ArrayBuffer(size + TEXT_MARGIN));
     this.#buffer = new Uint8Array(view.buffer, 0, size);
     this.#window = settings.window;

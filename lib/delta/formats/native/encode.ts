@@ -33,7 +33,7 @@ const THREADS = 2;
 const MUCH = 2 * 1024 ** 2;
 /** Groups that are encoded, and sections that are compressed, ahead of the one that is awaited. */
 const GROUPS_AHEAD = 3;
-const SECTIONS_AHEAD = 2;
+const SECTIONS_AHEAD = 1;
 
 /** Groups with their streams, compressed together. */
 interface EncodedSection {
@@ -81,18 +81,20 @@ async function* encodeSections(
     groups.push(encoded);
     size += sum(encoded.parts.map(({ length }) => length));
     if (size < ENOUGH_IN_SECTION && index < batch.groups.length - 1) continue;
+    const headers = groups.map(headerOf);
     const joined = joinedParts(groups);
+    for (const part of groups.flatMap(({ parts }) => parts)) free(part);
     const compressed = streams.compress(joined);
     // awaited later
     compressed.catch(() => undefined);
     yield {
       batch,
       first: index + 1 - groups.length,
-      groups: groups.map(headerOf),
+      groups: headers,
       operands: groups.map(({ operands }) => operands),
       streams: compressed,
     };
-    for (const part of [...joined, ...groups.flatMap(({ parts }) => parts)]) free(part);
+    for (const part of joined) free(part);
     groups = [];
     size = 0;
   }

@@ -8,6 +8,7 @@ import {
   type EncodeWork,
   type GroupJob,
 } from './groupjob.ts';
+import { YOUNG_GENERATION } from './memory.ts';
 import type { GroupPlace } from './group.ts';
 import { createOpenFiles, type SpaceParts } from './space.ts';
 
@@ -82,7 +83,7 @@ function columnsOf({ target, source, length, exact }: Batch['operations']): Arra
 }
 
 function threadWorker(signal: AbortSignal | undefined): Worker {
-  const thread = openThread(groupThread, signal);
+  const thread = openThread(groupThread, signal, undefined, YOUNG_GENERATION);
   return {
     pending: 0,
     hasSource: false,

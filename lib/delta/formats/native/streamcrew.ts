@@ -1,4 +1,5 @@
 import { openThread, threadEntry } from '../../../runtime/thread.ts';
+import { YOUNG_GENERATION } from './memory.ts';
 import type { StreamSettings } from './streamcoder.ts';
 import { createStreamHandler } from './streamjob.ts';
 import { FRESH, STREAMS, type StreamParts } from './streams.ts';
@@ -18,7 +19,9 @@ export interface StreamCrew extends AsyncDisposable {
 /** @param count of threads: 0 for none, else they take turns at new bytes, and the last has the other streams */
 export function createStreamCrew(settings: StreamSettings, count: number, signal?: AbortSignal): StreamCrew {
   const local = createStreamHandler();
-  const threads = Array.from({ length: count }, () => openThread(streamThread, signal));
+  const threads = Array.from({ length: count }, () =>
+    openThread(streamThread, signal, undefined, YOUNG_GENERATION),
+  );
   let turn = 0;
   return {
     async compress(streams) {
