@@ -32,8 +32,10 @@ export async function* splitFrames(
   let taken: number[] = [];
   let left = part.size;
   let hasContent = false;
+  let isEmpty = true;
   for await (const chunk of chunks) {
     let start = 0;
+    if (chunk.length > 0) isEmpty = false;
     for (let at = 0; at < chunk.length;) {
       const end = Math.min(at + left, chunk.length);
       if (part.isRead) taken.push(...chunk.subarray(at, end));
@@ -59,7 +61,7 @@ export async function* splitFrames(
     if (start < chunk.length && !part.isFrameStart && !part.isSkippable) yield chunk.subarray(start);
   }
   if (!part.isFrameStart || left < part.size) throw damaged('ends within a frame', where);
-  if (!hasContent) yield EMPTY_FRAME;
+  if (!hasContent && !isEmpty) yield EMPTY_FRAME;
 }
 
 /** The next bytes of a stream: to be read or to be skipped. */
