@@ -12,7 +12,7 @@ import { extract, pack, type Pack } from 'tar-stream';
 import { layoutIndex, LAYOUT_MARKER } from '../lib/image/write/layoutindex.ts';
 import { MEDIA_TYPES } from '../lib/image/oci/manifest.ts';
 import { machinePlatform } from '../lib/image/oci/platform.ts';
-import { recompressed } from '../lib/compression/recompress.ts';
+import { recompressedInThread } from '../lib/compression/threadcompressor.ts';
 
 /** A published release of an npm package: `name@version`. */
 export type Release = string;
@@ -109,7 +109,7 @@ async function reinstall(tarball: string, tar: Pack, mtime: Date): Promise<void>
 
 /** Compresses a layer as Docker does. */
 function compressed(tar: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  return recompressed(tar, { encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' });
+  return recompressedInThread(tar, { encoder: 'go', level: 6, header: 'H4sIAAAAAAAA/w==' });
 }
 
 function tee(hash: { update(bytes: Uint8Array): unknown }) {
