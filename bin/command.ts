@@ -31,6 +31,14 @@ export interface Command {
 
 export type Commands = readonly (readonly [name: string, command: Command])[];
 export type LoadCommands = () => Promise<Commands>;
+/** Commands by name, each loaded when it is needed. */
+export type Loaders = Readonly<Record<string, () => Promise<Command>>>;
+
+export function loadAll(loaders: Loaders): Promise<Commands> {
+  return Promise.all(
+    Object.entries(loaders).map(async ([name, load]): Promise<[string, Command]> => [name, await load()]),
+  );
+}
 
 /** A parsed command line. */
 export interface Arguments {

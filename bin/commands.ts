@@ -1,7 +1,7 @@
-import type { Command, Commands } from './command.ts';
+import { loadAll, type Commands, type Loaders } from './command.ts';
 
 /** Commands in the order of the help. Each is loaded when it is needed: all of them take as long as most commands. */
-export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+export const COMMANDS: Loaders = {
   backfill: async () => (await import('./commands/backfill.ts')).backfillCommand,
   enqueue: async () => (await import('./commands/enqueue.ts')).enqueueCommand,
   watch: async () => (await import('./commands/watch.ts')).watchCommand,
@@ -32,7 +32,5 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 /** Loads all commands. */
 export function loadCommands(): Promise<Commands> {
-  return Promise.all(
-    Object.entries(COMMANDS).map(async ([name, load]): Promise<[string, Command]> => [name, await load()]),
-  );
+  return loadAll(COMMANDS);
 }

@@ -1,7 +1,7 @@
-import type { Command, Commands } from '../bin/command.ts';
+import { loadAll, type Commands, type Loaders } from '../bin/command.ts';
 
 /** The commands of a site, in place of `bin/commands.ts` in the image for sites. */
-export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+export const COMMANDS: Loaders = {
   pull: async () => (await import('../bin/commands/pull.ts')).pullCommand,
   mirror: async () => (await import('../bin/commands/mirror.ts')).mirrorCommand,
   apply: async () => (await import('../bin/commands/apply.ts')).applyCommand,
@@ -11,7 +11,5 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 /** Loads all commands. */
 export function loadCommands(): Promise<Commands> {
-  return Promise.all(
-    Object.entries(COMMANDS).map(async ([name, load]): Promise<[string, Command]> => [name, await load()]),
-  );
+  return loadAll(COMMANDS);
 }

@@ -6,7 +6,7 @@ import type { Compression } from './recipe.ts';
 import { libzstdFrame } from './zstd/libzstd.ts';
 
 /** Input in bytes that is compressed at once, before the event loop gets a turn. */
-const PIECE_SIZE = 256 * 1024;
+export const PIECE_SIZE = 256 * 1024;
 
 /** Compresses a layer's tar by its recipe. The reader may keep the chunks, except for encoder `none`. */
 export async function* recompressed(

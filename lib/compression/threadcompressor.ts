@@ -1,13 +1,10 @@
 import { openThread, threadEntry } from '../runtime/thread.ts';
-import { recompressed } from './recompress.ts';
+import { PIECE_SIZE, recompressed } from './recompress.ts';
 import type { Compression } from './recipe.ts';
 
 const compressThread = threadEntry<typeof import('./compressthread.ts')>(
   new URL('./compressthread.ts', import.meta.url),
 );
-
-/** Bytes that are compressed for one message. */
-const PIECE_SIZE = 256 * 1024;
 
 /**
  * Compresses a layer's tar by its recipe in a thread of its own, a piece ahead of the reader.

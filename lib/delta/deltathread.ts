@@ -48,5 +48,5 @@ async function openTarget({ target, limits, scratch }: DeltaTask): Promise<Unpac
     return { ...target.unpacked, layers: storedLayers(record, read) };
   }
   const { unpackTarget } = await opening();
-  return unpackTarget(await read(), target, join(scratch, 'target'), limits);
+  return unpackTarget(await read(), join(scratch, 'target'), limits);
 }

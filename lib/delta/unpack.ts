@@ -25,12 +25,12 @@ export async function unpackSource(image: Image, path: string, limits: Limits): 
 }
 
 /**
- * Flattens an unpacked image, so that every format refuses what a signature refuses: the formats for bytes need no tar.
+ * Flattens an unpacked image, as a signature does. The byte formats need no tar, and would take a layer that is damaged.
  *
  * @throws PanamaxError `bad-input`, `limit`
  */
 export async function checkRootfs(
-  { reference }: DeltaSide,
+  { reference }: Pick<Image, 'reference'>,
   stream: LayerStream,
   limits: Limits,
 ): Promise<void> {
@@ -38,16 +38,11 @@ export async function checkRootfs(
 }
 
 /** Unpacks an image and finds how its layers were compressed. */
-export async function unpackTarget(
-  image: Image,
-  side: DeltaSide,
-  path: string,
-  limits: Limits,
-): Promise<UnpackedImage> {
+export async function unpackTarget(image: Image, path: string, limits: Limits): Promise<UnpackedImage> {
   const unpacked = await unpackSource(image, path, limits);
   const [compressions] = await Promise.all([
     findCompressions(image.layers, unpacked.stream),
-    checkRootfs(side, unpacked.stream, limits),
+    checkRootfs(image, unpacked.stream, limits),
   ]);
   return { ...unpacked, record: withCompressions(unpacked.record, compressions) };
 }

@@ -5,7 +5,7 @@ import { sumBytes } from '../run/report.ts';
 import { isRunId } from '../run/request.ts';
 import type { Store } from '../store/objects/store.ts';
 
-/** The parts of the data of all jobs. Whoever has access to Redis may have written them. */
+/** Fields of job data that titles use. Anyone with access to Redis may have written them. */
 const jobSchema = v.object({
   run: v.pipe(v.string(), v.check(isRunId)),
   item: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))),

@@ -113,7 +113,7 @@ export interface StoredProfile {
 }
 
 /**
- * Reads what comparisons need, and checks it.
+ * Reads and checks the profile of a signature.
  *
  * @throws PanamaxError `bad-input` as `parseSignature`
  */

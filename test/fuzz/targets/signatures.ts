@@ -42,7 +42,7 @@ export async function open(scope: Scope): Promise<FuzzTarget> {
     async run(input) {
       const bytes = signatureWith(divided(input));
       const profile = viewProfile(parseProfile(bytes, WHERE));
-      // what passed the checks can be compared
+      // a checked signature can be compared
       compareProfiles(profile, [sound, profile]);
       compareProfiles(sound, [profile]);
       return compareSignatures(await parseSignature(bytes, WHERE), signature);

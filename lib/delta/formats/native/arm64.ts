@@ -4,8 +4,8 @@ import { CALL, JUMP, LOW, PAGE, RELATIVE } from './operandkinds.ts';
 import { CODE_BYTES } from './streams.ts';
 
 /**
- * Addresses in code for arm64 (Arm Architecture Reference Manual, C4.1): of branches, of literals, of pages (ADRP) and of what the
- * next instructions add to a page.
+ * Addresses in code for arm64 (Arm Architecture Reference Manual, C4.1): targets of branches, literals, pages (ADRP), and offsets
+ * that the next instructions add to a page.
  */
 
 /** Instructions behind an ADRP that are looked at: as far as the bytes of any stretch go. */

@@ -2,7 +2,7 @@ import type { AddressMap } from './addressmap.ts';
 import type { Elf, Section } from './elf.ts';
 import type { Field } from './field.ts';
 
-/** What the prediction of executables is given and gives. */
+/** Input and output of the prediction of executables. */
 
 /** Receives the predictions of aligned bytes. An encoder compares with the target, a decoder fills it in. */
 export interface AlignedSink {

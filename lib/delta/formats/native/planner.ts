@@ -18,7 +18,7 @@ export async function planInThread(
   return runThread(planThread, { source: side(source), target: side(target), options }, signal);
 }
 
-/** Without what a message cannot hold. */
+/** The fields that a message can hold. */
 function side({ record: { layers }, stream }: StoredSide): StoredSide {
   return { record: { layers }, stream };
 }

@@ -124,5 +124,5 @@ function isLetter(byte: number): boolean {
   return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x41 && byte <= 0x5a);
 }
 
-/** Codes nothing: models learn from what is given. */
+/** Trains models on known bits, without output. */
 const TRAINER: BitCoder = { bit: (_models, _index, bit) => bit, fixed: (_probability, bit) => bit };
