@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { CheckReference } from '../lib/image/allowlist.ts';
 import type { Limits } from '../lib/limits.ts';
 import { createForest } from '../lib/pairing/forest.ts';
-import type { Board } from '../lib/web/board.ts';
+import type { Board, BoardOptions } from '../lib/web/board.ts';
 import { connectWorker } from '../lib/queue/connection.ts';
 import { redisForest } from '../lib/queue/similarity.ts';
 import { openLeases } from '../lib/queue/lease.ts';
@@ -12,7 +12,6 @@ import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue
 import type { Log } from './context.ts';
 import { createLayerCache, type CacheStats } from './resources/layercache.ts';
 import { createJobTitles } from '../lib/web/jobtitles.ts';
-import type { Listen } from '../lib/web/server.ts';
 import type { Notify } from './notify/events.ts';
 import { createMemory, defaultMemorySize } from './resources/memory.ts';
 import type { Stage } from '../lib/run/stage.ts';
@@ -45,8 +44,8 @@ export interface WorkerOptions {
   readonly log: Log;
   readonly onAttempt?: (event: AttemptEvent) => void;
   readonly notify?: Notify;
-  /** Address of the board, which shows the queues by HTTP. */
-  readonly board?: Listen;
+  /** The board, which shows the queues by HTTP. */
+  readonly board?: Omit<BoardOptions, 'titleOf'>;
   /** Called when the worker takes jobs. */
   readonly onReady?: (worker: RunningWorker) => void;
   readonly locks?: LockSettings;
@@ -136,12 +135,15 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
 
 async function openBoard(
   { redis, store }: Pick<WorkerOptions, 'redis' | 'store'>,
-  listen: Listen,
+  board: Omit<BoardOptions, 'titleOf'>,
   warn: (error: Error) => void,
 ): Promise<Board> {
   // loaded only when it is used, since it is large
   const { serveBoard } = await import('../lib/web/board.ts');
-  return serveBoard(connectWorker(redis, store, warn), listen, createJobTitles(store));
+  return serveBoard(connectWorker(redis, store, warn), {
+    ...board,
+    titleOf: createJobTitles(store),
+  });
 }
 
 /** Logs errors of Redis. An error that repeats while a server is down is logged once a minute. */

@@ -14,6 +14,7 @@ import { createRunReader, type Runs } from '../dashboard/runs.ts';
 import { createDashboard } from '../dashboard/server.ts';
 import { readInventory } from '../options/inventory.ts';
 import { createJobTitles } from '../../lib/web/jobtitles.ts';
+import { BOARD_OPTIONS, readBoardOptions } from '../options/board.ts';
 import { parseListen } from '../options/listen.ts';
 import { MIRROR_OPTIONS } from '../options/mirror.ts';
 import { findRedisUrl, REDIS_OPTION } from '../options/queue.ts';
@@ -43,12 +44,7 @@ export const dashboardCommand: Command = {
       env: true,
       help: 'sites whose savings are shown, as for enqueue',
     },
-    board: {
-      type: 'string',
-      value: '[HOST:]PORT',
-      env: true,
-      help: 'serve Bull Board there as well, with its jobs',
-    },
+    ...BOARD_OPTIONS,
     'allow-host': {
       ...MIRROR_OPTIONS['allow-host']!,
       help: 'host name that requests may use, in addition to the address listened on',
@@ -60,8 +56,7 @@ export const dashboardCommand: Command = {
   async run(args, signal) {
     const names = args.list('allow-host');
     const address = parseListen(args.text('listen')!, '--listen');
-    const boardAt = args.text('board');
-    const boardAddress = boardAt === undefined ? undefined : parseListen(boardAt, '--board');
+    const board = await readBoardOptions(args);
     const inventory = args.text('inventory');
     if (inventory !== undefined) await readInventory(inventory);
     const url = findRedisUrl(args);
@@ -69,12 +64,12 @@ export const dashboardCommand: Command = {
     await using stack = new AsyncDisposableStack();
     const queues = url === undefined ? undefined : openRedis(url, store, stack);
     let boardPort: number | undefined;
-    if (boardAddress && url !== undefined) {
+    if (board && url !== undefined) {
       // loaded only when it is used, since it is large
       const { serveBoard } = await import('../../lib/web/board.ts');
       const connection = connectWorker(url, store, () => {});
-      const titles = createJobTitles(store);
-      boardPort = stack.use(await serveBoard(connection, { ...boardAddress, names }, titles)).port;
+      const titleOf = createJobTitles(store);
+      boardPort = stack.use(await serveBoard(connection, { ...board, titleOf })).port;
     }
     const readRuns = createRunReader(store);
     const read = kept(async (): Promise<DashboardData> => {

@@ -5,7 +5,7 @@ import { isLoopback } from '../../lib/web/host.ts';
 import { serve, servePages } from '../../lib/web/server.ts';
 import { createHook, HOOK_PATH } from '../../producers/watch/hook.ts';
 import type { Settings } from '../../producers/watch/queue.ts';
-import { readSecrets, type Secrets } from '../../producers/watch/secret.ts';
+import { readSecrets, type Secrets } from '../../lib/runtime/http/secret.ts';
 import { parseWatched } from '../../producers/watch/watched.ts';
 import { createWatcher, type Watcher } from '../../producers/watch/watcher.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';

@@ -9,6 +9,7 @@ import { openStore } from '../../lib/store/objects/open.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runWorker, type RunningWorker } from '../../workers/worker.ts';
 import { COMMON, pick, type Command } from '../command.ts';
+import { BOARD_OPTIONS, readBoardOptions } from '../options/board.ts';
 import { parseListen } from '../options/listen.ts';
 import { NOTIFY_OPTIONS, openNotifier } from '../options/notify.ts';
 import { redisUrl, REDIS_OPTION } from '../options/queue.ts';
@@ -51,12 +52,7 @@ export const workerCommand: Command = {
       env: true,
       help: 'serve /healthz, /readyz and /metrics over HTTP (default: off)',
     },
-    board: {
-      type: 'string',
-      value: '[HOST:]PORT',
-      env: true,
-      help: 'serve a page of the queues (Bull Board) over HTTP, without authentication (default: off)',
-    },
+    ...BOARD_OPTIONS,
     allow: {
       type: 'string',
       multiple: true,
@@ -94,7 +90,7 @@ export const workerCommand: Command = {
     const metrics = createMetrics();
     let running: RunningWorker | undefined;
     const listen = args.text('listen');
-    const board = args.text('board');
+    const board = await readBoardOptions(args);
     const names = args.list('allow-host');
     const allowed = args.list('allow');
     await using liveness =
@@ -122,7 +118,7 @@ export const workerCommand: Command = {
         log,
         drain: args.flag('drain'),
         ...(args.text('once') !== undefined && { once: args.count('once') }),
-        ...(board !== undefined && { board: { ...parseListen(board, '--board'), names } }),
+        ...(board && { board }),
         ...(notifier && { notify: notifier.notify }),
         onAttempt: (event) => metrics.onAttempt(event),
         onReady: (worker) => (running = worker),

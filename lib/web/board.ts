@@ -1,37 +1,16 @@
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
-import type {
-  AppControllerRoute,
-  AppViewRoute,
-  BullBoardQueues,
-  ControllerHandlerReturnType,
-  IServerAdapter,
-  UIConfig,
-} from '@bull-board/api/dist/types.js';
 import { Queue, type Job } from 'bullmq';
-import { readdir, readFile } from 'node:fs/promises';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { extname, join, relative } from 'node:path';
+import { createAdapter, type Answer } from './boardadapter.ts';
 import type { TitleOf } from './jobtitles.ts';
 import { serve, type Listen, type Listener } from './server.ts';
 import type { Connection } from '../queue/connection.ts';
 import { QUEUES } from '../queue/names.ts';
+import type { Secrets } from '../runtime/http/secret.ts';
 
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string | Buffer;
-}
-
-const TYPES: Readonly<Record<string, string>> = {
-  '.css': 'text/css',
-  '.js': 'text/javascript',
-  '.json': 'application/json',
-  '.png': 'image/png',
-  '.svg': 'image/svg+xml',
-  '.ico': 'image/x-icon',
-  '.woff2': 'font/woff2',
-};
+/** Largest body of a request, in bytes. */
+const MAX_BODY = 1024 * 1024;
 
 export type Board = Listener;
 
@@ -39,8 +18,8 @@ export type Board = Listener;
 class TitledAdapter extends BullMQAdapter {
   readonly #titleOf: TitleOf;
 
-  constructor(queue: Queue, titleOf: TitleOf) {
-    super(queue, { readOnlyMode: true });
+  constructor(queue: Queue, titleOf: TitleOf, readOnlyMode: boolean) {
+    super(queue, { readOnlyMode });
     this.#titleOf = titleOf;
   }
 
@@ -62,15 +41,21 @@ class TitledAdapter extends BullMQAdapter {
   }
 }
 
+export interface BoardOptions {
+  readonly listen: Listen;
+  readonly titleOf: TitleOf;
+  /** A request has to show one of them. Without secrets the board changes nothing. */
+  readonly secrets?: Secrets | undefined;
+}
+
 /**
- * Serves Bull Board: the jobs in all queues, to look at. It changes nothing, and knows no passwords.
+ * Serves Bull Board: the jobs in all queues, to look at; with secrets also to retry, remove and pause.
  *
  * @param connection of its own, which ends with it
  */
 export async function serveBoard(
   { redis, prefix }: Connection,
-  listen: Listen,
-  titleOf: TitleOf,
+  { listen, titleOf, secrets }: BoardOptions,
 ): Promise<Board> {
   const queues = QUEUES.map((name) => {
     const queue = new Queue(name, { connection: redis, prefix });
@@ -79,12 +64,17 @@ export async function serveBoard(
   });
   const { adapter, answer } = createAdapter();
   createBullBoard({
-    queues: queues.map((queue) => new TitledAdapter(queue, titleOf)),
+    queues: queues.map((queue) => new TitledAdapter(queue, titleOf, !secrets)),
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: 'panamax' } },
   });
+  const answerAllowed = async (request: IncomingMessage): Promise<Answer> => {
+    const { method = 'GET', url = '/' } = request;
+    const refusal = refusalOf(request, secrets);
+    return refusal ?? answer({ method, url, body: method === 'GET' ? undefined : await readBody(request) });
+  };
   const onRequest: RequestListener = (request, response) => {
-    answer(request).then(
+    answerAllowed(request).then(
       (found) => send(response, found),
       () => send(response, { status: 500, type: 'text/plain', body: 'failed\n' }),
     );
@@ -108,113 +98,39 @@ export async function serveBoard(
   }
 }
 
+const refuse = (status: number, text: string): Answer => ({ status, type: 'text/plain', body: `${text}\n` });
+
+/** The answer to a request that is not allowed; undefined for others. */
+function refusalOf({ method, headers }: IncomingMessage, secrets: Secrets | undefined): Answer | undefined {
+  if (secrets && secrets.allowHead(headers) !== true) {
+    return refuse(401, 'the secret is missing or wrong: it is the password, of any user');
+  }
+  if (method === 'GET') return undefined;
+  if (!secrets) return refuse(405, 'GET only');
+  // a browser sends the password with requests that pages of other sites make, and names the site
+  const { origin, host } = headers;
+  const isOwn = origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
+  return isOwn ? undefined : refuse(403, 'pages of other sites change nothing here');
+}
+
+/** @throws Error if the body is too long or no JSON object */
+async function readBody(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY) throw new Error('the body is too long');
+    chunks.push(chunk);
+  }
+  if (size === 0) return undefined;
+  const value: unknown = JSON.parse(Buffer.concat(chunks).toString());
+  if (typeof value !== 'object' || value === null) throw new Error('the body is no object');
+  return value;
+}
+
 function send(response: ServerResponse, { status, type, body }: Answer): void {
-  response.writeHead(status, { 'content-type': type, 'x-content-type-options': 'nosniff' }).end(body);
-}
-
-/** The server adapter that Bull Board requires, on Node's HTTP server and read-only. */
-function createAdapter(): { adapter: IServerAdapter; answer: (request: IncomingMessage) => Promise<Answer> } {
-  let queues: BullBoardQueues;
-  let uiConfig: UIConfig = {};
-  let page: Promise<string>;
-  let files: Promise<ReadonlyMap<string, string>>;
-  let entry: AppViewRoute;
-  let routes: readonly AppControllerRoute[] = [];
-  let onError: (error: Error) => ControllerHandlerReturnType;
-
-  const adapter: IServerAdapter = {
-    setQueues: (found) => ((queues = found), adapter),
-    setViewsPath: (path) => ((page = readFile(join(path, 'index.ejs'), 'utf8')), adapter),
-    setStaticPath: (route, path) => ((files = listFiles(route, path)), adapter),
-    setEntryRoute: (route) => ((entry = route), adapter),
-    setErrorHandler: (handler) => ((onError = handler), adapter),
-    setApiRoutes: (found) => ((routes = found), adapter),
-    setUIConfig: (config) => ((uiConfig = config), adapter),
-  };
-
-  async function answer(request: IncomingMessage): Promise<Answer> {
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://board');
-    if (request.method !== 'GET') return { status: 405, type: 'text/plain', body: 'GET only\n' };
-    const file = (await files).get(pathname);
-    if (file !== undefined) {
-      return {
-        status: 200,
-        type: TYPES[extname(file)] ?? 'application/octet-stream',
-        body: await readFile(file),
-      };
-    }
-    for (const route of routes) {
-      const params = [route.method].flat().includes('get') && matched(route.route, pathname);
-      if (!params) continue;
-      const query = Object.fromEntries(searchParams);
-      const { status = 200, body } = await callRoute(route, {
-        queues,
-        uiConfig,
-        query,
-        params,
-        body: {},
-        headers: {},
-      });
-      return { status, type: 'application/json', body: JSON.stringify(body) };
-    }
-    if (!matched(entry.route, pathname)) return { status: 404, type: 'text/plain', body: 'no such page\n' };
-    const { params } = entry.handler({ basePath: '/', uiConfig });
-    return { status: 200, type: 'text/html', body: filled(await page, params) };
-  }
-
-  async function callRoute(
-    route: AppControllerRoute,
-    request: Parameters<AppControllerRoute['handler']>[0],
-  ): Promise<ControllerHandlerReturnType> {
-    try {
-      return await route.handler(request);
-    } catch (error) {
-      return onError(error as Error);
-    }
-  }
-
-  return { adapter, answer };
-}
-
-/** The only files that are served, by path. */
-async function listFiles(route: string, directory: string): Promise<Map<string, string>> {
-  const found = await readdir(directory, { recursive: true, withFileTypes: true });
-  return new Map(
-    found
-      .filter((file) => file.isFile())
-      .map((file) => join(file.parentPath, file.name))
-      .map((path) => [`${route}/${relative(directory, path).replaceAll('\\', '/')}`, path]),
-  );
-}
-
-/** The parameters of a path that is one of `/fixed/:parameter`; undefined for others. */
-function matched(patterns: string | readonly string[], path: string): Record<string, string> | undefined {
-  for (const pattern of [patterns].flat()) {
-    const names: string[] = [];
-    const source = pattern.replaceAll(/:(\w+)/g, (_, name: string) => {
-      names.push(name);
-      return '([^/]+)';
-    });
-    const match = new RegExp(`^${source}$`).exec(path);
-    if (!match) continue;
-    try {
-      return Object.fromEntries(names.map((name, i) => [name, decodeURIComponent(match[i + 1]!)]));
-    } catch {
-      return undefined;
-    }
-  }
-  return undefined;
-}
-
-/** The page is a template of EJS with nothing but values in it. Fonts from elsewhere are left out. */
-function filled(template: string, params: Readonly<Record<string, string>>): string {
-  return template
-    .replaceAll(/<link href="https:[^>]*>/g, '')
-    .replaceAll(/<%([-=]) (\w+) %>/g, (_, kind: string, name: string) =>
-      kind === '-' ? params[name]! : escaped(params[name] ?? ''),
-    );
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+  const login = status === 401 && { 'www-authenticate': 'Basic realm="panamax"' };
+  response
+    .writeHead(status, { 'content-type': type, 'x-content-type-options': 'nosniff', ...login })
+    .end(body);
 }

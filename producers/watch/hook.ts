@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { PanamaxError } from '../../lib/errors.ts';
 import { parseNotification, type Notice } from './notification.ts';
-import type { Secrets } from './secret.ts';
+import type { Secrets } from '../../lib/runtime/http/secret.ts';
 
 /** Largest body: zot sends manifests, of up to 4 MiB, with its events. */
 const MAX_BODY = 5 * 1024 * 1024;

@@ -11,7 +11,7 @@ import { serve } from '../../lib/web/server.ts';
 import { createHook, HOOK_PATH } from '../../producers/watch/hook.ts';
 import type { Notice } from '../../producers/watch/notification.ts';
 import { signatureOf } from '../../lib/runtime/http/secret.ts';
-import { createSecrets, readSecrets, type Secrets } from '../../producers/watch/secret.ts';
+import { createSecrets, readSecrets, type Secrets } from '../../lib/runtime/http/secret.ts';
 import { panamaxFails } from '../support/commands.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 

@@ -68,7 +68,10 @@ test('a server on all addresses accepts addresses and the names it was given', a
 test('the board refuses requests for other hosts', { skip: missing('redis-server') }, async (t) => {
   const redis = await startRedis(t);
   const connection = await connectProducer(redis.url, { name: 'store' });
-  await using board = await serveBoard(connection, { host: '127.0.0.1', port: 0 }, async () => undefined);
+  await using board = await serveBoard(connection, {
+    listen: { host: '127.0.0.1', port: 0 },
+    titleOf: async () => undefined,
+  });
   for (const path of ['/', '/api/queues', '/static/favicon.ico']) {
     assert.equal(await statusFor(board.port, 'evil.example', path), 421, path);
   }
