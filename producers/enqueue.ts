@@ -4,6 +4,7 @@ import { PanamaxError } from '../lib/errors.ts';
 import { connectProducer } from '../lib/queue/connection.ts';
 import { jobId, RUN_QUEUE, type QueueName } from '../lib/queue/names.ts';
 import { openQueues, type JobSettings } from '../lib/queue/queues.ts';
+import { inSpan } from '../lib/queue/tracing.ts';
 import { createPollInterval } from '../lib/run/pollinterval.ts';
 import { isSameRequest, type RunRequest } from '../lib/run/request.ts';
 import { findPairings, findRequest, listPairs, putRequest } from '../lib/run/record.ts';
@@ -49,6 +50,10 @@ export interface Enqueued {
  * @throws PanamaxError `io` within seconds if Redis is unreachable; `usage` if the run exists with another request
  */
 export async function enqueue(plan: RunRequest, store: Store, options: EnqueueOptions): Promise<Enqueued> {
+  return inSpan('panamax enqueue', { 'panamax.run': plan.id }, () => enqueueNow(plan, store, options));
+}
+
+async function enqueueNow(plan: RunRequest, store: Store, options: EnqueueOptions): Promise<Enqueued> {
   const connection = await connectProducer(options.redis, store);
   const queues = openQueues(connection, options.jobs);
   try {

@@ -60,6 +60,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 /** An npm package, and the files and folders that may import it. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@bull-board/api': ['lib/web/board.ts', 'lib/web/boardadapter.ts'],
+  '@opentelemetry/api': ['lib/queue'],
+  '@opentelemetry/context-async-hooks': ['lib/queue'],
+  '@opentelemetry/core': ['lib/queue'],
+  '@opentelemetry/exporter-trace-otlp-http': ['lib/queue'],
+  '@opentelemetry/resources': ['lib/queue'],
+  '@opentelemetry/sdk-trace': ['lib/queue'],
+  'bullmq-otel': ['lib/queue'],
   // the board lists queues through adapters that take BullMQ's Queue
   bullmq: ['lib/queue', 'lib/web/board.ts'],
   ioredis: ['lib/queue'],

@@ -8,6 +8,7 @@ import { redisForest } from '../lib/queue/similarity.ts';
 import { openLeases } from '../lib/queue/lease.ts';
 import { RUN_QUEUE } from '../lib/queue/names.ts';
 import { JOB_SETTINGS, openQueues, type JobSettings, type QueueCounts } from '../lib/queue/queues.ts';
+import { annotateSpan } from '../lib/queue/tracing.ts';
 import { LOCK_SETTINGS, startQueueWorker, type LockSettings } from '../lib/queue/worker.ts';
 import type { Log } from './context.ts';
 import { createLayerCache, type CacheStats } from './resources/layercache.ts';
@@ -100,7 +101,10 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
     leases: openLeases(connection, locks.lockDuration),
     leaseRenewal: locks.lockDuration / 3,
     ...(handlers && { handlers }),
-    ...(onAttempt && { onAttempt }),
+    onAttempt(event) {
+      annotateSpan(attributesOf(event));
+      onAttempt?.(event);
+    },
   };
   const start = { locks, onError: warn };
   // one queue limits its jobs itself
@@ -131,6 +135,12 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   await Promise.all([leader.stop(0), ...stages.map((worker) => worker.stop(options.grace))]);
   connection.redis.disconnect();
   log.info({}, 'worker stopped');
+}
+
+/** Attributes of the span of an attempt. */
+function attributesOf({ run, stage, item, status, kind }: AttemptEvent): Record<string, string> {
+  const names = { run, stage, item, status, ...(kind && { error: kind }) };
+  return Object.fromEntries(Object.entries(names).map(([name, value]) => [`panamax.${name}`, value]));
 }
 
 async function openBoard(

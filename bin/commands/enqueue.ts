@@ -1,3 +1,4 @@
+import { startTracing } from '../../lib/queue/tracing.ts';
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import { enqueue, waitForRun, type Enqueued } from '../../producers/enqueue.ts';
@@ -9,6 +10,7 @@ import { addEarlier } from '../../producers/question/earlier.ts';
 import { checkReadable } from '../../producers/question/resolve.ts';
 import { checkRunId, imagesOf, newRunId, type RunRequest } from '../../lib/run/request.ts';
 import { absoluteReference } from '../../producers/question/references.ts';
+import { findBuild } from '../build.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { formatSize, formatTable } from '../format.ts';
 import {
@@ -50,6 +52,9 @@ export const enqueueCommand: Command = {
     ...pick(COMMON, 'json', 'platform', 'help'),
   },
   async run(args, signal) {
+    await using _tracing = await startTracing(findBuild().version, (message) => {
+      process.stderr.write(`panamax enqueue: traces: ${message}\n`);
+    });
     const redis = redisUrl(args);
     const location = args.text('store')!;
     const store = await openStore(location, { signal, failFast: true });

@@ -1,3 +1,4 @@
+import { startTracing } from '../../lib/queue/tracing.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PanamaxError } from '../../lib/errors.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
@@ -8,6 +9,7 @@ import type { Settings } from '../../producers/watch/queue.ts';
 import { readSecrets, type Secrets } from '../../lib/runtime/http/secret.ts';
 import { parseWatched } from '../../producers/watch/watched.ts';
 import { createWatcher, type Watcher } from '../../producers/watch/watcher.ts';
+import { findBuild } from '../build.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
 import { parseDuration } from '../format.ts';
 import { DELTA_OPTIONS, FORCE_OPTION, parseEffort, parseFormats } from '../options/delta.ts';
@@ -63,6 +65,9 @@ export const watchCommand: Command = {
     ...pick(COMMON, 'platform', 'help'),
   },
   async run(args, signal) {
+    await using _tracing = await startTracing(findBuild().version, (message) => {
+      process.stderr.write(`panamax watch: traces: ${message}\n`);
+    });
     const redis = redisUrl(args);
     const watched = args.operands.map(parseWatched);
     const listening = args.text('listen');

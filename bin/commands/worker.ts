@@ -1,3 +1,4 @@
+import { startTracing } from '../../lib/queue/tracing.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
 import { createAllowlist } from '../../lib/image/allowlist.ts';
@@ -8,6 +9,7 @@ import { createScratch } from '../../lib/runtime/scratch.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runWorker, type RunningWorker } from '../../workers/worker.ts';
+import { findBuild } from '../build.ts';
 import { COMMON, pick, type Command } from '../command.ts';
 import { BOARD_OPTIONS, readBoardOptions } from '../options/board.ts';
 import { parseListen } from '../options/listen.ts';
@@ -78,6 +80,7 @@ export const workerCommand: Command = {
   async run(args, signal) {
     const stages = parseStages(args.operands[0] ?? 'all');
     const log = createLog(args.text('log-level')!);
+    await using _tracing = await startTracing(findBuild().version, (error) => log.warn({ error }, 'traces'));
     const redis = redisUrl(args);
     const concurrency = args.count('concurrency');
     const grace = args.count('grace') * 1000;

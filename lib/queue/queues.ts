@@ -1,6 +1,7 @@
 import { Queue } from 'bullmq';
 import { RUN_QUEUE, QUEUES, type QueueName } from './names.ts';
 import { redisError, type Connection } from './connection.ts';
+import { tracedOptions } from './tracing.ts';
 
 /** Jobs in one pipeline: few enough not to block other clients of Redis. */
 const CHUNK = 500;
@@ -59,6 +60,7 @@ export function openQueues(
       const queue = new Queue(name, {
         connection: redis,
         prefix,
+        ...tracedOptions(),
         defaultJobOptions: {
           attempts: name === RUN_QUEUE ? Number.MAX_SAFE_INTEGER : attempts,
           backoff: { type: 'exponential', delay: backoff, jitter: 0.5 },

@@ -2,6 +2,7 @@ import { DelayedError, UnrecoverableError, WaitingError, Worker, type Job } from
 import type { Connection } from './connection.ts';
 import type { Semaphore } from '../runtime/semaphore.ts';
 import { RUN_QUEUE, type QueueName } from './names.ts';
+import { tracedOptions } from './tracing.ts';
 
 /** Result of one attempt at a job. */
 export type JobResult =
@@ -105,6 +106,7 @@ export function startQueueWorker(
     {
       connection: redis,
       prefix,
+      ...tracedOptions(),
       concurrency: options.concurrency,
       lockDuration: options.locks.lockDuration,
       stalledInterval: options.locks.stalledInterval,
