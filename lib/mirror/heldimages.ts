@@ -1,5 +1,5 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { hexOf, type Digest } from '../digest.ts';
 import { toPanamaxError } from '../errors.ts';
 import { MEDIA_TYPES, parseConfig, parseManifest } from '../image/oci/manifest.ts';
@@ -78,7 +78,7 @@ async function makeLayout(
 ): Promise<string> {
   const layout = join(scratch, `held-${hexOf(digest)}`);
   await mkdir(layout);
-  await symlink(cache.directory, join(layout, 'blobs'));
+  await symlink(resolve(cache.directory), join(layout, 'blobs'));
   await writeFile(join(layout, 'oci-layout'), LAYOUT_MARKER);
   const descriptor = { mediaType: mediaType || MEDIA_TYPES.ociManifest, digest, size: bytes.length };
   await writeFile(join(layout, 'index.json'), layoutIndex(descriptor, undefined));

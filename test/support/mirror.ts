@@ -1,7 +1,7 @@
 /** Runs `panamax mirror` in a process of its own. */
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { startPanamax } from './panamax.ts';
 import { freePort } from './port.ts';
 import { atEnd, type Scope } from './scope.ts';
@@ -34,7 +34,9 @@ export async function startMirror(
 ): Promise<RunningMirror> {
   const port = await freePort();
   const log: LogLine[] = [];
-  const places = ['--state', join(directory, 'mirror'), '--listen', String(port)];
+  // relative, since a service may be started so
+  const state = relative(process.cwd(), join(directory, 'mirror'));
+  const places = ['--state', state, '--listen', String(port)];
   let child: ReturnType<typeof startPanamax> | undefined;
 
   async function start(): Promise<void> {
