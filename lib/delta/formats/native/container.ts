@@ -2,11 +2,15 @@ import { crc32 } from 'node:zlib';
 import { PanamaxError } from '../../../errors.ts';
 import type { PatchReader } from '../../patchreader.ts';
 import type { StoredRecipe } from './recipecoder.ts';
+import { CODINGS } from './streamcoder.ts';
 
 /** The frame of a patch: a header, then batches, each with its sections (docs/formats.md). */
 
 export const MAGIC = Buffer.from('\x89PMX', 'latin1');
-export const VERSION = 3;
+export const VERSION = 4;
+
+/** Bits of the coding of streams, below that of the recipe. */
+const CODING_BITS = 2;
 
 const MAX_RECIPE = 16 * 1024 ** 2;
 const MAX_SECTION = 16 * 1024 ** 2;
@@ -22,7 +26,7 @@ export interface PatchHeader {
 export function writePatchHeader({ coding, recipe, members }: PatchHeader): Uint8Array {
   return withChecksum([
     MAGIC,
-    Uint8Array.of(VERSION, coding | (recipe.coding << 1)),
+    Uint8Array.of(VERSION, coding | (recipe.coding << CODING_BITS)),
     varint(recipe.bytes.length),
     recipe.bytes,
     varint(members.length),
@@ -64,14 +68,18 @@ export async function readPatchHeader(reader: PatchReader): Promise<PatchHeader>
   if (version !== VERSION) {
     throw new PanamaxError('bad-patch', 'unknown version', { expected: VERSION, found: version! });
   }
-  if (codings! > 3) throw new PanamaxError('bad-patch', 'an unknown coding', { found: codings! });
+  const coding = codings! & ((1 << CODING_BITS) - 1);
+  const recipeCoding = codings! >> CODING_BITS;
+  if (coding >= CODINGS || recipeCoding > 1) {
+    throw new PanamaxError('bad-patch', 'an unknown coding', { found: codings! });
+  }
   const stored = await reader.take(await readVarint(reader, MAX_RECIPE));
   const members = await reader.take(await readVarint(reader, MAX_SECTION));
   const parts = [start, varint(stored.length), stored, varint(members.length), members];
   const found = parts.reduce((sum, part) => crc32(part, sum), 0);
   const checksum = Buffer.from(await reader.take(4)).readUInt32LE();
   if (found !== checksum) throw new PanamaxError('bad-patch', 'wrong checksum of the header');
-  return { coding: codings! & 1, recipe: { coding: codings! >> 1, bytes: stored }, members };
+  return { coding, recipe: { coding: recipeCoding, bytes: stored }, members };
 }
 
 /** @param description of a batch or of a section; undefined for the end of the patch */

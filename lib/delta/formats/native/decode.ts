@@ -10,7 +10,7 @@ import { createGroupCrew, type GroupCrew } from './groupcrew.ts';
 import { free } from './memory.ts';
 import { codeSection, SectionModels, sum, type Section } from './section.ts';
 import { decodeSourceMembers, inflateMembers } from './sourcemembers.ts';
-import { createStreamDecoder } from './streamcoder.ts';
+import { createStreamDecoder, MIXED } from './streamcoder.ts';
 import { STREAMS } from './streams.ts';
 import { createOpenFiles, type Space, type SpaceParts } from './space.ts';
 
@@ -54,7 +54,9 @@ export async function* decodeNative(
       parts.push({ path, offset: 0, size: sum(members.map(({ size }) => size)) });
     }
     using files = createOpenFiles();
-    await using crew = createGroupCrew(parts, threads, signal);
+    // mixed groups depend on those before them
+    const building = header.coding === MIXED ? Math.min(1, threads) : threads;
+    await using crew = createGroupCrew(parts, building, signal);
     const waiting: Promise<Uint8Array>[] = [];
     let built = 0;
 
@@ -106,6 +108,7 @@ async function* readGroups(
         if (isLast) throw new PanamaxError('bad-patch', 'a group too small', { expected: MIN_GROUP });
         isLast = size < MIN_GROUP;
         const work = {
+          isMixed: coding === MIXED,
           parts: streams.map((stream, i) => stream.take(parts[i]!)),
           operands: await reader.take(operands),
           checksum,

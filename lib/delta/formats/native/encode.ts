@@ -4,7 +4,7 @@ import { BatchModels, codeBatch } from './batch.ts';
 import { writeDescription, writeHead, writePatchHeader } from './container.ts';
 import { cutBatches, type Plan, type PlannedBatch } from './cut.ts';
 import { codeSection, ENOUGH_IN_SECTION, SectionModels, sum, type GroupHeader } from './section.ts';
-import { LZMA, ZSTD } from './streamcoder.ts';
+import { codingOf, MIXED } from './streamcoder.ts';
 import { createStreamCrew, type StreamCrew } from './streamcrew.ts';
 import { STREAMS } from './streams.ts';
 import { free } from './memory.ts';
@@ -49,7 +49,7 @@ interface EncodedSection {
 export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint8Array, void> {
   const { plan, source, sourceMembers, recipe, effort, signal } = options;
   const { threads = plan.size < MIN_SHARED ? 0 : THREADS } = options;
-  const coding = effort === 'fast' ? ZSTD : LZMA;
+  const coding = codingOf(effort);
   yield writePatchHeader({
     coding,
     recipe: storeRecipe(recipe),
@@ -57,7 +57,9 @@ export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint
   });
   const much = freshSize(plan) > MUCH;
   const compressing = threads === 0 ? 0 : much ? 2 : 1;
-  await using crew = createGroupCrew(source, much ? Math.min(1, threads) : threads, signal);
+  // mixed groups depend on those before them
+  const building = much || coding === MIXED ? Math.min(1, threads) : threads;
+  await using crew = createGroupCrew(source, building, signal);
   await using streams = createStreamCrew({ effort, much }, compressing, signal);
   const write = createWriter(sum(source.map(({ size }) => size)));
   const waiting: EncodedSection[] = [];
@@ -159,11 +161,12 @@ function freshSize({ size, operations }: Plan): number {
   return operations.length.reduce((left, length) => left - length, size);
 }
 
-function workFor({ program, plan, target }: EncodeOptions, batch: PlannedBatch, place: GroupPlace) {
+function workFor({ program, plan, target, effort }: EncodeOptions, batch: PlannedBatch, place: GroupPlace) {
   const start = batch.start + place.start;
   const end = start + place.size;
   const from = inStream(plan, start);
   return {
+    isMixed: codingOf(effort) === MIXED,
     program: clippedParts(program, start, end),
     stored: [{ path: target, offset: from, size: inStream(plan, end) - from }],
   };

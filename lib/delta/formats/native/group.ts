@@ -7,9 +7,12 @@ import type { Batch, FilePair, TargetMember } from './batch.ts';
 import { readElf, type ReadAt } from './elf.ts';
 import { BLOCK, isHeader, isPyc, predictHeader, predictPyc, PYC_HEADER, type Times } from './headers.ts';
 import { compressMember } from './member.ts';
+import { BitDecoder, BitEncoder } from './bitcoder.ts';
+import { GroupComparison, MixedSink, type MixedModels } from './mixedsink.ts';
+import type { WrongList } from './plainmixer.ts';
 import { GroupDecoder, GroupEncoder } from './sinks.ts';
 import type { Space } from './space.ts';
-import { FRESH, OTHER_BYTES, type StreamParts } from './streams.ts';
+import { FRESH, MIXTURE, OTHER_BYTES, STREAMS, type StreamParts } from './streams.ts';
 
 /** Operations are predicted in pieces, cut where the offset in the source is a multiple of this. */
 const PIECE = 256 * 1024;
@@ -55,27 +58,61 @@ export class GroupWorker {
     this.#times = new Map(batch.times);
   }
 
-  /** @param target bytes of the group in the target program */
-  encode(place: GroupPlace, target: Uint8Array): { parts: Uint8Array[]; operands: Uint8Array } {
-    const sink = new GroupEncoder(target, place.start);
+  /**
+   * @param target bytes of the group in the target program
+   * @param models for a mixed group
+   */
+  encode(
+    place: GroupPlace,
+    target: Uint8Array,
+    models?: MixedModels,
+  ): { parts: Uint8Array[]; operands: Uint8Array } {
+    const sink = models ? new GroupComparison(target, place.start) : new GroupEncoder(target, place.start);
     const fresh: Uint8Array[] = [];
     this.#run(place, target, {
       fresh: (at, size) => fresh.push(target.subarray(at - place.start, at - place.start + size)),
       sink,
     });
-    const parts = sink.parts();
+    let parts: Uint8Array[];
+    let operands: Uint8Array = new Uint8Array();
+    if (sink instanceof GroupComparison) {
+      parts = Array.from({ length: STREAMS }, () => new Uint8Array());
+      if (!sink.isRight) parts[MIXTURE] = this.#mixed(place, target, models!, sink.lists());
+    } else {
+      parts = sink.parts();
+      operands = sink.operands();
+    }
     parts[FRESH] = Buffer.concat(fresh);
-    return { parts, operands: sink.operands() };
+    return { parts, operands };
+  }
+
+  #mixed(
+    place: GroupPlace,
+    target: Uint8Array,
+    models: MixedModels,
+    lists: readonly WrongList[],
+  ): Uint8Array {
+    const coder = new BitEncoder();
+    const sink = new MixedSink(models, coder, target, place.start, lists);
+    this.#run(place, target, { fresh: () => undefined, sink });
+    return coder.finish();
   }
 
   /**
+   * @param models for a mixed group
    * @returns the bytes of the target, members compressed
    * @throws PanamaxError `bad-patch`
    */
-  decode(place: GroupPlace, parts: StreamParts, operands: Uint8Array): Uint8Array {
+  decode(place: GroupPlace, parts: StreamParts, operands: Uint8Array, models?: MixedModels): Uint8Array {
     const members = membersIn(this.#batch.members, place);
     const target = members.length === 0 ? new Uint8Array(place.size) : this.#program(place.size);
-    const sink = new GroupDecoder(parts, operands, target, place.start);
+    if (models && (operands.length > 0 || parts.some((part, i) => i > MIXTURE && part.length > 0))) {
+      throw new PanamaxError('bad-patch', 'a mixed group with parts that are not mixed');
+    }
+    const mixture = models && parts[MIXTURE]!.length > 0 ? new BitDecoder(parts[MIXTURE]!) : undefined;
+    const sink = mixture
+      ? new MixedSink(models!, mixture, target, place.start)
+      : new GroupDecoder(parts, operands, target, place.start);
     const fresh = parts[FRESH]!;
     let used = 0;
     this.#run(place, target, {
@@ -86,7 +123,8 @@ export class GroupWorker {
       },
       sink,
     });
-    sink.finish();
+    if (sink instanceof GroupDecoder) sink.finish();
+    mixture?.checkEnd();
     if (used < fresh.length) throw new PanamaxError('bad-patch', 'too many new bytes for a group');
     return members.length === 0 ? target : assembled(place, target, members);
   }

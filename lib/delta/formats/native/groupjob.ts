@@ -4,6 +4,7 @@ import type { Batch } from './batch.ts';
 import { free } from './memory.ts';
 import { createWorkspace, GroupWorker, type GroupPlace, type Workspace } from './group.ts';
 import { pagedSpace, type OpenFiles, type Space, type SpaceParts } from './space.ts';
+import { MixedModels } from './mixedsink.ts';
 import type { StreamParts } from './streams.ts';
 
 /** The work on one group, in a thread or without one. */
@@ -19,6 +20,7 @@ export interface GroupJob {
 
 export interface EncodeWork {
   readonly kind: 'encode';
+  readonly isMixed: boolean;
   /** Of the group in the target program. */
   readonly program: SpaceParts;
   /** Its bytes in the target. */
@@ -27,6 +29,7 @@ export interface EncodeWork {
 
 export interface DecodeWork {
   readonly kind: 'decode';
+  readonly isMixed: boolean;
   /** In memory of their own, which the job takes over. */
   readonly parts: readonly Uint8Array<ArrayBuffer>[];
   readonly operands: Uint8Array;
@@ -49,17 +52,19 @@ export function createGroupHandler(files: OpenFiles): (job: GroupJob) => Encoded
   const workspace = createWorkspace();
   let worker: GroupWorker | undefined;
   let source: Space | undefined;
+  let models: MixedModels | undefined;
 
   return ({ batch, source: parts, place, work }) => {
     if (parts) source = pagedSpace(files.space(parts));
     // the groups of a batch come one after the other
     if (batch) worker = new GroupWorker(batch, source!, workspace);
+    if (work.isMixed) models ??= new MixedModels();
     if (work.kind === 'encode') {
       const target = readAll(files.space(work.program), workspace);
-      const encoded = worker!.encode(place, target);
+      const encoded = worker!.encode(place, target, models);
       return { ...encoded, checksum: crc32(readAll(files.space(work.stored), workspace)) };
     }
-    const bytes = worker!.decode(place, work.parts, work.operands);
+    const bytes = worker!.decode(place, work.parts, work.operands, models);
     for (const part of work.parts) free(part);
     const found = work.checksum === undefined ? undefined : crc32(bytes);
     if (found !== work.checksum) {

@@ -39,6 +39,11 @@ export function stretch(probability: number): number {
   return STRETCHED[probability]!;
 }
 
+/** @param stretched from -LIMIT to LIMIT; @returns a probability in 2^-16 */
+export function squash(stretched: number): number {
+  return SQUASHED[stretched + LIMIT]!;
+}
+
 export const MAX_STRETCHED = LIMIT;
 
 const WEIGHT_BITS = 16;

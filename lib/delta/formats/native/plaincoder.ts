@@ -6,6 +6,12 @@ import { CLASSES, differencesOf, OTHER_BYTES, placesOf, type StreamParts } from 
  * how many after them are listed, in turn), another how much the listed bytes differ.
  */
 
+/** Takes the bytes of one class in their order: how many are right, and how much a wrong one differs. */
+export interface Compared {
+  right(count: number): void;
+  wrong(difference: number): void;
+}
+
 /** Bytes up to so many between two that differ are listed with them; not in executables. */
 const JOINED = 2;
 /** Bytes that are compared at once. */
@@ -39,7 +45,7 @@ class ByteList {
 }
 
 /** Of one class. */
-class ClassEncoder {
+class ClassEncoder implements Compared {
   readonly places = new ByteList();
   readonly differences = new ByteList();
   readonly #joined: number;
@@ -95,12 +101,7 @@ export class PlainEncoder {
     at: number,
     length: number,
   ): void {
-    const encoder = this.#classes[byteClass]!;
-    for (let done = 0; done < length; done += BLOCK) {
-      const size = Math.min(BLOCK, length - done);
-      if (size > SHORT && isEqual(predicted, from + done, target, at + done, size)) encoder.right(size);
-      else compare(encoder, predicted, from + done, target, at + done, size);
-    }
+    comparePlain(this.#classes[byteClass]!, predicted, from, target, at, length);
   }
 
   /** @returns by the numbers of streams; the first is empty */
@@ -115,12 +116,28 @@ export class PlainEncoder {
   }
 }
 
+/** Compares bytes of the target with those predicted. */
+export function comparePlain(
+  compared: Compared,
+  predicted: Uint8Array,
+  from: number,
+  target: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  for (let done = 0; done < length; done += BLOCK) {
+    const size = Math.min(BLOCK, length - done);
+    if (size > SHORT && isEqual(predicted, from + done, target, at + done, size)) compared.right(size);
+    else compare(compared, predicted, from + done, target, at + done, size);
+  }
+}
+
 function isEqual(one: Uint8Array, from: number, other: Uint8Array, at: number, size: number): boolean {
   return Buffer.compare(one.subarray(from, from + size), other.subarray(at, at + size)) === 0;
 }
 
 function compare(
-  encoder: ClassEncoder,
+  compared: Compared,
   predicted: Uint8Array,
   from: number,
   target: Uint8Array,
@@ -131,11 +148,11 @@ function compare(
   for (let i = 0; i < length; i++) {
     const difference = target[at + i]! - predicted[from + i]!;
     if (difference === 0) continue;
-    if (i > done) encoder.right(i - done);
-    encoder.wrong(difference & 255);
+    if (i > done) compared.right(i - done);
+    compared.wrong(difference & 255);
     done = i + 1;
   }
-  if (length > done) encoder.right(length - done);
+  if (length > done) compared.right(length - done);
 }
 
 /** Of one class. */

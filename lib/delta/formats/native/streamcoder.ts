@@ -11,6 +11,13 @@ import { FRESH, STREAM_FORMS, type StreamForm } from './streams.ts';
 
 export const ZSTD = 0;
 export const LZMA = 1;
+/** LZMA for new bytes; all else is one stream that a mixer coded, which stays as it is. */
+export const MIXED = 2;
+export const CODINGS = 3;
+
+export function codingOf(effort: Effort): number {
+  return effort === 'fast' ? ZSTD : effort === 'best' ? MIXED : LZMA;
+}
 
 const ZSTD_LEVEL = 15;
 
@@ -39,6 +46,7 @@ export function createStreamEncoder(stream: number, settings: StreamSettings): S
     const params = { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL, [constants.ZSTD_c_contentSizeFlag]: 0 };
     return { compress: (bytes) => zstdCompressSync(bytes, { params }), skip: () => undefined };
   }
+  if (effort === 'best' && stream !== FRESH) return { compress: (bytes) => bytes, skip: () => undefined };
   const { window, maxPiece, lc } = STREAM_FORMS[stream]!;
   const ofFresh = effort === 'best' ? BEST : much ? LAZY : OPTIMAL;
   const encoder = new Lzma2Encoder({
@@ -73,7 +81,9 @@ export interface StreamDecoder {
 }
 
 export function createStreamDecoder(stream: number, coding: number): StreamDecoder {
-  return coding === LZMA ? lzmaDecoder(STREAM_FORMS[stream]!) : zstdDecoder();
+  if (coding === ZSTD) return wholeDecoder(decompressed);
+  if (coding === MIXED && stream !== FRESH) return wholeDecoder(asStored);
+  return lzmaDecoder(STREAM_FORMS[stream]!);
 }
 
 function lzmaDecoder({ window }: StreamForm): StreamDecoder {
@@ -104,13 +114,14 @@ function lzmaDecoder({ window }: StreamForm): StreamDecoder {
   };
 }
 
-function zstdDecoder(): StreamDecoder {
+/** @param decode makes a batch of `size` bytes */
+function wholeDecoder(decode: (stored: Uint8Array, size: number) => Uint8Array): StreamDecoder {
   let bytes: Uint8Array = new Uint8Array();
   let at = 0;
   return {
     open(compressed, size) {
       at = 0;
-      bytes = size === 0 ? new Uint8Array() : decompressed(compressed, size);
+      bytes = size === 0 ? new Uint8Array() : decode(compressed, size);
     },
     take(size) {
       at += size;
@@ -128,4 +139,9 @@ function decompressed(compressed: Uint8Array, size: number): Uint8Array {
     // said below
   }
   throw new PanamaxError('bad-patch', 'a stream does not decompress', { expected: `${size} bytes` });
+}
+
+function asStored(stored: Uint8Array, size: number): Uint8Array {
+  if (stored.length === size) return stored;
+  throw new PanamaxError('bad-patch', 'a stream of another size', { expected: size, found: stored.length });
 }

@@ -9,6 +9,8 @@ export const DATA_PLACES = 3;
 export const DATA_DIFFERENCES = 4;
 export const OTHER_PLACES = 5;
 export const OTHER_DIFFERENCES = 6;
+/** In mixed patches all of these but new bytes, with operands. */
+export const MIXTURE = 1;
 export const STREAMS = 7;
 
 /** Classes of plain bytes. */
