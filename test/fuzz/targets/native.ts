@@ -1,6 +1,7 @@
 /** Patches of the format `panamax` between layer streams. */
 import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
+import { EFFORTS } from '../../../lib/delta/align/alignment.ts';
 import { ARM64, buildElf } from '../../support/elf.ts';
 import { gzipMember } from '../../support/gzipmember.ts';
 import { nativePair } from '../../support/nativepatch.ts';
@@ -12,7 +13,7 @@ import type { FuzzTarget } from '../target.ts';
 export async function open(scope: Scope): Promise<FuzzTarget> {
   const pair = await nativePair(scope, [layer(1)], [layer(2)]);
   return {
-    seeds: [await pair.encode(), await pair.encode({ effort: 'fast' })],
+    seeds: await Promise.all(EFFORTS.map((effort) => pair.encode({ effort }))),
     kinds: ['bad-patch', 'limit'],
     isInner: true,
     repair: repaired,

@@ -104,7 +104,8 @@ export class GroupComparison implements AlignedSink {
   }
 }
 
-class ClassList implements Compared, WrongList {
+/** The wrong bytes of one class. */
+export class ClassList implements Compared, WrongList {
   readonly gaps: number[] = [];
   readonly differences: number[] = [];
   #gap = 0;

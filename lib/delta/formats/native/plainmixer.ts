@@ -3,7 +3,7 @@ import { createModels } from './bitcoder.ts';
 import { BitMixer, hash2, hash3 } from './bitmixer.ts';
 import { NumberModels } from './numbers.ts';
 import { CLASSES } from './streams.ts';
-import { MAX_REPEATED, ORDERS, WrongBytes } from './wrongbytes.ts';
+import { MAX_REPEATED, WrongBytes } from './wrongbytes.ts';
 
 /**
  * Codes plain bytes by their prediction, one after the other: whether each is as predicted, and the byte where it is not. Both are
@@ -14,11 +14,12 @@ import { MAX_REPEATED, ORDERS, WrongBytes } from './wrongbytes.ts';
 /** Right bytes after which the number of those behind them is coded. */
 const RUN = 24;
 /** Wrong bytes as expected after which the next one is asked for as a whole. */
-const SURE = 4;
-const FLAG_INPUTS = 15;
-const BYTE_INPUTS = 15;
-const TABLE_BITS = 16;
-const SHIFT = 32 - TABLE_BITS;
+const SURE = 5;
+/** Of what became of the last expected bytes. */
+const SURPRISES = 16;
+const FLAG_INPUTS = 8;
+const BYTE_INPUTS = 9;
+const TABLE_BITS = 17;
 const POSITIONS = 8;
 const NOTHING = -1;
 /** Bytes that are copied one by one. */
@@ -44,6 +45,8 @@ class ClassState {
   /** Right bytes coded one by one since the last wrong one. */
   flagged = 0;
   lastDifference = 0;
+  /** For the last expected bytes whether they did not come. */
+  surprises = 0;
   /** For an encoder: the wrong bytes of the group, and how many of them are coded. */
   list: WrongList | undefined;
   coded = 0;
@@ -75,7 +78,7 @@ export class PlainMixer {
     correctionSets: 1,
     limit: 127,
   });
-  readonly #expected = createModels(CLASSES * ORDERS.length * (MAX_REPEATED + 1));
+  readonly #expected = createModels(SURPRISES * CLASSES * (MAX_REPEATED + 1));
   readonly #runs = new NumberModels(2 * CLASSES);
   readonly #classes = Array.from({ length: CLASSES }, () => new ClassState());
   readonly #hashes = new Int32Array(BYTE_INPUTS);
@@ -84,8 +87,6 @@ export class PlainMixer {
   #history = 0;
   /** Where the last bytes ended. */
   #end = 0;
-  /** The last wrong byte with its prediction. */
-  #last = 0;
 
   /** @param lists by class, for an encoder */
   start(coder: BitCoder, lists?: readonly WrongList[]): void {
@@ -151,8 +152,10 @@ export class PlainMixer {
     const gap = wrong.distance(order);
     const difference = wrong.difference(order);
     const given = list && list.gaps[coded] === gap && list.differences[coded] === difference ? 1 : 0;
-    const model = (byteClass * ORDERS.length + order) * (MAX_REPEATED + 1) + repeated;
-    if (this.#coder.bit(this.#expected, model, given) === 0) return false;
+    const model = (state.surprises * CLASSES + byteClass) * (MAX_REPEATED + 1) + repeated;
+    const isExpected = this.#coder.bit(this.#expected, model, given);
+    state.surprises = ((state.surprises << 1) | (isExpected ^ 1)) & (SURPRISES - 1);
+    if (isExpected === 0) return false;
     state.right = gap;
     state.difference = difference;
     return true;
@@ -183,20 +186,10 @@ export class PlainMixer {
     const next = here | (predicted[from + 1]! << 8);
     const before = predicted[from - 1]!;
     const twoBefore = before | (predicted[from - 2]! << 8);
-    const threeBefore = twoBefore | (predicted[from - 3]! << 16);
+    const ahead = next | (predicted[from + 2]! << 16) | (predicted[from + 3]! << 24);
     const last = at > 0 ? target[at - 1]! : 0;
     const lastTwo = at > 1 ? last | (target[at - 2]! << 8) : last;
     const position = at & (POSITIONS - 1);
-    const flagged = Math.min(15, state.flagged);
-    const first = expectation(wrong, 0);
-    const second = expectation(wrong, 1);
-    const { slots } = this.#flags;
-    slots[0] = hash2(history & 0xffff, byteClass) >>> SHIFT;
-    slots[1] = (hash3(here, history & 0xff, byteClass) >>> SHIFT) + (1 << TABLE_BITS);
-    slots[2] = (hash3(next | (before << 16), history & 3, byteClass) >>> SHIFT) + (2 << TABLE_BITS);
-    slots[3] = (hash3(threeBefore | (here << 24), history & 15, 1) >>> SHIFT) + (3 << TABLE_BITS);
-    slots[4] = (hash3(lastTwo | (here << 16), history & 1, byteClass) >>> SHIFT) + (4 << TABLE_BITS);
-    slots[5] = (hash3(position, history & 0xfff, byteClass) >>> SHIFT) + (5 << TABLE_BITS);
     const columns =
       ((history >> 3) & 1) |
       ((history >> 6) & 2) |
@@ -204,21 +197,19 @@ export class PlainMixer {
       ((history >> 12) & 8) |
       ((history >> 19) & 16) |
       ((history >> 26) & 32);
-    slots[6] = (hash3(columns, position | (flagged << 3), byteClass) >>> SHIFT) + (6 << TABLE_BITS);
-    slots[7] =
-      (hash3(threeBefore | (predicted[from - 4]! << 24), next, history & 1) >>> SHIFT) + (7 << TABLE_BITS);
-    const ahead = next | (predicted[from + 2]! << 16) | (predicted[from + 3]! << 24);
-    slots[8] = (hash3(ahead, history & 3, 2) >>> SHIFT) + (8 << TABLE_BITS);
-    slots[9] = (hash3(twoBefore, history & 0x3f, byteClass) >>> SHIFT) + (9 << TABLE_BITS);
-    slots[10] = (hash3(this.#last, here, flagged) >>> SHIFT) + (10 << TABLE_BITS);
-    const changed = last === before ? 0 : (last << 16) | (1 << 24);
-    slots[11] =
-      (hash3(before | (here << 8) | changed, state.lastDifference, flagged) >>> SHIFT) + (11 << TABLE_BITS);
-    slots[12] = (hash3(first, byteClass, 77) >>> SHIFT) + (12 << TABLE_BITS);
-    slots[13] = (hash3(second, byteClass, 78) >>> SHIFT) + (13 << TABLE_BITS);
-    slots[14] =
-      (hash3((first & 7) | ((second & 7) << 3), here | ((history & 7) << 8), byteClass) >>> SHIFT) +
-      (14 << TABLE_BITS);
+    const flagged = Math.min(15, state.flagged);
+    const first = expectation(wrong, 0);
+    const second = expectation(wrong, 1);
+    const expected = (first & 7) | ((second & 7) << 3);
+    const { slots } = this.#flags;
+    slots[0] = slotOf(0, hash3(here, history & 0xff, byteClass));
+    slots[1] = slotOf(1, hash3(next | (before << 16), history & 3, byteClass));
+    slots[2] = slotOf(2, hash3(twoBefore | (predicted[from - 3]! << 16) | (here << 24), history & 15, 1));
+    slots[3] = slotOf(3, hash3(lastTwo | (here << 16), history & 1, byteClass));
+    slots[4] = slotOf(4, hash3(columns, position | (flagged << 3), byteClass));
+    slots[5] = slotOf(5, hash3(ahead, history & 3, 2));
+    slots[6] = slotOf(6, hash3(twoBefore, history & 0x3f, byteClass));
+    slots[7] = slotOf(7, hash3(expected, here | ((history & 7) << 8), byteClass));
     const weights = ((byteClass * 3 + kindOf(first)) * 3 + kindOf(second)) * POSITIONS + position;
     const correction = byteClass * 1024 + (((history & 15) << 6) | (here >> 2));
     const given = here === target[at] ? 0 : 1;
@@ -244,39 +235,27 @@ export class PlainMixer {
     const here = predicted[from]!;
     const next = here | (predicted[from + 1]! << 8);
     const before = predicted[from - 1]!;
-    const ahead = next | (predicted[from + 2]! << 16) | (predicted[from + 3]! << 24);
     const last = at > 0 ? target[at - 1]! : 0;
     const lastTwo = at > 1 ? last | (target[at - 2]! << 8) : last;
-    const lastThree = at > 2 ? lastTwo | (target[at - 3]! << 16) : lastTwo;
     const position = at & (POSITIONS - 1);
     const difference1 = (last - before) & 255;
     const difference4 = at >= 4 ? (target[at - 4]! - predicted[from - 4]!) & 255 : 0;
     const difference8 = at >= 8 ? (target[at - 8]! - predicted[from - 8]!) & 255 : 0;
     const difference16 = at >= 16 ? (target[at - 16]! - predicted[from - 16]!) & 255 : 0;
-    const like4 = (here + difference4) & 255;
     const like8 = (here + difference8) & 255;
-    const like16 = (here + difference16) & 255;
     const like = (here + lastDifference) & 255;
-    const first =
-      wrong.repeated(0) > 0 && wrong.distance(0) === 0 ? (here + wrong.difference(0)) & 255 : NOTHING;
-    const second =
-      wrong.repeated(1) > 0 && wrong.distance(1) === 0 ? (here + wrong.difference(1)) & 255 : NOTHING;
+    const first = expectedByte(wrong, 0, here);
+    const second = expectedByte(wrong, 1, here);
     const hashes = this.#hashes;
     hashes[0] = hash2(here, byteClass);
     hashes[1] = hash3(here, difference1, byteClass + 4);
-    hashes[2] = hash3(like8, like4, 5);
-    hashes[3] = hash3(like16, like8, 6);
+    hashes[2] = hash3(like8, (here + difference4) & 255, 5);
+    hashes[3] = hash3((here + difference16) & 255, like8, 6);
     hashes[4] = hash3(lastTwo, here, 7);
     hashes[5] = hash3(last | (before << 8), next, 8);
-    hashes[6] = hash3(lastThree, byteClass, 9);
-    hashes[7] = hash3(like, byteClass, 10);
-    hashes[8] = hash3(before | (next << 8) | (predicted[from - 2]! << 24), predicted[from + 2]!, 11);
-    hashes[9] = hash3(position, last, byteClass * 16 + 12);
-    hashes[10] = hash3(ahead, last, 13);
-    hashes[11] = hash3(lastThree | (at > 3 ? target[at - 4]! << 24 : 0), here, 14);
-    hashes[12] = hash3(like, here, position);
-    hashes[13] = first < 0 ? 0 : hash3(first, 80, Math.min(15, wrong.repeated(0)));
-    hashes[14] = second < 0 ? 0 : hash3(second, 81, Math.min(15, wrong.repeated(1)));
+    hashes[6] = hash3(like, byteClass, 10);
+    hashes[7] = hash3(position, last, byteClass * 16 + 12);
+    hashes[8] = second === NOTHING ? 0 : hash3(second, 81, Math.min(15, wrong.repeated(1)));
     const { slots } = this.#bits;
     const moved = (difference1 === 0 ? 0 : 2) | (difference4 === 0 ? 0 : 1);
     const sure = 1 + Math.min(2, wrong.repeated(0) >> 2);
@@ -286,7 +265,7 @@ export class PlainMixer {
       const add = Math.imul(node, 0x9e3779b1);
       for (let i = 0; i < BYTE_INPUTS; i++) {
         const hash = (hashes[i]! + add) | 0;
-        slots[i] = (Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) >>> SHIFT) + (i << TABLE_BITS);
+        slots[i] = slotOf(i, Math.imul(hash ^ (hash >>> 15), 0x85ebca6b));
       }
       const isFirst = first >= 0 && (first | 256) >> (k + 1) === node ? sure : 0;
       const isSecond = second >= 0 && (second | 256) >> (k + 1) === node ? 1 : 0;
@@ -298,8 +277,7 @@ export class PlainMixer {
   }
 
   #found(state: ClassState, difference: number, predicted: number, target: Uint8Array, at: number): void {
-    const byte = (predicted + difference) & 255;
-    target[at] = byte;
+    target[at] = predicted + difference;
     state.wrong.push(difference);
     state.lastDifference = difference;
     state.difference = NOTHING;
@@ -307,9 +285,19 @@ export class PlainMixer {
     state.isFresh = true;
     state.flagged = 0;
     state.coded++;
-    this.#last = predicted | (byte << 8);
     this.#history = (this.#history << 1) | 1;
   }
+}
+
+/** The place of an input's model. */
+function slotOf(input: number, hash: number): number {
+  return (hash >>> (32 - TABLE_BITS)) + (input << TABLE_BITS);
+}
+
+/** The byte that the wrong bytes before lead to, if one is expected here. */
+function expectedByte(wrong: WrongBytes, order: number, here: number): number {
+  if (wrong.repeated(order) === 0 || wrong.distance(order) !== 0) return NOTHING;
+  return (here + wrong.difference(order)) & 255;
 }
 
 /** What the wrong bytes before say of the next byte: 0 for nothing. */

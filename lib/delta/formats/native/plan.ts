@@ -40,8 +40,10 @@ export interface PlannedPatch {
 export async function planPatch(
   source: StoredSide,
   target: StoredSide,
-  options: PlanOptions,
+  { effort, ...rest }: PlanOptions,
 ): Promise<PlannedPatch> {
+  // the finest index finds alignments that cost more than they save
+  const options: PlanOptions = { ...rest, effort: effort === 'best' ? 'default' : effort };
   const alignments = await alignInThread(source, target, options);
   const shared = new Set(source.record.layers.map(({ diffID }) => diffID));
   const from = await listContents(source.stream, () => false);

@@ -21,24 +21,29 @@ function layer(release: number): Buffer {
   ]);
 }
 
-test('refuses patches with a changed bit, or rebuilds the target from them', async (t) => {
-  const pair = await nativePair(t, [layer(1)], [layer(2)]);
-  const patch = await pair.encode();
-  let [refused, tried] = [0, 0];
-  for (let at = 0; at < patch.length; at += at < 200 ? 1 : 7) {
-    tried++;
-    const damaged = Buffer.from(patch);
-    damaged[at]! ^= 1 << (at % 8);
-    try {
-      assert.ok(pair.target.equals(await pair.decode(damaged)), `byte ${at}`);
-    } catch (error) {
-      assert.ok(error instanceof PanamaxError, `byte ${at}: ${(error as Error).stack}`);
-      assert.ok(error.kind === 'bad-patch', `byte ${at}: ${error.stack}`);
-      refused++;
+for (const [effort, firsts, step] of [
+  ['default', 200, 7],
+  ['best', 0, 19],
+] as const) {
+  test(`refuses patches of effort ${effort} with a changed bit, or rebuilds the target from them`, async (t) => {
+    const pair = await nativePair(t, [layer(1)], [layer(2)]);
+    const patch = await pair.encode({ effort });
+    let [refused, tried] = [0, 0];
+    for (let at = 0; at < patch.length; at += at < firsts ? 1 : step) {
+      tried++;
+      const damaged = Buffer.from(patch);
+      damaged[at]! ^= 1 << (at % 8);
+      try {
+        assert.ok(pair.target.equals(await pair.decode(damaged)), `byte ${at}`);
+      } catch (error) {
+        assert.ok(error instanceof PanamaxError, `byte ${at}: ${(error as Error).stack}`);
+        assert.ok(error.kind === 'bad-patch', `byte ${at}: ${error.stack}`);
+        refused++;
+      }
     }
-  }
-  assert.ok(refused > 0.9 * tried, `${refused} of ${tried}`);
-});
+    assert.ok(refused > 0.9 * tried, `${refused} of ${tried}`);
+  });
+}
 
 test('refuses patches that end early, and those with bytes behind their end', async (t) => {
   const pair = await nativePair(t, [layer(1)], [layer(2)]);

@@ -18,6 +18,8 @@ import {
   writeHead,
   writePatchHeader,
 } from '../../../../lib/delta/formats/native/container.ts';
+import { createWorkspace, GroupWorker } from '../../../../lib/delta/formats/native/group.ts';
+import { MixedModels } from '../../../../lib/delta/formats/native/mixedsink.ts';
 import { storeRecipe } from '../../../../lib/delta/formats/native/recipecoder.ts';
 import { codeSection, SectionModels } from '../../../../lib/delta/formats/native/section.ts';
 import {
@@ -25,7 +27,7 @@ import {
   encodeSourceMembers,
   type SourceMember,
 } from '../../../../lib/delta/formats/native/sourcemembers.ts';
-import { STREAMS } from '../../../../lib/delta/formats/native/streams.ts';
+import { MIXTURE, STREAMS } from '../../../../lib/delta/formats/native/streams.ts';
 import { nativePair } from '../../../support/nativepatch.ts';
 
 const SOURCE_SIZE = 1_000_000;
@@ -127,6 +129,20 @@ test('refuses sections whose streams are too large for their groups', () => {
   refused([group, group], parts(0));
   const full = { ...group, parts: [MAX_GROUP, ...parts(0).slice(1)] };
   refused([full, full], parts(0), [MAX_GROUP, MAX_GROUP]);
+});
+
+test('refuses a mixed group with parts that are not mixed', () => {
+  const space = { size: SOURCE_SIZE, read: (bytes: Uint8Array) => bytes.fill(0) };
+  const batch = { ...NOTHING, operations: operations([0, 0, 100]) };
+  const worker = new GroupWorker(batch, space, createWorkspace());
+  const empty = Array.from({ length: STREAMS }, () => new Uint8Array());
+  const place = { start: 0, size: 100 };
+  const models = new MixedModels();
+  assert.equal(worker.decode(place, empty, new Uint8Array(), models).length, 100);
+  const refused = (parts: Uint8Array[], operands: Uint8Array) =>
+    assert.throws(() => worker.decode(place, parts, operands, models), { kind: 'bad-patch' });
+  refused(empty, Uint8Array.of(1));
+  refused(empty.with(MIXTURE + 1, Uint8Array.of(1)), new Uint8Array());
 });
 
 test('refuses members of the source that are too large together or outside of it', () => {

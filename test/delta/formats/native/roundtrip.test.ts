@@ -68,6 +68,10 @@ test('makes the same patch with any number of threads, and rebuilds from it with
     assert.ok(patch.equals(await pair.encode({ threads })), `${threads} threads`);
     assert.ok(pair.target.equals(await pair.decode(patch, threads)), `${threads} threads`);
   }
+  const best = await pair.encode({ effort: 'best', threads: 2 });
+  assert.ok(best.equals(await pair.encode({ effort: 'best', threads: 0 })));
+  assert.ok(best.length < patch.length);
+  assert.ok(pair.target.equals(await pair.decode(best, 2)));
 });
 
 test('codes new times of many entries as one change', async (t) => {
