@@ -32,6 +32,8 @@ export interface MirrorOptions {
   /** Most bytes of blobs to hold. */
   readonly quota?: number | undefined;
   readonly link?: LinkOptions | undefined;
+  /** Time without a byte of a patch after which its blobs come from the upstream, in milliseconds. */
+  readonly stallTime?: number;
   readonly limits: Limits;
   readonly log: Log;
   readonly signal: AbortSignal;

@@ -16,7 +16,7 @@ const MAX_REBUILDS = 2;
 /** Layers that are compressed at a time: one a core, as far as the memory of a small machine goes. */
 const MAX_COMPRESSORS = 4;
 /** Time without a byte of a patch after which its blobs come from the upstream, in milliseconds. */
-const STALL = 15_000;
+const STALL_TIME = 15_000;
 
 export interface Rebuilds {
   /**
@@ -27,7 +27,7 @@ export interface Rebuilds {
 }
 
 export function createRebuilds(context: Context): Rebuilds {
-  const { cache, totals, registries, log } = context;
+  const { cache, totals, registries, log, stallTime = STALL_TIME } = context;
   const slots = createSemaphore(MAX_REBUILDS);
   const compressors = createSmallestFirst(Math.min(availableParallelism(), MAX_COMPRESSORS));
 
@@ -40,7 +40,7 @@ export function createRebuilds(context: Context): Rebuilds {
       const stop = new AbortController();
       const signal = AbortSignal.any([context.signal, stop.signal]);
       const received = () => (origin === 'the store' ? totals.storeBytes : totals.upstreamBytes);
-      const stall = watchStall(received, () => stop.abort(stalled(origin)));
+      const stall = watchStall(received, stallTime, () => stop.abort(stalled(origin, stallTime)));
       const sink = rebuildSink({
         cache,
         compressors,
@@ -80,24 +80,30 @@ export function createRebuilds(context: Context): Rebuilds {
   };
 }
 
-/** Calls `onStall` if a count of bytes does not grow between `begin` and `end`. */
-function watchStall(count: () => number, onStall: () => void) {
+/** Calls `onStall` if a count of bytes does not grow for a time between `begin` and `end`. */
+function watchStall(count: () => number, time: number, onStall: () => void) {
   let timer: NodeJS.Timeout | undefined;
   let last = 0;
+  let grown = 0;
   const look = () => {
-    if (count() === last) return onStall();
+    const now = performance.now();
+    if (count() !== last) grown = now;
+    else if (now - grown >= time) {
+      end();
+      onStall();
+    }
     last = count();
-    timer?.refresh();
   };
-  const end = () => clearTimeout(timer);
+  const end = () => clearInterval(timer);
   const begin = () => {
     end();
     last = count();
-    timer = setTimeout(look, STALL);
+    grown = performance.now();
+    timer = setInterval(look, time / 15);
   };
   return { begin, end };
 }
 
-function stalled(where: string): PanamaxError {
-  return new PanamaxError('io', `no byte of the patch in ${STALL / 1000} s`, { where });
+function stalled(where: string, time: number): PanamaxError {
+  return new PanamaxError('io', `no byte of the patch in ${time / 1000} s`, { where });
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { before, beforeEach, describe, test } from 'node:test';
+import { before, beforeEach, describe, test, type TestContext } from 'node:test';
 import { digestOf } from '../support/layout.ts';
 import {
   makeMirrorSite,
@@ -12,8 +12,15 @@ import {
   upstreamBlobs,
   type MirrorSite,
 } from '../support/mirrorsite.ts';
+import { DEFAULT_LIMITS } from '../../lib/limits.ts';
+import type { MirrorOptions } from '../../lib/mirror/context.ts';
+import { createEndpoint } from '../../lib/mirror/endpoint.ts';
+import { openMirror } from '../../lib/mirror/mirror.ts';
+import { parseUpstream } from '../../lib/mirror/upstream.ts';
 import { readSigningKeys } from '../../lib/store/key.ts';
 import { nameStatement, parseName } from '../../lib/store/name.ts';
+import { openStoreReader } from '../../lib/store/objects/open.ts';
+import { serve } from '../../lib/web/server.ts';
 import { panamaxFails, panamaxJson } from '../support/commands.ts';
 import { missing } from '../support/programs.ts';
 import { createRandom } from '../support/random.ts';
@@ -109,7 +116,9 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
     assert.ok(upstreamBlobs(site, since).length > 0);
   });
 
-  test('fetches an image whole whose patch stops to arrive', async () => {
+  test('fetches an image whole whose patch stops to arrive', async (t) => {
+    await site.mirror.stop();
+    const warned = await serveInProcess(t, { stallTime: 1000 });
     const size = (await readFile(await patchFile())).length;
     site.link.setFault({ kind: 'slow', rate: size });
     const copied = site.copy(':2');
@@ -120,7 +129,39 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
     site.link.setFault({ kind: 'hang' });
     assert.equal(await copied, second);
     assert.ok(upstreamBlobs(site, since).length > 0);
+    assert.deepEqual(
+      warned.map(({ reason }) => reason),
+      ['no byte of the patch in 1 s: in the store'],
+    );
   });
+
+  /** Serves the stopped mirror's state in this process, under its address. @returns warnings of its log */
+  async function serveInProcess(
+    t: TestContext,
+    options: Partial<MirrorOptions>,
+  ): Promise<{ reason: string }[]> {
+    const warned: { reason: string }[] = [];
+    const [host, port] = site.mirror.host.split(':') as [string, string];
+    const upstream = parseUpstream(`${NAME.split('/')[0]}=http://${site.front.host}`);
+    const stop = new AbortController();
+    const mirror = await openMirror({
+      upstreams: [upstream],
+      openStore: () => openStoreReader(`http://127.0.0.1:${site.link.port}`, stop.signal),
+      state,
+      scratch: join(state, 'scratch'),
+      trust: {},
+      limits: DEFAULT_LIMITS,
+      log: { info: () => {}, warn: (fields) => void warned.push(fields as { reason: string }) },
+      signal: stop.signal,
+      ...options,
+    });
+    const listener = await serve({ host, port: Number(port) }, createEndpoint(mirror, upstream));
+    t.after(async () => {
+      stop.abort();
+      await listener[Symbol.asyncDispose]();
+    });
+    return warned;
+  }
 
   test('serves ten clients at once in bounded memory', async () => {
     const copies = await Promise.all(Array.from({ length: 10 }, () => site.copy(':2')));
