@@ -17,7 +17,8 @@ WORKDIR /panamax
 COPY --from=build /panamax/package.json ./
 COPY --from=build /panamax/node_modules node_modules
 COPY --from=build /panamax/dist dist
-RUN mkdir /scratch && chown node: /scratch
+# jobs of CI systems call it by its name
+RUN chmod +x dist/bin/panamax.js && ln -s /panamax/dist/bin/panamax.js /usr/local/bin/panamax && mkdir /scratch && chown node: /scratch
 USER node
-ENTRYPOINT ["node", "/panamax/dist/bin/panamax.js"]
+ENTRYPOINT ["panamax"]
 CMD ["--help"]

@@ -20,6 +20,11 @@ export function parseDuration(text: string, option: string): number {
   throw new PanamaxError('usage', option, { expected: 'a duration such as 12h or 14d', found: text });
 }
 
+/** A number with its noun: `1 image`, `2 patches`. */
+export function formatCount(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`;
+}
+
 /** Formats bytes in decimal units (kB, MB), as registries and docker do. */
 export function formatSize(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;

@@ -5,7 +5,7 @@ import { checkFile } from '../../lib/image/write/destination.ts';
 import { writeBundle } from '../../lib/store/bundle.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { COMMON, pick, type Command } from '../command.ts';
-import { formatSize } from '../format.ts';
+import { formatCount, formatSize } from '../format.ts';
 import { outputFile, printResult, STORE_OPTIONS } from '../options/session.ts';
 
 export const bundleCommand: Command = {
@@ -27,6 +27,7 @@ export const bundleCommand: Command = {
     const platform = formatPlatform(args.platform.platform ?? machinePlatform());
     const bundled = await writeBundle(reader, names, platform, output, signal);
     const { images, patches, bytes } = bundled;
-    printResult(args, bundled, `${output}: ${images} images, ${patches} patches of ${formatSize(bytes)}`);
+    const content = `${formatCount(images, 'image')}, ${formatCount(patches, 'patch', 'patches')}`;
+    printResult(args, bundled, `${output}: ${content} of ${formatSize(bytes)}`);
   },
 };

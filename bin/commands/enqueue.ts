@@ -104,7 +104,7 @@ async function refuseNoPairs({ id, stages }: RunStatus, store: Store): Promise<v
     ({ target, source, candidate: { predictedPatchSize, pullSize } }) =>
       `${target} from ${source}: ${formatSize(predictedPatchSize)} predicted, a pull moves ${formatSize(pullSize)}`,
   );
-  const reasons = why.length > 0 ? why.slice(0, 3).join('; ') : 'the sources are the images themselves';
+  const reasons = why.length > 0 ? why.slice(0, 3).join('; ') : 'there is no earlier image to make one from';
   throw new PanamaxError('no-patch', `no patch results: ${reasons}`, { where: `run ${id}` });
 }
 

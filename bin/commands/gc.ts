@@ -6,7 +6,7 @@ import { remove, removeUnreferenced, type Outcome, type RemovedObject } from '..
 import { findOldRuns } from '../../lib/retention/runs.ts';
 import { openStore } from '../../lib/store/objects/open.ts';
 import { COMMON, pick, type Arguments, type Command } from '../command.ts';
-import { formatSize, formatTable } from '../format.ts';
+import { formatCount, formatSize, formatTable } from '../format.ts';
 import { readHeldImages } from '../options/inventory.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, STORE_OPTIONS } from '../options/session.ts';
@@ -128,12 +128,16 @@ function formatResult(
   const head = ['IMAGE', 'WHY', 'PATCHES', 'OBJECTS', 'SIZE'];
   const table = rows.length > 0 ? `${formatTable([head, ...rows], 2)}\n` : '';
   const counts: readonly [number, string][] = [
-    [names.length, 'past name records'],
-    [runs.length, 'runs'],
-    [compressions.length, 'compression records'],
+    [names.length, 'past name record'],
+    [runs.length, 'run'],
+    [compressions.length, 'compression record'],
   ];
-  const also = counts.flatMap(([count, noun]) => (count > 0 ? [`, ${count} ${noun}`] : [])).join('');
-  const skipped = left.length > 0 ? `; ${left.length} images skipped, too young or needed by a run` : '';
+  const also = counts
+    .flatMap(([count, noun]) => (count > 0 ? [`, ${formatCount(count, noun)}`] : []))
+    .join('');
+  const skipped =
+    left.length > 0 ? `; ${formatCount(left.length, 'image')} skipped, too young or needed by a run` : '';
+  if (removed.length === 0 && also === '') return `nothing to remove${skipped}`;
   const done = applied ? 'removed' : 'to be removed by --apply';
-  return `${table}${formatSize(bytes)} of ${removed.length} images${also} ${done}${skipped}`;
+  return `${table}${formatSize(bytes)} of ${formatCount(removed.length, 'image')}${also} ${done}${skipped}`;
 }

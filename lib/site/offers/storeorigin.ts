@@ -54,7 +54,8 @@ function offerOf(offer: PatchOffer, target: ImageIdentity, reader: StoreReader):
       const index = offer.source.images ? undefined : await readIndex(reader, offer.source.manifest);
       return index && answerOf(index, reader);
     },
-    verify: (verify: Verify) => verifyPatch({ ...offer, target, patch: offer }, verify, reader.where),
+    verify: (verify: Verify) =>
+      verifyPatch({ ...offer, target, patch: offer }, verify, `${reader.where} ${offer.key}`),
     fetch: (path, _, signal) => download(reader, offer, path, signal),
   };
 }
