@@ -211,6 +211,7 @@ export const SCHEMAS: Readonly<Record<string, readonly v.GenericSchema[]>> = {
       ),
       seconds,
       bytes: objectSchema({ withPatches: ratio, withoutPatches: ratio }),
+      failures: v.array(objectSchema({ what: string, error: failureSchema })),
     }),
   ],
   publish: [

@@ -1,14 +1,15 @@
 import { findFormat, formatNames } from '../../lib/delta/formats.ts';
 import type { Digest } from '../../lib/digest.ts';
-import { PanamaxError } from '../../lib/errors.ts';
+import { PanamaxError, toPanamaxError } from '../../lib/errors.ts';
 import { planPatches, type Budget } from '../../lib/pairing/workplan.ts';
 import type { StageContext } from '../../workers/context.ts';
 import { findExistingPatches, findPossiblePatches } from '../../workers/pairing/possiblepatches.ts';
 import { signatureStage } from '../../workers/signature/stage.ts';
 import { COMMON, type Arguments, type Command } from '../command.ts';
-import { formatSize, formatTable } from '../format.ts';
+import { formatCount, formatSize, formatTable } from '../format.ts';
 import { FORMAT_OPTION } from '../options/delta.ts';
 import { readInventory } from '../options/inventory.ts';
+import { refuseFailures } from '../options/queue.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, STORE_OPTIONS, withContext } from '../options/session.ts';
 
@@ -57,17 +58,26 @@ async function plan(args: Arguments, context: StageContext): Promise<void> {
   // one signature per image; the first reference to an image names it in the result
   const manifests = new Map<string, Digest>();
   const references = new Map<string, string>();
-  for (const reference of [...args.operands, ...inventory.flatMap(({ images }) => images)]) {
-    if (manifests.has(reference)) continue;
+  async function sign(reference: string): Promise<void> {
+    if (manifests.has(reference)) return;
     const { manifest } = await signatureStage({ reference, ...args.platform }, context);
     manifests.set(reference, manifest);
     if (!references.has(manifest)) references.set(manifest, reference);
+  }
+  for (const target of args.operands) await sign(target);
+  // an image that cannot be read is no source, and takes none of the others along
+  const failed = new Map<string, PanamaxError>();
+  for (const reference of new Set(inventory.flatMap(({ images }) => images))) {
+    await sign(reference).catch((error: unknown) => {
+      context.signal.throwIfAborted();
+      failed.set(reference, toPanamaxError(error));
+    });
   }
   const manifestOf = (reference: string) => manifests.get(reference)!;
 
   const targets = new Set(args.operands.map(manifestOf));
   const sets = inventory.map(({ images, sites }) => ({
-    images: images.map(manifestOf),
+    images: images.filter((image) => manifests.has(image)).map(manifestOf),
     sites: sites?.length ?? 1,
   }));
   const { possible, pullSizes } = await findPossiblePatches(targets, sets, format, context);
@@ -90,9 +100,11 @@ async function plan(args: Arguments, context: StageContext): Promise<void> {
   ]);
   const table = formatTable([['TARGET', 'SOURCE', 'SITES', 'PATCH', 'SAVES', 'CPU'], ...rows], 2);
   const summary =
-    `${named.length} ${named.length === 1 ? 'patch' : 'patches'}, ${seconds.toFixed(0)} s of processor time: ` +
+    `${formatCount(named.length, 'patch', 'patches')}, ${seconds.toFixed(0)} s of processor time: ` +
     `${formatSize(bytes.withPatches)} over all links instead of ${formatSize(bytes.withoutPatches)}`;
-  printResult(args, { format, patches: named, seconds, bytes }, `${table}\n${summary}`);
+  const failures = [...failed].map(([what, { kind, message }]) => ({ what, error: { kind, message } }));
+  printResult(args, { format, patches: named, seconds, bytes, failures }, `${table}\n${summary}`);
+  refuseFailures({ failures });
 }
 
 /** @throws PanamaxError `usage` */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { EXIT_CODES } from '../../lib/errors.ts';
 import { compareSignatures, rankCandidates, scopeOf } from '../../lib/pairing/ranking.ts';
 import { textColumn, wordsColumn } from '../../lib/runtime/column.ts';
 import { contentAt, contentCount, contentsOf, createContents } from '../../lib/pairing/signature/contents.ts';
@@ -11,7 +12,7 @@ import { fileTableOf, type FileRecord } from '../../lib/pairing/signature/fileta
 import type { Signature } from '../../lib/pairing/signature/signature.ts';
 import { makeReleases, runBackfill } from '../support/backfill.ts';
 import { digestOf, writeLayout } from '../support/layout.ts';
-import { panamax, panamaxFails, panamaxJson } from '../support/commands.ts';
+import { panamax, panamaxFails, panamaxJson, panamaxWith } from '../support/commands.ts';
 import { releaseLayers } from '../support/releases.ts';
 
 const sha = (text: string) => digestOf(Buffer.from(text)) as `sha256:${string}`;
@@ -229,6 +230,13 @@ test('ranks releases of the same image first, and real patches confirm it', asyn
     [['a1', 2]],
   );
   assert.equal((await plan('--budget', '1')).patches.length, 1);
+  const gone = join(directory, 'gone');
+  await writeFile(inventory, JSON.stringify({ sites: { ...sites, five: [sources[0], gone] } }));
+  const partial = await panamaxWith({}, 'plan', target, '-i', inventory, '--json', ...store);
+  assert.equal(partial.code, EXIT_CODES.partial);
+  assert.match(partial.stderr, /1 failed:.*gone: no such image/);
+  const { patches, failures } = JSON.parse(partial.stdout) as Plan & { failures: { what: string }[] };
+  assert.deepEqual([patches[0]!.sites, failures[0]!.what], [3, gone]);
   await panamaxFails('usage', /--budget/, 'plan', target, '-i', inventory, '--budget', '1x', ...store);
 
   const report = await runBackfill(directory, ['a2'], {
