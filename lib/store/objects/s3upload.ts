@@ -99,11 +99,14 @@ async function readPart(file: FileHandle, buffer: Buffer, start: number): Promis
 }
 
 /**
- * Checks an object after its upload. An object that another writer has put there since is not checked.
+ * Checks an object after its upload, unless the server has answered with the digest of what was sent. An object that
+ * another writer has put there since is not checked.
  *
  * @throws PanamaxError `io` for another size or content
  */
 export async function verifyUpload(bucket: Bucket, key: string, upload: Upload): Promise<void> {
+  const { size, md5: sent, expectedETag, etag } = upload;
+  if (etag === expectedETag) return;
   const { client, name, where, policy } = bucket;
   // some servers show a new object late
   const patient = {
@@ -111,7 +114,6 @@ export async function verifyUpload(bucket: Bucket, key: string, upload: Upload):
     isTransient: (error: unknown) => isMissing(error) || policy.isTransient(error),
   };
   const found = await retrying(patient, () => client.statObject(name, key));
-  const { size, md5: sent, expectedETag, etag } = upload;
   if (found.size === size && found.etag === expectedETag) return;
   if (etag !== undefined && found.etag !== etag) return;
   // a server that encrypts objects may have other ETags
