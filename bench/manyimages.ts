@@ -28,6 +28,7 @@ const PAGE = 1000;
 
 const referenceOf = (i: number) => `oci:/images/of/a/registry/application-${i}:1.0.${i % SOURCES}`;
 const imageOf = (i: number) => ({ manifest: digestOf(referenceOf(i)), reference: referenceOf(i) });
+const manifestOf = (i: number): Digest => imageOf(i).manifest;
 /** The images that a target is paired with: sources, but not itself. */
 const sourceOf = (target: number, pair: number) => {
   const first = (target * 7) % SOURCES;
@@ -62,7 +63,6 @@ function createListing(count: number, itemOf: (i: number) => string) {
 /** A store whose documents are made when they are read, and that only counts what is put. */
 function makeRunStore(count: number) {
   const scope = scopeOf(Array.from({ length: SOURCES }, (_, i) => imageOf(i).manifest));
-  const manifestOf = (i: number): Digest => imageOf(i).manifest;
   const listings = {
     signature: createListing(count, (i) => items.signature(referenceOf(i))),
     pairing: createListing(count, (i) => items.pairing(manifestOf(i), scope)),

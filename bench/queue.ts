@@ -1,6 +1,5 @@
-import { digestOf, type Digest } from '../lib/digest.ts';
-
 /** Benchmark of the queue driver, its records and Redis, with a delta stage that does nothing. See `--help`. */
+import { digestOf, type Digest } from '../lib/digest.ts';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,12 +13,12 @@ import { connectProducer, type Connection } from '../lib/queue/connection.ts';
 import { prefixOf } from '../lib/queue/names.ts';
 import { openQueues } from '../lib/queue/queues.ts';
 import { items, type RunRequest } from '../lib/run/request.ts';
-import { putPair, putRequest } from '../lib/run/record.ts';
-import { listOutcomes } from '../lib/run/outcome.ts';
+import { putRequest } from '../lib/run/record.ts';
+import { listOutcomes, putOutcome } from '../lib/run/outcome.ts';
 import { openDirectoryStore } from '../lib/store/objects/directory.ts';
 import { enqueue } from '../producers/enqueue.ts';
 import { addJobs } from '../workers/schedule.ts';
-import { FLOW, deltaJobs } from '../workers/flow.ts';
+import { FLOW } from '../workers/flow.ts';
 import type { DeltaJob } from '../workers/jobs.ts';
 import { runWorker } from '../workers/worker.ts';
 import { freePort } from '../test/support/port.ts';
@@ -41,6 +40,7 @@ const log = { info() {}, warn() {} };
 /** Unpacked images that a worker caches, for the count of unpackings. */
 const CACHED = 4;
 const TARGETS_PER_SOURCE = 8;
+const SCOPE = 'b'.repeat(16);
 
 async function main(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -107,8 +107,10 @@ async function measureMemory(connection: Connection, pairs: number): Promise<Row
   const before = await usedMemory(connection);
   const started = performance.now();
   for (let at = 0; at < pairs; at += 10_000) {
-    const chunk = Array.from({ length: Math.min(10_000, pairs - at) }, (_, i) => pairOf(at + i).item);
-    await addJobs('delta', deltaJobs('2026-11-24T19-14-28-517Z-abcdef', chunk), queues);
+    const chunk = Array.from({ length: Math.min(10_000, pairs - at) }, (_, i) =>
+      jobOf('2026-11-24T19-14-28-517Z-abcdef', pairOf(at + i)),
+    );
+    await addJobs('delta', chunk, queues);
   }
   const seconds = (performance.now() - started) / 1000;
   const used = (await usedMemory(connection)) - before;
@@ -130,24 +132,19 @@ async function measureThroughput(
     await connection.redis.flushall();
     const run = order.replaceAll(' ', '-');
     const store = await openDirectoryStore(join(directory, run));
-    await putRequest(store, planOf(run, []));
+    await putRequest(store, planOf(run, ['target', 'source']));
     const all = Array.from({ length: pairs }, (_, i) => pairOf(i));
     for (let at = 0; at < all.length; at += 64) {
       await Promise.all(
-        all.slice(at, at + 64).map(({ item, target, source }) =>
-          putPair(store, run, item, {
-            target: { manifest: target, reference: 'target' },
-            sources: [{ manifest: source, reference: 'source' }],
-            candidate: makeCandidate(source),
-          }),
-        ),
+        all
+          .slice(at, at + 64)
+          .map(({ target, source }) =>
+            putOutcome(store, run, 'pairing', rankingOf(target), outcomeOf(target, source)),
+          ),
       );
     }
     const queues = openQueues({ ...connection, prefix: prefixOf(store) });
-    const jobs = deltaJobs(
-      run,
-      all.map(({ item }) => item),
-    );
+    const jobs = all.map((pair) => jobOf(run, pair));
     if (order === 'by source') await addJobs('delta', jobs, queues);
     else
       await queues.add(
@@ -219,6 +216,22 @@ function pairOf(i: number): { item: string; target: Digest; source: Digest } {
   const source = digestOf(`source ${random % Math.max(1, Math.floor(3000 / TARGETS_PER_SOURCE))}`);
   return { item: items.delta(target, source), target, source };
 }
+
+function jobOf(run: string, { item, target }: Pick<ReturnType<typeof pairOf>, 'item' | 'target'>): DeltaJob {
+  return { run, item, ranking: rankingOf(target) };
+}
+
+function outcomeOf(target: Digest, source: Digest) {
+  return {
+    status: 'done' as const,
+    target: { manifest: target, reference: 'target' },
+    scope: SCOPE,
+    pairs: [{ sources: [{ manifest: source, reference: 'source' }], candidate: makeCandidate(source) }],
+    passedOver: [],
+  };
+}
+
+const rankingOf = (target: Digest) => items.pairing(target, SCOPE);
 
 function planOf(id: string, targets: readonly string[]): RunRequest {
   return {

@@ -20,6 +20,7 @@ import { createLayerCache } from '../workers/resources/layercache.ts';
 import { createMemory } from '../workers/resources/memory.ts';
 import { MOST_COMPARED, pairingStage } from '../workers/pairing/stage.ts';
 import { runCommand } from './command.ts';
+import type { ManyImages } from './manyimages.ts';
 import { makeStore, type SeedImage } from './madestore.ts';
 
 const HELP = `Measures signatures and rankings of a directory of OCI layouts, one image each.
@@ -30,6 +31,8 @@ Usage: npm run bench:scale -- CORPUS [options]
                   figures of the version before signatures were columns, on two cores beside other work)
   --targets N     targets that are ranked in each store (default: 40)
   --sizes N,N...  images in the stores (default: 100,1000,10000)
+  --images N      images of a run that is planned and reported (default: 1000000, which takes ten minutes)
+  --only-images   only measures that run, and needs no corpus
 
 All times are of the processor, and of all threads.
 `;
@@ -52,6 +55,8 @@ async function main(argv: readonly string[]): Promise<void> {
       before: { type: 'string' },
       targets: { type: 'string', default: '40' },
       sizes: { type: 'string', default: '100,1000,10000' },
+      images: { type: 'string', default: '1000000' },
+      'only-images': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -59,7 +64,9 @@ async function main(argv: readonly string[]): Promise<void> {
   if (values.help) return void process.stdout.write(HELP);
   const sizes = values.sizes.split(',').map(Number);
   const targets = Number(values.targets);
-  if (corpus === undefined || ![targets, ...sizes].every(Number.isSafeInteger))
+  const images = Number(values.images);
+  if (values['only-images']) return measureManyImages(images);
+  if (corpus === undefined || ![targets, images, ...sizes].every(Number.isSafeInteger))
     throw new PanamaxError('usage', 'no corpus, or not a number', { expected: HELP });
   const layouts = (await readdir(corpus, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
@@ -89,6 +96,22 @@ async function main(argv: readonly string[]): Promise<void> {
     '| ---: | ---: | ---: | ---: | ---: |',
   );
   for (const size of sizes) await measureStore(signed.seeds, size, targets);
+  await measureManyImages(images);
+}
+
+/** Plans and reports a run in a process of its own, whose memory is measured. */
+async function measureManyImages(count: number): Promise<void> {
+  const script = join(import.meta.dirname, 'manyimages.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, [script, String(count)]);
+  const { images, pairs, seconds, peakBytes, requestsPerPair } = JSON.parse(stdout) as ManyImages;
+  print(
+    '',
+    'A run whose stages do nothing, planned and reported by one process, with the made-up store:',
+    '',
+    '| images | pairs | processor time | memory at most | requests of the coordinator per pair |',
+    '| ---: | ---: | ---: | ---: | ---: |',
+    `| ${images} | ${pairs} | ${seconds.toFixed(0)} s | ${(peakBytes / 1e6).toFixed(0)} MB | ${requestsPerPair.toFixed(2)} |`,
+  );
 }
 
 async function sign(layouts: readonly string[]) {

@@ -24,6 +24,7 @@ const stageCounts = objectSchema({
   skipped: sizeSchema,
   failed: sizeSchema,
 });
+const stageWork = objectSchema({ done: ratio, left: ratio, secondsLeft: optional(seconds) });
 const bytes = objectSchema({ pull: ratio, patches: ratio, saved: ratio });
 const identity = objectSchema({
   manifest: digestSchema,
@@ -41,6 +42,7 @@ const statusFields = {
   failures: v.array(objectSchema({ what: string, error: failureSchema })),
   bytes,
   secondsLeft: optional(seconds),
+  work: optional(objectSchema({ signature: stageWork, pairing: stageWork, delta: stageWork })),
 };
 const nameFields = {
   name: string,

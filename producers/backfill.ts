@@ -1,5 +1,5 @@
 import { PanamaxError } from '../lib/errors.ts';
-import { loadPairs, nameSources, putPairings, putRequest, putScope } from '../lib/run/record.ts';
+import { loadPair, nameSources, putRequest } from '../lib/run/record.ts';
 import { sumBytes, type RunReport } from '../lib/run/report.ts';
 import type { PatchOutcome } from '../lib/run/schemas.ts';
 import { newRunId, type RunRequest } from '../lib/run/request.ts';
@@ -8,11 +8,13 @@ import type { Stage } from '../lib/run/stage.ts';
 import { findReport, findSummary } from '../lib/run/summary.ts';
 import { runPool } from '../lib/runtime/pool.ts';
 import type { StageContext } from '../workers/context.ts';
-import { pairingJobs, planPairings, signatureJobs, type ItemJob, type StageJob } from '../workers/flow.ts';
+import type { StageJob } from '../workers/flow.ts';
 import { notifyFinished } from '../workers/notify/tell.ts';
 import { runItem } from '../workers/item.ts';
 import { publishNames } from '../workers/publish/name.ts';
-import { readImages, writeReport, type ReadImages } from '../workers/report.ts';
+import { progressOf } from '../workers/progresswriter.ts';
+import { writeReport } from '../workers/report.ts';
+import { createRunPlan } from '../workers/runplan.ts';
 
 export interface BackfillRequest extends Omit<RunRequest, 'id' | 'started'> {
   readonly concurrency: number;
@@ -48,20 +50,18 @@ export async function backfill(
   const run = newRunId(started);
   const request: RunRequest = { id: run, started: started.toISOString(), ...inputs };
   await putRequest(store, request);
-  await using _alive = await keepAlive(store, run);
+  await using alive = await keepAlive(store, run);
+  const plan = createRunPlan(request, store, { memory: context.memory.size });
 
-  /** @returns the jobs that follow, each once */
   async function stage<S extends Stage>(
     name: S,
-    jobs: readonly StageJob[S][],
-    label: (job: StageJob[S]) => string,
-  ): Promise<ItemJob[]> {
-    const next = new Map<string, ItemJob>();
+    label: (job: StageJob[S]) => string | Promise<string>,
+  ): Promise<void> {
+    const jobs = [...plan.jobs(name)];
     const driver = {
       request: async () => request,
-      addJobs: async (_: Stage, added: readonly ItemJob[]) => {
-        for (const job of added) next.set(job.item, job);
-      },
+      // the next stage takes its jobs from the plan
+      addJobs: async () => {},
       isOver: () => true,
       onUnrecorded(error: unknown) {
         throw error;
@@ -69,7 +69,7 @@ export async function backfill(
     };
     onProgress(name, { total: jobs.length });
     const attempt = async (job: StageJob[S]) => {
-      const progress = { total: jobs.length, item: label(job) };
+      const progress = { total: jobs.length, item: await label(job) };
       onProgress(name, { ...progress, status: 'started' });
       const result = await runItem(name, job, context, driver);
       const { status } = result;
@@ -80,31 +80,21 @@ export async function backfill(
     if (signal.aborted) throw interrupted(signal);
     const broken = settled.find((result) => result.status === 'rejected');
     if (broken) throw broken.reason;
-    return [...next.values()];
+    await plan.update();
+    await alive.report(progressOf(plan));
   }
 
   // Stage 1: signatures of all images.
-  await stage('signature', signatureJobs(request), ({ reference }) => reference);
-  const images: ReadImages = new Map();
-  await readImages(request, images, store);
+  await stage('signature', ({ reference }) => reference);
   // Stage 2: rankings within the sets of images that were read.
-  const planned = planPairings(request, images);
-  for (const [scope, members] of planned.scopes) await putScope(store, run, scope, members);
-  await putPairings(store, run, planned);
-  const rankings = pairingJobs(run, planned.pairings);
-  const deltas = await stage('pairing', rankings, ({ target }) => target.reference);
+  await stage('pairing', ({ target }) => target.reference);
   // Stage 3: patches of the pairs that the rankings chose.
-  const pairs = await loadPairs(
-    store,
-    run,
-    deltas.map(({ item }) => item),
-  );
-  await stage('delta', deltas, ({ item }) => {
-    const pair = pairs.get(item)!;
+  await stage('delta', async ({ ranking, item }) => {
+    const pair = await loadPair(store, run, ranking, item);
     return `${pair.target.reference} from ${nameSources(pair)}`;
   });
-  await publishNames(request.targets, images, context);
-  await writeReport(request, images, store);
+  await publishNames(request.targets, plan.images, context);
+  await writeReport(plan, store);
   notifyFinished(context, await findSummary(store, run), false);
   return (await findReport(store, run))!;
 }

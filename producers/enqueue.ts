@@ -6,14 +6,15 @@ import { jobId, RUN_QUEUE, type QueueName } from '../lib/queue/names.ts';
 import { openQueues, type JobSettings } from '../lib/queue/queues.ts';
 import { inSpan } from '../lib/queue/tracing.ts';
 import { createPollInterval } from '../lib/run/pollinterval.ts';
-import { isSameRequest, type RunRequest } from '../lib/run/request.ts';
-import { findPairings, findRequest, listPairs, putRequest } from '../lib/run/record.ts';
+import { earlierRun, isSameRequest, type RunRequest } from '../lib/run/request.ts';
+import { findRequest, putRequest } from '../lib/run/record.ts';
 import { forgetFailures, listOutcomes, putOutcomes } from '../lib/run/outcome.ts';
 import { createStatusReader, type RunStatus, type StageStatus } from '../lib/run/status.ts';
 import { findSummary } from '../lib/run/summary.ts';
 import { STAGES, type Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
-import { deltaJobs, pairingJobs, signatureJobs, type ItemJob } from '../workers/flow.ts';
+import type { ItemJob, SignatureJob } from '../workers/jobs.ts';
+import { createRunPlan } from '../workers/runplan.ts';
 import { addCoordinator, ensureQueued, type ScheduleOptions } from '../workers/schedule.ts';
 import { findKnown } from './question/known.ts';
 
@@ -58,6 +59,7 @@ async function enqueueNow(plan: RunRequest, store: Store, options: EnqueueOption
   const queues = openQueues(connection, options.jobs);
   try {
     const before = await findRequest(store, plan.id);
+    if (before?.isEarlier) throw earlierRun(plan.id);
     if (before && !isSameRequest(before, plan)) {
       throw new PanamaxError('usage', 'the run asks for something else', {
         expected: 'another name, or the same images and options as before',
@@ -66,13 +68,12 @@ async function enqueueNow(plan: RunRequest, store: Store, options: EnqueueOption
       });
     }
     if (!before && !options.dryRun) await putRequest(store, plan);
-    const known = before
-      ? await knownJobs(before, store)
-      : { signature: signatureJobs(plan), pairing: [], delta: [] };
-    const skipped = await skipKnown(plan, store, options);
+    const known = createRunPlan(plan, store, { isReadOnly: true });
+    if (before) await known.update();
+    const skipped = await skipKnown(plan, [...known.jobs('signature')], store, options);
     const stages: Partial<Record<Stage, StageTally>> = {};
     for (const stage of STAGES) {
-      const jobs = known[stage].filter(({ item }) => !skipped.has(item));
+      const jobs = [...known.jobs<Stage>(stage, true)].filter(({ item }) => !skipped.has(item));
       const tally = await enqueueStage(plan.id, stage, jobs, {
         ...options,
         store,
@@ -93,11 +94,10 @@ async function enqueueNow(plan: RunRequest, store: Store, options: EnqueueOption
 /** Records the outcomes of images that other runs have read; they need no job. @returns their items */
 async function skipKnown(
   plan: RunRequest,
+  left: readonly SignatureJob[],
   store: Store,
   { dryRun }: Pick<EnqueueOptions, 'dryRun'>,
 ): Promise<Set<string>> {
-  const over = await listOutcomes(store, plan.id, 'signature');
-  const left = signatureJobs(plan).filter(({ item }) => !over.has(item));
   const references = left.map(({ reference }) => reference);
   const known = await findKnown(references, plan.platform, store);
   const skipped = left.filter(({ reference }) => known.has(reference));
@@ -110,14 +110,6 @@ async function skipKnown(
     await putOutcomes(store, plan.id, 'signature', new Map(outcomes));
   }
   return new Set(skipped.map(({ item }) => item));
-}
-
-async function knownJobs(plan: RunRequest, store: Store): Promise<Record<Stage, readonly ItemJob[]>> {
-  return {
-    signature: signatureJobs(plan),
-    pairing: pairingJobs(plan.id, (await findPairings(store, plan.id))?.pairings ?? []),
-    delta: deltaJobs(plan.id, await listPairs(store, plan.id)),
-  };
 }
 
 async function enqueueStage(

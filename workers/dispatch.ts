@@ -60,7 +60,7 @@ const PERMANENT: ReadonlySet<ErrorKind> = new Set<ErrorKind>([
 const isPermanent = ({ kind, facts }: PanamaxError) => PERMANENT.has(kind) || facts.isFinal === true;
 
 /**
- * Runs a stage's handler for each job: takes the item's lease, enqueues follow-up jobs, then records the outcome. The
+ * Runs a stage's handler for each job: takes the item's lease, records the outcome, then enqueues follow-up jobs. The
  * outcome is written before the job is acknowledged, so an acknowledged job always has one.
  */
 export function stageDispatcher(stage: Stage, dispatcher: Dispatcher): JobHandler {

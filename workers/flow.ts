@@ -1,17 +1,17 @@
-import type { Digest } from '../lib/digest.ts';
 import { PanamaxError } from '../lib/errors.ts';
-import { scopeOf, type Candidate } from '../lib/pairing/ranking.ts';
+import type { Candidate } from '../lib/pairing/ranking.ts';
 import type { StageContext } from './context.ts';
-import { loadPair, loadScope, putPair, type Pair, type Pairing, type Pairings } from '../lib/run/record.ts';
-import { imagesOf, items, type RunRequest } from '../lib/run/request.ts';
+import { loadPair, type Pair } from '../lib/run/record.ts';
+import { items, type RunRequest } from '../lib/run/request.ts';
 import type { NamedImage } from '../lib/run/schemas.ts';
 import type { Stage } from '../lib/run/stage.ts';
-import type { DeltaJob, ItemJob, PairingJob, SignatureJob, StageJob } from './jobs.ts';
+import type { DeltaJob, ItemJob, PairingJob, StageJob } from './jobs.ts';
 import { choosePairs } from './pairing/choice.ts';
 import { isLater } from './pairing/direction.ts';
 import { deltaStage } from './delta/stage.ts';
 import { pairingStage } from './pairing/stage.ts';
 import { publishPair } from './publish/beside.ts';
+import { imagesOfScope } from './scopes.ts';
 import { signatureStage } from './signature/stage.ts';
 
 /**
@@ -47,12 +47,12 @@ export type StageHandlers = {
 export const FLOW: StageHandlers = {
   async signature({ reference }, request, context) {
     await context.checkReference?.(reference);
-    const { status, manifest } = await signatureStage({ reference, ...platformOf(request) }, context);
-    return { status, outcome: { reference, manifest } };
+    const { status, manifest, size } = await signatureStage({ reference, ...platformOf(request) }, context);
+    return { status, outcome: { reference, manifest, size } };
   },
 
-  async pairing({ run, target, scope, together }, request, context) {
-    const images = await loadScope(context.store, run, scope);
+  async pairing({ run, item, target, scope, together }, request, context) {
+    const images = await imagesOfScope(request, scope, context.store);
     const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
     const sources = [...referenceOf.keys()];
     const rank = () =>
@@ -72,21 +72,18 @@ export const FLOW: StageHandlers = {
       !request.forward ||
       !namesOf(candidate).some(({ reference }) => isLater(reference, target.reference, candidate.newerBy));
     const choice = await choosePairs(ranking, request, context.store, leadsOn);
-    const jobs: DeltaJob[] = [];
-    for (const candidate of choice.chosen) {
-      const item = items.delta(target.manifest, candidate.source);
-      await putPair(context.store, run, item, { target, sources: namesOf(candidate), candidate });
-      jobs.push({ run, item });
-    }
-    const passedOver = choice.skippedCandidates.map((candidate) => ({
-      sources: namesOf(candidate),
-      candidate,
+    const named = (candidate: Candidate) => ({ sources: namesOf(candidate), candidate });
+    const [pairs, passedOver] = [choice.chosen.map(named), choice.skippedCandidates.map(named)];
+    const jobs = choice.chosen.map(({ source }): DeltaJob => ({
+      run,
+      item: items.delta(target.manifest, source),
+      ranking: item,
     }));
-    return { status, outcome: { target, scope, passedOver }, next: { stage: 'delta', jobs } };
+    return { status, outcome: { target, scope, pairs, passedOver }, next: { stage: 'delta', jobs } };
   },
 
-  async delta({ run, item }, request, context) {
-    const { sources, target, candidate }: Pair = await loadPair(context.store, run, item);
+  async delta({ run, item, ranking }, request, context) {
+    const { sources, target, candidate }: Pair = await loadPair(context.store, run, ranking, item);
     for (const { reference } of [target, ...sources]) await context.checkReference?.(reference);
     const { formats, effort } = request;
     const { status, patches } = await deltaStage(
@@ -114,66 +111,8 @@ function platformOf({ platform }: RunRequest): Pick<RunRequest, 'platform'> {
   return platform ? { platform } : {};
 }
 
-export function signatureJobs(request: RunRequest): SignatureJob[] {
-  return imagesOf(request).map((reference) => ({
-    run: request.id,
-    item: items.signature(reference, request.platform),
-    reference,
-  }));
-}
-
-export function pairingJobs(run: string, pairings: readonly Pairing[]): PairingJob[] {
-  return pairings.map((pairing) => ({
-    run,
-    item: items.pairing(pairing.target.manifest, pairing.scope),
-    ...pairing,
-  }));
-}
-
-export function deltaJobs(run: string, pairs: readonly string[]): DeltaJob[] {
-  return pairs.map((item) => ({ run, item }));
-}
-
 /** The fields that name an item for people; part of the outcome of a failed item. */
 export function subjectOf(job: ItemJob): object {
   const { run: _, item: __, ...subject } = job;
   return subject;
-}
-
-/**
- * The pairings of a run that are known so far: each target that has been read, within each set of sources that has been
- * read completely. Sets with the same images are one.
- *
- * @param images manifests by reference; undefined for images that could not be read, which are left out
- */
-export function planPairings(
-  request: RunRequest,
-  images: ReadonlyMap<string, Digest | undefined>,
-): Pairings & { readonly scopes: ReadonlyMap<string, readonly NamedImage[]> } {
-  const named = (references: readonly string[]): NamedImage[] => {
-    const found = new Map<Digest, NamedImage>();
-    for (const reference of references) {
-      const manifest = images.get(reference);
-      if (manifest && !found.has(manifest)) found.set(manifest, { manifest, reference });
-    }
-    return [...found.values()];
-  };
-  const targets = named(request.targets);
-  const scopes = new Map<string, NamedImage[]>();
-  const pairings = new Map<string, Pairing>();
-  for (const { images: members, sites, together: isTogether } of request.residents) {
-    if (!members.every((reference) => images.has(reference))) continue;
-    const sources = named(members);
-    const held = new Set(sources.map(({ manifest }) => manifest));
-    const together = (isTogether === true || sites !== undefined) && held.size > 1;
-    const scope = scopeOf([...held], together);
-    for (const target of targets) {
-      const isHeld = held.has(target.manifest);
-      if (held.size === (isHeld ? 1 : 0) || (sites && isHeld)) continue;
-      scopes.set(scope, sources);
-      pairings.set(items.pairing(target.manifest, scope), { target, scope, ...(together && { together }) });
-    }
-  }
-  const isComplete = imagesOf(request).every((reference) => images.has(reference));
-  return { scopes, pairings: [...pairings.values()], isComplete };
 }

@@ -16,7 +16,7 @@ import {
 /** The parts of running an item in which the embedded driver and the queue's driver differ. */
 export interface ItemDriver {
   request(run: string): Promise<RunRequest>;
-  /** Takes the jobs that follow. Called before the outcome is recorded, so that a finished item has left its successors. */
+  /** Takes the jobs that follow. Called when the outcome is recorded: the jobs are checked against it. */
   addJobs(stage: Stage, jobs: readonly ItemJob[]): Promise<void>;
   /** Whether an error ends the item. Otherwise it is tried again, and no outcome is recorded. */
   isOver(error: PanamaxError): boolean;
@@ -33,7 +33,10 @@ export type ItemResult = { readonly seconds: number } & (
   | { readonly status: 'busy' }
 );
 
-/** Runs the handler of an item, hands on the jobs that follow, then records the outcome. */
+/**
+ * Runs the handler of an item, records the outcome, then hands on the jobs that follow. If the process dies in between,
+ * the coordinator adds them.
+ */
 export async function runItem<S extends Stage>(
   stage: S,
   job: StageJob[S],
@@ -51,13 +54,13 @@ export async function runItem<S extends Stage>(
     await runExclusive(`${stage}.${item}`, async () => {
       const handled = await handle(job, await driver.request(run), context);
       const { status, outcome, next } = handled;
-      if (next) await driver.addJobs(next.stage, next.jobs);
       const document = { status, ...outcome, seconds: elapsed() };
       await putOutcome(store, run, stage, item, document);
+      if (next) await driver.addJobs(next.stage, next.jobs);
       result = handled;
     });
     if (!result) return { status: 'busy', seconds: elapsed() };
-    await notifyPatches(context, { stage, run, item }, result.outcome);
+    await notifyPatches(context, job, result.outcome);
     return { status: result.status, outcome: result.outcome, seconds: elapsed() };
   } catch (thrown) {
     const error = toPanamaxError(thrown);
@@ -69,7 +72,7 @@ export async function runItem<S extends Stage>(
     await putOutcome(store, run, stage, item, document).catch((unrecorded: unknown) =>
       driver.onUnrecorded(unrecorded),
     );
-    await notifyFailure(context, { stage, run, item }, subjectOf(job), error);
+    await notifyFailure(context, stage, job, error);
     return { status: 'failed', error, seconds };
   }
 }

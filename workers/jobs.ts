@@ -25,7 +25,8 @@ const jobSchemas = {
     scope,
     together: v.exactOptional(v.boolean()),
   }),
-  delta: objectSchema({ run, item }),
+  /** `ranking`: the item of the ranking that chose the pair. */
+  delta: objectSchema({ run, item, ranking: item }),
 };
 
 /** `name` tells the coordinators of a run apart. */

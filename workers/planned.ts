@@ -1,11 +1,12 @@
 import { PanamaxError } from '../lib/errors.ts';
 import { scopeOf } from '../lib/pairing/ranking.ts';
 import { readOutcomes } from '../lib/run/outcome.ts';
-import { loadPair, loadScope } from '../lib/run/record.ts';
+import { loadPair } from '../lib/run/record.ts';
 import { imagesOf, items, type RunRequest } from '../lib/run/request.ts';
 import type { NamedImage } from '../lib/run/schemas.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
+import { imagesOfScope } from './scopes.ts';
 import type { DeltaJob, PairingJob, SignatureJob, StageJob } from './jobs.ts';
 
 /**
@@ -40,34 +41,35 @@ const CHECKS: Checks = {
   },
 
   async pairing(
-    { run, item, target, scope, together = false }: PairingJob,
+    { item, target, scope, together = false }: PairingJob,
     request: RunRequest,
     store: Store,
   ): Promise<boolean> {
-    if (item !== items.pairing(target.manifest, scope) || !(await isTarget(target, request, store)))
-      return false;
-    const members = (await loadScope(store, run, scope)).map(({ manifest }) => manifest);
-    return scopeOf(members, together) === scope;
+    if (item !== items.pairing(target.manifest, scope)) return false;
+    const members = await imagesOfScope(request, scope, store);
+    const isNamed = scopeOf(
+      members.map(({ manifest }) => manifest),
+      together,
+    );
+    return isNamed === scope && (await isTarget(target, members, request, store));
   },
 
-  async delta({ run, item }: DeltaJob, request: RunRequest, store: Store): Promise<boolean> {
-    const { target, sources, candidate } = await loadPair(store, run, item);
+  async delta({ run, ranking, item }: DeltaJob, request: RunRequest, store: Store): Promise<boolean> {
+    const { target, sources } = await loadPair(store, run, ranking, item);
     const { targets, images } = referencesOf(request);
-    return (
-      item === items.delta(target.manifest, candidate.source) &&
-      targets.has(target.reference) &&
-      sources.every(({ reference }) => images.has(reference))
-    );
+    return targets.has(target.reference) && sources.every(({ reference }) => images.has(reference));
   },
 };
 
-/** Whether a target of the run was read under this reference and has this digest. */
+/** Whether a target of the run was read under this reference and has this digest. @param members of the set of sources */
 async function isTarget(
   { reference, manifest }: NamedImage,
+  members: readonly NamedImage[],
   request: RunRequest,
   store: Store,
 ): Promise<boolean> {
   if (!referencesOf(request).targets.has(reference)) return false;
+  if (members.some((member) => member.reference === reference && member.manifest === manifest)) return true;
   const item = items.signature(reference, request.platform);
   for (const status of ['done', 'skipped'] as const) {
     const read = await readOutcomes(store, request.id, 'signature', new Map([[item, status]]));

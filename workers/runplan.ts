@@ -18,7 +18,7 @@ import type { DeltaJob, PairingJob, SignatureJob, StageJob } from './jobs.ts';
  */
 export interface RunPlan {
   readonly request: RunRequest;
-  /** Reads what is new in the store. @throws PanamaxError `limit` for more items than memory is for, `bad-input`, `io` */
+  /** Reads the outcomes that are new in the store. @throws PanamaxError `limit` for more items than memory is for, `bad-input`, `io` */
   update(): Promise<void>;
   /** Whether all rankings of the run are known. */
   readonly isComplete: boolean;

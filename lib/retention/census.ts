@@ -150,7 +150,7 @@ export async function findAwaitedImages(store: Store, signal: AbortSignal): Prom
   for await (const run of listRuns(store)) {
     signal.throwIfAborted();
     if ((await findRunState(store, run))?.state === 'over') continue;
-    const documents = [keys.run(run, 'pairings.json')];
+    const documents: string[] = [];
     for (const prefix of ['scopes/', 'outcomes/signature/']) {
       for await (const key of store.list(keys.run(run, prefix))) documents.push(key);
     }

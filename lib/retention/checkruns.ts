@@ -1,14 +1,14 @@
 import { PanamaxError } from '../errors.ts';
 import { asRecord, parseDocument } from '../json.ts';
-import { parsePair, parsePairings, parseScope } from '../run/record.ts';
+import { parseScope } from '../run/record.ts';
 import { parseOutcome } from '../run/outcome.ts';
 import { reportPartSchema, summarySchema } from '../run/report.ts';
-import { parseRequest } from '../run/request.ts';
+import { parseRequest, parseRequestPage } from '../run/request.ts';
 import { isStage } from '../run/stage.ts';
 import { parseWith } from '../schema.ts';
 
 /**
- * Checks one document of a run's record. Documents of later versions are only parsed.
+ * Checks one document of a run's record. Documents of other versions are only parsed.
  *
  * @param key `runs/<id>/...`
  * @throws PanamaxError `bad-input`
@@ -18,10 +18,9 @@ export function checkRunDocument(key: string, bytes: Uint8Array, where: string):
   const name = [first, second, third].filter((part) => part !== undefined).join('/');
   if (name === 'run.json') checkId(id!, parseRequest(bytes, where).id, where);
   else if (name === 'report.json') checkId(id!, parseWith(summarySchema, bytes, where).id, where);
-  else if (name === 'pairings.json') parsePairings(bytes, where);
+  else if (first === 'run') parseRequestPage(bytes, where);
   else if (first === 'report') parseWith(reportPartSchema, bytes, where);
   else if (first === 'scopes') parseScope(bytes, where);
-  else if (first === 'pairs') parsePair(bytes, where);
   else if (first === 'outcomes' && isStage(second)) parseOutcome(second, bytes, where);
   else asRecord(parseDocument(bytes, where), where);
 }

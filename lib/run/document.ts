@@ -3,19 +3,17 @@ import type { GenericSchema } from 'valibot';
 import { runPool } from '../runtime/pool.ts';
 import { parseWith, type Checked } from '../schema.ts';
 import { keys } from '../store/keys.ts';
-import type { Store } from '../store/objects/store.ts';
+import { MAX_DOCUMENT_SIZE, tooLarge, type Store } from '../store/objects/store.ts';
 import type { Stage, Status } from './stage.ts';
 
 /** Names below `runs/<id>/`. */
 export const inRun = {
   request: 'run.json',
+  requestPage: (number: number) => `run/${String(number).padStart(6, '0')}.json`,
   heartbeat: 'heartbeat.json',
   report: 'report.json',
   part: (number: number) => `report/${String(number).padStart(6, '0')}.json`,
-  pairings: 'pairings.json',
   scope: (scope: string) => `scopes/${scope}.json`,
-  pairs: 'pairs/',
-  pair: (item: string) => `pairs/${item}.json`,
   outcomes: (stage: Stage) => `outcomes/${stage}/`,
   outcome: (stage: Stage, item: string, status: Status) => `outcomes/${stage}/${item}.${status}.json`,
 };
@@ -32,8 +30,12 @@ export async function getDocument<Schema extends GenericSchema>(
   return bytes && parseWith(schema, bytes, `${store.where} ${key}`);
 }
 
+/** @throws PanamaxError `limit` for a document that would be too large to read */
 export async function putDocument(store: Store, run: string, name: string, value: object): Promise<void> {
-  await store.put(keys.run(run, name), sealDocument(value));
+  const key = keys.run(run, name);
+  const bytes = sealDocument(value);
+  if (bytes.length > MAX_DOCUMENT_SIZE) throw tooLarge(bytes.length, `${store.where} ${key}`);
+  await store.put(key, bytes);
 }
 
 /** Concurrent requests for many small objects. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { digestSchema, objectSchema, recordSchema, parseWith, type Checked } from '../schema.ts';
+import { digestSchema, objectSchema, recordSchema, parseWith, sizeSchema, type Checked } from '../schema.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 import { each, getDocument, inRun, putDocument } from './document.ts';
@@ -15,11 +15,21 @@ import { removeSummary } from './summary.ts';
 const succeeded = v.picklist(['done', 'skipped']);
 const failed = { status: v.literal('failed'), error: failureSchema, finished: v.string() };
 
+/** A source that a ranking chose or passed over; several images may be one source. */
+const chosenSchema = objectSchema({ sources: v.array(namedImageSchema), candidate: candidateSchema });
+
 const outcomeSchemas = {
   signature: v.pipe(
     recordSchema(),
     v.variant('status', [
-      v.object({ status: succeeded, reference: v.string(), manifest: digestSchema, finished: v.string() }),
+      v.object({
+        status: succeeded,
+        reference: v.string(),
+        manifest: digestSchema,
+        /** Of the compressed layers. */
+        size: v.exactOptional(sizeSchema),
+        finished: v.string(),
+      }),
       v.object({ ...failed, reference: v.string() }),
     ]),
   ),
@@ -30,7 +40,9 @@ const outcomeSchemas = {
         status: succeeded,
         target: namedImageSchema,
         scope: v.string(),
-        passedOver: v.array(objectSchema({ sources: v.array(namedImageSchema), candidate: candidateSchema })),
+        /** Missing in runs of earlier versions. */
+        pairs: v.optional(v.array(chosenSchema), []),
+        passedOver: v.array(chosenSchema),
         finished: v.string(),
       }),
       v.object({ ...failed, target: namedImageSchema, scope: v.string() }),
@@ -40,7 +52,7 @@ const outcomeSchemas = {
     recordSchema(),
     v.variant('status', [
       v.object({ status: succeeded, patches: v.array(patchOutcomeSchema), finished: v.string() }),
-      v.object(failed),
+      v.object({ ...failed, ranking: v.optional(v.string(), '') }),
     ]),
   ),
 };
@@ -69,11 +81,21 @@ export async function putOutcomes(
   await each([...outcomes], ([item, outcome]) => putOutcome(store, run, stage, item, outcome));
 }
 
+/** The outcomes of a stage, by the names of their documents. An item may have a failure and a later success. */
+export async function* walkOutcomes(
+  store: Store,
+  run: string,
+  stage: Stage,
+): AsyncGenerator<readonly [item: string, status: Status], void, void> {
+  for await (const key of store.list(keys.run(run, inRun.outcomes(stage)))) {
+    yield key.slice(key.lastIndexOf('/') + 1).split('.') as [string, Status];
+  }
+}
+
 /** Statuses of the items of a stage that are over, by item. A success takes precedence over a failure. */
 export async function listOutcomes(store: Store, run: string, stage: Stage): Promise<Map<string, Status>> {
   const found = new Map<string, Status>();
-  for await (const key of store.list(keys.run(run, inRun.outcomes(stage)))) {
-    const [item, status] = key.slice(key.lastIndexOf('/') + 1).split('.') as [string, Status];
+  for await (const [item, status] of walkOutcomes(store, run, stage)) {
     if (status !== 'failed' || !found.has(item)) found.set(item, status);
   }
   return found;

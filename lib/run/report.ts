@@ -91,6 +91,11 @@ export function countStatuses(list: Iterable<string | undefined>): Counts {
   return counts;
 }
 
+/** Number of items that are not over. */
+export function leftOf({ total, done, skipped, failed }: Counts): number {
+  return total - done - skipped - failed;
+}
+
 export function addBytes(a: PatchBytes, b: PatchBytes): PatchBytes {
   return { pull: a.pull + b.pull, patches: a.patches + b.patches, saved: a.saved + b.saved };
 }

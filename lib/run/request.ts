@@ -1,4 +1,3 @@
-import { sealDocument } from '../sealed.ts';
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
@@ -9,7 +8,14 @@ import { formatPlatform, parsePlatformOption } from '../image/oci/platform.ts';
 import { objectSchema, parseWith, sizeSchema, type Checked } from '../schema.ts';
 import { effortSchema, formatSchema } from './schemas.ts';
 
-const RUN_VERSION = 1;
+/**
+ * Runs of version 1 have a document for each pair, and one for all rankings. They are read, but not continued.
+ */
+const RUN_VERSION = 2;
+const EARLIER_VERSION = 1;
+/** References in one document of a request at most. */
+const PAGE_SIZE = 50_000;
+
 const RUN_ID = /^[A-Za-z0-9][\w.-]{0,63}$/;
 
 const residentSetSchema = objectSchema({
@@ -44,7 +50,7 @@ export const PRIORITIES = ['high', 'normal', 'low'] as const;
 export type Priority = (typeof PRIORITIES)[number];
 
 const requestSchema = objectSchema({
-  version: v.literal(RUN_VERSION),
+  version: v.picklist([EARLIER_VERSION, RUN_VERSION]),
   id: v.string(),
   started: v.string(),
   /** References of the images that sites want. */
@@ -64,10 +70,22 @@ const requestSchema = objectSchema({
   publish: v.exactOptional(v.literal(true)),
   /** Of the jobs, within each stage; `normal` if it is missing. */
   priority: v.exactOptional(v.picklist(['high', 'low'])),
+  /** Number of pages that `targets` and `residents` go on in. */
+  pages: v.exactOptional(sizeSchema),
 });
 
+/** More targets, and more images of the sets, by their index in `residents`. */
+const pageSchema = objectSchema({
+  targets: v.array(v.string()),
+  images: v.array(objectSchema({ set: sizeSchema, images: v.array(v.string()) })),
+});
+type RequestPage = Checked<typeof pageSchema>;
+
 /** The inputs of a run; stored as `runs/<id>/run.json` (docs/formats.md). */
-export type RunRequest = Omit<Checked<typeof requestSchema>, 'version'>;
+export type RunRequest = Omit<Checked<typeof requestSchema>, 'version' | 'pages'> & {
+  /** Begun by an earlier version of panamax. */
+  readonly isEarlier?: true;
+};
 
 /** A new run's name: its start, and random digits that keep it unique. */
 export function newRunId(started: Date): string {
@@ -92,10 +110,18 @@ export function imagesOf(request: Pick<RunRequest, 'targets' | 'residents'>): st
   return [...new Set([...request.targets, ...request.residents.flatMap(({ images }) => images)])];
 }
 
-/** Compares all but the runs' names and start times. */
+/** Compares all but the runs' names and start times. A run of an earlier version is not the same. */
 export function isSameRequest(a: RunRequest, b: RunRequest): boolean {
   const inputs = (request: RunRequest) => ({ ...request, id: '', started: '' });
   return isDeepStrictEqual(inputs(a), inputs(b));
+}
+
+/** Refuses to continue a run that an earlier version has begun. */
+export function earlierRun(id: string): PanamaxError {
+  return new PanamaxError('usage', 'an earlier version of panamax has begun the run', {
+    expected: 'another name for the run: finished items are skipped',
+    found: id,
+  });
 }
 
 const SOURCE_DIGITS = 8;
@@ -114,19 +140,72 @@ export const items = {
     hexOf(source).slice(0, SOURCE_DIGITS) + itemId(target, source).slice(SOURCE_DIGITS),
 };
 
-export function serializeRequest(request: RunRequest): Buffer {
-  return sealDocument({ version: RUN_VERSION, ...toDocument(request) });
-}
-
-function toDocument({ platform, ...request }: RunRequest): object {
-  return {
+/** The documents of a request: a head that holds all of a small one, and pages that it goes on in. */
+export function splitRequest({ platform, targets, residents, ...request }: RunRequest): {
+  readonly head: object;
+  readonly pages: readonly RequestPage[];
+} {
+  const isSmall = targets.length + residents.reduce((sum, { images }) => sum + images.length, 0) <= PAGE_SIZE;
+  const pages: RequestPage[] = isSmall ? [] : pagesOf(targets, residents);
+  const head = {
+    version: RUN_VERSION,
     ...request,
-    ...(platform ? { platform: formatPlatform(platform) } : {}),
+    targets: isSmall ? targets : [],
+    residents: isSmall ? residents : residents.map((set) => ({ ...set, images: [] })),
+    ...(platform && { platform: formatPlatform(platform) }),
+    ...(!isSmall && { pages: pages.length }),
   };
+  return { head, pages };
 }
 
-/** @throws PanamaxError `bad-input` for a damaged document or one of another version */
-export function parseRequest(bytes: Uint8Array, where: string): RunRequest {
-  const { version: _, ...request } = parseWith(requestSchema, bytes, where);
-  return request;
+function pagesOf(targets: readonly string[], residents: readonly ResidentSet[]): RequestPage[] {
+  const pages: RequestPage[] = [];
+  for (let at = 0; at < targets.length; at += PAGE_SIZE)
+    pages.push({ targets: targets.slice(at, at + PAGE_SIZE), images: [] });
+  let images: { set: number; images: readonly string[] }[] = [];
+  let size = 0;
+  const flush = () => {
+    if (images.length > 0) pages.push({ targets: [], images });
+    [images, size] = [[], 0];
+  };
+  for (const [set, { images: all }] of residents.entries()) {
+    for (let at = 0; at < all.length; at += PAGE_SIZE) {
+      const some = all.slice(at, at + PAGE_SIZE);
+      if (size + some.length > PAGE_SIZE) flush();
+      images.push({ set, images: some });
+      size += some.length;
+    }
+  }
+  flush();
+  return pages;
+}
+
+/** The request of a head and its pages. Equal references are one string. */
+export function joinRequest(head: RunRequest, pages: readonly RequestPage[]): RunRequest {
+  if (pages.length === 0) return head;
+  const known = new Map<string, string>();
+  const shared = (reference: string) => {
+    const found = known.get(reference);
+    if (found === undefined) known.set(reference, reference);
+    return found ?? reference;
+  };
+  const targets: string[] = [];
+  const members: string[][] = head.residents.map(() => []);
+  for (const page of pages) {
+    for (const reference of page.targets) targets.push(shared(reference));
+    for (const { set, images } of page.images)
+      for (const reference of images) members[set]?.push(shared(reference));
+  }
+  return { ...head, targets, residents: head.residents.map((set, i) => ({ ...set, images: members[i]! })) };
+}
+
+/** @throws PanamaxError `bad-input` for a damaged document or one of a later version */
+export function parseRequest(bytes: Uint8Array, where: string): RunRequest & { readonly pages: number } {
+  const { version, pages = 0, ...request } = parseWith(requestSchema, bytes, where);
+  return { ...request, pages, ...(version === EARLIER_VERSION && { isEarlier: true as const }) };
+}
+
+/** @throws PanamaxError `bad-input` */
+export function parseRequestPage(bytes: Uint8Array, where: string): RequestPage {
+  return parseWith(pageSchema, bytes, where);
 }

@@ -1,6 +1,8 @@
+import * as v from 'valibot';
+import { objectSchema, sizeSchema, type Checked } from '../schema.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
-import { inRun, putDocument } from './document.ts';
+import { getDocument, inRun, putDocument } from './document.ts';
 
 /** The runs of a store, and whether they are being led; read from few small objects, however large a run is. */
 
@@ -36,25 +38,68 @@ async function firstKey(store: Store, after: string): Promise<string | undefined
   return undefined;
 }
 
-/** Records that a coordinator leads the run. */
-export async function putHeartbeat(store: Store, run: string): Promise<void> {
-  await putDocument(store, run, inRun.heartbeat, { at: new Date().toISOString() });
+const stageProgressSchema = objectSchema({
+  /** Items that are known so far. */
+  known: sizeSchema,
+  /** Bytes of the items that were done, and of those that are left; of rankings their number. */
+  work: objectSchema({ done: v.number(), left: v.number() }),
+  /** Estimate; undefined without a rate, or without work left. */
+  secondsLeft: v.exactOptional(v.number()),
+});
+export type StageProgress = Checked<typeof stageProgressSchema>;
+
+const progressSchema = objectSchema({
+  /** All rankings are known. */
+  isComplete: v.boolean(),
+  stages: objectSchema({
+    signature: stageProgressSchema,
+    pairing: stageProgressSchema,
+    delta: stageProgressSchema,
+  }),
+});
+
+/** The state of a run as the process that leads it has written it. */
+export type Progress = Checked<typeof progressSchema>;
+
+const heartbeatSchema = objectSchema({ at: v.string(), progress: v.exactOptional(progressSchema) });
+
+/** Records that a coordinator leads the run, and how far it has come. */
+export async function putHeartbeat(store: Store, run: string, progress?: Progress): Promise<void> {
+  await putDocument(store, run, inRun.heartbeat, {
+    at: new Date().toISOString(),
+    ...(progress && { progress }),
+  });
+}
+
+/** Heartbeats of a run that this process leads from stage to stage. */
+export interface Alive extends AsyncDisposable {
+  /** Writes how far the run has come. */
+  report(progress: Progress): Promise<void>;
 }
 
 /** Writes heartbeats until disposed of. */
-export async function keepAlive(store: Store, run: string): Promise<AsyncDisposable> {
-  await putHeartbeat(store, run);
-  let last = Promise.resolve();
-  const timer = setInterval(() => {
-    // an error is ignored: the next heartbeat makes up for it
-    last = last.then(() => putHeartbeat(store, run)).catch(() => {});
-  }, HEARTBEAT);
+export async function keepAlive(store: Store, run: string): Promise<Alive> {
+  let progress: Progress | undefined;
+  let last = putHeartbeat(store, run);
+  await last;
+  const beat = () => (last = last.catch(() => {}).then(() => putHeartbeat(store, run, progress)));
+  // an error is ignored: the next heartbeat makes up for it
+  const timer = setInterval(() => void beat().catch(() => {}), HEARTBEAT);
   return {
+    async report(reached) {
+      progress = reached;
+      await beat();
+    },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
-      await last;
+      await last.catch(() => {});
     },
   };
+}
+
+/** Undefined before a process has led the run. @throws PanamaxError `bad-input` */
+export async function findProgress(store: Store, run: string): Promise<Progress | undefined> {
+  return (await getDocument(store, run, inRun.heartbeat, heartbeatSchema))?.progress;
 }
 
 /** Undefined if the store has no such run. */

@@ -43,6 +43,7 @@ export const candidateSchema = objectSchema({
   pullSize: sizeSchema,
   newerBy: v.exactOptional(v.pipe(v.number(), v.safeInteger())),
 });
+export type Candidate = Checked<typeof candidateSchema>;
 
 const imageEntries = {
   manifest: digestSchema,

@@ -1,6 +1,7 @@
+import { PanamaxError } from '../errors.ts';
 import type { Store } from '../store/objects/store.ts';
 import { listOutcomes, readOutcomes } from './outcome.ts';
-import { findPairings, listPairs, loadPairs, loadRequest, nameSources } from './record.ts';
+import { loadPair, loadRequest, nameSources } from './record.ts';
 import {
   countStatuses,
   failuresOf,
@@ -11,8 +12,8 @@ import {
   type PatchBytes,
   type RunSummary,
 } from './report.ts';
-import { imagesOf, items } from './request.ts';
-import { findRunState } from './runs.ts';
+import { imagesOf } from './request.ts';
+import { findProgress, findRunState, type Progress } from './runs.ts';
 import { STAGES, type Stage, type Status } from './stage.ts';
 import { findSummary, readParts } from './summary.ts';
 
@@ -28,8 +29,10 @@ export interface RunStatus {
   readonly failures: readonly Failure[];
   /** Over the pairs that are over: bytes of pulls, and of the published patches. */
   readonly bytes: PatchBytes;
-  /** Estimate for the known pairs, from the rate of the last ones; undefined without a rate. */
+  /** Estimate for all stages; undefined while a stage has work left and no rate, or its items are not known. */
   readonly secondsLeft?: number;
+  /** Undefined once the run is over, or before a coordinator has led it. */
+  readonly work?: Readonly<Record<Stage, StageWork>>;
 }
 
 export interface StageStatus extends Omit<Counts, 'total'> {
@@ -37,17 +40,22 @@ export interface StageStatus extends Omit<Counts, 'total'> {
   readonly total: number | undefined;
 }
 
+export interface StageWork {
+  /** Bytes of the items that were done, and of those that are left as far as they are known; of rankings their number. */
+  readonly done: number;
+  readonly left: number;
+  /** Estimate from the work of the last minutes. */
+  readonly secondsLeft?: number;
+}
+
 export type Failure = Pick<Failed, 'error'> & { readonly what: string };
 
-/** Number of last items that the rate is computed from. */
-const RATE_WINDOW = 50;
 /** Documents in memory at a time. */
 const CHUNK = 500;
 
 /** Summary of a pair that is over; small, because a run may have many. */
 interface DeltaRead {
   readonly status: Status;
-  readonly finished: number;
   readonly bytes: PatchBytes;
 }
 
@@ -58,6 +66,7 @@ interface DeltaRead {
  */
 export async function createStatusReader(store: Store, id: string): Promise<() => Promise<RunStatus>> {
   const request = await loadRequest(store, id);
+  const images = imagesOf(request).length;
   const read = {
     deltas: new Map<string, DeltaRead>(),
     failures: new Map<string, Failure>(),
@@ -71,29 +80,26 @@ export async function createStatusReader(store: Store, id: string): Promise<() =
       pairing: await listOutcomes(store, id, 'pairing'),
       delta: await listOutcomes(store, id, 'delta'),
     };
-    const pairings = await findPairings(store, id);
-    const pairs = await listPairs(store, id);
+    const progress = await findProgress(store, id);
     await readDeltas(over.delta);
     const failures = await readFailures(over);
-    const signatures = imagesOf(request).map((reference) => items.signature(reference, request.platform));
-    const rankings = (pairings?.pairings ?? []).map(({ target, scope }) =>
-      items.pairing(target.manifest, scope),
-    );
-    const isComplete = pairings?.isComplete === true;
     const state = await findRunState(store, id);
-    const secondsLeft = timeLeft(pairs.length - over.delta.size);
+    const stages = {
+      signature: stageStatus('signature', over, progress, images),
+      pairing: stageStatus('pairing', over, progress),
+      delta: stageStatus('delta', over, progress),
+    };
+    const work = progress && workOf(progress, stages);
+    const secondsLeft = work && timeLeft(stages, work);
     return {
       id,
       started: request.started,
-      stages: {
-        signature: countStage(signatures, over.signature, true),
-        pairing: countStage(rankings, over.pairing, isComplete),
-        delta: countStage(pairs, over.delta, isComplete),
-      },
+      stages,
       failures,
       bytes: [...read.deltas.values()].map(({ bytes }) => bytes).reduce(addBytes, sumBytes([])),
       ...(state?.state === 'idle' && { idleSince: state.since.toISOString() }),
       ...(secondsLeft === undefined ? {} : { secondsLeft }),
+      ...(work && { work }),
     };
   }
 
@@ -102,9 +108,8 @@ export async function createStatusReader(store: Store, id: string): Promise<() =
     for (let at = 0; at < news.length; at += CHUNK) {
       const chunk = new Map(news.slice(at, at + CHUNK));
       for (const [item, outcome] of await readOutcomes(store, id, 'delta', chunk)) {
-        const { status, finished } = outcome;
         const patches = outcome.status === 'failed' ? [] : outcome.patches;
-        read.deltas.set(item, { status, finished: Date.parse(finished), bytes: sumBytes(patches) });
+        read.deltas.set(item, { status: outcome.status, bytes: sumBytes(patches) });
       }
     }
   }
@@ -124,16 +129,6 @@ export async function createStatusReader(store: Store, id: string): Promise<() =
     return failures;
   }
 
-  function timeLeft(left: number): number | undefined {
-    const times = [...read.deltas.values()]
-      .map(({ finished }) => finished)
-      .sort((a, b) => a - b)
-      .slice(-RATE_WINDOW);
-    if (left === 0 || times.length < 2) return undefined;
-    const each = (times.at(-1)! - times[0]!) / (times.length - 1);
-    return Math.round((each * left) / 1000);
-  }
-
   return current;
 }
 
@@ -144,13 +139,11 @@ async function findFailures(
   failed: ReadonlyMap<string, Status>,
 ): Promise<Map<string, Failure>> {
   const read = await readOutcomes(store, run, stage, failed);
-  const pairs = stage === 'delta' ? await loadPairs(store, run, [...read.keys()]) : undefined;
   const failures = new Map<string, Failure>();
   for (const [item, outcome] of read) {
     if (outcome.status !== 'failed') continue;
-    const pair = pairs?.get(item);
     let what = item;
-    if (pair) what = `${pair.target.reference} from ${nameSources(pair)}`;
+    if ('ranking' in outcome) what = await nameOfPair(store, run, outcome.ranking, item);
     else if ('reference' in outcome) what = outcome.reference;
     else if ('target' in outcome) what = outcome.target.reference;
     failures.set(item, { what, error: outcome.error });
@@ -158,13 +151,54 @@ async function findFailures(
   return failures;
 }
 
-function countStage(
-  known: readonly string[],
-  over: ReadonlyMap<string, Status>,
-  isComplete: boolean,
+/** The images of a pair; its item if its ranking has been made again since, and has chosen others. */
+async function nameOfPair(store: Store, run: string, ranking: string, item: string): Promise<string> {
+  try {
+    const pair = await loadPair(store, run, ranking, item);
+    return `${pair.target.reference} from ${nameSources(pair)}`;
+  } catch (error) {
+    if (error instanceof PanamaxError && error.kind === 'not-found') return item;
+    throw error;
+  }
+}
+
+/** @param known number of items; by default those that the coordinator knows, if it knows all */
+function stageStatus(
+  stage: Stage,
+  over: Readonly<Record<Stage, ReadonlyMap<string, Status>>>,
+  progress: Progress | undefined,
+  known = progress?.isComplete ? progress.stages[stage].known : undefined,
 ): StageStatus {
-  const counts = countStatuses(known.map((item) => over.get(item)));
-  return isComplete ? counts : { ...counts, total: undefined };
+  const counts = countStatuses(over[stage].values());
+  // an outcome may be newer than what the coordinator has written
+  return { ...counts, total: known === undefined ? undefined : Math.max(known, counts.total) };
+}
+
+const isLeft = ({ total, done, skipped, failed }: StageStatus) =>
+  total === undefined || total > done + skipped + failed;
+
+function workOf(
+  progress: Progress,
+  stages: Readonly<Record<Stage, StageStatus>>,
+): Readonly<Record<Stage, StageWork>> {
+  const of = (stage: Stage): StageWork => {
+    const { work, secondsLeft } = progress.stages[stage];
+    return { ...work, ...(secondsLeft !== undefined && isLeft(stages[stage]) && { secondsLeft }) };
+  };
+  return { signature: of('signature'), pairing: of('pairing'), delta: of('delta') };
+}
+
+/** Time for all stages, one after the other. */
+function timeLeft(
+  stages: Readonly<Record<Stage, StageStatus>>,
+  work: Readonly<Record<Stage, StageWork>>,
+): number | undefined {
+  const left = STAGES.filter((stage) => isLeft(stages[stage]));
+  const times = left.map((stage) =>
+    stages[stage].total === undefined ? undefined : work[stage].secondsLeft,
+  );
+  if (times.length === 0 || times.includes(undefined)) return undefined;
+  return times.reduce((sum: number, one) => sum + one!, 0);
 }
 
 async function statusOfSummary(store: Store, summary: RunSummary): Promise<RunStatus> {

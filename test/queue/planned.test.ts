@@ -73,8 +73,8 @@ describe('jobs in Redis', { skip: missing('redis-server') }, () => {
         { run: 'another', ...pairing({ manifest, reference: remote }, scope) },
       ],
       delta: [
-        { run: 'run', item: items.delta(manifest, manifest) },
-        { run: 'another', item: items.delta(manifest, manifest) },
+        { run: 'run', item: items.delta(manifest, manifest), ranking: known.item },
+        { run: 'another', item: items.delta(manifest, manifest), ranking: known.item },
       ],
     } as const;
     const connection = await connectProducer(redis.url, store);

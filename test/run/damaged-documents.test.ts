@@ -4,19 +4,11 @@ import { describe, test } from 'node:test';
 import { digestOf } from '../../lib/digest.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { putOutcome, readOutcomes } from '../../lib/run/outcome.ts';
-import {
-  findPairings,
-  findRequest,
-  loadPair,
-  loadScope,
-  putPair,
-  putPairings,
-  putRequest,
-  putScope,
-} from '../../lib/run/record.ts';
+import { findRequest, loadScope, putRequest, putScope } from '../../lib/run/record.ts';
 import { addBytes, countStatuses, sumBytes, type ReportPart, type RunSummary } from '../../lib/run/report.ts';
 import type { PatchOutcome } from '../../lib/run/schemas.ts';
 import type { Stage, Status } from '../../lib/run/stage.ts';
+import { findProgress, putHeartbeat } from '../../lib/run/runs.ts';
 import { findSummary, putReport, readParts } from '../../lib/run/summary.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
@@ -59,11 +51,11 @@ async function writeRun(store: Store): Promise<Record<string, Kept>> {
   });
   await putRequest(store, request);
   await putScope(store, 'run', 'scope', [image]);
-  await putPairings(store, 'run', {
-    pairings: [{ target: image, scope: 'scope', together: true }],
+  const stageProgress = { known: 1, work: { done: 1, left: 1 }, secondsLeft: 1 };
+  await putHeartbeat(store, 'run', {
     isComplete: true,
+    stages: { signature: stageProgress, pairing: stageProgress, delta: stageProgress },
   });
-  await putPair(store, 'run', 'pair', { target: image, sources: [image], candidate });
   const outcome = async (stage: Stage, status: Status, fields: object): Promise<Kept> => {
     await putOutcome(store, 'run', stage, status, { status, ...fields });
     return {
@@ -97,18 +89,18 @@ async function writeRun(store: Store): Promise<Record<string, Kept>> {
   return {
     request: { key: 'runs/run/run.json', read: () => findRequest(store, 'run') },
     scope: { key: 'runs/run/scopes/scope.json', read: () => loadScope(store, 'run', 'scope') },
-    pairings: { key: 'runs/run/pairings.json', read: () => findPairings(store, 'run') },
-    pair: { key: 'runs/run/pairs/pair.json', read: () => loadPair(store, 'run', 'pair') },
+    progress: { key: 'runs/run/heartbeat.json', read: () => findProgress(store, 'run') },
     'signature outcome': await outcome('signature', 'done', image),
     'signature failure': await outcome('signature', 'failed', { error, reference: 'one' }),
     'pairing outcome': await outcome('pairing', 'skipped', {
       target: image,
       scope: 'scope',
+      pairs: [{ sources: [image], candidate }],
       passedOver: [{ sources: [image], candidate }],
     }),
     'pairing failure': await outcome('pairing', 'failed', { error, target: image, scope: 'scope' }),
     'delta outcome': await outcome('delta', 'done', { patches: [patch] }),
-    'delta failure': await outcome('delta', 'failed', { error }),
+    'delta failure': await outcome('delta', 'failed', { error, ranking: 'b'.repeat(32) }),
     summary: { key: 'runs/run/report.json', read: () => findSummary(store, 'run') },
     part: {
       key: 'runs/run/report/000000.json',
@@ -151,7 +143,7 @@ function damaged(document: unknown, path: readonly (string | number)[], replacem
 
 /** Fields that a document need not have. */
 const OPTIONAL =
-  /(candidate|source)\.images$|(^|[.])(diffIDs|platform|sites|together|force|publish|encodeSeconds)$|descriptor\.(patch|signature)$|predictions\.[\w-]+$/;
+  /(candidate|source)\.images$|(^|[.])(diffIDs|platform|sites|together|force|publish|encodeSeconds|progress|secondsLeft|pairs|ranking)$|descriptor\.(patch|signature)$|predictions\.[\w-]+$/;
 /** Strings of a certain form, or of a list. */
 const CHECKED = /(manifest|config|layers|digest|status|format|effort|kind|platform)$/;
 
@@ -214,26 +206,17 @@ describe('documents of a run', () => {
     }
   });
 
-  test('are refused if they are of another version, or name a target that is not there', async (t) => {
+  test('are refused if they are of a later version; those of an earlier one are read', async (t) => {
     const store = await openDirectoryStore(await temporaryDirectory(t));
-    const { request, pairings } = await writeRun(store);
-    const change = async ({ key, read }: Kept, from: string, to: string) => {
-      const text = unsealed((await store.get(key))!).toString();
-      assert.ok(text.includes(from));
-      await store.put(key, Buffer.from(text.replace(from, to)));
-      const { facts } = await refusal(read);
-      return { ...facts, where: facts.where!.slice(`${store.where} ${key} `.length) };
-    };
-    assert.deepEqual(await change(request!, '"version":1', '"version":2'), {
-      expected: '1',
-      found: '2',
-      where: 'version',
-    });
-    assert.deepEqual(await change(pairings!, '"targets":[0]', '"targets":[1]'), {
-      expected: 'less than 1',
-      found: 1,
-      where: 'sets[0].targets[0]',
-    });
+    const { key } = (await writeRun(store))['request']!;
+    const text = unsealed((await store.get(key))!).toString();
+    await store.put(key, Buffer.from(text.replace('"version":2', '"version":3')));
+    const { facts } = await refusal(() => findRequest(store, 'run'));
+    assert.deepEqual(facts, { expected: '(1 | 2)', found: '3', where: `${store.where} ${key} version` });
+    await store.put(key, Buffer.from(text.replace('"version":2', '"version":1')));
+    const earlier = await findRequest(store, 'run');
+    assert.equal(earlier?.isEarlier, true);
+    assert.deepEqual(earlier.targets, ['/images/one']);
   });
 });
 
@@ -242,7 +225,7 @@ describe('jobs of a queue', () => {
   const jobs = {
     signature: { ...head, reference: 'one' },
     pairing: { ...head, target: image, scope: 'b'.repeat(16), together: true },
-    delta: head,
+    delta: { ...head, ranking: 'c'.repeat(32) },
   };
 
   test('are refused with the place if a field is missing or wrong', async () => {

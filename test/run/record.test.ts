@@ -6,15 +6,17 @@ import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { makeCandidate } from '../support/candidate.ts';
-import type { RunRequest } from '../../lib/run/request.ts';
-import { findPairings, putPairings, putRequest } from '../../lib/run/record.ts';
+import { putOutcome } from '../../lib/run/outcome.ts';
+import { items, type RunRequest } from '../../lib/run/request.ts';
+import { findRequest, loadScope, putRequest } from '../../lib/run/record.ts';
 import { countStatuses, sumBytes, type ReportPart, type RunReport } from '../../lib/run/report.ts';
 import { findRunState, keepAlive, listRuns, putHeartbeat } from '../../lib/run/runs.ts';
+import { createTimeLeft } from '../../lib/run/timeleft.ts';
 import { createStatusReader } from '../../lib/run/status.ts';
 import { findReport, findSummary, putReport, readParts } from '../../lib/run/summary.ts';
 import { openDirectoryStore } from '../../lib/store/objects/directory.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
-import { planPairings } from '../../workers/flow.ts';
+import { createRunPlan } from '../../workers/runplan.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { digestOf } from '../support/layout.ts';
 import { planOf } from '../support/worker.ts';
@@ -148,31 +150,98 @@ test('rankings wait only for the images of their own set', async (t) => {
       { images: ['/images/b', '/images/c'], sites: ['south'] },
     ],
   });
-  const images = new Map<string, Digest | undefined>();
-  const see = (name: string, isSound = true) =>
-    images.set(`/images/${name}`, isSound ? digest(name) : undefined);
-  const planned = () => {
-    const { pairings, scopes, isComplete } = planPairings(plan, images);
-    const setOf = (scope: string) =>
-      scopes
-        .get(scope)!
-        .map(({ reference }) => reference.at(-1))
-        .join('');
-    return [pairings.map(({ target, scope }) => `${target.reference.slice(-2)} ${setOf(scope)}`), isComplete];
-  };
-  see('t1');
-  see('a');
-  assert.deepEqual(planned(), [[], false]);
-  see('b');
-  assert.deepEqual(planned(), [['t1 ab'], false]);
-  // an unreadable image is not waited for
-  see('c', false);
-  assert.deepEqual(planned(), [['t1 ab', 't1 b'], false]);
-  see('t2');
-  assert.deepEqual(planned(), [['t1 ab', 't2 ab', 't1 b', 't2 b'], true]);
-
   const { store } = await newStore(t);
-  const { pairings, isComplete } = planPairings(plan, images);
-  await putPairings(store, 'run', { pairings, isComplete });
-  assert.deepEqual(await findPairings(store, 'run'), { pairings, isComplete });
+  const runPlan = createRunPlan(plan, store);
+  const see = async (name: string, isSound = true) => {
+    const reference = `/images/${name}`;
+    const outcome = isSound
+      ? { status: 'done' as const, reference, manifest: digest(name) }
+      : { status: 'failed' as const, reference, error: { kind: 'io', message: 'no answer' } };
+    await putOutcome(store, 'run', 'signature', items.signature(reference), outcome);
+  };
+  const planned = async (followed = runPlan) => {
+    await followed.update();
+    const rankings: string[] = [];
+    for (const { target, scope } of followed.jobs('pairing')) {
+      const members = await loadScope(store, 'run', scope);
+      const names = members.map(({ reference }) => reference.at(-1)).join('');
+      rankings.push(`${target.reference.slice(-2)} ${names}`);
+    }
+    return [rankings.toSorted(), followed.isComplete];
+  };
+  await see('t1');
+  await see('a');
+  assert.deepEqual(await planned(), [[], false]);
+  await see('b');
+  assert.deepEqual(await planned(), [['t1 ab'], false]);
+  // an unreadable image is not waited for
+  await see('c', false);
+  assert.deepEqual(await planned(), [['t1 ab', 't1 b'], false]);
+  await see('t2');
+  assert.deepEqual(await planned(), [['t1 ab', 't1 b', 't2 ab', 't2 b'], true]);
+  // an image that is tried again changes its set
+  await store.remove(`runs/run/outcomes/signature/${items.signature('/images/c')}.failed.json`);
+  assert.deepEqual(await planned(), [['t1 ab', 't2 ab'], false]);
+  await see('c');
+  const all = [['t1 ab', 't1 bc', 't2 ab', 't2 bc'], true];
+  assert.deepEqual(await planned(), all);
+  assert.deepEqual(await planned(createRunPlan(plan, store)), all);
+});
+
+test('an update reads only the outcomes that are new, and lists no stage that has succeeded', async (t) => {
+  const { store, directory } = await newStore(t);
+  const names = Array.from({ length: 40 }, (_, i) => `i${i}`);
+  const plan = planOf(directory, names);
+  const { store: counting, read, listed } = counted(store);
+  const runPlan = createRunPlan(plan, counting);
+  for (const [i, reference] of plan.targets.entries()) {
+    const outcome = { status: 'done', reference, manifest: digest(reference), size: 10 } as const;
+    await putOutcome(store, 'run', 'signature', items.signature(reference), outcome);
+    if (i % 20 === 19) await runPlan.update();
+  }
+  assert.equal(read.length, 40);
+  assert.deepEqual(runPlan.counts('signature'), { total: 40, done: 40, skipped: 0, failed: 0 });
+  assert.deepEqual(runPlan.work('signature'), { done: 400, left: 0 });
+  assert.equal(runPlan.counts('pairing').total, 40);
+  const before = listed.length;
+  await runPlan.update();
+  assert.deepEqual([read.length, listed.length], [40, before]);
+});
+
+test('a request of many images is stored in pages', async (t) => {
+  const { store } = await newStore(t);
+  const names = Array.from({ length: 120_000 }, (_, i) => `image-${i}`);
+  const plan = planOf('/images', names, { sources: names.slice(0, 60_000) });
+  await putRequest(store, plan);
+  const { store: counting, read } = counted(store);
+  assert.deepEqual(await findRequest(counting, 'run'), plan);
+  assert.equal(read.length, 6);
+  await store.remove('runs/run/run/000002.json');
+  await assert.rejects(findRequest(store, 'run'), {
+    kind: 'bad-input',
+    message: /page of the request is missing/,
+  });
+});
+
+test('a run with more items than memory is refused', async (t) => {
+  const { store, directory } = await newStore(t);
+  const small = createRunPlan(planOf(directory, ['a']), store, { memory: 10_000 });
+  await assert.rejects(small.update(), {
+    kind: 'limit',
+    message: /more items than the memory of its coordinator/,
+  });
+});
+
+test('time left follows from the work of the last minutes', () => {
+  let now = 0;
+  const time = createTimeLeft(() => now);
+  assert.equal(time.estimate({ done: 0, left: 1000 }), undefined);
+  now = 10_000;
+  // many small items, then a large one
+  assert.equal(time.estimate({ done: 10, left: 990 }), 990);
+  now = 20_000;
+  assert.equal(time.estimate({ done: 500, left: 500 }), 20);
+  now = 3600_000;
+  assert.equal(time.estimate({ done: 1000, left: 0 }), undefined);
+  assert.equal(time.estimate({ done: 900, left: 100 }), undefined);
 });

@@ -21,12 +21,13 @@ import type { Store } from '../../lib/store/objects/store.ts';
 import { createLayerCache } from '../../workers/resources/layercache.ts';
 import { createMemory } from '../../workers/resources/memory.ts';
 import type { RunRequest } from '../../lib/run/request.ts';
-import { findPairings, listPairs } from '../../lib/run/record.ts';
+import { findProgress } from '../../lib/run/runs.ts';
 import type { Stage } from '../../lib/run/stage.ts';
 import { createStatusReader, type RunStatus } from '../../lib/run/status.ts';
 import { enqueue, type Enqueued } from '../../producers/enqueue.ts';
 import { stageDispatcher } from '../../workers/dispatch.ts';
-import { deltaJobs, pairingJobs, signatureJobs, type ItemJob } from '../../workers/flow.ts';
+import type { ItemJob } from '../../workers/jobs.ts';
+import { createRunPlan } from '../../workers/runplan.ts';
 import { makeReleases, runBackfill } from '../support/backfill.ts';
 import { fileScope } from '../support/scope.ts';
 import { temporaryDirectory } from '../support/directory.ts';
@@ -393,15 +394,18 @@ describe('a job', { skip }, () => {
       }
     };
     try {
-      await twice('signature', signatureJobs(plan));
+      const followed = createRunPlan(plan, store);
+      await twice('signature', [...followed.jobs('signature')]);
       // the coordinator of a worker that does nothing but lead
       await startLocalWorker(t, { redis: redis.url, store, directory, stages: [] });
-      const pairings = await until(
-        () => findPairings(store, 'run'),
-        (found) => found?.isComplete === true,
+      await until(
+        async () => (await findProgress(store, 'run'))?.isComplete,
+        (isComplete) => isComplete === true,
       );
-      await twice('pairing', pairingJobs('run', pairings!.pairings));
-      const pairs = deltaJobs('run', await listPairs(store, 'run'));
+      await followed.update();
+      await twice('pairing', [...followed.jobs('pairing')]);
+      await followed.update();
+      const pairs = [...followed.jobs('delta')];
       assert.equal(pairs.length, PAIRS);
       await twice('delta', pairs.slice(0, TWICE));
       await startLocalWorker(t, { redis: redis.url, store, directory });

@@ -4,7 +4,9 @@ import { loadPair, nameSources } from '../../lib/run/record.ts';
 import type { RunSummary } from '../../lib/run/report.ts';
 import type { PatchOutcome } from '../../lib/run/schemas.ts';
 import type { Stage } from '../../lib/run/stage.ts';
+import type { Store } from '../../lib/store/objects/store.ts';
 import type { StageContext } from '../context.ts';
+import type { ItemJob } from '../jobs.ts';
 import type { Event, EventType } from './events.ts';
 
 type Notifying = Pick<StageContext, 'store' | 'log' | 'notify'>;
@@ -28,22 +30,17 @@ export function notifyRunFailed({ notify }: Notifying, run: string, { kind, mess
   notify?.(eventOf('panamax.run.failed', run, data));
 }
 
-export interface Item {
-  readonly stage: Stage;
-  readonly run: string;
-  readonly item: string;
-}
-
 /** Tells of the patches that an item has made. Their images are read from the run's record. */
-export async function notifyPatches(context: Notifying, { run, item }: Item, outcome: object): Promise<void> {
+export async function notifyPatches(context: Notifying, job: ItemJob, outcome: object): Promise<void> {
   const { notify, store, log } = context;
   const patches = 'patches' in outcome ? (outcome.patches as readonly PatchOutcome[]) : [];
   const made = patches.filter(
     ({ descriptor, encodeSeconds }) => descriptor.patch && encodeSeconds !== undefined,
   );
-  if (!notify || made.length === 0) return;
+  if (!notify || made.length === 0 || !('ranking' in job)) return;
+  const { run, item, ranking } = job;
   try {
-    const { target, sources } = await loadPair(store, run, item);
+    const { target, sources } = await loadPair(store, run, ranking, item);
     for (const { descriptor } of made) {
       const { format, source, patch, sizes } = descriptor;
       const names = { target, source: { manifest: source.manifest, reference: nameSources({ sources }) } };
@@ -58,25 +55,23 @@ export async function notifyPatches(context: Notifying, { run, item }: Item, out
 /** Tells of an item that has failed for good. */
 export async function notifyFailure(
   context: Notifying,
-  { stage, run, item }: Item,
-  named: object,
+  stage: Stage,
+  job: ItemJob,
   { kind, message }: PanamaxError,
 ): Promise<void> {
   const { notify, store } = context;
   if (!notify) return;
-  const subject = (await subjectOf(stage, named, () => loadPair(store, run, item))) ?? item;
+  const { run, item } = job;
+  const subject = (await subjectOf(job, store)) ?? item;
   const data = { version: 1, run, stage, item, subject, error: { kind, message } } as const;
   notify(eventOf('panamax.item.failed', subject, data));
 }
 
-/** The reference of the image that an item is about. @param named fields of the item */
-async function subjectOf(
-  stage: Stage,
-  named: { readonly reference?: string; readonly target?: { readonly reference: string } },
-  load: () => Promise<{ readonly target: { readonly reference: string } }>,
-): Promise<string | undefined> {
-  if (stage !== 'delta') return named.reference ?? named.target?.reference;
-  const pair = await load().catch(() => undefined);
+/** The reference of the image that an item is about. */
+async function subjectOf(job: ItemJob, store: Store): Promise<string | undefined> {
+  if ('reference' in job) return job.reference;
+  if ('target' in job) return job.target.reference;
+  const pair = await loadPair(store, job.run, job.ranking, job.item).catch(() => undefined);
   return pair?.target.reference;
 }
 

@@ -121,7 +121,7 @@ export async function publishPair(
  */
 export async function pushNames(
   references: readonly string[],
-  manifests: ReadonlyMap<string, Digest | undefined>,
+  manifests: { get(reference: string): Digest | undefined },
   context: Pick<StageContext, 'store' | 'limits' | 'signal' | 'log' | 'checkReference'>,
 ): Promise<void> {
   const { store, log } = context;

@@ -35,7 +35,7 @@ const OF_ONE_NAME: readonly ErrorKind[] = ['untrusted', 'usage', 'not-found', 'b
  */
 export async function publishNames(
   references: readonly string[],
-  manifests: ReadonlyMap<string, Digest | undefined>,
+  manifests: { get(reference: string): Digest | undefined },
   context: Pick<StageContext, 'store' | 'sign' | 'log'>,
 ): Promise<void> {
   for (const reference of references) {

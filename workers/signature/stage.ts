@@ -26,6 +26,8 @@ export interface SignatureInput {
 
 export interface SignatureOutput {
   readonly manifest: Digest;
+  /** Of the layers, compressed, in bytes. */
+  readonly size: number;
 }
 
 /** Age after which a signature in use is written again, in milliseconds. */
@@ -49,12 +51,13 @@ export async function signatureStage(
     const reference = await parseReference(input.reference);
     const image = await openImage(reference, options).catch(onScratch);
     const manifest = image.manifestDigest;
+    const size = image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
     await storeAttachments(image, reference, context);
     const stored = await findSound(store, manifest);
     if (stored) {
       await renew(store, keys.signature(manifest));
       await addSketch(manifest, imageSketchOf(stored), context);
-      return { status: 'skipped', manifest };
+      return { status: 'skipped', manifest, size };
     }
     using _reserved = await context.memory.reserve(JOB_MEMORY.signature, signal);
     const task = { ...input, limits, scratch, blobs: blobs.directory };
@@ -69,7 +72,7 @@ export async function signatureStage(
       { stage: 'signature', image: input.reference, manifest: result.manifest },
       'signature stored',
     );
-    return { status: 'done', manifest: result.manifest };
+    return { status: 'done', manifest: result.manifest, size };
   } catch (error) {
     throw await scratchError(error, [context.scratch]);
   } finally {

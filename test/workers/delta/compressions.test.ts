@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
 import { createForest, createMemoryStorage } from '../../../lib/pairing/forest.ts';
+import type { Candidate } from '../../../lib/pairing/ranking.ts';
 import { makeCandidate } from '../../support/candidate.ts';
 import { connectProducer } from '../../../lib/queue/connection.ts';
 import { openLeases } from '../../../lib/queue/lease.ts';
@@ -16,11 +17,12 @@ import { storeCompressions } from '../../../lib/store/compressions.ts';
 import { createLayerCache } from '../../../workers/resources/layercache.ts';
 import { createMemory } from '../../../workers/resources/memory.ts';
 import { items } from '../../../lib/run/request.ts';
-import { putPair, putRequest } from '../../../lib/run/record.ts';
+import { putOutcome } from '../../../lib/run/outcome.ts';
+import { putRequest } from '../../../lib/run/record.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { loadRecord } from '../../../workers/delta/compressions.ts';
 import { stageDispatcher } from '../../../workers/dispatch.ts';
-import { deltaJobs } from '../../../workers/flow.ts';
+import type { DeltaJob } from '../../../workers/jobs.ts';
 import { addJobs } from '../../../workers/schedule.ts';
 import { signatureStage } from '../../../workers/signature/stage.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
@@ -102,15 +104,19 @@ async function makePairs(t: TestContext) {
   };
   await putRequest(store, planOf(directory, ['target'], { sources: ['source1', 'source2'] }));
   const target = await imageOf('target');
-  const pairs: string[] = [];
+  const ranking = items.pairing(target.manifest, 'scope');
+  const pairs: { sources: object[]; candidate: Candidate }[] = [];
   for (const name of ['source1', 'source2']) {
     const source = await imageOf(name);
-    const item = items.delta(target.manifest, source.manifest);
-    const candidate = makeCandidate(source.manifest);
-    await putPair(store, 'run', item, { target, sources: [source], candidate });
-    pairs.push(item);
+    pairs.push({ sources: [source], candidate: makeCandidate(source.manifest) });
   }
-  const jobs = deltaJobs('run', pairs);
+  const outcome = { status: 'done', target, scope: 'scope', pairs, passedOver: [] } as const;
+  await putOutcome(store, 'run', 'pairing', ranking, outcome);
+  const jobs = pairs.map(({ candidate }): DeltaJob => ({
+    run: 'run',
+    item: items.delta(target.manifest, candidate.source),
+    ranking,
+  }));
   const work = (job: (typeof jobs)[number]) => {
     const { signal } = new AbortController();
     return stageDispatcher(
