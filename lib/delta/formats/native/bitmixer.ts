@@ -1,4 +1,4 @@
-import { createModels, type BitCoder } from './bitcoder.ts';
+import type { BitCoder } from './bitcoder.ts';
 import { squash, stretch } from './logistic.ts';
 
 /**
@@ -16,6 +16,8 @@ const SQUASHED = Int32Array.from({ length: 4096 }, (_, i) => squash(i - 2048));
 /** Of models: bits that count how often one was used, and the share of the error by which it moves then, in 2^-16. */
 const COUNT_BITS = 10;
 const COUNT_MASK = (1 << COUNT_BITS) - 1;
+/** Models are kept as what differs from this, so that those without a use take no memory. */
+const NEW_MODEL = 1 << 31;
 const RATES = Int32Array.from({ length: COUNT_MASK + 1 }, (_, n) => Math.floor(131072 / (2 * n + 3)));
 
 const FIRST_WEIGHT = 19661;
@@ -46,7 +48,7 @@ export class BitMixer {
   constructor({ inputs, tableBits, weightSets, correctionSets, limit }: BitMixerOptions) {
     this.slots = new Int32Array(inputs);
     this.#inputs = new Int32Array(inputs);
-    this.#models = createModels(inputs << tableBits);
+    this.#models = new Int32Array(inputs << tableBits);
     this.#weights = new Int32Array(inputs * weightSets).fill(FIRST_WEIGHT);
     this.#corrections = Int32Array.from(
       { length: STEPS * correctionSets },
@@ -67,7 +69,7 @@ export class BitMixer {
     const first = weightSet * count;
     let sum = 0;
     for (let i = 0; i < count; i++) {
-      const stretched = STRETCHED[models[slots[i]!]! >>> 20]!;
+      const stretched = STRETCHED[(models[slots[i]!]! ^ NEW_MODEL) >>> 20]!;
       inputs[i] = stretched;
       sum = (sum + (Math.imul(stretched, weights[first + i]!) >> 4)) | 0;
     }
@@ -84,11 +86,11 @@ export class BitMixer {
     const goal = (bit << 22) - bit;
     for (let i = 0; i < count; i++) {
       weights[first + i]! += (Math.imul(inputs[i]!, error) + 0x2000) >> 14;
-      const model = models[slots[i]!]!;
+      const model = models[slots[i]!]! ^ NEW_MODEL;
       const used = model & COUNT_MASK;
       const probability = model >>> COUNT_BITS;
       const moved = probability + (Math.imul((goal - probability) >> 7, RATES[used]!) >> 9);
-      models[slots[i]!] = (moved << COUNT_BITS) | (used < limit ? used + 1 : used);
+      models[slots[i]!] = ((moved << COUNT_BITS) | (used < limit ? used + 1 : used)) ^ NEW_MODEL;
     }
     const nearest = part > 2048 ? step + 1 : step;
     corrections[nearest]! += ((bit << 24) - bit - corrections[nearest]!) >> CORRECTION_SHIFT;

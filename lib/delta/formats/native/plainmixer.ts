@@ -19,7 +19,10 @@ const SURE = 5;
 const SURPRISES = 16;
 const FLAG_INPUTS = 8;
 const BYTE_INPUTS = 9;
-const TABLE_BITS = 17;
+/** Models of each input, as a power of 2: of flags, and of bytes, where the bits of half a byte have theirs side by side. */
+const FLAG_TABLE_BITS = 16;
+const BYTE_TABLE_BITS = 18;
+const NIBBLE_BITS = 4;
 const POSITIONS = 8;
 const NOTHING = -1;
 /** Bytes that are copied one by one. */
@@ -66,14 +69,14 @@ class ClassState {
 export class PlainMixer {
   readonly #flags = new BitMixer({
     inputs: FLAG_INPUTS,
-    tableBits: TABLE_BITS,
+    tableBits: FLAG_TABLE_BITS,
     weightSets: CLASSES * 9 * POSITIONS,
     correctionSets: CLASSES * 1024,
     limit: 255,
   });
   readonly #bits = new BitMixer({
     inputs: BYTE_INPUTS,
-    tableBits: TABLE_BITS,
+    tableBits: BYTE_TABLE_BITS,
     weightSets: CLASSES * 8 * 64,
     correctionSets: 1,
     limit: 127,
@@ -81,7 +84,9 @@ export class PlainMixer {
   readonly #expected = createModels(SURPRISES * CLASSES * (MAX_REPEATED + 1));
   readonly #runs = new NumberModels(2 * CLASSES);
   readonly #classes = Array.from({ length: CLASSES }, () => new ClassState());
+  /** Of the contexts of a byte, and where the models of half of it begin. */
   readonly #hashes = new Int32Array(BYTE_INPUTS);
+  readonly #nibbles = new Int32Array(BYTE_INPUTS);
   #coder!: BitCoder;
   /** For the last bytes whether they were wrong, the last one in the lowest bit. */
   #history = 0;
@@ -257,16 +262,15 @@ export class PlainMixer {
     hashes[7] = hash3(position, last, byteClass * 16 + 12);
     hashes[8] = second === NOTHING ? 0 : hash3(second, 81, Math.min(15, wrong.repeated(1)));
     const { slots } = this.#bits;
+    const nibbles = this.#nibbles;
     const moved = (difference1 === 0 ? 0 : 2) | (difference4 === 0 ? 0 : 1);
     const sure = 1 + Math.min(2, wrong.repeated(0) >> 2);
     const given = target[at]!;
     let node = 1;
     for (let k = 7; k >= 0; k--) {
-      const add = Math.imul(node, 0x9e3779b1);
-      for (let i = 0; i < BYTE_INPUTS; i++) {
-        const hash = (hashes[i]! + add) | 0;
-        slots[i] = slotOf(i, Math.imul(hash ^ (hash >>> 15), 0x85ebca6b));
-      }
+      if (k === 7 || k === 3) this.#seekNibble(node);
+      const inNibble = k > 3 ? node : (node & (15 >> (k + 1))) | (16 >> (k + 1));
+      for (let i = 0; i < BYTE_INPUTS; i++) slots[i] = nibbles[i]! + inNibble;
       const isFirst = first >= 0 && (first | 256) >> (k + 1) === node ? sure : 0;
       const isSecond = second >= 0 && (second | 256) >> (k + 1) === node ? 1 : 0;
       const isLike = (like | 256) >> (k + 1) === node ? 4 : 0;
@@ -274,6 +278,16 @@ export class PlainMixer {
       node = node * 2 + this.#bits.code(this.#coder, weights, 0, (given >> k) & 1);
     }
     this.#found(state, (node - here) & 255, here, target, at);
+  }
+
+  /** @param node the bits of the byte before, behind a 1 */
+  #seekNibble(node: number): void {
+    const add = Math.imul(node, 0x9e3779b1);
+    for (let i = 0; i < BYTE_INPUTS; i++) {
+      const hash = (this.#hashes[i]! + add) | 0;
+      const place = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b) >>> (32 - BYTE_TABLE_BITS + NIBBLE_BITS);
+      this.#nibbles[i] = (place << NIBBLE_BITS) + (i << BYTE_TABLE_BITS);
+    }
   }
 
   #found(state: ClassState, difference: number, predicted: number, target: Uint8Array, at: number): void {
@@ -289,9 +303,9 @@ export class PlainMixer {
   }
 }
 
-/** The place of an input's model. */
+/** The place of the model of a flag. */
 function slotOf(input: number, hash: number): number {
-  return (hash >>> (32 - TABLE_BITS)) + (input << TABLE_BITS);
+  return (hash >>> (32 - FLAG_TABLE_BITS)) + (input << FLAG_TABLE_BITS);
 }
 
 /** The byte that the wrong bytes before lead to, if one is expected here. */

@@ -90,7 +90,7 @@ test('makes the same bytes on every machine', () => {
   const mixer = new PlainMixer();
   const hash = createHash('sha256');
   for (let seed = 1; seed <= 3; seed++) hash.update(encode(mixer, group(createRandom(seed), 10_000)));
-  assert.equal(hash.digest('hex').slice(0, 16), '450bdc3aff25aa1d');
+  assert.equal(hash.digest('hex').slice(0, 16), '00834e85f2602ba4');
 });
 
 test('codes long stretches as predicted, and repeated changes, in some bytes', () => {
