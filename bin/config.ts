@@ -15,7 +15,7 @@ export type Config = ReadonlyMap<string, readonly string[]>;
  * `$XDG_CONFIG_HOME/panamax/config.yaml` and `/etc/panamax/config.yaml`. It gives values to options that have a
  * variable, for all commands or below the name of one:
  *
- *     store: https://cdn.example/patches
+ *     store: https://patches.example
  *     verify-key: [/etc/panamax/owner.pub]
  *     pull:
  *       engine: containers-storage

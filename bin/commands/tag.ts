@@ -17,7 +17,7 @@ export const tagCommand: Command = {
   options: {
     'reset-sequence': {
       type: 'boolean',
-      help: 'replace an earlier record whose sequence is of the future; see docs/operations.md',
+      help: 'replace an earlier record whose sequence is of the future; see docs/operations.md, Keys',
     },
     renew: {
       type: 'boolean',

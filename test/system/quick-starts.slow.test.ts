@@ -48,7 +48,7 @@ test(
       PANAMAX_REDIS: redis.url,
       PANAMAX_STORE: path('store'),
       PANAMAX_SCRATCH: path('scratch'),
-      CI_REGISTRY_IMAGE: name,
+      IMAGE: name,
       CI_COMMIT_TAG: '1.1',
     };
     const run = (line: string, more: NodeJS.ProcessEnv = {}) =>
@@ -62,7 +62,7 @@ test(
     const [pull] = await linesOf('site');
     const line = pull!
       .replace('registry.example/team/app:1.1', `${name}:1.1`)
-      .replace('https://cdn.example/patches', web.url);
+      .replace('https://patches.example', web.url);
     assert.notEqual(line, pull);
     const site = `--engine none --source ${path('1.0')} --output oci:${path('site')}:new --state ${path('state')}`;
     const { stdout } = await run(`${line} ${site}`, { PANAMAX_STORE: '' });
