@@ -71,9 +71,13 @@ export const FLOW: StageHandlers = {
     const leadsOn = (candidate: Candidate) =>
       !request.forward ||
       !namesOf(candidate).some(({ reference }) => isLater(reference, target.reference, candidate.newerBy));
-    const choice = await choosePairs(ranking, request, context.store, leadsOn);
+    const choice = await choosePairs(ranking, request, context.store, together, leadsOn);
     const named = (candidate: Candidate) => ({ sources: namesOf(candidate), candidate });
-    const [pairs, passedOver] = [choice.chosen.map(named), choice.skippedCandidates.map(named)];
+    const pairs = choice.chosen.map(named);
+    const passedOver = choice.skippedCandidates.map(({ candidate, reason }) => ({
+      ...named(candidate),
+      reason,
+    }));
     const jobs = choice.chosen.map(({ source }): DeltaJob => ({
       run,
       item: items.delta(target.manifest, source),

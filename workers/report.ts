@@ -72,8 +72,8 @@ export async function writeReport(plan: RunPlan, store: Store): Promise<void> {
         const names = { target, source: nameSources({ sources }), candidate };
         if (plan.isFirstOf(ranking, item)) chosen.push({ item, names });
       }
-      for (const { sources, candidate } of outcome.passedOver)
-        passedOver.push({ target, source: nameSources({ sources }), candidate });
+      for (const { sources, ...passed } of outcome.passedOver)
+        passedOver.push({ target, source: nameSources({ sources }), ...passed });
     }
     return { images, chosen: inOrder(chosen), passedOver };
   }

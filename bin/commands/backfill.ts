@@ -8,6 +8,7 @@ import { formatShare, formatSize, formatTable } from '../format.ts';
 import { NOTIFY_OPTIONS, openNotifier } from '../options/notify.ts';
 import { RUN_OPTIONS, parseRunRequest } from '../options/run.ts';
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
+import { NOT_MADE } from '../report/data.ts';
 import { createProgress, progressMode, PROGRESS_OPTIONS } from '../progress.ts';
 import { printResult, SIGN_OPTIONS, STORE_OPTIONS, withContext } from '../options/session.ts';
 
@@ -72,11 +73,20 @@ function formatTotals(args: Arguments, { id, pairs }: RunReport): string {
 
 function formatReport(report: RunReport): string {
   const head = ['TARGET', 'SOURCE', 'FORMAT', 'PULL', 'PATCH', 'RATIO', 'TIME', 'RESULT'];
-  const passedOver = report.passedOver.map(({ target, source, candidate: { predictions, pullSize } }) => {
-    const predicted = Math.min(...Object.values(predictions).map(({ size }) => size));
-    const sizes = [formatSize(pullSize), `~ ${formatSize(predicted)}`, formatShare(predicted, pullSize)];
-    return [target, source, '-', ...sizes, '-', 'pull (not worth a patch)'];
-  });
+  const passedOver = report.passedOver.map(
+    ({ target, source, candidate: { predictions, pullSize }, reason = 'pull' }) => {
+      const predicted = Math.min(...Object.values(predictions).map(({ size }) => size));
+      const sizes = [formatSize(pullSize), `~ ${formatSize(predicted)}`, formatShare(predicted, pullSize)];
+      return [
+        target,
+        source,
+        '-',
+        ...sizes,
+        '-',
+        `${reason === 'pull' ? 'pull' : 'none'} (${NOT_MADE[reason]})`,
+      ];
+    },
+  );
   return formatTable([head, ...report.pairs.flatMap(rowsOf), ...passedOver], 3);
 }
 

@@ -27,7 +27,7 @@ export const RUN_OPTIONS: Options = {
   top: {
     type: 'string',
     value: 'K',
-    help: 'patches per target and set of images, from the K best sources',
+    help: 'patches per target and set of images at most, from the K best sources; further ones only if they serve other sites, and are not far from the best',
     default: '1',
   },
   rollback: {

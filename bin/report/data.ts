@@ -3,6 +3,7 @@ import { splitTransport } from '../../lib/image/oci/reference.ts';
 import { compareVersions } from '../../lib/image/oci/version.ts';
 import { listOutcomes, readOutcomes } from '../../lib/run/outcome.ts';
 import { failuresOf, sumBytes, type PatchBytes, type RunReport } from '../../lib/run/report.ts';
+import type { PassReason } from '../../lib/run/schemas.ts';
 import { STAGES, type Stage } from '../../lib/run/stage.ts';
 import { findReport, findSummary, readParts } from '../../lib/run/summary.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
@@ -18,12 +19,19 @@ export interface PatchRow {
   readonly pull: number;
   /** Of matching, encoding and verifying; undefined for a patch from before the run. */
   readonly seconds: number | undefined;
-  readonly result: 'patch' | 'pull' | 'not worth a patch';
+  readonly result: 'patch' | 'pull' | (typeof NOT_MADE)[PassReason];
   /** Parts of the target: the same in the source, similar to it, and new. */
   readonly identical: number;
   readonly changed: number;
   readonly fresh: number;
 }
+
+/** Reasons for which a pair gets no patch. */
+export const NOT_MADE = {
+  pull: 'not worth a patch',
+  served: 'sites have a better source',
+  far: 'far from the best source',
+} as const satisfies Record<PassReason, string>;
 
 export interface StageTime {
   readonly stage: Stage;
@@ -99,7 +107,7 @@ function rowsOf({ pairs, passedOver }: Pick<RunReport, 'pairs' | 'passedOver'>):
       ...partsOf(candidate),
     }));
   });
-  const skipped = passedOver.map(({ target, source, candidate }): PatchRow => ({
+  const skipped = passedOver.map(({ target, source, candidate, reason = 'pull' }): PatchRow => ({
     target,
     source,
     format: '–',
@@ -107,7 +115,7 @@ function rowsOf({ pairs, passedOver }: Pick<RunReport, 'pairs' | 'passedOver'>):
     actual: undefined,
     pull: candidate.pullSize,
     seconds: undefined,
-    result: 'not worth a patch',
+    result: NOT_MADE[reason],
     ...partsOf(candidate),
   }));
   return [...made, ...skipped];

@@ -3,7 +3,13 @@ import { digestSchema, objectSchema, recordSchema, parseWith, sizeSchema, type C
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 import { each, getDocument, inRun, putDocument } from './document.ts';
-import { candidateSchema, failureSchema, namedImageSchema, patchOutcomeSchema } from './schemas.ts';
+import {
+  candidateSchema,
+  failureSchema,
+  namedImageSchema,
+  passedEntries,
+  patchOutcomeSchema,
+} from './schemas.ts';
 import type { Stage, Status } from './stage.ts';
 import { removeSummary } from './summary.ts';
 
@@ -16,7 +22,9 @@ const succeeded = v.picklist(['done', 'skipped']);
 const failed = { status: v.literal('failed'), error: failureSchema, finished: v.string() };
 
 /** A source that a ranking chose or passed over; several images may be one source. */
-const chosenSchema = objectSchema({ sources: v.array(namedImageSchema), candidate: candidateSchema });
+const chosenEntries = { sources: v.array(namedImageSchema), candidate: candidateSchema };
+const chosenSchema = objectSchema(chosenEntries);
+const passedSchema = objectSchema({ ...chosenEntries, ...passedEntries });
 
 const outcomeSchemas = {
   signature: v.pipe(
@@ -42,7 +50,7 @@ const outcomeSchemas = {
         scope: v.string(),
         /** Missing in runs of earlier versions. */
         pairs: v.optional(v.array(chosenSchema), []),
-        passedOver: v.array(chosenSchema),
+        passedOver: v.array(passedSchema),
         finished: v.string(),
       }),
       v.object({ ...failed, target: namedImageSchema, scope: v.string() }),

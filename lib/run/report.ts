@@ -1,6 +1,12 @@
 import * as v from 'valibot';
 import { digestSchema, objectSchema, recordSchema, sizeSchema, type Checked } from '../schema.ts';
-import { candidateSchema, failureSchema, patchOutcomeSchema, type PatchOutcome } from './schemas.ts';
+import {
+  candidateSchema,
+  failureSchema,
+  passedEntries,
+  patchOutcomeSchema,
+  type PatchOutcome,
+} from './schemas.ts';
 
 /** Number of items of a stage by status. */
 const countsSchema = objectSchema({
@@ -59,8 +65,8 @@ const pairOutcomeSchema = v.pipe(
 );
 export type PairOutcome = Checked<typeof pairOutcomeSchema>;
 
-const skippedCandidateSchema = objectSchema(pair);
-/** A pair that was not tried, because a pull is predicted to move hardly more. */
+const skippedCandidateSchema = objectSchema({ ...pair, ...passedEntries });
+/** A pair that was not tried. */
 export type SkippedCandidate = Checked<typeof skippedCandidateSchema>;
 
 export const reportPartSchema = objectSchema({

@@ -45,6 +45,18 @@ export const candidateSchema = objectSchema({
 });
 export type Candidate = Checked<typeof candidateSchema>;
 
+/**
+ * The reason for which a source gets no patch: a pull moves hardly more (`pull`, also if it is missing), the sites have a
+ * better source (`served`), or its patch is predicted to be several times that of the best source (`far`).
+ */
+const passReasonSchema = v.picklist(['pull', 'served', 'far']);
+export type PassReason = Checked<typeof passReasonSchema>;
+
+export const passedEntries = { reason: v.exactOptional(passReasonSchema) };
+export interface Passed {
+  readonly reason?: PassReason;
+}
+
 const imageEntries = {
   manifest: digestSchema,
   config: digestSchema,

@@ -86,7 +86,8 @@ describe('a run on the queue', { skip }, () => {
     await startLocalWorker(t, { ...options, stages: ['signature', 'pairing'] });
     await startLocalWorker(t, { ...options, stages: ['delta'] });
     await startLocalWorker(t, { ...options, stages: ['delta'] });
-    const plan = planOf(directory, RELEASES, { formats: ['xdelta', 'oci-delta'], top: 2 });
+    const made = { formats: ['xdelta', 'oci-delta'], top: 2, force: true } as const;
+    const plan = planOf(directory, RELEASES, made);
     const { stages } = await put(plan, store);
     assert.deepEqual(stages.signature, { added: 5, queued: 0, failed: 0, skipped: 0, done: 0 });
     const status = await finishedRun(store, 'run');
@@ -96,7 +97,7 @@ describe('a run on the queue', { skip }, () => {
       pairing: { total: 5, done: 5, skipped: 0, failed: 0 },
       delta: { total: 10, done: 10, skipped: 0, failed: 0 },
     });
-    await runBackfill(directory, RELEASES, { formats: ['xdelta', 'oci-delta'], top: 2, store: 'embedded' });
+    await runBackfill(directory, RELEASES, { ...made, store: 'embedded' });
     assert.deepEqual(await objectsOf(directory), await objectsOf(directory, 'embedded'));
     assert.deepEqual(await indexedImages(store), (await Array.fromAsync(listImages(store))).toSorted());
     assert.ok(status.bytes.saved > 0 && status.bytes.pull === status.bytes.saved + status.bytes.patches);
@@ -197,7 +198,7 @@ describe('a run on the queue', { skip }, () => {
       [['north', 'south'], ['west'], ['east'], ['new']],
     );
     const worker = await startLocalWorker(t, { redis: redis.url, store, directory });
-    await put(planOf(directory, ['a3', 'b2'], { residents: inventory, top: 2 }), store);
+    await put(planOf(directory, ['a3', 'b2'], { residents: inventory, top: 2, force: true }), store);
     const { stages, failures } = await finishedRun(store, 'run');
     assert.deepEqual(failures, []);
     assert.equal(stages.signature.total, 5);
@@ -206,6 +207,37 @@ describe('a run on the queue', { skip }, () => {
     // each from a1 and b1, from a2, and b2 from a3
     assert.equal(stages.delta.total, 7);
     assert.equal(worker.events.filter(({ stage }) => stage === 'delta').length, 7);
+
+    // without force a source that serves no further site gets no patch
+    await put(planOf(directory, ['a3', 'b2'], { residents: inventory, top: 2, id: 'few' }), store);
+    const few = await finishedRun(store, 'few');
+    assert.equal(few.stages.delta.total, 5);
+    const { passedOver } = (await findReport(store, 'few'))!;
+    assert.deepEqual(
+      passedOver.map(({ target, source, reason }) => [target, source, reason]),
+      [
+        [path('a3'), path('b1'), 'served'],
+        [path('b2'), path('a1'), 'served'],
+      ],
+    );
+  });
+
+  test('makes no patch from a source that is far from the best one', async (t) => {
+    const { directory, store } = await setUp(t);
+    await startLocalWorker(t, { redis: redis.url, store, directory });
+    await put(planOf(directory, ['a3'], { sources: RELEASES, top: 4 }), store);
+    assert.equal((await finishedRun(store, 'run')).stages.delta.total, 2);
+    const { pairs, passedOver } = (await findReport(store, 'run'))!;
+    const best = pairs[0]!.candidate.predictedPatchSize;
+    assert.deepEqual(pairs.map(({ source }) => source).toSorted(), [
+      join(directory, 'a1'),
+      join(directory, 'a2'),
+    ]);
+    assert.deepEqual(
+      passedOver.map(({ reason }) => reason),
+      ['far', 'far'],
+    );
+    for (const { candidate } of passedOver) assert.ok(candidate.predictedPatchSize > 4 * best);
   });
 
   test('pairs within a set of images as soon as the set has been read', async (t) => {

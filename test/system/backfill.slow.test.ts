@@ -197,7 +197,11 @@ describe('pairs', () => {
     const one = await runBackfill(directory, ['a3', 'b2'], { sources: ['a1', 'a2', 'b1'] });
     assert.equal(one.pairs.length, 2);
     assert.match(outcomesOf(one).join(), /^a3 from a[12]: done,b2 from b1: done$/);
-    const three = await runBackfill(directory, ['a3'], { sources: ['a1', 'a2', 'a3', 'b1', 'b2'], top: 3 });
+    const three = await runBackfill(directory, ['a3'], {
+      sources: ['a1', 'a2', 'a3', 'b1', 'b2'],
+      top: 3,
+      force: true,
+    });
     assert.equal(three.pairs.length, 3);
     assert.deepEqual(
       outcomesOf(three)

@@ -64,13 +64,13 @@ const redis = skip ? (undefined as never) : await startRedis(scope);
 const s3 = skip ? (undefined as never) : await startOwnS3(scope, { keepsConnections: true });
 const servers = [s3];
 const images = await makeReleases(scope, NAMES);
-const plan: RunRequest = planOf(images, NAMES, { top: 3 });
+const plan: RunRequest = planOf(images, NAMES, { top: 3, force: true });
 
 /** The objects of an undisturbed run in one process. */
 let expected: Record<string, string>;
 before(async () => {
   if (skip) return;
-  const report = await runBackfill(images, NAMES, { top: 3, store: 'expected' });
+  const report = await runBackfill(images, NAMES, { top: 3, force: true, store: 'expected' });
   const names = new Map(
     report.images.flatMap((image) =>
       image.status === 'failed' ? [] : [[image.manifest as string, basename(image.reference)]],
