@@ -58,7 +58,7 @@ async function similar(args: Arguments, context: StageContext): Promise<void> {
     const name = names.get(one.manifest);
     return { ...(name !== undefined && { name }), ...one };
   });
-  const header = ['IMAGE', 'IN COMMON', ...(target ? ['IDENTICAL', 'CHANGED', 'NEW', 'XDELTA', 'PULL'] : [])];
+  const header = ['IMAGE', 'IN COMMON', ...(target ? ['IDENTICAL', 'CHANGED', 'NEW', 'PATCH', 'PULL'] : [])];
   const rows = named.map(({ name, manifest: source, similarity, candidate: c }) => [
     name ?? source,
     `${(similarity * 100).toFixed(0)} %`,

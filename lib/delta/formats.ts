@@ -5,10 +5,10 @@ import { ociDelta } from './formats/ocidelta/format.ts';
 import { xdelta } from './formats/xdelta/format.ts';
 
 /** The list of patch formats, in the order in which commands show them. */
-const formats: PatchFormat[] = [xdelta, ociDelta, native];
+const formats: PatchFormat[] = [native, xdelta, ociDelta];
 
 /** The format of commands that are given none; candidates are ranked by its predictions. */
-export const DEFAULT_FORMAT: PatchFormat = xdelta;
+export const DEFAULT_FORMAT: PatchFormat = native;
 
 export function patchFormats(): readonly PatchFormat[] {
   return formats;

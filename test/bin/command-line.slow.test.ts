@@ -255,7 +255,7 @@ describe('diff, inspect, apply', () => {
       ),
     );
     const inspected = await panamax('inspect', patch);
-    assert.match(inspected.stdout, /^format +xdelta\nsize +[\d.]+ kB\nsource +image sha256:/);
+    assert.match(inspected.stdout, /^format +panamax\nsize +[\d.]+ kB\nsource +image sha256:/);
     for (const [output, shown] of [
       [`oci:${directory}/new`, /new: image sha256:\w{64}, manifest sha256:\w{64}\n$/],
       [`stream:${directory}/new.stream`, /new.stream: layer stream of image sha256:\w{64}\n$/],

@@ -319,7 +319,7 @@ test('the command reports a damaged image as JSON and in the store, and makes al
   assert.equal(table.code, 0);
   assert.match(
     table.stdout,
-    /^TARGET +SOURCE +FORMAT +PULL +PATCH +RATIO +TIME +RESULT\n.*a3 +.*a[12] +xdelta .* %.*patch \(kept\)\n$/,
+    /^TARGET +SOURCE +FORMAT +PULL +PATCH +RATIO +TIME +RESULT\n.*a3 +.*a[12] +panamax .* %.*patch \(kept\)\n$/,
   );
 });
 

@@ -34,7 +34,17 @@ interface Scenario {
   readonly parts: readonly string[];
 }
 
-const backfill = ['backfill', '--sources', '1', '--effort', 'fast', ...STORE, ...SCRATCH];
+const backfill = [
+  'backfill',
+  '--sources',
+  '1',
+  '--format',
+  'xdelta',
+  '--effort',
+  'fast',
+  ...STORE,
+  ...SCRATCH,
+];
 const rebuilt = ['--source', '1', '--output', 'oci:out:new'];
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {

@@ -126,8 +126,8 @@ test('a worker serves its health and metrics', { skip: missing('redis-server') }
     assert.ok(text.split('\n').includes(line), `${line}\n\n${text}`);
   }
   for (const pattern of [
-    /^panamax_patch_bytes_written_total\{format="xdelta"\} [1-9]/m,
-    /^panamax_pull_bytes_saved_total\{format="xdelta"\} [1-9]/m,
+    /^panamax_patch_bytes_written_total\{format="panamax"\} [1-9]/m,
+    /^panamax_pull_bytes_saved_total\{format="panamax"\} [1-9]/m,
     /^panamax_layer_bytes_read [1-9]/m,
   ]) {
     assert.match(text, pattern);

@@ -93,7 +93,8 @@ describe('calibration of a store', () => {
       ['best', 0.95],
     ] as const) {
       const patches = Array.from({ length: 20 }, () => ({ factor, effort }));
-      const [xdelta] = await calibrate((await openStore(t, patches)).store, signal);
+      const formats = await calibrate((await openStore(t, patches)).store, signal);
+      const xdelta = formats.find(({ format }) => format === 'xdelta');
       assert.deepEqual(xdelta!.calibration, { changed: 1, new: 1 }, effort);
     }
   });
@@ -104,7 +105,10 @@ describe('calibration of a store', () => {
       effort: 'default' as const,
     }));
     const { store, predicted } = await openStore(t, patches);
-    const [xdelta, ociDelta] = await calibrate(store, signal);
+    const formats = await calibrate(store, signal);
+    const [xdelta, ociDelta] = ['xdelta', 'oci-delta'].map((name) =>
+      formats.find(({ format }) => format === name),
+    );
     assert.deepEqual([xdelta!.pairs, xdelta!.known], [300, 600]);
     assert.deepEqual([ociDelta!.pairs, ociDelta!.known], [0, 0]);
     // 200 of the first 400, 100 of the others

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { DEFAULT_LIMITS as limits } from '../../../lib/limits.ts';
 import { openImage } from '../../../lib/image/open.ts';
 import { compareSignatures, type Candidate } from '../../../lib/pairing/ranking.ts';
+import { DEFAULT_FORMAT } from '../../../lib/delta/formats.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { keys } from '../../../lib/store/keys.ts';
 import { readIndex } from '../../../lib/store/targetindex.ts';
@@ -16,8 +17,13 @@ import { makeReleases, runBackfill } from '../../support/backfill.ts';
 
 /** As if the patch had been predicted to weigh and to take this. */
 function predicted(candidate: Candidate, size: number, seconds: number): Candidate {
-  const xdelta = { ...candidate.predictions.xdelta!, size, seconds };
-  return { ...candidate, predictedPatchSize: size, predictions: { ...candidate.predictions, xdelta } };
+  const { name } = DEFAULT_FORMAT;
+  const prediction = { ...candidate.predictions[name]!, size, seconds };
+  return {
+    ...candidate,
+    predictedPatchSize: size,
+    predictions: { ...candidate.predictions, [name]: prediction },
+  };
 }
 
 test('reports a chain through existing patches if it is cheaper', async (t) => {
@@ -53,7 +59,7 @@ test('reports a chain through existing patches if it is cheaper', async (t) => {
   // back to a1 no patch exists: one from a4 to a1 would have to go first
   assert.equal(await chainFor(a4, a1, all, 5), undefined);
   await store.remove(keys.index(a2));
-  const { size, seconds } = (await candidate(a1, a3)).predictions.xdelta!;
+  const { size, seconds } = (await candidate(a1, a3)).predictions[DEFAULT_FORMAT.name]!;
   const begun = { through: [a3], size: size + steps[2], seconds };
   assert.deepEqual(await chainFor(a1, a4, size + steps[2], seconds + 1), begun);
   await store.remove(keys.signature(a3));

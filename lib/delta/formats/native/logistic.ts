@@ -65,6 +65,11 @@ export class Mixer {
     this.#rate = rate;
   }
 
+  /** @param mixer of as many inputs and sets */
+  copyFrom(mixer: Mixer): void {
+    this.#weights.set(mixer.#weights);
+  }
+
   /** @param stretched the prediction of model `i` */
   input(i: number, stretched: number): void {
     this.#inputs[i] = stretched;

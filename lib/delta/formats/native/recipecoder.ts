@@ -116,7 +116,7 @@ const SHA256 = 'sha256:';
 /** Codes texts and digests; a digest that was there before costs little. */
 class DocumentCoder {
   readonly #coder: BitCoder;
-  readonly #texts = new TextCoder(2 * MAX_MODELLED);
+  readonly #texts = TextCoder.create(2 * MAX_MODELLED);
   readonly #numbers = new NumberModels(6);
   readonly #flags = createModels(8);
   readonly #known: string[] = [];

@@ -29,11 +29,33 @@ export class TextCoder {
   #from = 0;
   #repeated = 0;
 
+  private constructor(size: number) {
+    this.#history = new Uint8Array(size);
+  }
+
   /** @param room bytes that are coded at most */
-  constructor(room: number) {
-    const primer = Buffer.from(PRIMER);
-    this.#history = new Uint8Array(primer.length + room);
-    for (const byte of primer) this.#byte(TRAINER, byte);
+  static create(room: number): TextCoder {
+    trained ??= TextCoder.#train(Buffer.from(PRIMER));
+    return trained.#copy(room);
+  }
+
+  static #train(text: Uint8Array): TextCoder {
+    const coder = new TextCoder(text.length);
+    for (const byte of text) coder.#byte(TRAINER, byte);
+    return coder;
+  }
+
+  #copy(room: number): TextCoder {
+    const copy = new TextCoder(this.#history.length + room);
+    for (const [k, models] of this.#models.entries()) copy.#models[k]!.set(models);
+    copy.#repeat.set(this.#repeat);
+    copy.#mixer.copyFrom(this.#mixer);
+    copy.#places.set(this.#places);
+    copy.#history.set(this.#history);
+    copy.#size = this.#size;
+    copy.#from = this.#from;
+    copy.#repeated = this.#repeated;
+    return copy;
   }
 
   /** Codes so many bytes in either direction. */
@@ -126,3 +148,6 @@ function isLetter(byte: number): boolean {
 
 /** Trains models on known bits, without output. */
 const TRAINER: BitCoder = { bit: (_models, _index, bit) => bit, fixed: (_probability, bit) => bit };
+
+/** The coder that has read the primer, kept for all recipes of a thread: reading it takes 50 ms. */
+let trained: TextCoder | undefined;
