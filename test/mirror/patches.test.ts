@@ -1,6 +1,6 @@
 /** Images that come to a mirror by patches, also when patches, links, the store or the mirror itself fail. */
 import assert from 'node:assert/strict';
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { before, beforeEach, describe, test, type TestContext } from 'node:test';
@@ -8,6 +8,7 @@ import { digestOf } from '../support/layout.ts';
 import {
   makeMirrorSite,
   patchRequests,
+  patchTo,
   publicKey,
   upstreamBlobs,
   type MirrorSite,
@@ -63,17 +64,16 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
   });
 
   const loggedSince = (lines: number) => site.mirror.log.slice(lines);
-  const patchFile = async () => {
-    const directory = join(site.store, 'patches', second.replace(':', '-'));
-    const name = (await readdir(directory)).find((file) => file.endsWith('.xdelta'));
-    return join(directory, name!);
-  };
+  const patchFile = () => patchTo(site, 2);
 
   test('rebuilds the second release from the first for all clients, once', async () => {
     const lines = site.mirror.log.length;
     const patches = patchRequests(site);
+    const { moved } = site;
     const copies = await Promise.all([1, 2, 3].map(() => site.copy(':2')));
     for (const digest of copies) assert.equal(digest, second);
+    const { size } = await stat(await patchFile());
+    assert.ok(site.moved - moved <= size + 20_000, `${site.moved - moved} bytes for a patch of ${size}`);
     assert.deepEqual(upstreamBlobs(site, since), []);
     assert.equal(patchRequests(site) - patches, 1);
     assert.equal(await site.copy(`@${second}`), second);
@@ -243,7 +243,7 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
 
 describe('a mirror with a key', { skip: missing('docker-registry', 'skopeo') }, () => {
   test('takes tags from signed records, and refuses older ones', async (t) => {
-    const site = await makeMirrorSite(t, (made) => ['--verify-key', publicKey(made)]);
+    const site = await makeMirrorSite(t, { options: (made) => ['--verify-key', publicKey(made)] });
     const [first, second] = site.images;
     // the upstream's tag moves; the owner has not signed that
     await skopeoPush(`oci:${join(site.directory, '1')}`, `${site.front.host}/team/app:2`);

@@ -3,12 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { engineConfig } from '../../lib/mirror/engineconfig.ts';
 import { parseUpstream } from '../../lib/mirror/upstream.ts';
-import { startContainerd } from './containerd.ts';
+import { startContainerd, startCri } from './containerd.ts';
 import { startDocker } from './engine.ts';
 import { commandOf, type EngineUser } from './engineuser.ts';
 import type { RunningMirror } from './mirror.ts';
 import { makePodman } from './podman.ts';
 import type { Scope } from './scope.ts';
+import type { SiteEngine } from './siteengines.ts';
 
 /** The mirror of a site and the name of an image in its upstream: `HOST/PATH`, without a tag. */
 export interface Mirrored {
@@ -25,9 +26,14 @@ export interface Puller {
   pull(name: string): Promise<string>;
 }
 
+/** Says what an engine holds. */
+export type Judge = Pick<SiteEngine, 'imageID' | 'manifest' | 'remove'> & Partial<Pick<SiteEngine, 'run'>>;
+
+export type Start = (scope: Scope, mirrored: Mirrored) => Promise<Puller>;
+
 interface MirrorEngine {
   readonly transport: 'containers-storage' | 'containerd' | 'docker-daemon';
-  start(scope: Scope, mirrored: Mirrored): Promise<Puller>;
+  readonly start: Start;
 }
 
 export const MIRROR_ENGINES: Readonly<Record<string, MirrorEngine>> = {
@@ -61,6 +67,36 @@ export const MIRROR_ENGINES: Readonly<Record<string, MirrorEngine>> = {
       return { user, name, pull: (image) => user.command('pull', '-q', image) };
     },
   },
+};
+
+/** Programs of containerd whose CRI pulls through a mirror. */
+export const CRI_PROGRAMS = ['containerd'];
+
+/** Starts a containerd and pulls by its CRI. */
+export function criOf(program: string): Start {
+  return async (scope, mirrored) => {
+    const hosts = dirname(dirname(await writeConfig('containerd', mirrored)));
+    const user = await startCri(scope, program, hosts);
+    return { user, name: mirrored.repository, pull: (name) => user.command('pull', name) };
+  };
+}
+
+/** An image, as CRI describes it. */
+interface CriImage {
+  readonly id: string;
+  /** `NAME@DIGEST` of its manifest. */
+  readonly digests: readonly string[];
+}
+
+async function criImage({ command }: EngineUser, name: string): Promise<CriImage> {
+  return JSON.parse(await command('inspect', name)) as CriImage;
+}
+
+export const CRI_JUDGE: Judge = {
+  imageID: async (user, name) => (await criImage(user, name)).id,
+  manifest: async (user, name) =>
+    (await criImage(user, name)).digests.map((digest) => digest.split('@')[1]!).join(),
+  remove: ({ command }, name) => command('remove', name),
 };
 
 /** @returns the path of the file */

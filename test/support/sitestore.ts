@@ -18,16 +18,21 @@ export interface SiteStore {
   readonly site: readonly string[];
 }
 
+/** Writes the layout of a release. */
+export type WriteImage = (layout: string, release: number) => Promise<Layout>;
+
+export const writeLarge: WriteImage = (layout, release) => writeLayout(layout, largeLayers(release));
+
 const templates = new Map<string, Promise<{ directory: string; images: readonly Layout[] }>>();
 const scope = fileScope();
 
 /** Releases 1 to `count`, named `NAME:RELEASE` from the second on, with patches between all of them. */
 export async function makeSiteStore(
   t: Scope,
-  { count = 2, sign = false, format = 'xdelta' } = {},
+  { count = 2, sign = false, format = 'xdelta', writeImage = writeLarge } = {},
 ): Promise<SiteStore> {
-  const key = `${count} ${sign} ${format}`;
-  const template = templates.get(key) ?? makeTemplate(count, sign, format);
+  const key = `${count} ${sign} ${format} ${writeImage.name}`;
+  const template = templates.get(key) ?? makeTemplate(count, sign, format, writeImage);
   templates.set(key, template);
   const directory = await temporaryDirectory(t);
   await cp((await template).directory, directory, { recursive: true });
@@ -41,12 +46,12 @@ export async function makeSiteStore(
 }
 
 /** Made once per test file. */
-async function makeTemplate(count: number, sign: boolean, format: string) {
+async function makeTemplate(count: number, sign: boolean, format: string, writeImage: WriteImage) {
   const directory = await temporaryDirectory(scope);
   const path = (name: string | number) => join(directory, String(name));
   const images: Layout[] = [];
   for (let release = 1; release <= count; release++) {
-    images.push(await writeLayout(path(release), largeLayers(release)));
+    images.push(await writeImage(path(release), release));
   }
   if (sign) await panamax('keygen', path('owner'));
   const options = ['--store', path('store'), '--scratch', path('scratch')];
