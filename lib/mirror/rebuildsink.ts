@@ -70,7 +70,10 @@ export function rebuildSink(options: RebuildSinkOptions): Sink {
           const blob = layers[at++]!;
           if (!compression || made.has(blob.digest) || cache.isThere(blob.digest)) continue;
           const spool = await openSpool(join(scratch, `layer-${at}`));
-          made.set(blob.digest, makeLayer(blob, compression, spool, size));
+          const making = makeLayer(blob, compression, spool, size);
+          // a layer may fail long before the last one has come
+          making.catch(() => {});
+          made.set(blob.digest, making);
           await fill(spool, tar);
         }
       } finally {

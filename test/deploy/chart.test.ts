@@ -1,9 +1,11 @@
 /** The files of deploy/ and compose.yaml fit the commands, the queues and the metrics that they name. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { parse, parseAllDocuments } from 'yaml';
 import { checkArguments, parseArguments } from '../../bin/arguments.ts';
 import { COMMANDS } from '../../bin/commands.ts';
@@ -131,6 +133,13 @@ describe('the chart', () => {
     await queues.close();
     connection.redis.disconnect();
   });
+});
+
+test('systemd takes the unit of the mirror', { skip: missing('systemd-analyze') }, async () => {
+  const unit = join(ROOT, 'deploy/mirror/panamax-mirror.service');
+  // unknown keys are warnings
+  const { stdout, stderr } = await promisify(execFile)('systemd-analyze', ['verify', unit]);
+  assert.equal(stdout + stderr, '');
 });
 
 test('dashboard and alerts use metrics that exist', async () => {

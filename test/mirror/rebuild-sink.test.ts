@@ -4,6 +4,7 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { digestOf, type Digest } from '../../lib/digest.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { findCompressions } from '../../lib/image/compression/find.ts';
@@ -137,4 +138,40 @@ test('a layer with wrong bytes before the failure is given to nobody as a whole'
   await assert.rejects(reading, /does not make/);
   assert.deepEqual(await buffer(cache.read(blob, 4, () => piecesOf(bytes))), bytes.subarray(4));
   assert.deepEqual(await readdir(join(directory, 'sha256')), [blob.digest.slice(7)]);
+});
+
+test('a wrong recipe makes no whole blob, and the next reader gets it from the upstream', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const layout = join(directory, 'layout');
+  const layers = [noise(40_000), noise(30_000)];
+  const blobs = layers.map((layer) => gzipSync(layer, { level: 1 }));
+  await writeLayout(layout, layers, { blobs });
+  const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
+  const sizes = layers.map(({ length }) => length);
+  const wrong = { encoder: 'none' } as const;
+  const record = imageRecord(image, sizes, undefined, [wrong, wrong]);
+  const cache = await openBlobCache(join(directory, 'cache'));
+  const expectation = cache.expect(image.layers.map(({ descriptor }) => descriptor.digest));
+  const openBlob = (digest: Digest, start: number) =>
+    piecesOf(
+      blobs[image.layers.findIndex(({ descriptor }) => descriptor.digest === digest)]!.subarray(start),
+    );
+  const read = (i: number) => {
+    const { descriptor } = image.layers[i]!;
+    return buffer(cache.read(descriptor, 0, () => openBlob(descriptor.digest, 0)));
+  };
+  const sink = rebuildSink({
+    cache,
+    compressors: createSmallestFirst(1),
+    signal: t.signal,
+    openBlob,
+    onBegin: () => {},
+    onLayer: () => assert.fail('no layer is right'),
+  });
+  const early = layers.map((_, i) => read(i));
+  const results = Promise.allSettled(early);
+  await assert.rejects(sink.write(record, piecesOf(Buffer.concat(layers)), directory), { kind: 'bad-patch' });
+  expectation.drop();
+  for (const { status } of await results) assert.equal(status, 'rejected');
+  for (const [i, blob] of blobs.entries()) assert.deepEqual(await read(i), blob);
 });
