@@ -31,7 +31,7 @@ export const native: PatchFormat = {
     spread: 1.07,
     secondsPerMiB: { target: 0.0237, changed: 0.0959, coded: 0.821 },
   },
-  sizeByEffort: { fast: 1.06, default: 1, best: 0.98 },
+  sizeByEffort: { fast: 1.06, default: 1, best: 0.9 },
   applyMemory: 256 * 1024 ** 2,
   recognizes: (head) => head.toString('hex', 0, 4) === MAGIC,
   async read(path, _, arriving) {
