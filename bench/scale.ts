@@ -20,6 +20,7 @@ import { createLayerCache } from '../workers/resources/layercache.ts';
 import { createMemory } from '../workers/resources/memory.ts';
 import { MOST_COMPARED, pairingStage } from '../workers/pairing/stage.ts';
 import { runCommand } from './command.ts';
+import { measureQueue } from './queued.ts';
 import type { ManyImages } from './manyimages.ts';
 import { makeStore, type SeedImage } from './madestore.ts';
 
@@ -33,6 +34,7 @@ Usage: npm run bench:scale -- CORPUS [options]
   --sizes N,N...  images in the stores (default: 100,1000,10000)
   --images N      images of a run that is planned and reported (default: 1000000, which takes ten minutes)
   --only-images   only measures that run, and needs no corpus
+  --only-queue    only measures the queue, and needs no corpus
 
 All times are of the processor, and of all threads.
 `;
@@ -57,6 +59,7 @@ async function main(argv: readonly string[]): Promise<void> {
       sizes: { type: 'string', default: '100,1000,10000' },
       images: { type: 'string', default: '1000000' },
       'only-images': { type: 'boolean', default: false },
+      'only-queue': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -66,6 +69,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const targets = Number(values.targets);
   const images = Number(values.images);
   if (values['only-images']) return measureManyImages(images);
+  if (values['only-queue']) return printQueue();
   if (corpus === undefined || ![targets, images, ...sizes].every(Number.isSafeInteger))
     throw new PanamaxError('usage', 'no corpus, or not a number', { expected: HELP });
   const layouts = (await readdir(corpus, { withFileTypes: true }))
@@ -97,6 +101,22 @@ async function main(argv: readonly string[]): Promise<void> {
   );
   for (const size of sizes) await measureStore(signed.seeds, size, targets);
   await measureManyImages(images);
+  await printQueue();
+}
+
+/** Figures of the queue with stages that do nothing, and a real Redis. */
+async function printQueue(): Promise<void> {
+  const { requestsPerPair, urgent, normal } = await measureQueue();
+  print(
+    '',
+    'The queue, with stages that do nothing:',
+    '',
+    '| | |',
+    '| --- | ---: |',
+    `| requests to the store for the record of a run, per further pair | ${requestsPerPair.toFixed(2)} |`,
+    `| pairs of a bulk run before an urgent pair, in the median | ${urgent} |`,
+    `| the same without \`--priority high\` | ${normal} |`,
+  );
 }
 
 /** Plans and reports a run in a process of its own, whose memory is measured. */
