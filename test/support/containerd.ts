@@ -28,7 +28,7 @@ export async function startContainerd(scope: Scope): Promise<EngineUser> {
 /**
  * A containerd driven by its CRI, as the kubelet does; the command is that of test/judge/cri.
  *
- * @param program name of the daemon
+ * @param program name of the daemon: `containerd`, or `containerd2` from test/judge/cri
  * @param hosts directory of hosts.toml files
  */
 export async function startCri(scope: Scope, program: string, hosts: string): Promise<EngineUser> {
@@ -47,6 +47,7 @@ async function startProgram(scope: Scope, command: string, hosts?: string): Prom
     args(port, directory) {
       const config = join(directory, 'config.toml');
       const lines = [
+        // containerd 2 reads this version, too
         // containerd 2 reads this version, too
         'version = 2',
         `root = ${JSON.stringify(join(directory, 'root'))}`,

@@ -70,7 +70,7 @@ export const MIRROR_ENGINES: Readonly<Record<string, MirrorEngine>> = {
 };
 
 /** Programs of containerd whose CRI pulls through a mirror. */
-export const CRI_PROGRAMS = ['containerd'];
+export const CRI_PROGRAMS = ['containerd', 'containerd2'];
 
 /** Starts a containerd and pulls by its CRI. */
 export function criOf(program: string): Start {
