@@ -4,7 +4,7 @@ import { BatchModels, codeBatch } from './batch.ts';
 import { writeDescription, writeHead, writePatchHeader } from './container.ts';
 import { cutBatches, type Plan, type PlannedBatch } from './cut.ts';
 import { codeSection, ENOUGH_IN_SECTION, SectionModels, sum, type GroupHeader } from './section.ts';
-import { codingOf, MIXED } from './streamcoder.ts';
+import { codingFor, MIXED } from './streamcoder.ts';
 import { createStreamCrew, type StreamCrew } from './streamcrew.ts';
 import { STREAMS } from './streams.ts';
 import { free } from './memory.ts';
@@ -35,6 +35,11 @@ const MUCH = 2 * 1024 ** 2;
 const GROUPS_AHEAD = 3;
 const SECTIONS_AHEAD = 1;
 
+interface ChosenOptions extends EncodeOptions {
+  /** How streams are compressed. */
+  readonly coding: number;
+}
+
 /** Groups with their streams, compressed together. */
 interface EncodedSection {
   readonly batch: PlannedBatch;
@@ -49,21 +54,22 @@ interface EncodedSection {
 export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint8Array, void> {
   const { plan, source, sourceMembers, recipe, effort, signal } = options;
   const { threads = plan.size < MIN_SHARED ? 0 : THREADS } = options;
-  const coding = codingOf(effort);
+  const fresh = freshSize(plan);
+  const coding = codingFor(effort, fresh);
   yield writePatchHeader({
     coding,
     recipe: storeRecipe(recipe),
     members: encodeSourceMembers(sourceMembers),
   });
-  const much = freshSize(plan) > MUCH;
+  const much = fresh > MUCH;
   const compressing = threads === 0 ? 0 : much ? 2 : 1;
   // mixed groups depend on those before them
   const building = much || coding === MIXED ? Math.min(1, threads) : threads;
   await using crew = createGroupCrew(source, building, signal);
-  await using streams = createStreamCrew({ effort, much }, compressing, signal);
+  await using streams = createStreamCrew({ effort, coding, much }, compressing, signal);
   const write = createWriter(sum(source.map(({ size }) => size)));
   const waiting: EncodedSection[] = [];
-  for await (const section of encodeSections(options, crew, streams)) {
+  for await (const section of encodeSections({ ...options, coding }, crew, streams)) {
     waiting.push(section);
     if (waiting.length > SECTIONS_AHEAD) yield* write(waiting.shift()!);
   }
@@ -73,7 +79,7 @@ export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint
 
 /** Encodes groups, and starts to compress their streams section by section. */
 async function* encodeSections(
-  options: EncodeOptions,
+  options: ChosenOptions,
   crew: GroupCrew,
   streams: StreamCrew,
 ): AsyncGenerator<EncodedSection, void> {
@@ -112,7 +118,7 @@ interface GroupOfBatch {
   readonly encoded: EncodedGroup;
 }
 
-async function* encodeGroups(options: EncodeOptions, crew: GroupCrew): AsyncGenerator<GroupOfBatch, void> {
+async function* encodeGroups(options: ChosenOptions, crew: GroupCrew): AsyncGenerator<GroupOfBatch, void> {
   const waiting: Promise<GroupOfBatch>[] = [];
   for (const batch of cutBatches(options.plan)) {
     const open = crew.open(batch);
@@ -161,12 +167,12 @@ function freshSize({ size, operations }: Plan): number {
   return operations.length.reduce((left, length) => left - length, size);
 }
 
-function workFor({ program, plan, target, effort }: EncodeOptions, batch: PlannedBatch, place: GroupPlace) {
+function workFor({ program, plan, target, coding }: ChosenOptions, batch: PlannedBatch, place: GroupPlace) {
   const start = batch.start + place.start;
   const end = start + place.size;
   const from = inStream(plan, start);
   return {
-    isMixed: codingOf(effort) === MIXED,
+    isMixed: coding === MIXED,
     program: clippedParts(program, start, end),
     stored: [{ path: target, offset: from, size: inStream(plan, end) - from }],
   };

@@ -15,8 +15,13 @@ export const LZMA = 1;
 export const MIXED = 2;
 export const CODINGS = 3;
 
-export function codingOf(effort: Effort): number {
-  return effort === 'fast' ? ZSTD : effort === 'best' ? MIXED : LZMA;
+/** More new bytes fill the window of LZMA: a reader has no memory left for the tables of a mixer. */
+const MAX_MIXED_FRESH = STREAM_FORMS[FRESH]!.window;
+
+/** @param fresh new bytes of the patch */
+export function codingFor(effort: Effort, fresh: number): number {
+  if (effort === 'fast') return ZSTD;
+  return effort === 'best' && fresh <= MAX_MIXED_FRESH ? MIXED : LZMA;
 }
 
 const ZSTD_LEVEL = 15;
@@ -29,6 +34,7 @@ const SMALL: Settings = { rowCountBits: 14, depth: 8, niceLength: 64, optimal: t
 
 export interface StreamSettings {
   readonly effort: Effort;
+  readonly coding: number;
   /** Whether there is so much new that time counts more than the last percents. */
   readonly much: boolean;
 }
@@ -41,12 +47,12 @@ export interface StreamEncoder {
 }
 
 export function createStreamEncoder(stream: number, settings: StreamSettings): StreamEncoder {
-  const { effort, much } = settings;
-  if (effort === 'fast') {
+  const { effort, coding, much } = settings;
+  if (coding === ZSTD) {
     const params = { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL, [constants.ZSTD_c_contentSizeFlag]: 0 };
     return { compress: (bytes) => zstdCompressSync(bytes, { params }), skip: () => undefined };
   }
-  if (effort === 'best' && stream !== FRESH) return { compress: (bytes) => bytes, skip: () => undefined };
+  if (coding === MIXED && stream !== FRESH) return { compress: (bytes) => bytes, skip: () => undefined };
   const { window, maxPiece, lc } = STREAM_FORMS[stream]!;
   const ofFresh = effort === 'best' ? BEST : much ? LAZY : OPTIMAL;
   const encoder = new Lzma2Encoder({
