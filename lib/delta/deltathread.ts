@@ -1,4 +1,6 @@
-import type { UnpackedImage } from './format.ts';
+import type { PatchSource, UnpackedImage } from './format.ts';
+import { formatNamed } from './formats.ts';
+import type { RootfsFiles } from '../image/rootfsfiles.ts';
 import type { DeltaTask, DeltaResult, CreatedPatch } from './task.ts';
 import { join } from 'node:path';
 import type { LayerStream } from '../image/layerstream.ts';
@@ -13,13 +15,14 @@ export const handler = serveThread(async (task: DeltaTask, onStep): Promise<Delt
   onStep(`read ${task.source.reference}`);
   const source = await openSource(task);
   onStep(`read ${task.target.reference}`);
-  const [target] = await Promise.all([openTarget(task), checkSource(task, source.stream)]);
+  const [target, files] = await Promise.all([openTarget(task), checkSource(task, source.stream)]);
   const patches: CreatedPatch[] = [];
   for (const format of task.formats) {
     onStep(`make ${format} patch`);
     const started = performance.now();
     const path = join(scratch, `patch.${format}`);
-    const patch = await createPatch(format, { source, target, path, scratch, effort, limits });
+    const checked = { ...source, ...(files && { files }) };
+    const patch = await createPatch(format, { source: checked, target, path, scratch, effort, limits });
     patches.push({ ...patch, format, path, encodeSeconds: (performance.now() - started) / 1000 });
   }
   return { source: source.record, target: target.record, patches };
@@ -27,18 +30,20 @@ export const handler = serveThread(async (task: DeltaTask, onStep): Promise<Delt
 
 const opening = () => import('./unpack.ts');
 
-async function openSource({
-  source,
-  limits,
-  scratch,
-}: DeltaTask): Promise<Pick<UnpackedImage, 'record' | 'stream'>> {
+async function openSource({ source, limits, scratch }: DeltaTask): Promise<PatchSource> {
   if (source.unpacked) return source.unpacked;
   const { readImage, unpackSource } = await opening();
   return unpackSource(await readImage(source, limits, scratch), join(scratch, 'source'), limits);
 }
 
-async function checkSource({ source, limits }: DeltaTask, stream: LayerStream): Promise<void> {
-  if (!source.unpacked) await (await opening()).checkRootfs(source, stream, limits);
+/** @returns the source's files, if a format of the task lists them and the source was flattened to check it */
+async function checkSource(
+  { source, formats, limits }: DeltaTask,
+  stream: LayerStream,
+): Promise<RootfsFiles | undefined> {
+  if (source.unpacked) return undefined;
+  const files = await (await opening()).checkRootfs(source, stream, limits);
+  return formats.some((format) => formatNamed(format).traits.listsSource) ? files : undefined;
 }
 
 async function openTarget({ target, limits, scratch }: DeltaTask): Promise<UnpackedImage> {

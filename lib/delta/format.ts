@@ -4,6 +4,7 @@ import type { LayerStream } from '../image/layerstream.ts';
 import type { Platform } from '../image/oci/descriptor.ts';
 import type { Layer } from '../image/open.ts';
 import type { ImageRecord } from '../image/record.ts';
+import type { RootfsFiles } from '../image/rootfsfiles.ts';
 import type { Limits } from '../limits.ts';
 import type { Effort } from './align/alignment.ts';
 import type { Costs } from './costs.ts';
@@ -60,6 +61,8 @@ export interface FormatTraits {
   readonly readsInOrder?: true;
   /** Scratch space for making a patch at most, as a multiple of the target's layer stream. */
   readonly createScratch: number;
+  /** To make a patch, the files of the source's flattened root filesystem are listed. */
+  readonly listsSource?: true;
   /** Archives of images begin like a patch of this format: only `read` tells them apart. */
   readonly resemblesImage: boolean;
 }
@@ -164,9 +167,14 @@ export interface UnpackedImage {
   readonly layers: readonly Pick<Layer, 'blob'>[];
 }
 
+export interface PatchSource extends Pick<UnpackedImage, 'record' | 'stream'> {
+  /** Of its flattened root filesystem, where they have been listed before. */
+  readonly files?: RootfsFiles;
+}
+
 /** Input of the creation of one patch. */
 export interface PatchTask {
-  readonly source: Pick<UnpackedImage, 'record' | 'stream'>;
+  readonly source: PatchSource;
   readonly target: UnpackedImage;
   /** The file to write. */
   readonly path: string;

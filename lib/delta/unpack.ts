@@ -3,6 +3,7 @@ import type { DeltaSide } from './task.ts';
 import type { Limits } from '../limits.ts';
 import { openImage, type Image } from '../image/open.ts';
 import { unpackImage, type LayerStream } from '../image/layerstream.ts';
+import type { RootfsFiles } from '../image/rootfsfiles.ts';
 import { rootfsThread } from '../image/threads.ts';
 import { runThread } from '../runtime/thread.ts';
 import { measurePullSizes } from '../image/pullsize.ts';
@@ -27,14 +28,15 @@ export async function unpackSource(image: Image, path: string, limits: Limits): 
 /**
  * Flattens an unpacked image, as a signature does. The byte formats need no tar, and would take a layer that is damaged.
  *
+ * @returns its files
  * @throws PanamaxError `bad-input`, `limit`
  */
-export async function checkRootfs(
+export function checkRootfs(
   { reference }: Pick<Image, 'reference'>,
   stream: LayerStream,
   limits: Limits,
-): Promise<void> {
-  await runThread(rootfsThread, { stream, limits, name: reference });
+): Promise<RootfsFiles> {
+  return runThread(rootfsThread, { stream, limits, name: reference });
 }
 
 /** Unpacks an image and finds how its layers were compressed. */

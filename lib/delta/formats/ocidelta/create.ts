@@ -7,7 +7,8 @@ import { verifyArtifact } from './verify.ts';
 /** Writes an artifact and applies each of its tar-diffs; throws unless the results have the target's diffIDs. */
 export async function createOciDelta(task: PatchTask): Promise<void> {
   const { source, target, limits, signal } = task;
-  const sourceFiles = await runThread(rootfsThread, { stream: source.stream, limits }, signal);
+  const sourceFiles =
+    source.files ?? (await runThread(rootfsThread, { stream: source.stream, limits }, signal));
   const tarDiffs = await encodeOciDelta({
     ...task,
     sourceFiles,

@@ -23,6 +23,7 @@ export const ociDelta: PatchFormat = {
     rebuildsOnScratch: true,
     // the parts of tar-diffs, then the archive of them
     createScratch: 2,
+    listsSource: true,
     resemblesImage: true,
   },
   // fitted to pairs of the development corpus (docs/pairing.md); every changed tar header is data here
