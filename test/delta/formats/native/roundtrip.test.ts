@@ -62,7 +62,10 @@ test('rebuilds an empty target, and one from an empty source', async (t) => {
 });
 
 test('makes the same patch with any number of threads, and rebuilds from it with any', async (t) => {
-  const pair = await nativePair(t, releaseLayers(1, 1), releaseLayers(1, 2));
+  // three groups: they have 2 MiB
+  const noise = writeTar([{ path: 'noise', content: createRandom(1).bytes(5e6) }]);
+  const [from, to] = [releaseLayers(1, 1), releaseLayers(1, 2)];
+  const pair = await nativePair(t, [from[0]!, noise, from[1]!], [to[0]!, noise, to[1]!]);
   const patch = await pair.encode({ threads: 0 });
   for (const threads of [1, 2, 4]) {
     assert.ok(patch.equals(await pair.encode({ threads })), `${threads} threads`);
