@@ -1,10 +1,11 @@
 /** Images that come to a mirror by patches, also when patches, links, the store or the mirror itself fail. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { cp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { before, beforeEach, describe, test, type TestContext } from 'node:test';
-import { digestOf } from '../support/layout.ts';
+import { digestOf, writeLayout, type Layout } from '../support/layout.ts';
 import {
   makeMirrorSite,
   patchRequests,
@@ -25,9 +26,11 @@ import { serve } from '../../lib/web/server.ts';
 import { panamaxFails, panamaxJson } from '../support/commands.ts';
 import { missing } from '../support/programs.ts';
 import { createRandom } from '../support/random.ts';
+import { largeLayers } from '../support/releases.ts';
 import { fileScope } from '../support/scope.ts';
 import { NAME } from '../support/sitestore.ts';
 import { skopeoPush } from '../support/skopeo.ts';
+import { writeTar } from '../support/tar.ts';
 import { until } from '../support/worker.ts';
 
 const KILLS = 20;
@@ -238,6 +241,46 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
     } finally {
       await site.registry.start();
     }
+  });
+});
+
+/** A release whose patch takes some seconds at 1 Mbit/s. */
+function writeNoisy(layout: string, release: number): Promise<Layout> {
+  const own = { path: 'own', content: createRandom(release).bytes(200_000) };
+  return writeLayout(layout, [...largeLayers(release), writeTar([own])]);
+}
+
+describe('a mirror behind 1 Mbit/s', { skip: missing('docker-registry', 'skopeo') }, () => {
+  test('answers the manifest in a second, and streams all layers without a long silence', async (t) => {
+    const rate = 1e6 / 8;
+    const site = await makeMirrorSite(t, { writeImage: writeNoisy });
+    await site.copy(':1');
+    const since = site.front.seen.length;
+    for (const link of [site.link, site.uplink]) link.setFault({ kind: 'slow', rate });
+    const api = `${site.mirror.url}/v2/${site.name.slice(site.name.indexOf('/') + 1)}`;
+    const started = performance.now();
+    const found = await fetch(`${api}/manifests/2`);
+    const { layers } = (await found.json()) as { layers: { digest: string }[] };
+    assert.ok(performance.now() - started < 1000);
+    assert.equal(found.headers.get('docker-content-digest'), site.images[1]!.manifestDigest);
+    let silence = 0;
+    let last = performance.now();
+    const read = async (digest: string) => {
+      const hash = createHash('sha256');
+      const response = await fetch(`${api}/blobs/${digest}`);
+      for await (const piece of response.body!) {
+        hash.update(piece);
+        silence = Math.max(silence, performance.now() - last);
+        last = performance.now();
+      }
+      assert.equal(`sha256:${hash.digest('hex')}`, digest);
+    };
+    await Promise.all(layers.map(({ digest }) => read(digest)));
+    const { size } = await stat(await patchTo(site, 2));
+    assert.ok(size > rate, `${size} bytes`);
+    assert.ok(performance.now() - started < (size / rate) * 1000 + 15_000);
+    assert.ok(silence < 20_000);
+    assert.deepEqual(upstreamBlobs(site, since), []);
   });
 });
 
