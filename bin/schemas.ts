@@ -163,6 +163,7 @@ export const SCHEMAS: Readonly<Record<string, readonly v.GenericSchema[]>> = {
       names: v.array(string),
       left: v.array(objectSchema({ target: digestSchema, why: string })),
       compressions: removed,
+      layers: removed,
       runs: v.array(objectSchema({ run: string, objects: removed })),
     }),
   ],

@@ -1,6 +1,7 @@
 import { PanamaxError } from '../../lib/errors.ts';
 import { findAwaitedImages, takeCensus, type Census } from '../../lib/retention/census.ts';
 import { findUnneededCompressions } from '../../lib/retention/compressions.ts';
+import { findUnneededLayers } from '../../lib/retention/layers.ts';
 import { applyPolicy, shortName } from '../../lib/retention/policy.ts';
 import { remove, removeUnreferenced, type Outcome, type RemovedObject } from '../../lib/retention/removal.ts';
 import { findOldRuns } from '../../lib/retention/runs.ts';
@@ -70,16 +71,18 @@ export const gcCommand: Command = {
     };
     const outcome = await remove(store, retention, options);
     const gone = new Set(outcome.removed.flatMap(({ isGone, target }) => (isGone ? [target] : [])));
-    const unneeded = await findUnneededCompressions(store, census, gone, signal);
-    const compressions = await removeUnreferenced(store, unneeded, options);
+    const records = await findUnneededCompressions(store, census, gone, signal);
+    const compressions = await removeUnreferenced(store, records, options);
+    const summaries = await findUnneededLayers(store, census, gone, signal);
+    const layers = await removeUnreferenced(store, summaries, options);
     const old = await findOldRuns(store, keepRuns, signal);
     const runs: { readonly run: string; readonly objects: readonly RemovedObject[] }[] = [];
     for (const { run, keys } of old) {
       runs.push({ run, objects: await removeUnreferenced(store, keys, { ...options, grace: 0 }) });
     }
     const objects = [...outcome.removed, ...runs].flatMap((one) => one.objects);
-    const bytes = [...objects, ...compressions].reduce((sum, { size }) => sum + size, 0);
-    const result = { applied, bytes, kept: retention.kept, ...outcome, compressions, runs };
+    const bytes = [...objects, ...compressions, ...layers].reduce((sum, { size }) => sum + size, 0);
+    const result = { applied, bytes, kept: retention.kept, ...outcome, compressions, layers, runs };
     printResult(args, result, formatResult(result, census));
   },
 };
@@ -113,11 +116,12 @@ interface Result extends Outcome {
   readonly applied: boolean;
   readonly bytes: number;
   readonly compressions: readonly RemovedObject[];
+  readonly layers: readonly RemovedObject[];
   readonly runs: readonly { readonly run: string }[];
 }
 
 function formatResult(
-  { applied, bytes, removed, names, left, compressions, runs }: Result,
+  { applied, bytes, removed, names, left, compressions, layers, runs }: Result,
   census: Census,
 ): string {
   const rows = removed.map(({ target, why, objects }) => {
@@ -131,6 +135,7 @@ function formatResult(
     [names.length, 'past name record'],
     [runs.length, 'run'],
     [compressions.length, 'compression record'],
+    [layers.length, 'summarized layer'],
   ];
   const also = counts
     .flatMap(([count, noun]) => (count > 0 ? [`, ${formatCount(count, noun)}`] : []))

@@ -4,6 +4,9 @@ import { cleanPath, createResolver, type Link, type Route } from './path.ts';
 import type { ByteString, EntryType, TarEntry } from './tar/entry.ts';
 import { metadataBudget, metadataSize } from './tar/reader.ts';
 
+/** The fields of a tar entry that count for a flattened image. */
+export type RootfsEntry = Omit<TarEntry, 'bodyOffset' | 'bodySize' | 'end'>;
+
 /** An inode of the flattened image. Paths that share one node are hardlinks of each other. */
 export interface RootfsNode<Content> extends Pick<
   TarEntry,
@@ -24,7 +27,7 @@ export interface Rootfs<Content> {
   /** Starts the next layer, bottom first. `where` names it in errors. */
   beginLayer(where: string): void;
   /** Applies an entry of the layer. `content` is kept in the node of a regular file. */
-  add(entry: TarEntry, content?: Content): void;
+  add(entry: RootfsEntry, content?: Content): void;
   /** All paths after the layers so far, in bytewise order. */
   nodes(): RootfsItem<Content>[];
   /** The regular files among them, in the same order. */
@@ -62,7 +65,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   let expanded = 0;
   let metadata = 0;
 
-  function add(entry: TarEntry, content?: Content): void {
+  function add(entry: RootfsEntry, content?: Content): void {
     const where = `${layerName} at offset ${entry.offset}, entry ${entry.path}`;
     countName(where);
     expanded += entry.size;
@@ -87,7 +90,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
   function put(
     children: Children<Node>,
     name: ByteString,
-    entry: TarEntry,
+    entry: RootfsEntry,
     content: Content | undefined,
     where: string,
   ): void {
@@ -104,7 +107,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
     children.set(name, node.type === 'directory' ? { node, children: new Map(), layer } : { node, layer });
   }
 
-  function hardlinked(entry: TarEntry, where: string): Node {
+  function hardlinked(entry: RootfsEntry, where: string): Node {
     const parents = cleanPath(entry.linkPath, where);
     const name = parents.pop();
     const link = name === undefined ? root : endOf(resolve(parents, where))?.children?.get(name);
@@ -230,7 +233,7 @@ function namesOf<Node>(children: Children<Node>): ByteString[] {
     .reverse();
 }
 
-function nodeOf<Content>(entry: TarEntry, content?: Content): RootfsNode<Content> {
+function nodeOf<Content>(entry: RootfsEntry, content?: Content): RootfsNode<Content> {
   const { type, size, linkPath, mode, uid, gid, mtime, devMajor, devMinor, xattrs } = entry;
   if (type === 'hardlink') throw new TypeError('a hardlink has no node of its own');
   return { type, size, linkPath, mode, uid, gid, mtime, devMajor, devMinor, xattrs, content };

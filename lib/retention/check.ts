@@ -1,5 +1,6 @@
 import { checkSeal } from '../sealed.ts';
 import { imageSketchOf, SKETCH_SIZE } from '../pairing/signature/imagesketch.ts';
+import { parseLayer } from '../pairing/signature/storedlayer.ts';
 import { parseSignature } from '../pairing/signature/stored.ts';
 import { parseCalibrations } from '../pairing/calibration.ts';
 import { parseRanking } from '../pairing/ranking.ts';
@@ -56,7 +57,7 @@ export interface CheckReport {
 }
 
 export interface CheckOptions {
-  /** Reads patches and signatures, too, and compares their digests. */
+  /** Reads patches, signatures and summaries of layers, too, and compares their digests. */
   readonly readData: boolean;
   readonly verify?: Verify;
   readonly signal: AbortSignal;
@@ -65,6 +66,7 @@ export interface CheckOptions {
 const PREFIXES = [
   'signatures',
   'sketches',
+  'layers',
   'compressions',
   'pairings',
   'patches',
@@ -143,7 +145,15 @@ export async function checkStore(store: Store, options: CheckOptions): Promise<C
     );
   }
 
-  // 3. compression records and rankings
+  // 3. summaries of layers, compression records and rankings
+  for (const key of below(keys.layers)) {
+    const layer = digestIn(key);
+    if (!readData || !layer || key !== keys.layer(layer)) continue;
+    await check(key, async () => {
+      const where = `${store.where} ${key}`;
+      checkSame('summary of another layer', layer, (await parseLayer(await read(key), where)).diffID, where);
+    });
+  }
   for (const key of below(keys.compressions)) {
     const layer = digestIn(key);
     if (!layer || key !== keys.compression(layer)) continue;

@@ -7,6 +7,7 @@ import { hexOf, type Digest } from '../digest.ts';
 /** Increased when more compressions can be reproduced, so that layers without a known one are examined again. */
 const COMPRESSIONS_VERSION = 3;
 export const SIGNATURE_VERSION = 4;
+export const LAYER_VERSION = 1;
 const SKETCH_VERSION = 1;
 
 const named = (digest: Digest) => `sha256-${hexOf(digest)}`;
@@ -14,6 +15,9 @@ const named = (digest: Digest) => `sha256-${hexOf(digest)}`;
 export const keys = {
   signature: (manifest: Digest) => `signatures/v${SIGNATURE_VERSION}/${named(manifest)}.columns`,
   signatures: `signatures/v${SIGNATURE_VERSION}/`,
+  /** The summary of a layer, by its diffID. */
+  layer: (diffID: Digest) => `layers/v${LAYER_VERSION}/${named(diffID)}.columns`,
+  layers: 'layers/',
   sketch: (manifest: Digest) => `sketches/v${SKETCH_VERSION}/${named(manifest)}`,
   compression: (layer: Digest) => `compressions/v${COMPRESSIONS_VERSION}/${named(layer)}.json`,
   compressions: 'compressions/',

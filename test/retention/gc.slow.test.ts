@@ -35,6 +35,7 @@ interface Result {
   readonly names: readonly string[];
   readonly left: readonly { readonly target: string }[];
   readonly compressions: readonly { readonly key: string }[];
+  readonly layers: readonly { readonly key: string }[];
   readonly runs: readonly { readonly run: string }[];
 }
 
@@ -309,7 +310,7 @@ test('keeps an image that was read again within the grace period', async (t) => 
   for (const image of young) assert.ok(await store.stat(keys.signature(image as Digest)));
 });
 
-test('removes old records of runs, and compression records of layers without an image', async (t) => {
+test('removes old records of runs, and objects about layers without an image', async (t) => {
   const made = await makeSiteStore(t, { count: 3 });
   const store = await openDirectoryStore(made.store);
   const list = async (prefix: string) => {
@@ -335,6 +336,12 @@ test('removes old records of runs, and compression records of layers without an 
   const old = 'compressions/v1/sha256-00.json';
   await store.put(old, Buffer.from('{}'));
   await age(made.store, 3, 'compressions');
+  const summaries = (await list('layers/')).toSorted();
+  const diffIDs = made.images.flatMap((image) => image.diffIDs as Digest[]);
+  assert.deepEqual(summaries, [...new Set(diffIDs.map(keys.layer))].toSorted());
+  const oldSummary = 'layers/v0/sha256-00.columns';
+  await store.put(oldSummary, Buffer.from('x'));
+  await age(made.store, 3, 'layers');
   const layers = made.images[2]!.layerDigests.map((digest) => keys.compression(digest as Digest));
   const before = await list('compressions/');
   const dry = await panamaxJson<Result>('gc', ...policy);
@@ -351,6 +358,7 @@ test('removes old records of runs, and compression records of layers without an 
   assert.ok(layers.every((key) => kept.includes(key)));
   assert.ok(!kept.includes(old));
   assert.ok(real.compressions.some(({ key }) => key === old));
+  assert.ok(real.layers.some(({ key }) => key === oldSummary));
   await panamaxJson(
     'gc',
     '--keep-last',
@@ -365,6 +373,9 @@ test('removes old records of runs, and compression records of layers without an 
     await inventoryOf(made, [2]),
   );
   assert.deepEqual((await list('compressions/')).toSorted(), [...new Set(layers)].toSorted());
+  const last = made.images[2]!.diffIDs.map((diffID) => keys.layer(diffID as Digest));
+  assert.deepEqual((await list('layers/')).toSorted(), [...new Set(last)].toSorted());
+  assert.ok(last.length < summaries.length);
 });
 
 /** Writes the inventory of one site that holds these releases. */

@@ -1,19 +1,19 @@
 import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
-/** The sections of a stored signature, expanded. Offsets as in docs/formats.md. */
-export function sectionsOf(bytes: Buffer): Buffer[] {
-  let at = 40;
-  return [0, 1, 2].map((i) => {
+/** The sections of a stored signature or layer summary, expanded. Offsets as in docs/formats.md. */
+export function sectionsOf(bytes: Buffer, count = 3): Buffer[] {
+  let at = 16 + 8 * count;
+  return Array.from({ length: count }, (_, i) => {
     const start = at;
     at += bytes.readUInt32LE(16 + 8 * i);
     return zstdDecompressSync(bytes.subarray(start, at));
   });
 }
 
-/** A stored signature with these sections and a right checksum. */
-export function signatureWith(sections: readonly Buffer[], version = 4): Buffer {
-  const head = Buffer.alloc(40);
-  head.write('PanamaxS');
+/** A stored signature, or another object of sections, with a right checksum. */
+export function signatureWith(sections: readonly Buffer[], version = 4, magic = 'PanamaxS'): Buffer {
+  const head = Buffer.alloc(16 + 8 * sections.length);
+  head.write(magic);
   head.writeUInt32LE(version, 8);
   const stored = sections.map((section) => zstdCompressSync(section));
   for (const [i, { length }] of sections.entries()) {

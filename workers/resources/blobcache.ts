@@ -18,14 +18,17 @@ export interface BlobCache {
   /** For the option `blobs` of `openImage`: blobs in it are not fetched again. */
   readonly directory: string;
   /**
-   * Keeps all blobs of an image until the lease is disposed of. Images outside registries are not cached.
+   * Keeps the blobs of an image until the lease is disposed of. Images outside registries are not cached.
    *
    * @throws PanamaxError as `openImage` does; `bad-input` if the name has moved to another image
    */
-  lease(
-    image: KnownImage,
-    options: Pick<ImageOptions, 'limits'> & { signal: AbortSignal },
-  ): Promise<BlobLease>;
+  lease(image: KnownImage, options: BlobLeaseOptions): Promise<BlobLease>;
+}
+
+export interface BlobLeaseOptions extends Pick<ImageOptions, 'limits'> {
+  readonly signal: AbortSignal;
+  /** Tells the layers whose blobs are needed. Default: all. */
+  readonly isNeeded?: (layer: Layer) => boolean;
 }
 
 export interface KnownImage {
@@ -87,12 +90,14 @@ export function createBlobCache(directory: string, maxSize: number): BlobCache {
 
   return {
     directory,
-    async lease({ reference, manifest, ...wanted }, { limits, signal }) {
+    async lease({ reference, manifest, ...wanted }, { limits, signal, isNeeded = () => true }) {
       const pinned = pinnedReference(reference, manifest);
       if (pinned === undefined) return { reference, [Symbol.asyncDispose]: async () => {} };
       const options = { ...wanted, limits, signal, blobs: directory };
       const { configDigest, layers } = await openImage(await parseReference(pinned), options);
-      const byName = new Map(layers.map((layer) => [keptName(layer.descriptor.digest), layer]));
+      const byName = new Map(
+        layers.filter(isNeeded).map((layer) => [keptName(layer.descriptor.digest), layer]),
+      );
       const names = [keptName(manifest), keptName(configDigest), ...byName.keys()];
       use(names, 1);
       const lease = {

@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PanamaxError } from '../../lib/errors.ts';
 import type { Platform } from '../../lib/image/oci/descriptor.ts';
-import { openImage } from '../../lib/image/open.ts';
+import { openImage, type Layer } from '../../lib/image/open.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { imageSketchOf, type ImageSketch } from '../../lib/pairing/signature/imagesketch.ts';
 import type { Outcome, StageContext } from '../context.ts';
@@ -16,6 +16,7 @@ import { keys } from '../../lib/store/keys.ts';
 import type { Store } from '../../lib/store/objects/store.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
 import { storeAttachments } from './attachments.ts';
+import { findLayers, storeLayers } from './layers.ts';
 import { findSignature } from './load.ts';
 import { keptSize } from './reservation.ts';
 
@@ -33,7 +34,7 @@ export interface SignatureOutput {
 /** Age after which a signature in use is written again, in milliseconds. */
 const RENEWAL = 3600_000;
 
-/** Reads an image, stores its signature, and puts it into the similarity index. */
+/** Reads the layers of an image that no image of the store has had, stores its signature, and puts it into the similarity index. */
 export async function signatureStage(
   input: SignatureInput,
   context: StageContext,
@@ -60,12 +61,22 @@ export async function signatureStage(
       return { status: 'skipped', manifest, size };
     }
     using _reserved = await context.memory.reserve(JOB_MEMORY.signature, signal);
-    const task = { ...input, limits, scratch, blobs: blobs.directory };
-    using _room = await layers.lease({ images: [], ownSize: keptSize(image), signal });
-    await using kept = await blobs.lease({ ...input, manifest }, { limits, signal });
-    const whole = { ...task, reference: kept.reference };
-    const result = await runThread(signatureThread, whole, signal, JOB_MEMORY.signature).catch(onScratch);
+    const known = await findLayers(store, image);
+    const unread = known.flatMap(({ layer, isRead }) => (isRead ? [] : [layer.descriptor]));
+    using _room = await layers.lease({ images: [], ownSize: keptSize(image, unread), signal });
+    const isNeeded = (layer: Layer) => unread.some(({ digest }) => digest === layer.descriptor.digest);
+    await using kept = await blobs.lease({ ...input, manifest }, { limits, signal, isNeeded });
+    const task = {
+      ...input,
+      reference: kept.reference,
+      limits,
+      scratch,
+      blobs: blobs.directory,
+      summaries: known.map(({ summary }) => summary),
+    };
+    const result = await runThread(signatureThread, task, signal, JOB_MEMORY.signature).catch(onScratch);
     layers.noteRead(result.size);
+    await storeLayers(store, image, result);
     await addSketch(result.manifest, Buffer.from(result.sketch), context);
     await store.put(keys.signature(result.manifest), result.bytes);
     context.log.info(

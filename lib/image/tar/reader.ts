@@ -124,7 +124,12 @@ export function metadataBudget(limits: Limits): number {
 }
 
 /** The part of `metadataBudget` that an entry takes, in bytes. */
-export function metadataSize({ path, linkPath, xattrs, sparse = [] }: TarEntry): number {
+export function metadataSize({
+  path,
+  linkPath,
+  xattrs,
+  sparse = [],
+}: Pick<TarEntry, 'path' | 'linkPath' | 'xattrs' | 'sparse'>): number {
   let size = path.length + linkPath.length + 16 * sparse.length;
   for (const [name, value] of xattrs) size += name.length + value.length;
   return size;

@@ -1,106 +1,78 @@
-import { createHash } from 'node:crypto';
 import type { Limits } from '../../limits.ts';
 import { checkExpansion, tooLarge } from '../../image/expansion.ts';
 import type { Image } from '../../image/open.ts';
-import { measurePullSizes } from '../../image/pullsize.ts';
 import { imageRecord } from '../../image/record.ts';
 import { createRootfs } from '../../image/rootfs.ts';
-import type { TarEntry } from '../../image/tar/entry.ts';
-import { createExpander, zerosOf } from '../../image/tar/expand.ts';
-import { scanTar } from '../../image/tar/scan.ts';
 import { numbersColumn, textColumn, wordsColumn } from '../../runtime/column.ts';
-import { createByteSampler, createMiddle, joinSamples, tlshOf, type ByteSample } from './bytesample.ts';
-import { createContents } from './contents.ts';
-import { createContentSketcher, type ContentSketch, type ContentSketcher } from './contentsketch.ts';
+import { joinSamples, tlshOf, type ByteSample } from './bytesample.ts';
+import { createContents, type Contents, type ContentsBuilder } from './contents.ts';
 import { DIGEST_SIZE, digestAt, digestKey } from './digestset.ts';
 import { createContentDigest, createFileTable } from './filetable.ts';
+import { byteSampleIn, contentsIn, entriesOf, type LayerSummary } from './layercolumns.ts';
+import { readLayer } from './readlayer.ts';
 import type { LayerTable, Signature } from './signature.ts';
 
-/** A regular file after its bytes have been read. */
-interface ReadFile {
-  /** SHA-256 of the content; holes of sparse files count as zeros, large ones by their size (docs/formats.md). */
-  readonly digest: Uint8Array;
-  readonly sketch: ContentSketch;
-  readonly middle: Uint8Array;
-}
-
 /**
- * Computes the signature of an image in one pass over its layers.
+ * Computes the signature of an image: reads each layer once and flattens the layers.
  *
+ * @param known summaries of layers that need not be read: of this diffID, and read from this blob
+ * @param onRead takes the summary of each layer that was read, and its index
  * @throws PanamaxError `bad-input`, `limit`, `io`
  */
-export async function computeSignature(image: Image, limits: Limits): Promise<Signature> {
-  // waits for both, also after a failure: neither may still read files when this returns
-  const [read, pullSizes] = await Promise.allSettled([readImage(image, limits), measurePullSizes(image)]);
-  if (read.status === 'rejected') throw read.reason;
-  if (pullSizes.status === 'rejected') throw pullSizes.reason;
-  const { layerSizes, ...content } = read.value;
-  return { image: imageRecord(image, layerSizes, pullSizes.value), ...content };
-}
-
-async function readImage(
+export async function computeSignature(
   image: Image,
   limits: Limits,
-): Promise<Omit<Signature, 'image'> & { readonly layerSizes: readonly number[] }> {
+  known: readonly (LayerSummary | undefined)[] = [],
+  onRead?: (summary: LayerSummary, layer: number) => void,
+): Promise<Signature> {
   // in `rootfs` the content of a file is its number among the files of all layers
   const rootfs = createRootfs<number>(limits);
   const contents = createContents();
   const fileContents = wordsColumn();
   const layers: LayerTable[] = [];
   const layerSizes: number[] = [];
+  const pullSizes: number[] = [];
   const samples: ByteSample[] = [];
-  let start = 0;
-  // the layers: digests, sketches and samples of their files
-  for (const layer of image.layers) {
-    const where = `${image.reference} layer ${layer.descriptor.digest}`;
-    const paths = textColumn();
-    const numbers = wordsColumn();
-    const keys = numbersColumn();
-    const sampler = createByteSampler();
-    let entries = 0;
-    let size = 0;
-    rootfs.beginLayer(where);
-    let zeros = 0;
-    const refuseOver = (end: number) => {
-      if (end > limits.maxImageSize) throw tooLarge(limits.maxImageSize, image.reference);
-    };
-    async function* measured(): AsyncGenerator<Uint8Array, void, void> {
-      for await (const chunk of layer.tar(limits.maxImageSize - start)) {
-        size += chunk.length;
-        refuseOver(start + size);
-        yield chunk;
-      }
+  let room = limits.maxImageSize;
+  for (const [i, layer] of image.layers.entries()) {
+    const { descriptor } = layer;
+    let summary = known[i];
+    if (!summary) {
+      summary = await readLayer(layer, { limits, image: image.reference, room });
+      onRead?.(summary, i);
     }
-    const read = readEntries(measured(), { limits, where }, (entry) => {
-      // refused as soon as it is certain
-      refuseOver(start + entry.bodyOffset + entry.bodySize);
-      zeros += zerosOf(entry);
-      checkExpansion(zeros, { limits, size: layer.descriptor.size }, where);
-    });
-    for await (const { entry, file } of read) {
-      entries++;
-      if (!file) {
+    const { size, zeros, columns, blobs } = summary;
+    const where = `${image.reference} layer ${descriptor.digest}`;
+    checkExpansion(Math.max(size, zeros), { limits, size: descriptor.size }, where);
+    room -= size;
+    if (room < 0) throw tooLarge(limits.maxImageSize, image.reference);
+    rootfs.beginLayer(where);
+    const numbers = addContents(contents, contentsIn(columns));
+    const paths = textColumn();
+    let file = 0;
+    for (const entry of entriesOf(columns)) {
+      if (entry.type !== 'file') {
         rootfs.add(entry);
         continue;
       }
-      const content = contents.add(file.digest, entry.size, file.sketch);
-      const key = digestKey(file.digest);
       rootfs.add(entry, fileContents.length);
-      fileContents.push(content);
-      sampler.add(key, file.middle);
+      fileContents.push(numbers[columns.fileContents[file++]!]!);
       paths.push(entry.path);
-      numbers.push(content);
-      keys.push(key);
     }
-    start += size;
     layerSizes.push(size);
-    const sample = sampler.finish();
-    samples.push(sample);
-    const files = { paths: paths.finish(), contents: numbers.finish() };
-    layers.push({ tlsh: tlshOf(sample, keys.finish()), entries, files });
+    pullSizes.push(blobs.find(({ digest }) => digest === descriptor.digest)!.pullSize);
+    samples.push(byteSampleIn(columns));
+    layers.push({
+      tlsh: summary.tlsh,
+      entries: columns.types.length,
+      files: {
+        paths: paths.finish(),
+        contents: columns.fileContents.map((content) => numbers[content]!),
+      },
+    });
   }
   // the flattened image: its digest, its file table and the order of its files
-  const known = contents.finish();
+  const all = contents.finish();
   const contentOf = fileContents.finish();
   const digest = createContentDigest();
   const files = createFileTable();
@@ -111,84 +83,36 @@ async function readImage(
     const { path, node } = item;
     const number = node.content;
     const content = number === undefined ? -1 : contentOf[number]!;
-    digest.add(item, content < 0 ? undefined : digestAt(known.digests, content));
+    digest.add(item, content < 0 ? undefined : digestAt(all.digests, content));
     const at = content * DIGEST_SIZE;
-    const bytes = content < 0 ? undefined : known.digests.subarray(at, at + DIGEST_SIZE);
+    const bytes = content < 0 ? undefined : all.digests.subarray(at, at + DIGEST_SIZE);
     files.add(path, node.type, node.type === 'file' ? node.size : 0, bytes);
     if (number === undefined || isThere[number] === 1) continue;
     isThere[number] = 1;
-    order.push(digestKey(known.digests, at));
+    order.push(digestKey(all.digests, at));
     contentSize += node.size;
   }
   return {
-    layerSizes,
+    image: imageRecord(image, layerSizes, pullSizes),
     contentDigest: digest.finish(),
     contentSize,
     files: files.finish(),
     tlsh: tlshOf(joinSamples(samples), order.finish()),
     layers,
-    contents: known,
+    contents: all,
   };
 }
 
-interface ReadEntry {
-  readonly entry: TarEntry;
-  /** Only for regular files. */
-  readonly file?: ReadFile;
-}
-
-/**
- * Reads the entries of a tar, with the digests, sketches and middle bytes of regular files.
- *
- * @param check is called for each entry before its content is read
- */
-async function* readEntries(
-  tar: AsyncIterable<Uint8Array>,
-  options: { limits: Limits; where: string },
-  check: (entry: TarEntry) => void,
-): AsyncGenerator<ReadEntry, void, void> {
-  const sketcher = createContentSketcher();
-  let current: FileReader | undefined;
-  for await (const event of scanTar(tar, options)) {
-    if (event.kind === 'data') {
-      current?.push(event.data);
-      continue;
-    }
-    if (current) yield { entry: current.entry, file: current.finish() };
-    check(event.entry);
-    current = event.entry.type === 'file' ? readFile(event.entry, sketcher) : undefined;
-    if (!current) yield { entry: event.entry };
+/** Adds the contents of a layer. @returns the number of each among those of all layers */
+function addContents(
+  all: ContentsBuilder,
+  { digests, sizes, densities, levels, ...one }: Contents,
+): Uint32Array {
+  const numbers = new Uint32Array(sizes.length);
+  for (const [i, size] of sizes.entries()) {
+    const digest = digests.subarray(i * DIGEST_SIZE, (i + 1) * DIGEST_SIZE);
+    const samples = one.samples.subarray(one.sampleEnds[i - 1] ?? 0, one.sampleEnds[i]);
+    numbers[i] = all.add(digest, size, { density: densities[i]!, level: levels[i]!, samples });
   }
-  if (current) yield { entry: current.entry, file: current.finish() };
-}
-
-interface FileReader {
-  readonly entry: TarEntry;
-  push(data: Uint8Array): void;
-  finish(): ReadFile;
-}
-
-function readFile(entry: TarEntry, sketcher: ContentSketcher): FileReader {
-  const hash = createHash('sha256');
-  const middle = createMiddle(entry.size);
-  const expander = createExpander(
-    entry,
-    (bytes) => {
-      hash.update(bytes);
-      sketcher.update(bytes);
-      middle.push(bytes);
-    },
-    (size) => {
-      hash.update(`hole of ${size} bytes`);
-      middle.skip(size);
-    },
-  );
-  return {
-    entry,
-    push: (data) => expander.push(data),
-    finish() {
-      expander.end();
-      return { digest: hash.digest(), sketch: sketcher.finish(), middle: middle.finish() };
-    },
-  };
+  return numbers;
 }

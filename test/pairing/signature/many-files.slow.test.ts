@@ -18,7 +18,7 @@ test('computing a signature takes little memory for many small files', async (t)
   await writeLayout(join(directory, 'image'), [writeTar(layer)]);
   const scratch = join(directory, 'scratch');
   await mkdir(scratch);
-  const task = { reference: join(directory, 'image'), limits: DEFAULT_LIMITS, scratch };
+  const task = { reference: join(directory, 'image'), limits: DEFAULT_LIMITS, scratch, summaries: [] };
   const { signal } = new AbortController();
   const { bytes } = await runThread(signatureThread, task, signal, 32 * 1024 ** 2);
   const { contents, files } = await parseSignature(bytes, 'here');
