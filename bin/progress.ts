@@ -40,7 +40,6 @@ const STEP_INTERVAL = 1000;
 
 /** A stage as far as it has come. */
 interface Reached {
-  readonly started: number;
   readonly running: Set<string>;
   done: number;
 }
@@ -53,8 +52,8 @@ export function createProgress(
   const stages = new Map<Stage, Reached>();
   let savedBytes = 0;
   return (stage, progress) => {
-    const { total, item, status, saved = 0 } = progress;
-    const reached = stages.get(stage) ?? { started: performance.now(), running: new Set(), done: 0 };
+    const { total, item, status, saved = 0, secondsLeft } = progress;
+    const reached = stages.get(stage) ?? { running: new Set(), done: 0 };
     stages.set(stage, reached);
     if (item === undefined || total === 0 || mode === 'quiet') return;
     const isStart = status === 'started';
@@ -67,7 +66,7 @@ export function createProgress(
     if (mode === 'bar') stream.write(barOf(stage, progress, reached, savedBytes, stream.columns || 80));
     else if (mode === 'json') {
       stream.write(
-        `${JSON.stringify({ version: 1, stage, total, done: reached.done, item, status, savedBytes })}\n`,
+        `${JSON.stringify({ version: 1, stage, total, done: reached.done, item, status, savedBytes, secondsLeft })}\n`,
       );
     } else if (!isStart) stream.write(`${stage} ${reached.done}/${total} ${status} ${item}\n`);
   };
@@ -75,15 +74,14 @@ export function createProgress(
 
 function barOf(
   stage: Stage,
-  { total }: ItemProgress,
-  { started, running, done }: Reached,
+  { total, secondsLeft }: ItemProgress,
+  { running, done }: Reached,
   saved: number,
   columns: number,
 ): string {
   const filled = Math.round((BAR_WIDTH * done) / total);
   const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}`;
-  const seconds = (performance.now() - started) / 1000;
-  const left = done > 0 && done < total ? `, ${formatDuration((seconds / done) * (total - done))} left` : '';
+  const left = secondsLeft === undefined ? '' : `, ${formatDuration(secondsLeft)} left`;
   const savings = saved > 0 ? `, ${formatSize(saved)} saved` : '';
   const now = running.size > 0 ? `: ${[...running].join(', ')}` : '';
   const line = `${stage.padEnd(9)} ${bar} ${done}/${total}${left}${savings}${now}`;

@@ -2,6 +2,7 @@ import { PanamaxError } from '../lib/errors.ts';
 import { loadPair, nameSources, putRequest } from '../lib/run/record.ts';
 import { sumBytes, type RunReport } from '../lib/run/report.ts';
 import type { PatchOutcome } from '../lib/run/schemas.ts';
+import { createTimeLeft } from '../lib/run/timeleft.ts';
 import { newRunId, type RunRequest } from '../lib/run/request.ts';
 import { keepAlive } from '../lib/run/runs.ts';
 import type { Stage } from '../lib/run/stage.ts';
@@ -14,7 +15,7 @@ import { runItem } from '../workers/item.ts';
 import { publishNames } from '../workers/publish/name.ts';
 import { progressOf } from '../workers/progresswriter.ts';
 import { writeReport } from '../workers/report.ts';
-import { createRunPlan } from '../workers/runplan.ts';
+import { createRunPlan, workOf } from '../workers/runplan.ts';
 
 export interface BackfillRequest extends Omit<RunRequest, 'id' | 'started'> {
   readonly concurrency: number;
@@ -30,6 +31,15 @@ export interface ItemProgress {
   readonly status?: string;
   /** Bytes that the patches of the item save, against a pull. */
   readonly saved?: number;
+  /** Estimate for the stage, from the bytes of the items that were done; undefined without a rate. */
+  readonly secondsLeft?: number;
+}
+
+/** An item for people, and its share of the work of its stage. */
+interface Described {
+  readonly label: string;
+  /** Bytes; 1 where the bytes of the items are not known beforehand. */
+  readonly work: number;
 }
 
 /**
@@ -53,11 +63,13 @@ export async function backfill(
   await using alive = await keepAlive(store, run);
   const plan = createRunPlan(request, store, { memory: context.memory.size });
 
+  /** @param total of the work of its items */
   async function stage<S extends Stage>(
     name: S,
-    label: (job: StageJob[S]) => string | Promise<string>,
+    jobs: readonly StageJob[S][],
+    total: number,
+    describe: (job: StageJob[S]) => Described | Promise<Described>,
   ): Promise<void> {
-    const jobs = [...plan.jobs(name)];
     const driver = {
       request: async () => request,
       // the next stage takes its jobs from the plan
@@ -67,14 +79,28 @@ export async function backfill(
         throw error;
       },
     };
+    const time = createTimeLeft();
+    let [done, left] = [0, total];
+    time.estimate({ done, left });
     onProgress(name, { total: jobs.length });
     const attempt = async (job: StageJob[S]) => {
-      const progress = { total: jobs.length, item: await label(job) };
-      onProgress(name, { ...progress, status: 'started' });
+      const { label: item, work } = await describe(job);
+      const tell = (news: Partial<ItemProgress>) => {
+        const secondsLeft = time.estimate({ done, left });
+        onProgress(name, {
+          total: jobs.length,
+          item,
+          ...news,
+          ...(secondsLeft !== undefined && { secondsLeft }),
+        });
+      };
+      tell({ status: 'started' });
       const result = await runItem(name, job, context, driver);
       const { status } = result;
       const saved = 'outcome' in result && 'patches' in result.outcome ? savedBy(result.outcome.patches) : 0;
-      if (status !== 'interrupted') onProgress(name, { ...progress, status, saved });
+      left -= work;
+      if (status === 'done') done += work;
+      if (status !== 'interrupted') tell({ status, saved });
     };
     const settled = await runPool(jobs, concurrency, attempt, signal);
     if (signal.aborted) throw interrupted(signal);
@@ -85,13 +111,16 @@ export async function backfill(
   }
 
   // Stage 1: signatures of all images.
-  await stage('signature', ({ reference }) => reference);
+  const signatures = [...plan.jobs('signature')];
+  await stage('signature', signatures, signatures.length, ({ reference }) => ({ label: reference, work: 1 }));
   // Stage 2: rankings within the sets of images that were read.
-  await stage('pairing', ({ target }) => target.reference);
+  const rankings = [...plan.jobs('pairing')];
+  await stage('pairing', rankings, rankings.length, ({ target }) => ({ label: target.reference, work: 1 }));
   // Stage 3: patches of the pairs that the rankings chose.
-  await stage('delta', async ({ ranking, item }) => {
+  const bytes = plan.work('delta').left;
+  await stage('delta', [...plan.jobs('delta')], bytes, async ({ ranking, item }) => {
     const pair = await loadPair(store, run, ranking, item);
-    return `${pair.target.reference} from ${nameSources(pair)}`;
+    return { label: `${pair.target.reference} from ${nameSources(pair)}`, work: workOf(pair.candidate) };
   });
   await publishNames(request.targets, plan.images, context);
   await writeReport(plan, store);

@@ -6,7 +6,7 @@ import { readOutcomes, walkOutcomes, type OutcomeOf } from '../lib/run/outcome.t
 import { putScope } from '../lib/run/record.ts';
 import type { Counts } from '../lib/run/report.ts';
 import { imagesOf, items, type RunRequest } from '../lib/run/request.ts';
-import type { NamedImage } from '../lib/run/schemas.ts';
+import type { Candidate, NamedImage } from '../lib/run/schemas.ts';
 import type { Stage, Status } from '../lib/run/stage.ts';
 import { bytesColumn, numbersColumn, wordsColumn } from '../lib/runtime/column.ts';
 import type { Store } from '../lib/store/objects/store.ts';
@@ -61,6 +61,11 @@ interface PlannedSet {
 interface Scope {
   readonly name: string;
   readonly together: boolean;
+}
+
+/** Work of a pair: the bytes of the target's files. */
+export function workOf({ identicalBytes, changedBytes, newBytes }: Candidate): number {
+  return identicalBytes + changedBytes + newBytes;
 }
 
 const isSuccess = (status: Status | undefined) => status === 'done' || status === 'skipped';
@@ -224,7 +229,7 @@ export function createRunPlan(request: RunRequest, store: Store, options: PlanOp
         const size = plan.pairs.size;
         if (plan.pairs.add(items.delta(outcome.target.manifest, candidate.source)) < size) continue;
         plan.choosers.push(row);
-        plan.pairSizes.push(candidate.identicalBytes + candidate.changedBytes + candidate.newBytes);
+        plan.pairSizes.push(workOf(candidate));
         if (plan.pairs.size % CHUNK === 0) checkMemory();
       }
     });

@@ -16,7 +16,7 @@ function written(mode: Parameters<typeof createProgress>[0]): string {
   onProgress('delta', { total: 2 });
   onProgress('delta', { total: 2, item: 'b from a', status: 'started' });
   onProgress('delta', { total: 2, item: 'b from a', status: 'done', saved: 5_000_000 });
-  onProgress('delta', { total: 2, item: 'c from a', status: 'started' });
+  onProgress('delta', { total: 2, item: 'c from a', status: 'started', secondsLeft: 7 });
   onProgress('delta', { total: 2, item: 'c from a', status: 'failed' });
   return text;
 }
@@ -51,7 +51,7 @@ describe('progress', () => {
     const frames = written('bar').split('\r\x1b[K').slice(1);
     assert.equal(frames.length, 4);
     assert.equal(frames[0], 'delta     ░░░░░░░░░░░░░░░░ 0/2: b from a');
-    assert.match(frames[2]!, /^delta {5}█{8}░{8} 1\/2, \d+ s left, 5\.00 MB saved: c from a$/);
+    assert.match(frames[2]!, /^delta {5}█{8}░{8} 1\/2, 7 s left, 5\.00 MB saved: c from a$/);
     assert.equal(frames[3], 'delta     ████████████████ 2/2, 5.00 MB saved\n');
   });
 
