@@ -9,6 +9,7 @@ import {
 import { candidates } from '../../compression/encoders.ts';
 import { headerSize, type Compression, type EncoderRecipe } from '../../compression/recipe.ts';
 import { recompressed } from '../../compression/recompress.ts';
+import { recompressedInThread } from '../../compression/threadcompressor.ts';
 import {
   LIBZSTD_SAMPLE,
   libzstdBeginning,
@@ -26,6 +27,8 @@ const SAMPLE_SIZE = 1024 ** 2;
 /** Bytes of the compressed layer to compare with; more than a compressed sample can have. */
 const HEAD_SIZE = 4 * 1024 ** 2;
 const STEP = 64 * 1024;
+/** Smaller blobs are not worth a thread, in bytes. */
+const MIN_SHARED = 1024 ** 2;
 /** Attempts to compress a whole layer. */
 const MAX_ATTEMPTS = 4;
 
@@ -131,7 +134,7 @@ function makesBeginning(
   return true;
 }
 
-/** Whether a recipe makes a blob from its tar. @param head the blob's first bytes, to fail early; may be empty */
+/** Whether a recipe makes a blob from its tar; large ones in a thread. @param head the blob's first bytes, to fail early; may be empty */
 export async function makesWhole(
   recipe: EncoderRecipe | LibzstdRecipe | CorrectedRecipe,
   tar: AsyncIterable<Uint8Array>,
@@ -140,7 +143,8 @@ export async function makesWhole(
 ): Promise<boolean> {
   const hash = createHash('sha256');
   let done = 0;
-  for await (const made of recompressed(tar, recipe)) {
+  const pieces = size < MIN_SHARED ? recompressed(tar, recipe) : recompressedInThread(tar, recipe);
+  for await (const made of pieces) {
     if (!isPart(head, done, made)) return false;
     done += made.length;
     if (done > size) return false;

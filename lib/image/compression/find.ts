@@ -8,6 +8,8 @@ import { findCompression, findCorrection, isCorrectable, readHead } from './dete
 import type { KnownCompressions } from './known.ts';
 
 const READ_SIZE = 256 * 1024;
+/** Layers whose recipe is searched at the same time, the largest first; each is compressed in a thread. */
+const CONCURRENCY = 2;
 
 /**
  * Finds the recipe that compressed each layer of an image; undefined for layers that cannot be made again. Takes
@@ -21,13 +23,20 @@ export async function findCompressions(
   known: KnownCompressions = new Map(),
 ): Promise<(Compression | undefined)[]> {
   const found = new Map<Digest, Compression | null>(known);
+  const searches = new Map<Digest, { layer: StoredLayer; start: number; size: number }>();
   let start = 0;
   for (const [i, layer] of layers.entries()) {
     const size = layerSizes[i]!;
     const { digest } = layer.descriptor;
-    if (!found.has(digest)) found.set(digest, (await findOne(layer, path, start, size)) ?? null);
+    if (!found.has(digest)) searches.set(digest, { layer, start, size });
     start += size;
   }
+  const queue = [...searches].toSorted(([, one], [, other]) => other.size - one.size).values();
+  const work = async () => {
+    for (const [digest, { layer, start, size }] of queue)
+      found.set(digest, (await findOne(layer, path, start, size)) ?? null);
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
   return limitCorrections(layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined));
 }
 
