@@ -36,6 +36,7 @@ import { startRegistry } from '../support/registry.ts';
 import { writeRelease } from '../support/releases.ts';
 import { noS3, startS3, throughPort } from '../support/s3.ts';
 import { writeTar } from '../support/tar.ts';
+import { unsealed } from '../support/unsealed.ts';
 import { FLOW, type StageHandlers } from '../../workers/flow.ts';
 import { finishedRun, planOf, QUICK, startLocalWorker, until } from '../support/worker.ts';
 
@@ -138,6 +139,12 @@ describe('a run on the queue', { skip }, () => {
     const over = await put(plan, store);
     const none = { added: 0, queued: 0, failed: 0, skipped: 0, done: 3 };
     assert.deepEqual(over.stages, { signature: none, pairing: none, delta: none });
+    const request = unsealed((await store.get('runs/run/run.json'))!).toString();
+    await store.put('runs/run/run.json', Buffer.from(request.replace('"version":2', '"version":1')));
+    await assert.rejects(put(plan, store), {
+      kind: 'usage',
+      message: /earlier version .* has begun the run/,
+    });
     await assertIdle(store);
   });
 
