@@ -32,6 +32,9 @@ import {
 import { REGISTRY_OPTIONS } from '../options/registry.ts';
 import { printResult, readTrust, SITE_OPTIONS, STORE_OPTIONS, TRUST_OPTIONS } from '../options/session.ts';
 
+/** In seconds. A tag, its manifest and the choice of a patch wait for answers, and engines for 30 s. */
+const MAX_ANSWER_TIME = 8;
+
 export const mirrorCommand: Command = {
   summary:
     'Serves images of registries to the engines of a site, by patches; to all who reach it, private ones too.',
@@ -115,6 +118,7 @@ async function openState(
     trust: await readTrust(args),
     ...args.platform,
     quota: sizeOption(args, 'quota'),
+    answerTime: answerTime(args),
     link: { rate: sizeOption(args, 'limit-rate'), budget: sizeOption(args, 'budget') },
     limits: args.limits,
     log: createLog(args.text('log-level')!),
@@ -150,6 +154,14 @@ function told(args: Arguments, image: Imported): Imported {
   const { name, digest, bytes } = image;
   if (!args.flag('json')) process.stdout.write(`${name}: ${digest}, ${formatSize(bytes)} are held\n`);
   return image;
+}
+
+/** @returns milliseconds. @throws PanamaxError `usage` */
+function answerTime(args: Arguments): number {
+  const seconds = args.count('answer-time');
+  if (seconds <= MAX_ANSWER_TIME) return 1000 * seconds;
+  const found = String(seconds);
+  throw new PanamaxError('usage', '--answer-time', { expected: `1 to ${MAX_ANSWER_TIME} seconds`, found });
 }
 
 function sizeOption(args: Arguments, name: string): number | undefined {

@@ -75,6 +75,13 @@ export const MIRROR_OPTIONS: Options = {
     env: true,
     help: 'bytes per second of blobs and patches over the link, such as 100K (default: no limit)',
   },
+  'answer-time': {
+    type: 'string',
+    value: 'SECONDS',
+    env: true,
+    help: 'time for an answer of the store or a registry, 1 to 8: a satellite link may need 8',
+    default: '3',
+  },
   budget: {
     type: 'string',
     value: 'SIZE',

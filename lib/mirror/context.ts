@@ -32,6 +32,8 @@ export interface MirrorOptions {
   /** Most bytes of blobs to hold. */
   readonly quota?: number | undefined;
   readonly link?: LinkOptions | undefined;
+  /** Time for an answer of the store or an upstream, in milliseconds. Engines wait at least 30 s for the mirror's. */
+  readonly answerTime?: number;
   /** Time without a byte of a patch after which its blobs come from the upstream, in milliseconds. */
   readonly stallTime?: number;
   readonly limits: Limits;
@@ -40,11 +42,13 @@ export interface MirrorOptions {
 }
 
 /** State and services that the parts of a mirror share. */
-export interface Context extends Omit<MirrorOptions, 'openStore' | 'scratch' | 'trust' | 'link'>, Workplace {
+export interface Context
+  extends Omit<MirrorOptions, 'openStore' | 'scratch' | 'trust' | 'link' | 'answerTime'>, Workplace {
   readonly openStore: (() => Promise<StoreReader>) | undefined;
   readonly cache: BlobCache;
   readonly records: Records;
   readonly registries: Registries;
+  readonly answerTime: number;
   readonly ask: Ask;
   readonly link: Link;
   readonly totals: Totals;

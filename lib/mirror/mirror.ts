@@ -39,6 +39,9 @@ export interface Mirror {
   isComing(manifest: Digest): boolean;
 }
 
+/** Enough for links on land, in milliseconds. */
+const ANSWER_TIME = 3000;
+
 export type Reference = { readonly tag: string } | { readonly digest: Digest };
 
 export async function openMirror(options: MirrorOptions): Promise<Mirror> {
@@ -126,9 +129,9 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 }
 
 async function openContext(options: MirrorOptions): Promise<Context> {
-  const { state, limits, log, signal, openStore } = options;
+  const { state, limits, log, signal, openStore, answerTime = ANSWER_TIME } = options;
   const totals = createTotals();
-  const ask = createPatience(signal);
+  const ask = createPatience(answerTime, signal);
   const cache = await openBlobCache(join(state, 'blobs'), ({ kind, message }) =>
     log.warn({ kind, error: message }, 'a blob of the cache cannot be read'),
   );
@@ -145,6 +148,7 @@ async function openContext(options: MirrorOptions): Promise<Context> {
     cache,
     records,
     registries,
+    answerTime,
     ask,
     link,
     totals,

@@ -5,19 +5,17 @@ import { StatusError } from '../runtime/http/retry.ts';
 /** Runs an action that asks a server, for at most some seconds. A server that has not answered is left alone for a while. */
 export type Ask = <Result>(server: string, action: () => Promise<Result>) => Promise<Result>;
 
-/** Time for an answer, in milliseconds. Engines wait at least 30 s for the mirror's. */
-const ANSWER_TIME = 3000;
 /** Time in which a server that has not answered is not asked again, in milliseconds. */
 const REST = 10_000;
 
-/** @param signal ends all waits */
-export function createPatience(signal: AbortSignal): Ask {
+/** @param time for an answer, in milliseconds. @param signal ends all waits */
+export function createPatience(time: number, signal: AbortSignal): Ask {
   /** Until when a server is left alone, in milliseconds since 1970. */
   const resting = new Map<string, number>();
 
   return async (server, action) => {
     if ((resting.get(server) ?? 0) > Date.now()) throw silent(server);
-    const late = AbortSignal.timeout(ANSWER_TIME);
+    const late = AbortSignal.timeout(time);
     try {
       const result = await raceAbort(action(), AbortSignal.any([late, signal]));
       resting.delete(server);

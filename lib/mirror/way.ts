@@ -28,8 +28,8 @@ export interface PatchWay {
 
 export type PassReason = 'not an image' | 'no source' | 'no patch' | 'late' | 'failed';
 
-/** Time for the choice, in milliseconds: the manifest is answered after it. */
-const CHOICE_TIME = 4000;
+/** Time for the choice beyond that for an answer, in milliseconds: the manifest is answered after it. */
+const CHOICE_TIME = 1000;
 
 /** Chooses how an image comes. Errors of the store and of patches make it pass through. @throws the reason of an abort */
 export async function chooseWay(
@@ -38,7 +38,7 @@ export async function chooseWay(
   listResidents: () => Promise<Resident[]>,
   context: Context,
 ): Promise<Way> {
-  const { cache, signal, limits } = context;
+  const { cache, signal, limits, answerTime } = context;
   if (isWhole(manifest, cache)) return { kind: 'held' };
   try {
     parseManifest(manifest.bytes, limits, manifest.digest);
@@ -48,7 +48,7 @@ export async function chooseWay(
   const residents = await listResidents();
   if (residents.length === 0) return { kind: 'pass', reason: 'no source', detail: 'no image is held' };
 
-  const late = AbortSignal.timeout(CHOICE_TIME);
+  const late = AbortSignal.timeout(answerTime + CHOICE_TIME);
   const details: string[] = [];
   let reason: PassReason = 'no patch';
   const { repository } = place;

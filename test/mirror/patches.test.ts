@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { cp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { before, beforeEach, describe, test, type TestContext } from 'node:test';
+import { before, beforeEach, describe, test } from 'node:test';
 import { digestOf, writeLayout, type Layout } from '../support/layout.ts';
 import {
   makeMirrorSite,
@@ -119,9 +119,9 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
     assert.ok(upstreamBlobs(site, since).length > 0);
   });
 
-  test('fetches an image whole whose patch stops to arrive', async (t) => {
+  test('fetches an image whole whose patch stops to arrive', async () => {
     await site.mirror.stop();
-    const warned = await serveInProcess(t, { stallTime: 1000 });
+    await using served = await serveInProcess({ stallTime: 1000 });
     const size = (await readFile(await patchFile())).length;
     site.link.setFault({ kind: 'slow', rate: size });
     const copied = site.copy(':2');
@@ -133,16 +133,29 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
     assert.equal(await copied, second);
     assert.ok(upstreamBlobs(site, since).length > 0);
     assert.deepEqual(
-      warned.map(({ reason }) => reason),
+      served.warned.map(({ reason }) => reason),
       ['no byte of the patch in 1 s: in the store'],
     );
   });
 
-  /** Serves the stopped mirror's state in this process, under its address. @returns warnings of its log */
-  async function serveInProcess(
-    t: TestContext,
-    options: Partial<MirrorOptions>,
-  ): Promise<{ reason: string }[]> {
+  test('restores over a link of long delays, if it may wait for answers', async () => {
+    site.link.setFault({ kind: 'slow', rate: 1e9, delay: 150 });
+    for (const [answerTime, isWhole] of [
+      [200, true],
+      [3000, false],
+    ] as const) {
+      await site.mirror.stop();
+      await rm(state, { recursive: true });
+      await cp(path('with-first'), state, { recursive: true });
+      const before = upstreamBlobs(site, since).length;
+      await using _served = await serveInProcess({ answerTime });
+      assert.equal(await site.copy(':2'), second);
+      assert.equal(upstreamBlobs(site, since).length > before, isWhole, `${answerTime} ms`);
+    }
+  });
+
+  /** Serves the stopped mirror's state in this process, under its address. */
+  async function serveInProcess(options: Partial<MirrorOptions>) {
     const warned: { reason: string }[] = [];
     const [host, port] = site.mirror.host.split(':') as [string, string];
     const upstream = parseUpstream(`${NAME.split('/')[0]}=http://${site.front.host}`);
@@ -159,11 +172,14 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
       ...options,
     });
     const listener = await serve({ host, port: Number(port) }, createEndpoint(mirror, upstream));
-    t.after(async () => {
-      stop.abort();
-      await listener[Symbol.asyncDispose]();
-    });
-    return warned;
+    return {
+      /** Of the mirror's log. */
+      warned,
+      async [Symbol.asyncDispose]() {
+        stop.abort();
+        await listener[Symbol.asyncDispose]();
+      },
+    };
   }
 
   test('serves ten clients at once in bounded memory', async () => {

@@ -9,8 +9,8 @@ export type Fault =
   | { readonly kind: 'refuse' }
   /** Accepts connections and passes nothing; open ones stall as well. */
   | { readonly kind: 'hang' }
-  /** Bytes per second, in each direction. */
-  | { readonly kind: 'slow'; readonly rate: number }
+  /** Bytes per second, in each direction, and the time in milliseconds that each piece takes (50). */
+  | { readonly kind: 'slow'; readonly rate: number; readonly delay?: number }
   /**
    * Resets a connection after this number of bytes to the server (`up`) or to the client (`down`). With `times`, only
    * that number of connections is reset.
@@ -85,8 +85,9 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
           const { fault } = state;
           let size = rest.length;
           if (fault?.kind === 'slow') {
-            size = Math.min(size, Math.ceil(fault.rate / 20));
-            await Promise.race([delay(50), state.changed.promise]);
+            const time = fault.delay ?? 50;
+            size = Math.min(size, Math.ceil((fault.rate * time) / 1000));
+            await Promise.race([delay(time), state.changed.promise]);
           }
           const at = fault?.kind === 'corrupt' && direction === 'up' ? fault.after - passed : -1;
           if (fault?.kind === 'corrupt' && at >= 0 && at < size && fault.times-- > 0) rest[at]! ^= 1;
