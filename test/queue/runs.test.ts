@@ -303,7 +303,8 @@ describe('a run on the queue', { skip }, () => {
     assert.equal(before.stages.signature.done, 5);
     const { stages } = await put(plan, store);
     assert.equal(stages.delta.done, before.stages.delta.done);
-    assert.equal(stages.delta.added + stages.delta.done, before.stages.delta.total);
+    // each ranking has one pair; the total of a status follows the coordinator, which may be a poll behind
+    assert.equal(stages.delta.added + stages.delta.done, before.stages.pairing.done);
     await startLocalWorker(t, { redis: redis.url, store, directory });
     const after = await finishedRun(store, 'run');
     assert.deepEqual(after.failures, []);
