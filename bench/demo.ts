@@ -12,7 +12,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildImage, fetchRelease } from './npmimage.ts';
 
-const BASE = 'npm@10.9.0';
+const BASE = 'undici@6.20.0';
 const RELEASES = ['typescript@5.6.2', 'typescript@5.6.3', 'typescript@5.7.2'];
 const FIRST_BUILD = Date.UTC(2026, 0, 5);
 const BETWEEN_BUILDS = 14 * 24 * 3600 * 1000;
