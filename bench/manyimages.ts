@@ -60,7 +60,7 @@ function createListing(count: number, itemOf: (i: number) => string) {
   };
 }
 
-/** A store whose documents are made when they are read, and that only counts what is put. */
+/** A store that makes each document when it is read, and counts puts without keeping them. */
 function makeRunStore(count: number) {
   const scope = scopeOf(Array.from({ length: SOURCES }, (_, i) => imageOf(i).manifest));
   const listings = {

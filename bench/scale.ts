@@ -124,7 +124,7 @@ async function printQueue(): Promise<void> {
   );
 }
 
-/** Heap of that process in MiB, so that its memory is what it needs. */
+/** Bound on the heap of that process in MiB: without it Node collects garbage late, and the peak says little. */
 const HEAP = 640;
 
 /** Plans and reports a run in a process of its own, whose memory is measured. */

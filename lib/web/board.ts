@@ -7,6 +7,7 @@ import type { TitleOf } from './jobtitles.ts';
 import { serve, type Listen, type Listener } from './server.ts';
 import type { Connection } from '../queue/connection.ts';
 import { QUEUES } from '../queue/names.ts';
+import { readRequestBody } from '../runtime/http/requestbody.ts';
 import type { Secrets } from '../runtime/http/secret.ts';
 
 /** Largest body of a request, in bytes. */
@@ -71,7 +72,7 @@ export async function serveBoard(
   const answerAllowed = async (request: IncomingMessage): Promise<Answer> => {
     const { method = 'GET', url = '/' } = request;
     const refusal = refusalOf(request, secrets);
-    return refusal ?? answer({ method, url, body: method === 'GET' ? undefined : await readBody(request) });
+    return refusal ?? answer({ method, url, body: method === 'GET' ? undefined : await readJson(request) });
   };
   const onRequest: RequestListener = (request, response) => {
     answerAllowed(request).then(
@@ -114,16 +115,11 @@ function refusalOf({ method, headers }: IncomingMessage, secrets: Secrets | unde
 }
 
 /** @throws Error if the body is too long or no JSON object */
-async function readBody(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY) throw new Error('the body is too long');
-    chunks.push(chunk);
-  }
-  if (size === 0) return undefined;
-  const value: unknown = JSON.parse(Buffer.concat(chunks).toString());
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const bytes = await readRequestBody(request, MAX_BODY);
+  if (!bytes) throw new Error('the body is too long');
+  if (bytes.length === 0) return undefined;
+  const value: unknown = JSON.parse(bytes.toString());
   if (typeof value !== 'object' || value === null) throw new Error('the body is no object');
   return value;
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { PanamaxError } from '../../lib/errors.ts';
 import { parseNotification, type Notice } from './notification.ts';
+import { readRequestBody } from '../../lib/runtime/http/requestbody.ts';
 import type { Secrets } from '../../lib/runtime/http/secret.ts';
 
 /** Largest body: zot sends manifests, of up to 4 MiB, with its events. */
@@ -45,12 +46,13 @@ export function createHook({ secrets, take }: HookOptions): RequestListener {
     if (readers >= MAX_READERS)
       throw new Refusal(503, 'too many notifications at a time; send it again later');
     readers++;
-    let body: Buffer;
+    let body: Buffer | undefined;
     try {
-      body = await readBody(request);
+      body = await readRequestBody(request, MAX_BODY);
     } finally {
       readers--;
     }
+    if (!body) throw tooLarge();
     if (allowed === undefined && !secrets!.allowBody(headers, body)) {
       throw new Refusal(401, 'the signature is wrong');
     }
@@ -108,17 +110,6 @@ function checkHead({ headers }: IncomingMessage): void {
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') throw new Refusal(415, 'a notification is not compressed');
   if (Number(headers['content-length'] ?? 0) > MAX_BODY) throw tooLarge();
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of request as AsyncIterable<Buffer>) {
-    size += piece.length;
-    if (size > MAX_BODY) throw tooLarge();
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
 }
 
 function tooLarge(): Refusal {

@@ -3,7 +3,7 @@ import { squash, stretch } from './logistic.ts';
 
 /**
  * Predicts a bit from many contexts at once: a model for each, mixed in the logistic domain by one of several sets of weights,
- * then corrected by what came of such a prediction before. Integers of 32 bits only.
+ * then corrected by the results of such predictions before. All arithmetic is on integers of 32 bits.
  */
 
 /** Stretched probabilities are kept within. */
@@ -16,7 +16,7 @@ const SQUASHED = Int32Array.from({ length: 4096 }, (_, i) => squash(i - 2048));
 /** Of models: bits that count how often one was used, and the share of the error by which it moves then, in 2^-16. */
 const COUNT_BITS = 10;
 const COUNT_MASK = (1 << COUNT_BITS) - 1;
-/** Models are kept as what differs from this, so that those without a use take no memory. */
+/** Models are stored as differences from this one: a page of unused models is zero and takes no memory. */
 const NEW_MODEL = 1 << 31;
 const RATES = Int32Array.from({ length: COUNT_MASK + 1 }, (_, n) => Math.floor(131072 / (2 * n + 3)));
 

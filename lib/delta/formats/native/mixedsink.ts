@@ -13,7 +13,7 @@ export class MixedModels {
   readonly operands = new OperandModels();
 }
 
-/** Codes one group in either direction: the bytes of the target are written over with what they are found to be. */
+/** Codes one group. An encoder gives the bytes of the target; a decoder writes them. */
 export class MixedSink implements AlignedSink {
   readonly #models: MixedModels;
   readonly #coder: BitCoder;
@@ -62,7 +62,7 @@ export class MixedSink implements AlignedSink {
   }
 }
 
-/** Finds what is wrong in one group, before it is coded. */
+/** Lists the wrong bytes of one group, before an encoder codes it. */
 export class GroupComparison implements AlignedSink {
   readonly #target: Uint8Array;
   readonly #view: DataView;

@@ -7,15 +7,15 @@ import { MAX_REPEATED, WrongBytes } from './wrongbytes.ts';
 
 /**
  * Codes plain bytes by their prediction, one after the other: whether each is as predicted, and the byte where it is not. Both are
- * predicted from the bytes of the source around it, those of the target before it, and what was wrong before. Long runs of
- * right bytes are coded as numbers. Models last over all groups of a patch.
+ * predicted from the source's bytes around it, the target's bytes before it, and earlier wrong bytes. Long runs of right bytes
+ * are coded as numbers. Models last over all groups of a patch.
  */
 
 /** Right bytes after which the number of those behind them is coded. */
 const RUN = 24;
 /** Wrong bytes as expected after which the next one is asked for as a whole. */
 const SURE = 5;
-/** Of what became of the last expected bytes. */
+/** Number of histories of the last four expectations: whether each failed. */
 const SURPRISES = 16;
 const FLAG_INPUTS = 8;
 const BYTE_INPUTS = 9;
@@ -102,7 +102,7 @@ export class PlainMixer {
   }
 
   /**
-   * Codes bytes of the target in either direction: they are written over with what they are found to be.
+   * Codes bytes of the target. An encoder gives them; a decoder writes them.
    *
    * @param predicted has some bytes before those that are used, and behind them
    * @param target bytes of the group
