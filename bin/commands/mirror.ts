@@ -53,6 +53,10 @@ export const mirrorCommand: Command = {
   },
   async run(args, signal) {
     const [action, ...names] = args.operands;
+    if (args.flag('no-fallback') && action !== 'config') {
+      const facts = { expected: 'mirror config ENGINE --no-fallback' };
+      throw new PanamaxError('usage', '--no-fallback', facts);
+    }
     if (action === undefined) return serveMirror(args, signal);
     if (action === 'config' && names.length === 1) return printConfig(args, names[0]!);
     if (action === 'prefetch' && names.length > 0) return prefetchAll(args, names, signal);
@@ -170,7 +174,12 @@ function sizeOption(args: Arguments, name: string): number | undefined {
 }
 
 function printConfig(args: Arguments, engine: string): void {
-  const { files, notes } = engineConfig(engine, mirrorUrl(args), upstreamsOf(args));
+  const fallback = !args.flag('no-fallback');
+  const { files, notes } = engineConfig(engine, {
+    mirror: mirrorUrl(args),
+    upstreams: upstreamsOf(args),
+    fallback,
+  });
   for (const note of notes) process.stderr.write(`${note}\n`);
   if (args.flag('json')) return printResult(args, { files, notes }, '');
   const isMarked = files.length > 1;

@@ -114,6 +114,10 @@ export const MIRROR_OPTIONS: Options = {
     help: 'of a running mirror, for config and prefetch',
     default: `http://${DEFAULT_LISTEN}`,
   },
+  'no-fallback': {
+    type: 'boolean',
+    help: 'config: the engine never asks the registry itself, as far as it can be told so',
+  },
 };
 
 /** @throws PanamaxError `usage` */

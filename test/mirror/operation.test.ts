@@ -308,11 +308,23 @@ test('prints the configuration of engines', async () => {
     /# \/etc\/containerd\/certs\.d\/docker\.io\/hosts\.toml\nserver = "https:\/\/registry-1\.docker\.io"/,
   );
   assert.match(stdout, /certs\.d\/r\.example:5000\/hosts\.toml\nserver = "https:\/\/r\.example:5000"/);
-  const others = [parseUpstream('r.example:5000')];
-  const { files, notes } = engineConfig('docker', new URL('http://site:5600'), others);
+  const options = { mirror: new URL('http://site:5600'), upstreams: [parseUpstream('r.example:5000')] };
+  const { files, notes } = engineConfig('docker', { ...options, fallback: true });
   assert.deepEqual(files, []);
   assert.match(notes.join(), /docker pull site:5600\/r\.example_5000\/IMAGE:TAG/);
-  assert.throws(() => engineConfig('rkt', new URL('http://site'), others), /containerd or podman/);
+  assert.throws(() => engineConfig('rkt', { ...options, fallback: true }), /containerd or podman/);
+
+  const strict = (engine: string) =>
+    engineConfig(engine, { ...options, fallback: false }).files.map(({ text }) => text);
+  assert.deepEqual(strict('podman'), strict('crio'));
+  assert.deepEqual(strict('podman'), [
+    '[[registry]]\nprefix = "r.example:5000"\nlocation = "site:5600/r.example_5000"\ninsecure = true',
+  ]);
+  assert.match(
+    strict('containerd').join(),
+    /^server = "http:\/\/site:5600"\n\n\[host\."http:\/\/site:5600"\]/,
+  );
+  assert.equal(strict('k3s')[1], 'disable-default-registry-endpoint: true');
 });
 
 test('an upstream is a host, or a host with the address to ask', () => {
