@@ -12,10 +12,11 @@ import { holdState } from '../../lib/mirror/hold.ts';
 import { pagesOf } from '../../lib/mirror/pages.ts';
 import { prefetch } from '../../lib/mirror/prefetch.ts';
 import { keepQuota } from '../../lib/mirror/quota.ts';
-import { seedAll } from '../../lib/mirror/seed.ts';
+import { seed, seedAll } from '../../lib/mirror/seed.ts';
 import { parseWindow } from '../../lib/mirror/window.ts';
+import { statIfThere } from '../../lib/runtime/file.ts';
 import { limitMemory } from '../../lib/runtime/footprint.ts';
-import { readBundledNames } from '../../lib/store/bundle.ts';
+import { isBundle, readBundledNames } from '../../lib/store/bundle.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { isLoopback } from '../../lib/web/host.ts';
 import { serve, servePages } from '../../lib/web/server.ts';
@@ -38,7 +39,7 @@ const MAX_ANSWER_TIME = 8;
 export const mirrorCommand: Command = {
   summary:
     'Serves images of registries to the engines of a site, by patches; to all who reach it, private ones too.',
-  operands: ['[config ENGINE]', '[prefetch NAME...]', '[import BUNDLE]'],
+  operands: ['[config ENGINE]', '[prefetch NAME...]', '[import BUNDLE|IMAGE...]'],
   options: {
     ...MIRROR_OPTIONS,
     ...pick(SITE_OPTIONS, 'verify-key'),
@@ -60,8 +61,8 @@ export const mirrorCommand: Command = {
     if (action === undefined) return serveMirror(args, signal);
     if (action === 'config' && names.length === 1) return printConfig(args, names[0]!);
     if (action === 'prefetch' && names.length > 0) return prefetchAll(args, names, signal);
-    if (action === 'import' && names.length === 1) return importBundle(args, names[0]!, signal);
-    const expected = `config ${ENGINE_NAMES.join('|')}, prefetch NAME..., import BUNDLE, or none`;
+    if (action === 'import' && names.length > 0) return importAll(args, names, signal);
+    const expected = `config ${ENGINE_NAMES.join('|')}, prefetch NAME..., import BUNDLE|IMAGE..., or none`;
     throw new PanamaxError('usage', 'unknown action', { expected, found: args.operands.join(' ') });
   },
 };
@@ -132,19 +133,33 @@ async function openState(
   return mirror;
 }
 
-/** Brings the images of a bundle into the state of a mirror that does not run. */
-async function importBundle(args: Arguments, path: string, signal: AbortSignal): Promise<void> {
+/** Brings the images of bundles, layouts, archives and engines into the state of a mirror that does not run. */
+async function importAll(args: Arguments, places: readonly string[], signal: AbortSignal): Promise<void> {
   limitMemory();
-  const reader = await openStoreReader(path, signal);
-  const names = await readBundledNames(reader);
-  await using stack = new AsyncDisposableStack();
-  const mirror = await openState(args, async () => reader, stack, signal);
   const images: Imported[] = [];
-  for (const name of names) {
-    const { digest, blobs } = await bringImage(mirror, name);
-    images.push(told(args, { name, digest, bytes: blobs.reduce((sum, { size }) => sum + size, 0) }));
+  for (const place of places) {
+    await using stack = new AsyncDisposableStack();
+    if (await isImage(place)) {
+      const mirror = await openState(args, undefined, stack, signal);
+      images.push(told(args, { name: place, ...(await seed(place, mirror.context)) }));
+      continue;
+    }
+    const reader = await openStoreReader(place, signal);
+    const names = await readBundledNames(reader);
+    const mirror = await openState(args, async () => reader, stack, signal);
+    for (const name of names) {
+      const { digest, blobs } = await bringImage(mirror, name);
+      images.push(told(args, { name, digest, bytes: blobs.reduce((sum, { size }) => sum + size, 0) }));
+    }
   }
   if (args.flag('json')) printResult(args, { images }, '');
+}
+
+/** Whether an operand of `import` is an image. Anything else is a bundle, or an error that tells so. */
+async function isImage(place: string): Promise<boolean> {
+  const info = await statIfThere(place);
+  if (info?.isFile()) return !(await isBundle(place));
+  return !info || (await statIfThere(join(place, 'oci-layout'))) !== undefined;
 }
 
 interface Imported {

@@ -106,6 +106,7 @@ export const MIRROR_OPTIONS: Options = {
     multiple: true,
     takesOne: true,
     value: 'IMAGE',
+    env: true,
     help: 'an image at the site to start from: a layout, an archive, an image of an engine',
   },
   mirror: {

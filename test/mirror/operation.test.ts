@@ -24,7 +24,7 @@ import { makeCertificate } from '../support/certificate.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { digestOf, writeLayout } from '../support/layout.ts';
 import { startMirror } from '../support/mirror.ts';
-import { panamax, panamaxWith } from '../support/panamax.ts';
+import { panamax, panamaxJson, panamaxWith } from '../support/panamax.ts';
 import { missing } from '../support/programs.ts';
 import { startRegistry } from '../support/registry.ts';
 import { writeRelease } from '../support/releases.ts';
@@ -157,11 +157,21 @@ test('a month without budget answers 429, and what is held is served', { skip },
   await copy(1);
 });
 
-test('an image of --source is served without the upstream, and counted', async (t) => {
+test('images of --source and of import are served without the upstream, and counted', async (t) => {
   const directory = await temporaryDirectory(t);
   const layout = join(directory, 'layout');
   const image = await writeRelease(layout, 1, 1);
-  const options = ['--upstream', 'registry.example=http://127.0.0.1:1', '--source', layout];
+  const imported = join(directory, 'imported');
+  const { manifestDigest } = await writeRelease(imported, 1, 2);
+  await run('tar', ['-cf', `${imported}.tar`, '-C', imported, '.']);
+  const upstream = ['--upstream', 'registry.example=http://127.0.0.1:1'];
+  const args = [`${imported}.tar`, '--state', join(directory, 'mirror'), ...upstream];
+  const { images } = await panamaxJson<{ images: { digest: string }[] }>('mirror', 'import', ...args);
+  assert.deepEqual(
+    images.map(({ digest }) => digest),
+    [manifestDigest],
+  );
+  const options = [...upstream, '--source', layout];
   const mirror = await startMirror(t, directory, ...options);
   const api = `${mirror.url}/v2/registry.example/team/app`;
   assert.equal((await fetch(`${api}/manifests/${image.manifestDigest}`)).status, 200);
@@ -170,7 +180,7 @@ test('an image of --source is served without the upstream, and counted', async (
     assert.equal(digestOf(bytes), digest);
   }
   const metrics = await (await fetch(`${mirror.url}/metrics`)).text();
-  assert.match(metrics, /^panamax_mirror_held_images 1$/m);
+  assert.match(metrics, /^panamax_mirror_held_images 2$/m);
   assert.match(metrics, /^panamax_mirror_images_total\{way="held"\} 1$/m);
   assert.match(metrics, /^panamax_mirror_moved_bytes_total\{origin="upstream"\} 0$/m);
 });
