@@ -57,6 +57,11 @@ export const MIRROR_OPTIONS: Options = {
     env: true,
     help: 'serve only these users, USER:PASSWORD on each line (default: serve everybody who reaches the address)',
   },
+  'ask-upstream': {
+    type: 'boolean',
+    env: true,
+    help: 'serve only clients whose own user and password the registry accepts for the repository',
+  },
   state: {
     type: 'string',
     value: 'DIR',

@@ -8,7 +8,7 @@ import { discard, limitConnections } from '../runtime/http/client.ts';
 import { createSemaphore } from '../runtime/semaphore.ts';
 import type { Link } from './link.ts';
 import type { Ask } from './patience.ts';
-import type { Place } from './upstream.ts';
+import { settingsFor, type Place } from './upstream.ts';
 
 /** Access to the upstreams of a mirror. Answers are awaited for a short time only. */
 export interface Registries {
@@ -48,12 +48,10 @@ export function openRegistries({
   const transfers = createSemaphore(MAX_BLOBS);
 
   function open({ upstream, path, repository: name }: Place): Repository {
-    const { registry, isInsecure } = upstream;
-    const insecure = isInsecure ? new Set([...settings.insecure, registry]) : settings.insecure;
-    const options = { limits, signal, onBytes, settings: { ...settings, insecure } };
     const known = repositories.get(name);
     if (known) return known;
-    const plain = openRepository({ registry, repository: path }, options);
+    const options = { limits, signal, onBytes, settings: settingsFor(upstream, settings) };
+    const plain = openRepository({ registry: upstream.registry, repository: path }, options);
     const opened: Repository = {
       ...plain,
       openBlob: (digest, start) => link.limit(plain.openBlob(digest, start)),

@@ -134,6 +134,73 @@ test('a mirror with --client-ca serves clients with a certificate, and nobody el
   }
 });
 
+const noAccounts = missing('docker-registry', 'skopeo', 'htpasswd');
+
+test(
+  'a mirror with --ask-upstream serves users that the registry accepts',
+  { skip: noAccounts },
+  async (t) => {
+    const registry = await startRegistry(t, { user: 'site', password: 'pass:word' });
+    const directory = await temporaryDirectory(t);
+    const path = (name: string) => join(directory, name);
+    const { manifestDigest, layerDigests } = await writeRelease(path('layout'), 1, 1);
+    const owner = ['--dest-creds', 'site:pass:word'];
+    await skopeoPush(`oci:${path('layout')}`, `${registry.host}/team/app:1`, ...owner);
+    const login = { auths: { [registry.host]: { auth: Buffer.from('site:pass:word').toString('base64') } } };
+    await writeFile(path('config.json'), JSON.stringify(login));
+    const upstream = ['--upstream', `registry.example=http://${registry.host}`];
+    const mirror = await startMirror(
+      t,
+      directory,
+      ...upstream,
+      '--ask-upstream',
+      '--authfile',
+      path('config.json'),
+    );
+    const copy = (name: string, ...options: readonly string[]) =>
+      run('skopeo', [
+        '--insecure-policy',
+        'copy',
+        '-q',
+        '--src-tls-verify=false',
+        ...options,
+        `docker://${mirror.host}/${NAME}`,
+        `dir:${path(name)}`,
+      ]);
+    const status = async (rest: string, user?: string) => {
+      const headers =
+        user === undefined ? {} : { authorization: `Basic ${Buffer.from(user).toString('base64')}` };
+      const response = await fetch(`${mirror.url}/v2/${rest}`, { headers });
+      await response.arrayBuffer();
+      return response.status;
+    };
+
+    await copy('known', '--src-creds', 'site:pass:word');
+    assert.equal(await skopeoManifest(`dir:${path('known')}`), manifestDigest);
+    await assert.rejects(copy('wrong', '--src-creds', 'site:word'), /denied|DENIED|unauthorized/i);
+    await assert.rejects(copy('nobody', '--src-no-creds'), /unauthorized|authentication required|denied/i);
+    const blob = `registry.example/team/app/blobs/${layerDigests[0]}`;
+    const held = [
+      `registry.example/team/app/manifests/${manifestDigest}`,
+      blob,
+      'registry.example/team/app/tags/list',
+    ];
+    for (const rest of held) {
+      assert.deepEqual(
+        [await status(rest), await status(rest, ':'), await status(rest, 'site:word')],
+        [401, 401, 403],
+      );
+      assert.equal(await status(rest, 'site:pass:word'), 200);
+    }
+    // a held image is not served under the name of a repository that does not have it
+    assert.equal(await status(blob.replace('app', 'other'), 'site:pass:word'), 404);
+
+    await registry.stop();
+    assert.equal(await status(blob, 'site:pass:word'), 200);
+    assert.equal(await status(blob, 'other:user'), 503);
+  },
+);
+
 test('a month without budget answers 429, and what is held is served', { skip }, async (t) => {
   const registry = await startRegistry(t);
   const directory = await temporaryDirectory(t);

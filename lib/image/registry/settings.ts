@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { toPanamaxError } from '../../errors.ts';
+import type { Credentials } from './credentials.ts';
 
 /** Settings of the access to registries. */
 export interface RegistrySettings {
@@ -12,6 +13,8 @@ export interface RegistrySettings {
   readonly ca?: readonly string[];
   /** Directory of Docker's config.json, which has credentials. */
   readonly dockerConfig: string;
+  /** In place of those in files. */
+  readonly credentials?: Credentials;
   /** The only file with credentials, if one is named (containers-auth.json(5)). */
   readonly authFile?: string;
   /** Files of podman and skopeo with credentials, read after Docker's. */
