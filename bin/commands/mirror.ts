@@ -56,8 +56,8 @@ export const mirrorCommand: Command = {
   async run(args, signal) {
     const [action, ...names] = args.operands;
     if (args.flag('no-fallback') && action !== 'config') {
-      const facts = { expected: 'mirror config ENGINE --no-fallback' };
-      throw new PanamaxError('usage', '--no-fallback', facts);
+      const expected = 'mirror config ENGINE --no-fallback, or --max-pass SIZE';
+      throw new PanamaxError('usage', '--no-fallback is for config', { expected });
     }
     if (action === undefined) return serveMirror(args, signal);
     if (action === 'config' && names.length === 1) return printConfig(args, names[0]!);
@@ -130,6 +130,7 @@ async function openState(
     ...args.platform,
     quota: sizeOption(args, 'quota'),
     answerTime: answerTime(args),
+    maxPass: sizeOption(args, 'max-pass'),
     link: { rate: sizeOption(args, 'limit-rate'), budget: sizeOption(args, 'budget') },
     limits: args.limits,
     log: createLog(args.text('log-level')!),

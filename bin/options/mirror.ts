@@ -93,6 +93,12 @@ export const MIRROR_OPTIONS: Options = {
     env: true,
     help: 'bytes of blobs and patches per month; then only held images are served (default: no limit)',
   },
+  'max-pass': {
+    type: 'string',
+    value: 'SIZE',
+    env: true,
+    help: 'refuse images without a patch of which more bytes would come from the registry (default: no limit)',
+  },
   follow: {
     type: 'string',
     value: 'FILE',

@@ -6,6 +6,7 @@ import { registrySettings } from '../image/registry/settings.ts';
 import type { Limits } from '../limits.ts';
 import { discard, limitConnections } from '../runtime/http/client.ts';
 import { createSemaphore } from '../runtime/semaphore.ts';
+import type { Blob } from './blobcache.ts';
 import type { Link } from './link.ts';
 import type { Ask } from './patience.ts';
 import { settingsFor, type Place } from './upstream.ts';
@@ -18,8 +19,8 @@ export interface Registries {
   getManifest(place: Place, reference: string): Promise<FoundManifest>;
   /** Size of a blob in bytes. @throws PanamaxError `not-found`, `io` */
   blobSize(place: Place, digest: Digest): Promise<number>;
-  /** Reads a blob from an offset, without verification. */
-  openBlob(place: Place, digest: Digest, start?: number): AsyncIterable<Uint8Array>;
+  /** Reads a blob from an offset, without verification. Fails with `limit` for more bytes than may come without a patch. */
+  openBlob(place: Place, blob: Blob, start?: number): AsyncIterable<Uint8Array>;
   /** Runs an action on a repository for at most some seconds. */
   ask<Result>(place: Place, action: (repository: Repository) => Promise<Result>): Promise<Result>;
 }
@@ -31,12 +32,14 @@ const MAX_CONNECTIONS = 8;
 
 export function openRegistries({
   limits,
+  maxPass = Infinity,
   signal,
   ask,
   link,
   onBytes,
 }: {
   readonly limits: Limits;
+  readonly maxPass?: number | undefined;
   readonly signal: AbortSignal;
   readonly ask: Ask;
   readonly link: Link;
@@ -82,7 +85,11 @@ export function openRegistries({
         }
       }),
 
-    async *openBlob(place, digest, start) {
+    async *openBlob(place, { digest, size }, start = 0) {
+      if (size - start > maxPass) {
+        const facts = { expected: `at most ${maxPass} bytes`, found: size - start, where: digest };
+        throw new PanamaxError('limit', 'the rest of a blob is over --max-pass', facts);
+      }
       using _ = await transfers.reserve(1, signal);
       yield* open(place).openBlob(digest, start);
     },
