@@ -23,9 +23,9 @@ export interface Puller {
   readonly user: EngineUser;
   /** The repository, as the engine names it. */
   readonly name: string;
-  pull(name: string): Promise<string>;
+  readonly pull: (name: string) => Promise<string>;
   /** Pulls with a configuration that does not let the engine ask the registry. Undefined if `pull` has it, or none is. */
-  pullStrictly?(name: string): Promise<string>;
+  readonly pullStrictly?: (name: string) => Promise<string>;
 }
 
 /** Says what an engine holds. */
