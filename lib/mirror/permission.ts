@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Credentials } from '../image/registry/credentials.ts';
 import { MANIFEST_TYPES, openRepository, type Repository } from '../image/registry/registry.ts';
-import { registrySettings } from '../image/registry/settings.ts';
+import { registrySettings, type Credentials } from '../image/registry/settings.ts';
 import { discard } from '../runtime/http/client.ts';
 import type { Context } from './context.ts';
 import type { HeldManifest } from './records.ts';

@@ -4,12 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { PanamaxError } from '../../errors.ts';
-import type { RegistrySettings } from './settings.ts';
-
-export type Credentials =
-  | { readonly kind: 'password'; readonly username: string; readonly password: string }
-  /** A refresh token (OAuth 2). */
-  | { readonly kind: 'token'; readonly token: string };
+import type { Credentials, RegistrySettings } from './settings.ts';
 
 /** Name of docker.io's registry in Docker's files. */
 const DOCKER_HUB = 'https://index.docker.io/v1/';

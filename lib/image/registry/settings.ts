@@ -3,7 +3,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { toPanamaxError } from '../../errors.ts';
-import type { Credentials } from './credentials.ts';
+
+export type Credentials =
+  | { readonly kind: 'password'; readonly username: string; readonly password: string }
+  /** A refresh token (OAuth 2). */
+  | { readonly kind: 'token'; readonly token: string };
 
 /** Settings of the access to registries. */
 export interface RegistrySettings {
