@@ -1,9 +1,9 @@
 import type { PatchSource, UnpackedImage } from './format.ts';
 import { formatNamed } from './formats.ts';
 import type { RootfsFiles } from '../image/rootfsfiles.ts';
-import type { DeltaTask, DeltaResult, CreatedPatch } from './task.ts';
+import type { DeltaTask, DeltaResult, DeltaSide, CreatedPatch } from './task.ts';
 import { join } from 'node:path';
-import type { LayerStream } from '../image/layerstream.ts';
+import type { ImageRecord } from '../image/record.ts';
 import { storedLayers } from '../image/stored.ts';
 import { serveThread } from '../runtime/threadmain.ts';
 import { createPatch } from './create.ts';
@@ -12,46 +12,67 @@ import { createPatch } from './create.ts';
 
 export const handler = serveThread(async (task: DeltaTask, onStep): Promise<DeltaResult> => {
   const { limits, scratch, effort } = task;
-  onStep(`read ${task.source.reference}`);
-  const source = await openSource(task);
-  onStep(`read ${task.target.reference}`);
-  const [target, files] = await Promise.all([openTarget(task), checkSource(task, source.stream)]);
+  const { source, target, record, files } = await openPair(task, onStep);
+  const failure = new AbortController();
+  const checked = Promise.all([record, files]);
+  checked.catch((error: unknown) => failure.abort(error));
   const patches: CreatedPatch[] = [];
   for (const format of task.formats) {
     onStep(`make ${format} patch`);
     const started = performance.now();
     const path = join(scratch, `patch.${format}`);
-    const checked = { ...source, ...(files && { files }) };
-    const patch = await createPatch(format, { source: checked, target, path, scratch, effort, limits });
+    const listed = formatNamed(format).traits.listsSource && (await files);
+    const patch = await createPatch(format, {
+      source: { ...source, ...(listed && { files: listed }) },
+      target,
+      record,
+      path,
+      scratch,
+      effort,
+      limits,
+      signal: failure.signal,
+    });
     patches.push({ ...patch, format, path, encodeSeconds: (performance.now() - started) / 1000 });
   }
-  return { source: source.record, target: target.record, patches };
+  const [completed] = await checked;
+  return { source: source.record, target: completed, patches };
 });
+
+/** The images of a pair. Compressions and files are looked for while patches are made. */
+interface Pair {
+  readonly source: PatchSource;
+  readonly target: UnpackedImage;
+  /** The target's, with the compressions of its layers. */
+  readonly record: Promise<ImageRecord>;
+  /** Of the source, if it was flattened to check it. */
+  readonly files: Promise<RootfsFiles | undefined>;
+}
 
 const opening = () => import('./unpack.ts');
 
-async function openSource({ source, limits, scratch }: DeltaTask): Promise<PatchSource> {
-  if (source.unpacked) return source.unpacked;
-  const { readImage, unpackSource } = await opening();
-  return unpackSource(await readImage(source, limits, scratch), join(scratch, 'source'), limits);
-}
-
-/** @returns the source's files, if a format of the task lists them and the source was flattened to check it */
-async function checkSource(
-  { source, formats, limits }: DeltaTask,
-  stream: LayerStream,
-): Promise<RootfsFiles | undefined> {
-  if (source.unpacked) return undefined;
-  const files = await (await opening()).checkRootfs(source, stream, limits);
-  return formats.some((format) => formatNamed(format).traits.listsSource) ? files : undefined;
-}
-
-async function openTarget({ target, limits, scratch }: DeltaTask): Promise<UnpackedImage> {
-  const read = async () => (await opening()).readImage(target, limits, scratch);
-  if (target.unpacked) {
-    const { record } = target.unpacked;
-    return { ...target.unpacked, layers: storedLayers(record, read) };
+async function openPair(task: DeltaTask, onStep: (step: string) => void): Promise<Pair> {
+  const { source: from, target: to, limits, scratch } = task;
+  const read = async (side: DeltaSide) => (await opening()).readImage(side, limits, scratch);
+  if (from.unpacked && to.unpacked) {
+    const { record } = to.unpacked;
+    const target = { ...to.unpacked, layers: storedLayers(record, () => read(to)) };
+    return {
+      source: from.unpacked,
+      target,
+      record: Promise.resolve(record),
+      files: Promise.resolve(undefined),
+    };
   }
-  const { unpackTarget } = await opening();
-  return unpackTarget(await read(), join(scratch, 'target'), limits);
+  const { unpackPair, checkRootfs, completedTarget } = await opening();
+  onStep(`read ${from.reference}`);
+  const sourceImage = await read(from);
+  onStep(`read ${to.reference}`);
+  const targetImage = await read(to);
+  const [source, target] = await unpackPair(sourceImage, targetImage, scratch, limits);
+  return {
+    source,
+    target,
+    record: completedTarget(targetImage, target, limits),
+    files: checkRootfs(sourceImage, source.stream, limits),
+  };
 }

@@ -176,6 +176,8 @@ export interface PatchSource extends Pick<UnpackedImage, 'record' | 'stream'> {
 export interface PatchTask {
   readonly source: PatchSource;
   readonly target: UnpackedImage;
+  /** The target's record with the compressions of its layers, if they are still looked for. */
+  readonly record?: Promise<ImageRecord>;
   /** The file to write. */
   readonly path: string;
   /** A directory for parts of the patch. */

@@ -1,13 +1,14 @@
+import { join } from 'node:path';
 import type { UnpackedImage } from './format.ts';
 import type { DeltaSide } from './task.ts';
 import type { Limits } from '../limits.ts';
 import { openImage, type Image } from '../image/open.ts';
-import { unpackImage, type LayerStream } from '../image/layerstream.ts';
+import { unpackImages, type LayerStream } from '../image/layerstream.ts';
 import type { RootfsFiles } from '../image/rootfsfiles.ts';
 import { rootfsThread } from '../image/threads.ts';
 import { runThread } from '../runtime/thread.ts';
 import { measurePullSizes } from '../image/pullsize.ts';
-import { imageRecord, withCompressions } from '../image/record.ts';
+import { imageRecord, withCompressions, type ImageRecord } from '../image/record.ts';
 import { parseReference } from '../image/oci/reference.ts';
 import { findCompressions } from '../image/compression/find.ts';
 
@@ -18,9 +19,19 @@ export async function readImage(side: DeltaSide, limits: Limits, scratch: string
   return openImage(await parseReference(side.reference), { ...side, limits, scratch });
 }
 
-/** @param path of the layer stream to write */
-export async function unpackSource(image: Image, path: string, limits: Limits): Promise<UnpackedImage> {
-  const stream = await unpackImage(image, path, limits);
+/** Unpacks both images of a pair at once. @param scratch a directory for the layer streams */
+export async function unpackPair(
+  source: Image,
+  target: Image,
+  scratch: string,
+  limits: Limits,
+): Promise<[UnpackedImage, UnpackedImage]> {
+  const paths = [join(scratch, 'source'), join(scratch, 'target')] as const;
+  const [from, to] = await unpackImages([source, target], paths, limits);
+  return [await unpacked(source, from), await unpacked(target, to)];
+}
+
+async function unpacked(image: Image, stream: LayerStream): Promise<UnpackedImage> {
   const record = imageRecord(image, stream.layerSizes, await measurePullSizes(image));
   return { stream, record, layers: image.layers };
 }
@@ -39,12 +50,15 @@ export function checkRootfs(
   return runThread(rootfsThread, { stream, limits, name: reference });
 }
 
-/** Unpacks an image and finds how its layers were compressed. */
-export async function unpackTarget(image: Image, path: string, limits: Limits): Promise<UnpackedImage> {
-  const unpacked = await unpackSource(image, path, limits);
+/** Checks an unpacked target, and finds how its layers were compressed. @returns its record with the compressions */
+export async function completedTarget(
+  image: Image,
+  { record, stream }: UnpackedImage,
+  limits: Limits,
+): Promise<ImageRecord> {
   const [compressions] = await Promise.all([
-    findCompressions(image.layers, unpacked.stream),
-    checkRootfs(image, unpacked.stream, limits),
+    findCompressions(image.layers, stream),
+    checkRootfs(image, stream, limits),
   ]);
-  return { ...unpacked, record: withCompressions(unpacked.record, compressions) };
+  return withCompressions(record, compressions);
 }

@@ -94,9 +94,8 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
           `the byte budget of this month is used up; ${host} is not asked`,
         );
       }
-      const way = await bring(place, manifest);
-      if (way.kind !== 'refused') return manifest;
-      throw new Refusal(403, 'DENIED', `whole images over --max-pass are not brought: ${way.detail}`);
+      await bring(place, manifest);
+      return manifest;
     },
 
     async findBlob(place, digest) {
@@ -111,7 +110,7 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
     },
 
     async *readBlob(place, blob, start) {
-      const fetch = (from = 0) => registries.openBlob(place, blob, from);
+      const fetch = (from = 0) => registries.openBlob(place, blob.digest, from);
       let at = start;
       try {
         for await (const piece of cache.read(blob, start, fetch)) {
@@ -130,7 +129,7 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 }
 
 async function openContext(options: MirrorOptions): Promise<Context> {
-  const { state, limits, maxPass, log, signal, openStore, answerTime = ANSWER_TIME } = options;
+  const { state, limits, log, signal, openStore, answerTime = ANSWER_TIME } = options;
   const totals = createTotals();
   const ask = createPatience(answerTime, signal);
   const cache = await openBlobCache(join(state, 'blobs'), ({ kind, message }) =>
@@ -139,7 +138,7 @@ async function openContext(options: MirrorOptions): Promise<Context> {
   const records = await openRecords(state, cache);
   const onBytes = (count: number) => void (totals.upstreamBytes += count);
   const link = await openLink(state, options.link ?? {});
-  const registries = openRegistries({ limits, maxPass, signal, ask, link, onBytes });
+  const registries = openRegistries({ limits, signal, ask, link, onBytes });
   const onStoreBytes = (count: number) => void (totals.storeBytes += count);
   const { trust, ...rest } = options;
   return {
@@ -168,13 +167,13 @@ function isDiskFailure(error: unknown): boolean {
 
 function report({ repository }: Place, { digest, blobs }: HeldManifest, way: Way, context: Context): void {
   const { totals, log } = context;
-  const label = 'reason' in way ? `${way.kind}: ${way.reason}` : way.kind;
+  const label = way.kind === 'pass' ? `pass: ${way.reason}` : way.kind;
   totals.images.set(label, (totals.images.get(label) ?? 0) + 1);
   const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
   const facts =
     way.kind === 'patch'
       ? { patch: way.size }
-      : 'reason' in way
+      : way.kind === 'pass'
         ? { reason: way.reason, detail: way.detail }
         : {};
   log.info({ name: `${repository}@${digest}`, way: way.kind, bytes, ...facts }, 'image asked for');

@@ -1,5 +1,6 @@
 import type { BitWriter } from '../bits.ts';
 import type { Deflater } from '../deflater.ts';
+import { createFinder } from '../finder.ts';
 import { WINDOW_SIZE } from '../symbols.ts';
 import { createZlib, type ZlibDeflater } from './zlib.ts';
 
@@ -18,7 +19,8 @@ export interface PigzOptions {
 
 export function createPigz({ level, blockSize, isParallel }: PigzOptions, out: BitWriter): Deflater {
   const dictionary = new Uint8Array(WINDOW_SIZE);
-  let deflater: ZlibDeflater = createZlib(level, 'zlib', out);
+  const finder = createFinder();
+  let deflater: ZlibDeflater = createZlib(level, 'zlib', out, finder);
   let size = 0;
 
   function endBlock(): void {
@@ -32,8 +34,7 @@ export function createPigz({ level, blockSize, isParallel }: PigzOptions, out: B
     }
     size = 0;
     if (!isParallel) return;
-    deflater = createZlib(level, 'zlib', out);
-    deflater.setDictionary(dictionary);
+    deflater = createZlib(level, 'zlib', out, finder, dictionary);
   }
 
   return {

@@ -55,8 +55,7 @@ export interface RepositoryOptions {
   readonly onBytes?: (count: number) => void;
 }
 
-/** For the Accept header. */
-export const MANIFEST_TYPES = [
+const ACCEPT = [
   MEDIA_TYPES.ociManifest,
   MEDIA_TYPES.ociIndex,
   MEDIA_TYPES.dockerManifest,
@@ -123,7 +122,7 @@ export function openRepository(
     onBytes,
     getManifest: (reference) =>
       named(reference, async () => {
-        const { bytes, headers } = await getDocument(url(`manifests/${reference}`), MANIFEST_TYPES);
+        const { bytes, headers } = await getDocument(url(`manifests/${reference}`), ACCEPT);
         const digest = digestOf(bytes);
         if (reference.includes(':') && reference !== digest) {
           throw new PanamaxError('bad-input', 'digest mismatch', {

@@ -17,9 +17,12 @@ import { readNative, sourceSize } from './read.ts';
  */
 export async function createNative(task: PatchTask): Promise<void> {
   const { source, target, path, scratch, effort, signal } = task;
-  const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
   const abort = signal && { signal };
   const planned = await planInThread(source, target, { scratch, effort, ...abort });
+  const recipe: Recipe = {
+    source: sourceRecord(source.record),
+    target: (await task.record) ?? target.record,
+  };
   const patch = encodeNative({
     ...planned,
     recipe: Buffer.from(recipeDocument(recipe)),

@@ -26,6 +26,8 @@ const verifyThread = threadEntry<typeof import('./verifythread.ts')>(
 export interface OciDeltaTask {
   readonly source: ImageOnDisk;
   readonly target: ImageOnDisk;
+  /** The target's record with the compressions of its layers, if they are still looked for. */
+  readonly record?: Promise<ImageRecord>;
   /** Of the source's flattened root filesystem, as `listRootfsFiles` lists them. */
   readonly sourceFiles: RootfsFiles;
   /** Opens the bytes of a target layer, as the manifest names them, by its index. */
@@ -55,7 +57,7 @@ const CONCURRENCY = 2;
  * @throws PanamaxError `bad-patch` where a tar-diff does not build its layer
  */
 export async function encodeOciDelta(task: OciDeltaTask): Promise<Map<Digest, TarDiff>> {
-  const { source, target, scratch, limits, signal } = task;
+  const { source, target, record = target.record, scratch, limits, signal } = task;
   const sourceFiles = indexSourceFiles(task.sourceFiles);
   const alignments = await alignInThread(source, target, {
     effort: task.effort,
@@ -87,7 +89,7 @@ export async function encodeOciDelta(task: OciDeltaTask): Promise<Map<Digest, Ta
         const { parts } = newTarDiffs.get(layer.diffID)!;
         return chooseBlob(layer, { ...tarDiffs.get(layer.diffID)!, parts }, task);
       }),
-      compressions: target.record.layers.map(({ compression }) => compression),
+      compressions: (await record).layers.map(({ compression }) => compression),
       reused: target.record.layers.filter(({ diffID }) => held.has(diffID)),
     });
     return tarDiffs;

@@ -14,10 +14,14 @@ import { readXdelta } from './read.ts';
  * Writes a patch and applies it while it is written; throws unless the result has the target's diffIDs. While one
  * window is applied, threads compress the following ones.
  */
-export async function createXdelta({ source, target, path, effort, signal }: PatchTask): Promise<void> {
-  const recipe: Recipe = { source: sourceRecord(source.record), target: target.record };
+export async function createXdelta(task: PatchTask): Promise<void> {
+  const { source, target, path, effort, signal } = task;
   const abort = signal && { signal };
   const alignments = await alignInThread(source, target, { effort, ...abort });
+  const recipe: Recipe = {
+    source: sourceRecord(source.record),
+    target: (await task.record) ?? target.record,
+  };
   await using sourceFile = await open(source.stream.path);
   await using targetFile = await open(target.stream.path);
   const patch = encodeVcdiff({

@@ -1,0 +1,14 @@
+/** What panamax uses of WebAssembly: TypeScript has these types only for browsers. */
+declare namespace WebAssembly {
+  type Module = object;
+  const Module: new (bytes: Uint8Array) => Module;
+
+  interface Instance {
+    readonly exports: Readonly<Record<string, unknown>>;
+  }
+  const Instance: new (module: Module) => Instance;
+
+  interface Memory {
+    readonly buffer: ArrayBuffer;
+  }
+}
