@@ -37,7 +37,7 @@ if (format === xdelta) {
   const { stream, record } = (await readUnpacked(sourcePath!)).unpacked;
   const delta = await readOciDelta(patchPath!, limits);
   const files = await listRootfsFiles(stream, limits);
-  await using source = await openRebuildSource(stream, record.layers, files);
+  await using source = await openRebuildSource(sourcePath!, stream, record.layers, files);
   for await (const { tar } of rebuildLayers(delta, source, { maxSize: limits.maxImageSize })) {
     for await (const _ of written(tar));
   }

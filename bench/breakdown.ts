@@ -15,6 +15,7 @@ import { scanTarFile } from '../lib/image/tar/file.ts';
 import { runCommand } from './command.ts';
 import { DEFAULT_PAIRS, openCorpus, parsePairs } from './corpus.ts';
 import { pairName } from './results.ts';
+import { fileOf } from './unpacked.ts';
 
 const HELP = `Counts copied, changed and new bytes of an image relative to another, by kind of content.
 
@@ -71,8 +72,8 @@ async function main(argv: readonly string[]): Promise<void> {
 
 async function sharesOf(source: LayerStream, target: LayerStream): Promise<ReadonlyMap<Kind, Share>> {
   const alignments = await alignStreams(source, target);
-  await using from = await open(source.path);
-  await using to = await open(target.path);
+  await using from = await open(fileOf(source));
+  await using to = await open(fileOf(target));
   const shares = new Map<Kind, Share>(
     KINDS.map((kind) => [kind, { copied: 0, aligned: 0, differing: 0, fresh: 0, toCode: [] }]),
   );
@@ -127,7 +128,7 @@ async function account(
 
 async function* stretchesOf(stream: LayerStream, file: FileHandle): AsyncGenerator<Stretch> {
   for (const range of layerRanges(stream)) {
-    for await (const entry of scanTarFile(range, { limits: DEFAULT_LIMITS, where: stream.path })) {
+    for await (const entry of scanTarFile(range, { limits: DEFAULT_LIMITS, where: range.path })) {
       yield { end: entry.bodyOffset, kind: 'tar headers' };
       const first = await read(file, entry.bodyOffset, Math.min(entry.bodySize, 4096));
       yield { end: entry.bodyOffset + entry.bodySize, kind: kindOf(first) };

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { PanamaxError } from '../lib/errors.ts';
 import { DEFAULT_LIMITS } from '../lib/limits.ts';
 import { openImage } from '../lib/image/open.ts';
-import { unpackImage } from '../lib/image/layerstream.ts';
+import { layerSizes, unpackImage } from '../lib/image/layerstream.ts';
 import { measurePullSizes } from '../lib/image/pullsize.ts';
 import { imageRecord } from '../lib/image/record.ts';
+import { fileOf } from './unpacked.ts';
 
 /** Two images of the corpus by the names of their directories. */
 export interface Pair {
@@ -86,7 +87,7 @@ export async function openCorpus(
 async function unpack(layout: string, path: string): Promise<CorpusImage> {
   const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
   const stream = await unpackImage(image, path, DEFAULT_LIMITS);
-  const record = imageRecord(image, stream.layerSizes, await measurePullSizes(image));
+  const record = imageRecord(image, layerSizes(stream), await measurePullSizes(image));
   await writeFile(`${path}.json`, JSON.stringify({ ...record, layout }));
   return { layout, record, stream, layers: image.layers };
 }
@@ -94,6 +95,6 @@ async function unpack(layout: string, path: string): Promise<CorpusImage> {
 /** Reads both layer streams into the page cache, so that times do not depend on the order of measurements. */
 export async function warmCache({ source, target }: ImagePair): Promise<void> {
   for (const { stream } of [source, target]) {
-    for await (const _ of createReadStream(stream.path, { highWaterMark: 1024 ** 2 }));
+    for await (const _ of createReadStream(fileOf(stream), { highWaterMark: 1024 ** 2 }));
   }
 }

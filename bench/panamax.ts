@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Effort } from '../lib/delta/align/alignment.ts';
 import type { Contestant } from './contestant.ts';
 import { xdelta3Decode } from './peers.ts';
+import { fileOf } from './unpacked.ts';
 
 const ENCODE = program('encode');
 const APPLY = program('apply');
@@ -24,15 +25,15 @@ export function panamax(format: FormatName, effort: Effort): Contestant {
     encode: ({ source, target }, patch) => [
       process.execPath,
       ENCODE,
-      source.stream.path,
-      target.stream.path,
+      fileOf(source.stream),
+      fileOf(target.stream),
       patch,
       format,
       effort,
     ],
-    apply: ({ source }, patch, output) => [process.execPath, APPLY, source.stream.path, patch, output],
+    apply: ({ source }, patch, output) => [process.execPath, APPLY, fileOf(source.stream), patch, output],
     ...(format === 'xdelta' && {
-      stockApply: ({ source }, patch, output) => xdelta3Decode(source.stream.path, patch, output),
+      stockApply: ({ source }, patch, output) => xdelta3Decode(fileOf(source.stream), patch, output),
     }),
   };
 }

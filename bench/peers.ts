@@ -1,5 +1,7 @@
+import { sizeOfParts } from '../lib/runtime/space.ts';
 import type { Contestant } from './contestant.ts';
 import type { CommandLine } from './measure.ts';
+import { fileOf } from './unpacked.ts';
 
 /** The baseline of all ratios. */
 export const BASELINE = 'xdelta3-lzma';
@@ -17,11 +19,11 @@ function xdelta3(tool: string, options: readonly string[]): Contestant {
       '-f',
       ...options,
       '-s',
-      source.stream.path,
-      target.stream.path,
+      fileOf(source.stream),
+      fileOf(target.stream),
       patch,
     ],
-    apply: ({ source }, patch, output) => xdelta3Decode(source.stream.path, patch, output),
+    apply: ({ source }, patch, output) => xdelta3Decode(fileOf(source.stream), patch, output),
   };
 }
 
@@ -43,8 +45,8 @@ export const PEERS: readonly Contestant[] = [
       '-f',
       '-19',
       '--long=31',
-      `--patch-from=${source.stream.path}`,
-      target.stream.path,
+      `--patch-from=${fileOf(source.stream)}`,
+      fileOf(target.stream),
       '-o',
       patch,
     ],
@@ -54,7 +56,7 @@ export const PEERS: readonly Contestant[] = [
       '-f',
       '-d',
       '--long=31',
-      `--patch-from=${source.stream.path}`,
+      `--patch-from=${fileOf(source.stream)}`,
       patch,
       '-o',
       output,
@@ -64,11 +66,11 @@ export const PEERS: readonly Contestant[] = [
     tool: 'bsdiff',
     program: 'bsdiff',
     passesOver({ source }) {
-      const size = source.stream.layerSizes.reduce((sum, layer) => sum + layer, 0);
+      const size = sizeOfParts(source.stream.parts);
       return size > MAX_BSDIFF_SOURCE ? `source over ${MAX_BSDIFF_SOURCE / 1e6} MB` : undefined;
     },
-    encode: ({ source, target }, patch) => ['bsdiff', source.stream.path, target.stream.path, patch],
-    apply: ({ source }, patch, output) => ['bspatch', source.stream.path, output, patch],
+    encode: ({ source, target }, patch) => ['bsdiff', fileOf(source.stream), fileOf(target.stream), patch],
+    apply: ({ source }, patch, output) => ['bspatch', fileOf(source.stream), output, patch],
   },
   {
     tool: 'hdiffz',
@@ -79,11 +81,11 @@ export const PEERS: readonly Contestant[] = [
       '-SD',
       '-c-zstd-21-24',
       '-f',
-      source.stream.path,
-      target.stream.path,
+      fileOf(source.stream),
+      fileOf(target.stream),
       patch,
     ],
-    apply: ({ source }, patch, output) => ['hpatchz', '-f', source.stream.path, patch, output],
+    apply: ({ source }, patch, output) => ['hpatchz', '-f', fileOf(source.stream), patch, output],
   },
   {
     // runs on compressed images; its patches apply to unpacked files, so apply is not measured

@@ -60,7 +60,7 @@ export function createMetrics(): Metrics {
     'Bytes of layers unpacked since the start, for signatures and for patches',
   );
   const scratch = gauge('scratch_bytes', 'Bytes on scratch or promised there');
-  const shared = gauge('scratch_images', 'Images that jobs asked for since the start', ['result']);
+  const shared = gauge('scratch_layers', 'Layers that jobs asked for since the start', ['result']);
   const depth = gauge('queue_jobs', 'Jobs in the queues of all workers', ['queue', 'state']);
 
   return {

@@ -3,7 +3,7 @@ import type { UnpackedImage } from './format.ts';
 import type { DeltaSide } from './task.ts';
 import type { Limits } from '../limits.ts';
 import { openImage, type Image } from '../image/open.ts';
-import { unpackImages, type LayerStream } from '../image/layerstream.ts';
+import { layerSizes, unpackImages, type LayerStream } from '../image/layerstream.ts';
 import type { RootfsFiles } from '../image/rootfsfiles.ts';
 import { rootfsThread } from '../image/threads.ts';
 import { runThread } from '../runtime/thread.ts';
@@ -32,7 +32,7 @@ export async function unpackPair(
 }
 
 async function unpacked(image: Image, stream: LayerStream): Promise<UnpackedImage> {
-  const record = imageRecord(image, stream.layerSizes, await measurePullSizes(image));
+  const record = imageRecord(image, layerSizes(stream), await measurePullSizes(image));
   return { stream, record, layers: image.layers };
 }
 

@@ -3,12 +3,12 @@ import { open, type FileHandle } from 'node:fs/promises';
 import type { Digest } from '../digest.ts';
 import type { Limits } from '../limits.ts';
 import { writeAll } from '../runtime/file.ts';
+import { sizeOfParts, type FilePart, type FileParts } from '../runtime/space.ts';
 import { tooLarge } from './expansion.ts';
 import type { Image, Layer } from './open.ts';
 import type { TarRange } from './tar/file.ts';
 
-/** Bytes that are copied at once. */
-const COPY_SIZE = 1024 ** 2;
+const READ_SIZE = 256 * 1024;
 
 /** Writes an image's layer stream to a file. */
 export interface Spool {
@@ -17,8 +17,6 @@ export interface Spool {
   readonly layerSizes: number[];
   /** Appends a layer's tar and yields its chunks. The tar is verified once the stream has been read to its end. */
   add(layer: Layer): AsyncGenerator<Uint8Array, void, void>;
-  /** Appends a tar that was verified before. */
-  copy(range: TarRange): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -35,28 +33,18 @@ export async function openSpool(
   const file = await open(path, 'wx+');
   const layerSizes: number[] = [];
   let total = 0;
-  async function append(chunk: Uint8Array): Promise<void> {
-    total += chunk.length;
-    if (total > limits.maxImageSize) throw tooLarge(limits.maxImageSize, image.reference);
-    await writeAll(file, chunk);
-  }
   return {
     file,
     layerSizes,
     async *add(layer) {
       const start = total;
       for await (const chunk of layer.tar(limits.maxImageSize - start)) {
-        await append(chunk);
+        total += chunk.length;
+        if (total > limits.maxImageSize) throw tooLarge(limits.maxImageSize, image.reference);
+        await writeAll(file, chunk);
         yield chunk;
       }
       layerSizes.push(total - start);
-    },
-    async copy({ path: from, start, end }) {
-      if (end > start) {
-        const chunks = createReadStream(from, { start, end: end - 1, highWaterMark: COPY_SIZE });
-        for await (const chunk of chunks) await append(chunk as Buffer);
-      }
-      layerSizes.push(end - start);
     },
     [Symbol.asyncDispose]: () => file.close(),
   };
@@ -78,12 +66,12 @@ export async function unpackImage(
   for (const layer of image.layers) {
     for await (const _ of spool.add(layer)) signal?.throwIfAborted();
   }
-  return { path, layerSizes: spool.layerSizes };
+  return streamInFile(path, spool.layerSizes);
 }
 
 /**
  * Writes the layer streams of two images to new files, both at once. Layers of the second that are layers of the first
- * are read from its layer stream.
+ * are parts of its file.
  *
  * @throws PanamaxError as `unpackImage` does
  */
@@ -92,27 +80,25 @@ export async function unpackImages(
   [path, secondPath]: readonly [string, string],
   limits: Limits,
 ): Promise<[LayerStream, LayerStream]> {
-  const unpacked = new Map<Digest, PromiseWithResolvers<TarRange>>();
+  const unpacked = new Map<Digest, PromiseWithResolvers<FilePart>>();
   const wanted = new Set(second.layers.map(({ descriptor }) => descriptor.digest));
   for (const { descriptor } of first.layers) {
     if (!wanted.has(descriptor.digest)) continue;
-    const range = Promise.withResolvers<TarRange>();
+    const part = Promise.withResolvers<FilePart>();
     // awaited later, if at all
-    range.promise.catch(() => undefined);
-    unpacked.set(descriptor.digest, range);
+    part.promise.catch(() => undefined);
+    unpacked.set(descriptor.digest, part);
   }
 
   async function unpackFirst(): Promise<LayerStream> {
     try {
       await using spool = await openSpool(first, path, limits);
-      let start = 0;
       for (const layer of first.layers) {
         for await (const _ of spool.add(layer));
-        const end = start + spool.layerSizes.at(-1)!;
-        unpacked.get(layer.descriptor.digest)?.resolve({ path, start, end });
-        start = end;
+        const { parts } = streamInFile(path, spool.layerSizes);
+        unpacked.get(layer.descriptor.digest)?.resolve(parts.at(-1)!);
       }
-      return { path, layerSizes: spool.layerSizes };
+      return streamInFile(path, spool.layerSizes);
     } catch (error) {
       for (const { reject } of unpacked.values()) reject(error);
       throw error;
@@ -121,12 +107,17 @@ export async function unpackImages(
 
   async function unpackSecond(): Promise<LayerStream> {
     await using spool = await openSpool(second, secondPath, limits);
+    const parts: FilePart[] = [];
     for (const layer of second.layers) {
-      const range = unpacked.get(layer.descriptor.digest);
-      if (range) await spool.copy(await range.promise);
-      else for await (const _ of spool.add(layer));
+      const shared = unpacked.get(layer.descriptor.digest);
+      if (shared) parts.push(await shared.promise);
+      else {
+        for await (const _ of spool.add(layer));
+        parts.push(streamInFile(secondPath, spool.layerSizes).parts.at(-1)!);
+      }
+      if (sizeOfParts(parts) > limits.maxImageSize) throw tooLarge(limits.maxImageSize, second.reference);
     }
-    return { path: secondPath, layerSizes: spool.layerSizes };
+    return { parts };
   }
 
   // both end before an error is thrown, because the caller removes the files
@@ -136,22 +127,51 @@ export async function unpackImages(
   return [one.value, other.value];
 }
 
-/** One image's layer stream on disk: its uncompressed layer tars, concatenated bottom first. */
+/** One image's layer stream on disk: its uncompressed layer tars, one behind the other, bottom first. */
 export interface LayerStream {
-  /** A regular file. */
-  readonly path: string;
-  /** Sizes of the layers' tars in bytes, bottom first. Their sum is the file's size. */
-  readonly layerSizes: readonly number[];
+  /** The tars of the layers, in one file or in several. */
+  readonly parts: FileParts;
   /** The layers' diffIDs if known, bottom first. */
   readonly diffIDs?: readonly Digest[];
 }
 
-/** The range of each layer's tar in the stream. */
-export function layerRanges({ path, layerSizes }: LayerStream): TarRange[] {
+/** A layer stream that is one file. @param layerSizes of the layers' tars in bytes, bottom first; their sum is the file's size */
+export function streamInFile(path: string, layerSizes: readonly number[]): LayerStream {
   let end = 0;
-  return layerSizes.map((size) => {
-    const start = end;
-    end += size;
-    return { path, start, end };
+  return {
+    parts: layerSizes.map((size) => {
+      const offset = end;
+      end += size;
+      return { path, offset, size };
+    }),
+  };
+}
+
+/** Sizes of the layers' tars in bytes, bottom first. */
+export function layerSizes({ parts }: LayerStream): number[] {
+  return parts.map(({ size }) => size);
+}
+
+/** The tar of a layer in its file. */
+export interface LayerRange extends TarRange {
+  /** Distance from an offset in the file to the same offset in the layer stream. */
+  readonly shift: number;
+}
+
+export function layerRanges({ parts }: LayerStream): LayerRange[] {
+  let at = 0;
+  return parts.map(({ path, offset, size }) => {
+    const range = { path, start: offset, end: offset + size, shift: at - offset };
+    at += size;
+    return range;
   });
 }
+
+/** Reads a layer. */
+export function readPart({ path, offset, size }: FilePart): AsyncIterable<Uint8Array> {
+  return size > 0
+    ? createReadStream(path, { start: offset, end: offset + size - 1, highWaterMark: READ_SIZE })
+    : none();
+}
+
+async function* none(): AsyncGenerator<Uint8Array, void, void> {}

@@ -33,7 +33,7 @@ export async function listRootfsFiles(
   stream: LayerStream,
   limits: Limits,
   scan = scanTarFile,
-  name = stream.path,
+  name = stream.parts[0]?.path ?? 'no layers',
 ): Promise<RootfsFiles> {
   // of all files in all layers; nodes hold an index into these
   const sizes: number[] = [];
@@ -48,7 +48,7 @@ export async function listRootfsFiles(
       if (entry.type !== 'file') continue;
       if (entry.sparse) sparse.add(sizes.length);
       sizes.push(entry.size);
-      offsets.push(entry.bodyOffset);
+      offsets.push(entry.bodyOffset + range.shift);
     }
   }
   const table = createTable(limits);

@@ -62,7 +62,8 @@ const toy: PatchFormat = {
     length.writeUInt32LE(recipe.length);
     await writeFile(join(scratch, 'head'), [Buffer.from(MAGIC), length, recipe]);
     await writeFile(path, await readFile(join(scratch, 'head')), { flag: 'wx' });
-    for await (const piece of createReadStream(target.stream.path)) await appendFile(path, piece as Buffer);
+    for await (const piece of createReadStream(target.stream.parts[0]!.path))
+      await appendFile(path, piece as Buffer);
   },
 };
 

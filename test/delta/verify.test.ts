@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { createPatch } from '../../lib/delta/create.ts';
 import { DEFAULT_LIMITS as limits } from '../../lib/limits.ts';
 import { openImage } from '../../lib/image/open.ts';
-import { unpackImage } from '../../lib/image/layerstream.ts';
+import { layerSizes, unpackImage } from '../../lib/image/layerstream.ts';
 import { imageRecord } from '../../lib/image/record.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { temporaryDirectory } from '../support/directory.ts';
@@ -25,7 +25,7 @@ async function unpack(path: string, layers: readonly Buffer[]): Promise<Unpacked
   await writeLayout(path, layers);
   const image = await openImage(await parseReference(path), { limits });
   const stream = await unpackImage(image, `${path}.stream`, limits);
-  return { record: imageRecord(image, stream.layerSizes), stream, layers: image.layers };
+  return { record: imageRecord(image, layerSizes(stream)), stream, layers: image.layers };
 }
 
 for (const format of ['xdelta', 'oci-delta'] as const) {
@@ -38,11 +38,11 @@ for (const format of ['xdelta', 'oci-delta'] as const) {
     const task = { source, target, scratch, effort: 'default' as const, limits };
     await createPatch(format, { ...task, path: join(directory, 'sound') });
 
-    const bytes = readFileSync(target.stream.path);
+    const bytes = readFileSync(target.stream.parts[0]!.path);
     // an oci-delta does not contain a layer that both images have
     const at = format === 'xdelta' ? 150_000 : BASE.length + 20_000;
     bytes[at]! ^= 1;
-    writeFileSync(target.stream.path, bytes);
+    writeFileSync(target.stream.parts[0]!.path, bytes);
     await assert.rejects(createPatch(format, { ...task, path: join(directory, 'damaged') }), {
       kind: 'bad-patch',
     });

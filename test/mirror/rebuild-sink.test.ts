@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { digestOf, type Digest } from '../../lib/digest.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { findCompressions } from '../../lib/image/compression/find.ts';
-import { unpackImage } from '../../lib/image/layerstream.ts';
+import { layerSizes, unpackImage } from '../../lib/image/layerstream.ts';
 import { imageRecord, withCompressions } from '../../lib/image/record.ts';
 import { DEFAULT_LIMITS } from '../../lib/limits.ts';
 import { createSmallestFirst } from '../../lib/runtime/smallestfirst.ts';
@@ -95,7 +95,7 @@ test('layers are made several at a time, the small ones first, and each once', a
   const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
   const stream = await unpackImage(image, join(directory, 'stream'), DEFAULT_LIMITS);
   const compressions = await findCompressions(image.layers, stream);
-  const record = withCompressions(imageRecord(image, stream.layerSizes), compressions);
+  const record = withCompressions(imageRecord(image, layerSizes(stream)), compressions);
   const sizes = image.layers.map(({ descriptor }) => descriptor.size);
 
   const cache = await openBlobCache(join(directory, 'cache'));

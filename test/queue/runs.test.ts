@@ -503,7 +503,7 @@ describe('failures', { skip }, () => {
       delta(job, plan, context) {
         const lease: typeof context.layers.lease = async (request) => {
           const leased = await context.layers.lease(request);
-          if (removals++ < 2) await rm(leased.streams[0]!.path);
+          if (removals++ < 2) await rm(leased.streams[0]!.parts[0]!.path);
           return leased;
         };
         return FLOW.delta(job, plan, { ...context, layers: { ...context.layers, lease } });

@@ -7,7 +7,7 @@ import { createPatch } from '../../lib/delta/create.ts';
 import type { PatchFormat, UnpackedImage } from '../../lib/delta/format.ts';
 import { formatOfFile, openPatch } from '../../lib/delta/patch.ts';
 import { toPanamaxError, type ErrorKind } from '../../lib/errors.ts';
-import { unpackImage } from '../../lib/image/layerstream.ts';
+import { layerSizes, unpackImage } from '../../lib/image/layerstream.ts';
 import { parseReference } from '../../lib/image/oci/reference.ts';
 import { openImage } from '../../lib/image/open.ts';
 import { imageRecord, type ImageRecord } from '../../lib/image/record.ts';
@@ -224,7 +224,7 @@ async function unpack(path: string, layers: readonly Uint8Array[]): Promise<Unpa
   const image = await openImage(await parseReference(path), { limits });
   const stream = await unpackImage(image, `${path}.stream`, limits);
   const compressions = image.layers.map(() => ({ encoder: 'none' }) as const);
-  const record = imageRecord(image, stream.layerSizes, undefined, compressions);
+  const record = imageRecord(image, layerSizes(stream), undefined, compressions);
   return { record, stream, layers: image.layers };
 }
 

@@ -7,6 +7,7 @@ import { decodeNative } from '../../lib/delta/formats/native/decode.ts';
 import { encodeNative } from '../../lib/delta/formats/native/encode.ts';
 import { planPatch } from '../../lib/delta/formats/native/plan.ts';
 import type { Digest } from '../../lib/digest.ts';
+import { streamInFile } from '../../lib/image/layerstream.ts';
 import { temporaryDirectory } from './directory.ts';
 import type { Scope } from './scope.ts';
 
@@ -43,12 +44,11 @@ export async function nativePair(
       inScratch(async (scratch) => {
         const planned = await planPatch(from, to, { scratch, effort });
         const recipe = Buffer.from('{}');
-        return collect(encodeNative({ ...planned, recipe, target: to.stream.path, effort, threads }));
+        return collect(encodeNative({ ...planned, recipe, target: to.stream.parts, effort, threads }));
       }),
     decode: (patch, threads = 0) =>
       inScratch(async (scratch) => {
-        const { path } = from.stream;
-        const options = { source: { path, size: from.bytes.length }, targetSize: to.bytes.length, scratch };
+        const options = { source: from.stream.parts, targetSize: to.bytes.length, scratch };
         return collect(decodeNative(pieces(patch), { ...options, threads }));
       }),
   };
@@ -61,7 +61,10 @@ async function store(path: string, layers: readonly Buffer[]) {
   return {
     bytes,
     record: { layers: digests.map((diffID) => ({ diffID })) as never },
-    stream: { path, layerSizes: layers.map(({ length }) => length) },
+    stream: streamInFile(
+      path,
+      layers.map(({ length }) => length),
+    ),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Makes and applies tar-diffs of images that are given as layers. */
-import type { LayerStream } from '../../lib/image/layerstream.ts';
+import { streamInFile, type LayerStream } from '../../lib/image/layerstream.ts';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
@@ -60,7 +60,10 @@ export async function store(directory: string, name: string, layers: readonly Ui
   const path = join(directory, name);
   const bytes = Buffer.concat(layers);
   await writeFile(path, bytes);
-  const stream = { path, layerSizes: layers.map((layer) => layer.length) };
+  const stream = streamInFile(
+    path,
+    layers.map(({ length }) => length),
+  );
   const files = indexSourceFiles(await listRootfsFiles(stream, DEFAULT_LIMITS));
   const access = memoryAccess(bytes);
   return { stream, bytes, access, files, openFile: openInStream(access, files) };

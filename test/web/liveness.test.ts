@@ -120,8 +120,8 @@ test('a worker serves its health and metrics', { skip: missing('redis-server') }
     'panamax_attempt_seconds_count{stage="pairing",status="done"} 2',
     'panamax_queue_jobs{queue="delta",state="waiting"} 0',
     'panamax_queue_jobs{queue="signature",state="failed"} 1',
-    'panamax_scratch_images{result="miss"} 2',
-    'panamax_scratch_images{result="hit"} 2',
+    'panamax_scratch_layers{result="miss"} 4',
+    'panamax_scratch_layers{result="hit"} 4',
   ]) {
     assert.ok(text.split('\n').includes(line), `${line}\n\n${text}`);
   }

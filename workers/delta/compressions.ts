@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { raceAbort } from '../../lib/runtime/abort.ts';
 import { withCompressions, type ImageRecord } from '../../lib/image/record.ts';
 import { loadCompressions, storeCompressions } from '../../lib/store/compressions.ts';
+import type { Layer } from '../../lib/image/open.ts';
 import { findThread, proveThread } from '../../lib/image/compression/threads.ts';
 import type { StageContext } from '../context.ts';
 import type { KnownImage } from '../resources/blobcache.ts';
@@ -110,7 +111,8 @@ export async function findRecord(
   };
   const find = async (known: KnownCompressions): Promise<KnownCompressions> => {
     const { blobs } = context.layers;
-    await using kept = await blobs.lease(image, { limits, signal });
+    const isNeeded = ({ descriptor }: Layer) => !known.has(descriptor.digest);
+    await using kept = await blobs.lease(image, { limits, signal, isNeeded });
     const { reference } = kept;
     const task = { ...image, ...unpacked, reference, limits, scratch, blobs: blobs.directory, known };
     const found = await runThread(findThread, task, signal, memory);

@@ -18,11 +18,13 @@ import {
 import { isEngineTransport } from '../../lib/image/oci/transport.ts';
 import { PanamaxError } from '../../lib/errors.ts';
 import { verified } from '../../lib/image/blobs.ts';
+import { tooLarge } from '../../lib/image/expansion.ts';
 import { combineDigests, combineRecords } from '../../lib/image/combined.ts';
 import type { Platform } from '../../lib/image/oci/descriptor.ts';
 import { splitTransport } from '../../lib/image/oci/reference.ts';
 import { pullSize, streamSize, type ImageRecord } from '../../lib/image/record.ts';
-import type { UnpackTask } from '../../lib/image/unpackthread.ts';
+import type { Layer } from '../../lib/image/open.ts';
+import type { UnpackedPart, UnpackTask } from '../../lib/image/unpackthread.ts';
 import { pinnedReference } from '../../lib/image/oci/registryname.ts';
 import type { Outcome, StageContext } from '../context.ts';
 import type { CachedImage } from '../resources/layercache.ts';
@@ -103,10 +105,13 @@ async function makePatches(
   const records: ImageRecord[] = [];
   for (const { manifest } of input.sources) records.push(await loadImage(store, manifest));
   const source = combineRecords(records);
+  for (const image of [source, target]) {
+    if (streamSize(image) > limits.maxImageSize) throw tooLarge(limits.maxImageSize, image.manifest);
+  }
   const memory = deltaMemory(streamSize(source) + streamSize(target), input.effort);
   using _reserved = await context.memory.reserve(memory, signal);
   using lease = await layers.lease({
-    images: [cachedImage(source, input.sources, context), cachedImage(target, [input.target], context)],
+    images: [cachedImage(records, input.sources, context), cachedImage([target], [input.target], context)],
     ownSize:
       patchRoom(target, formats) + exportRoom(input.sources, records) + exportRoom([input.target], [target]),
     signal,
@@ -159,33 +164,38 @@ async function makePatches(
     }
     return { record, outcomes };
   } catch (error) {
-    throw await scratchError(error, [context.scratch, scratch, sourceStream!.path, targetStream!.path]);
+    const layerPaths = lease.streams.flatMap(({ parts }) => parts.map(({ path }) => path));
+    throw await scratchError(error, [context.scratch, scratch, ...layerPaths]);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
-/** An image's layer stream for the cache. Images with the same layers share the key. */
+/** An image, or several as one source, for the cache. Only the blobs of layers that are missing there are fetched. */
 function cachedImage(
-  record: ImageRecord,
+  records: readonly ImageRecord[],
   images: readonly DeltaImage[],
   { layers, limits }: StageContext,
 ): CachedImage {
-  const size = streamSize(record);
-  const maxImageSize = Math.min(limits.maxImageSize, size);
+  const { manifest, layers: all } = combineRecords(records);
   return {
-    key: record.layers.map(({ diffID }) => diffID).join(' '),
-    size,
-    async unpack(path, signal) {
+    key: manifest,
+    layers: all,
+    async unpack(missing, onLayer, signal) {
       await using leases = new AsyncDisposableStack();
-      const parts: DeltaImage[] = [];
-      for (const image of images) {
-        const { reference } = leases.use(await layers.blobs.lease(image, { limits, signal }));
-        parts.push({ ...image, reference });
+      const parts: UnpackedPart[] = [];
+      const left = new Map(missing.map((layer) => [layer.diffID, layer]));
+      for (const [i, image] of images.entries()) {
+        const own = new Set(records[i]!.layers.map(({ diffID }) => diffID));
+        const wanted = [...left.values()].filter(({ diffID }) => own.has(diffID));
+        if (wanted.length === 0) continue;
+        for (const { diffID } of wanted) left.delete(diffID);
+        const isNeeded = ({ diffID }: Layer) => wanted.some((layer) => layer.diffID === diffID);
+        const { reference } = leases.use(await layers.blobs.lease(image, { limits, signal, isNeeded }));
+        parts.push({ ...image, reference, layers: wanted });
       }
-      const blobs = layers.blobs.directory;
-      const task: UnpackTask = { images: parts, path, blobs, limits: { ...limits, maxImageSize } };
-      return await runThread(unpackThread, task, signal);
+      const task: UnpackTask = { images: parts, blobs: layers.blobs.directory, limits };
+      await runThread(unpackThread, task, signal, undefined, onLayer);
     },
   };
 }

@@ -1,6 +1,6 @@
 import { layerRanges, type LayerStream } from '../../image/layerstream.ts';
 import type { AlignOptions } from './task.ts';
-import { closeSync, openSync } from 'node:fs';
+import { createOpenFiles, type FileParts, type Space } from '../../runtime/space.ts';
 import type { TarRange } from '../../image/tar/file.ts';
 import { type Alignments } from './alignment.ts';
 import { findCounterparts, type Counterparts } from './counterpart.ts';
@@ -22,30 +22,30 @@ export async function alignStreams(
   await using threads = createWorkerThreads(signal);
   const { from, to, counterparts } = await pairStreams(source, target, threads, usable);
   const align = (pairs: StretchTable) => {
-    const task: AlignTask = { source: source.path, target: target.path, pairs, next: newTicket(), effort };
+    const task: AlignTask = { source: source.parts, target: target.parts, pairs, next: newTicket(), effort };
     return threads.run('align', shares(task, pairs.size));
   };
   let sampled: Promise<Samples> | undefined;
-  const samples = () => (sampled ??= sampleSource(source.path, from, threads, usable));
-  const targetFd = openSync(target.path, 'r');
+  const samples = () => (sampled ??= sampleSource(source.parts, from, threads, usable));
+  using files = createOpenFiles();
+  const space = files.space(target.parts);
   try {
     const builder = new AlignmentBuilder();
     const unmatched = unmatchedPieces(to, counterparts.piece);
     const sampledFirst = unmatched.length > 0 ? await samples() : undefined;
     function* stretches(): Generator<StretchPair, void> {
       yield* pairPieces(from, to, counterparts, builder);
-      if (sampledFirst) yield* pairUnmatched(from, { ...to, fd: targetFd }, unmatched, sampledFirst);
+      if (sampledFirst) yield* pairUnmatched(from, { ...to, space }, unmatched, sampledFirst);
     }
     for (const found of await align(tableOf(stretches()))) builder.append(found);
     let items = sortAndMerge(builder);
     const open = openRanges(items, sizeOf(to), sizeOf(from));
     if (open.length > 0) {
-      const moved = findMoved(targetFd, open, await samples(), sizeOf(from));
+      const moved = findMoved(space, open, await samples(), sizeOf(from));
       items = withMoved(items, await align(tableOf(moved)));
     }
     return usable ? clip(items, usable) : items;
   } finally {
-    closeSync(targetFd);
     if (sampled) freeSamples(await sampled);
   }
 }
@@ -56,7 +56,7 @@ function sizeOf({ start, count }: Listing): number {
 
 /** Samples the parts of the source that may be copied from. */
 async function sampleSource(
-  path: string,
+  stream: FileParts,
   listing: Listing,
   threads: WorkerThreads,
   usable: Float64Array | undefined,
@@ -64,7 +64,7 @@ async function sampleSource(
   const size = sizeOf(listing);
   const count = sharesFor(size);
   const tasks = Array.from({ length: count }, (_, i) => ({
-    path,
+    stream,
     listing,
     part: [Math.floor((size * i) / count), Math.floor((size * (i + 1)) / count)] as const,
     usable,
@@ -125,7 +125,7 @@ function* pairPieces(
 /** Pairs pieces that have no counterpart by name or content with the most similar stretch of the source. */
 function* pairUnmatched(
   from: Listing,
-  to: Listing & { readonly fd: number },
+  to: Listing & { readonly space: Space },
   unmatched: readonly number[],
   samples: Samples,
 ): Generator<StretchPair, void> {

@@ -1,3 +1,4 @@
+import type { Space } from '../../runtime/space.ts';
 import type { Alignments } from './alignment.ts';
 import { AlignmentBuilder, outside, sortAndMerge } from './alignmentlist.ts';
 import { forEachSample, placeOf, SPACING, type Range, type Samples } from './samples.ts';
@@ -60,13 +61,13 @@ interface Trail {
 
 /** Pairs of stretches that share samples. */
 export function findMoved(
-  targetFd: number,
+  target: Space,
   open: readonly Range[],
   samples: Samples,
   sourceSize: number,
 ): StretchPair[] {
   return open.flatMap((range) => {
-    const trails = separate(trailsOf(targetFd, range, samples));
+    const trails = separate(trailsOf(target, range, samples));
     return trails.map(({ first, last, low, high }, i) => {
       const start = Math.max(range[0], trails[i - 1]?.last ?? 0, first - REACH);
       const end = Math.min(range[1], trails[i + 1]?.first ?? Infinity, last + REACH);
@@ -83,9 +84,9 @@ export function findMoved(
   });
 }
 
-function trailsOf(targetFd: number, range: Range, samples: Samples): Trail[] {
+function trailsOf(target: Space, range: Range, samples: Samples): Trail[] {
   const trails: Trail[] = [];
-  forEachSample(targetFd, range, (sample, at) => {
+  forEachSample(target, range, (sample, at) => {
     const place = placeOf(samples, sample);
     if (place < 0) return;
     for (let i = trails.length - 1; i >= 0 && i >= trails.length - RECENT; i--) {

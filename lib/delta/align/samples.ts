@@ -1,5 +1,5 @@
 import { LITTLE_ENDIAN } from '../../compression/words.ts';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { createOpenFiles, type FileParts, type Space } from '../../runtime/space.ts';
 import { isUsable } from './counterpart.ts';
 import { pieceAt, type Listing } from './listing.ts';
 
@@ -30,8 +30,8 @@ export interface Samples {
 export type Range = readonly [start: number, end: number];
 
 export interface SampleTask {
-  /** Path of a layer stream; `listing` has its pieces. */
-  readonly path: string;
+  /** A layer stream; `listing` has its pieces. */
+  readonly stream: FileParts;
   readonly listing: Pick<Listing, 'count' | 'start' | 'body'>;
   /** The part to sample, as offsets. */
   readonly part: Range;
@@ -43,21 +43,18 @@ export interface SampleTask {
 const MIN_SAMPLED = 2 * SPACING;
 
 /** Samples the bodies in a part of a stream. Takes 32 MiB for any size: a slot keeps its first sample. */
-export function samplePart({ path, listing, part, usable }: SampleTask): Samples {
+export function samplePart({ stream, listing, part, usable }: SampleTask): Samples {
   const places = new Uint32Array(1 << SLOT_BITS);
   const values = new Int32Array(1 << SLOT_BITS);
-  const fd = openSync(path, 'r');
-  try {
-    for (const range of bodiesOf(listing, part, usable)) {
-      forEachSample(fd, range, (sample, offset) => {
-        const slot = sample >>> (32 - SLOT_BITS);
-        if (places[slot] !== 0) return;
-        places[slot] = 1 + Math.floor(offset / UNIT);
-        values[slot] = sample;
-      });
-    }
-  } finally {
-    closeSync(fd);
+  using files = createOpenFiles();
+  const space = files.space(stream);
+  for (const range of bodiesOf(listing, part, usable)) {
+    forEachSample(space, range, (sample, offset) => {
+      const slot = sample >>> (32 - SLOT_BITS);
+      if (places[slot] !== 0) return;
+      places[slot] = 1 + Math.floor(offset / UNIT);
+      values[slot] = sample;
+    });
   }
   return { places, values };
 }
@@ -104,13 +101,14 @@ const places = new Uint32Array(CHUNK);
 
 /** Calls back with the samples of a range in order; samples of repetitive content are left out. */
 export function forEachSample(
-  fd: number,
+  space: Space,
   [start, end]: Range,
   visit: (sample: number, offset: number) => void,
 ): void {
   let before = 0;
   for (let at = start; at < end;) {
-    const size = readSync(fd, chunk, 0, Math.min(CHUNK, end - at), at);
+    const size = Math.min(CHUNK, end - at);
+    space.read(chunk.subarray(0, size), at);
     const count = findPlaces(size);
     for (let i = 0; i < count; i++) {
       const sample = sampleAt(places[i]!);

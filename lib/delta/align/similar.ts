@@ -1,3 +1,4 @@
+import type { Space } from '../../runtime/space.ts';
 import { pieceAt, type Listing } from './listing.ts';
 import { forEachSample, placeOf, type Samples } from './samples.ts';
 
@@ -39,7 +40,7 @@ export function unmatchedPieces(target: Listing, counterpart: Int32Array): numbe
  */
 export function findSimilar(
   source: Listing,
-  target: Listing & { readonly fd: number },
+  target: Listing & { readonly space: Space },
   wanted: readonly number[],
   samples: Samples,
 ): Map<number, Similar> {
@@ -47,7 +48,7 @@ export function findSimilar(
   for (const i of wanted) {
     const votes = new Map<number, number[]>();
     let count = 0;
-    forEachSample(target.fd, [target.body[i]!, target.start[i + 1]!], (sample) => {
+    forEachSample(target.space, [target.body[i]!, target.start[i + 1]!], (sample) => {
       count++;
       const offset = placeOf(samples, sample);
       if (offset < 0) return;

@@ -1,5 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
-import { readExactly } from '../../runtime/blocking.ts';
+import { createOpenFiles, type FileParts, type Space } from '../../runtime/space.ts';
 import type { Alignments, Effort } from './alignment.ts';
 import { alignBuffers, createWorkspace } from './alignbuffers.ts';
 import { AlignmentBuilder } from './alignmentlist.ts';
@@ -20,9 +19,9 @@ export interface StretchPair {
 }
 
 export interface AlignTask {
-  /** Paths of the layer streams. */
-  readonly source: string;
-  readonly target: string;
+  /** The layer streams. */
+  readonly source: FileParts;
+  readonly target: FileParts;
   readonly pairs: StretchTable;
   /** Shared between threads with the same pairs: the index of the pair that is to be aligned next. */
   readonly next: Int32Array<SharedArrayBuffer>;
@@ -112,8 +111,9 @@ function windowsOf(pair: StretchPair): StretchPair[] {
 /** Takes and aligns one pair after the other until none is left. */
 export function alignPairs({ source, target, pairs, next, effort }: AlignTask): Alignments {
   const builder = new AlignmentBuilder();
-  const sourceFd = openSync(source, 'r');
-  const targetFd = openSync(target, 'r');
+  using files = createOpenFiles();
+  const sourceSpace = files.space(source);
+  const targetSpace = files.space(target);
   const largest = largestStretch(pairs);
   // one allocation, which can be freed as a whole; small images need little
   const memory = new ArrayBuffer(2 * largest + tablesSize(largest));
@@ -124,8 +124,8 @@ export function alignPairs({ source, target, pairs, next, effort }: AlignTask): 
     for (let i = Atomics.add(next, 0, 1); i < pairs.count; i = Atomics.add(next, 0, 1)) {
       const pair = pairAt(pairs, i);
       const found = alignBuffers(
-        readStretch(sourceFd, pair.source, from),
-        readStretch(targetFd, pair.target, to),
+        readStretch(sourceSpace, pair.source, from),
+        readStretch(targetSpace, pair.target, to),
         pair.effort ?? effort,
         workspace,
       );
@@ -133,8 +133,6 @@ export function alignPairs({ source, target, pairs, next, effort }: AlignTask): 
     }
     return builder.items();
   } finally {
-    closeSync(sourceFd);
-    closeSync(targetFd);
     // frees the memory without waiting for the garbage collector
     memory.transfer(0);
   }
@@ -150,8 +148,8 @@ function largestStretch(pairs: StretchTable): number {
   return 4 * Math.ceil(largest / 4);
 }
 
-function readStretch(fd: number, { start, end }: Stretch, into: Uint8Array): Uint8Array {
+function readStretch(space: Space, { start, end }: Stretch, into: Uint8Array): Uint8Array {
   const bytes = into.subarray(0, end - start);
-  readExactly(fd, bytes, start);
+  space.read(bytes, start);
   return bytes;
 }

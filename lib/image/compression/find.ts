@@ -1,13 +1,12 @@
-import { createReadStream } from 'node:fs';
 import { correctionSize, MOST_CORRECTED } from '../../compression/corrected/corrected.ts';
 import type { Compression } from '../../compression/recipe.ts';
 import type { Digest } from '../../digest.ts';
-import type { LayerStream } from '../layerstream.ts';
+import type { FilePart } from '../../runtime/space.ts';
+import { readPart, type LayerStream } from '../layerstream.ts';
 import type { StoredLayer } from '../stored.ts';
 import { findCompression, findCorrection, isCorrectable, readHead } from './detect.ts';
 import type { KnownCompressions } from './known.ts';
 
-const READ_SIZE = 256 * 1024;
 /** Layers whose recipe is searched at the same time, the largest first; each is compressed in a thread. */
 const CONCURRENCY = 2;
 
@@ -19,22 +18,18 @@ const CONCURRENCY = 2;
  */
 export async function findCompressions(
   layers: readonly StoredLayer[],
-  { path, layerSizes }: LayerStream,
+  { parts }: LayerStream,
   known: KnownCompressions = new Map(),
 ): Promise<(Compression | undefined)[]> {
   const found = new Map<Digest, Compression | null>(known);
-  const searches = new Map<Digest, { layer: StoredLayer; start: number; size: number }>();
-  let start = 0;
+  const searches = new Map<Digest, { readonly layer: StoredLayer; readonly part: FilePart }>();
   for (const [i, layer] of layers.entries()) {
-    const size = layerSizes[i]!;
     const { digest } = layer.descriptor;
-    if (!found.has(digest)) searches.set(digest, { layer, start, size });
-    start += size;
+    if (!found.has(digest)) searches.set(digest, { layer, part: parts[i]! });
   }
-  const queue = [...searches].toSorted(([, one], [, other]) => other.size - one.size).values();
+  const queue = [...searches].toSorted(([, one], [, other]) => other.part.size - one.part.size).values();
   const work = async () => {
-    for (const [digest, { layer, start, size }] of queue)
-      found.set(digest, (await findOne(layer, path, start, size)) ?? null);
+    for (const [digest, { layer, part }] of queue) found.set(digest, (await findOne(layer, part)) ?? null);
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, work));
   return limitCorrections(layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined));
@@ -42,12 +37,9 @@ export async function findCompressions(
 
 async function findOne(
   { blob, descriptor, diffID }: StoredLayer,
-  path: string,
-  start: number,
-  size: number,
+  part: FilePart,
 ): Promise<Compression | undefined> {
-  const range = { start, end: start + size - 1, highWaterMark: READ_SIZE };
-  const tar = () => (size > 0 ? createReadStream(path, range) : none());
+  const tar = () => readPart(part);
   const isPlain = descriptor.digest === diffID;
   const head = isPlain ? Buffer.of() : await readHead({ blob });
   const layer = { descriptor, diffID, head };
@@ -61,5 +53,3 @@ function limitCorrections(compressions: (Compression | undefined)[]): (Compressi
   const isSmall = sizes.reduce((sum, size) => sum + size, 0) <= MOST_CORRECTED;
   return compressions.map((found, i) => (isSmall || sizes[i] === 0 ? found : undefined));
 }
-
-async function* none(): AsyncGenerator<Uint8Array, void, void> {}

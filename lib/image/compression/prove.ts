@@ -1,15 +1,12 @@
-import { createReadStream } from 'node:fs';
 import type { Compression } from '../../compression/recipe.ts';
 import type { Digest } from '../../digest.ts';
 import { DEFAULT_LIMITS } from '../../limits.ts';
-import type { LayerStream } from '../layerstream.ts';
+import { readPart, type LayerStream } from '../layerstream.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import type { ImageRecord } from '../record.ts';
 import { makesWhole } from './detect.ts';
 import type { KnownCompressions } from './known.ts';
-
-const READ_SIZE = 256 * 1024;
 
 /**
  * Applies recipes to the layers that they are recorded for. This takes as long as the compression of the layers, so it
@@ -21,23 +18,18 @@ const READ_SIZE = 256 * 1024;
  */
 export async function findWrongCompressions(
   { manifest, manifestDocument, layers }: ImageRecord,
-  { path, layerSizes }: LayerStream,
+  { parts }: LayerStream,
   known: KnownCompressions,
 ): Promise<Digest[]> {
   const descriptors = parseManifest(Buffer.from(manifestDocument), DEFAULT_LIMITS, manifest).layers;
   const wrong = new Set<Digest>();
   const checked = new Set<Digest>();
-  let start = 0;
   for (const [i, { diffID, digest }] of layers.entries()) {
-    const size = layerSizes[i]!;
     const recipe = known.get(digest);
     if (recipe && !checked.has(digest)) {
       checked.add(digest);
-      const range = { start, end: start + size - 1, highWaterMark: READ_SIZE };
-      const tar = size > 0 ? createReadStream(path, range) : none();
-      if (!(await makesLayer(recipe, tar, descriptors[i]!, diffID))) wrong.add(digest);
+      if (!(await makesLayer(recipe, readPart(parts[i]!), descriptors[i]!, diffID))) wrong.add(digest);
     }
-    start += size;
   }
   return [...wrong];
 }
@@ -71,5 +63,3 @@ async function* withFailure(
     throw error;
   }
 }
-
-async function* none(): AsyncGenerator<Uint8Array, void, void> {}

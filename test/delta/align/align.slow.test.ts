@@ -17,6 +17,7 @@ import {
   extensionBack,
   sidesOf,
 } from '../../../lib/delta/align/compare.ts';
+import { streamInFile } from '../../../lib/image/layerstream.ts';
 import { temporaryDirectory } from '../../support/directory.ts';
 import { createRandom } from '../../support/random.ts';
 import { writeTar } from '../../support/tar.ts';
@@ -160,17 +161,23 @@ test('alignments are the same with and without diffIDs of common layers', async 
   const stream = async (name: string, layers: readonly Buffer[]) => {
     const path = join(directory, name);
     await writeFile(path, Buffer.concat(layers));
-    return {
-      path,
-      layerSizes: layers.map(({ length }) => length),
-      diffIDs: layers.map((bytes) => digestOf(bytes)),
-    };
+    const sizes = layers.map(({ length }) => length);
+    return { ...streamInFile(path, sizes), diffIDs: layers.map((bytes) => digestOf(bytes)) };
   };
+  const e = layer('e');
   const source = await stream('source', [a, b, d, a]);
-  const target = await stream('target', [d, layer('e'), a, c, b]);
-  const unnamed = ({ path, layerSizes }: typeof source) => ({ path, layerSizes });
+  const target = await stream('target', [d, e, a, c, b]);
+  const unnamed = ({ parts }: typeof source) => ({ parts });
   const found = await alignStreams(source, target);
   assert.deepEqual(found, await alignStreams(unnamed(source), unnamed(target)));
+  // the same layers in files of their own
+  const apart = async (name: string, layers: readonly Buffer[]) => ({
+    parts: await Promise.all(
+      layers.map(async (bytes, i) => (await stream(`${name}-${i}`, [bytes])).parts[0]!),
+    ),
+  });
+  const [from, to] = [await apart('source', [a, b, d, a]), await apart('target', [d, e, a, c, b])];
+  assert.deepEqual(found, await alignStreams(from, to));
   const covered = found.length.reduce((sum, length, i) => sum + (found.exact[i] ? length : 0), 0);
   assert.ok(covered >= a.length + b.length + d.length - 1024);
 });
@@ -214,7 +221,7 @@ describe('aligning layer streams finds content', () => {
         [source, target].map(async (bytes, i) => {
           const path = join(directory, String(i));
           await writeFile(path, bytes);
-          return { path, layerSizes: [bytes.length] };
+          return streamInFile(path, [bytes.length]);
         }),
       );
       const items = await alignStreams(streams[0]!, streams[1]!);

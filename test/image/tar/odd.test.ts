@@ -7,6 +7,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { formatNames } from '../../../lib/delta/formats.ts';
+import { streamInFile } from '../../../lib/image/layerstream.ts';
 import { listRootfsFiles } from '../../../lib/image/rootfsfiles.ts';
 import { scanTarFile, scanTarFileBlocking } from '../../../lib/image/tar/file.ts';
 import { openImage } from '../../../lib/image/open.ts';
@@ -351,9 +352,11 @@ test('takes odd layers in every part: signature, ranking, listing, patches of ev
   const { predictions } = compareSignatures(target!, [source!]);
   assert.deepEqual(Object.keys(predictions).sort(), formatNames().sort());
 
-  const layerSizes = layers(1).map((layer) => layer.length);
-  const stream = { path: path('stream'), layerSizes };
-  await writeFile(stream.path, Buffer.concat(layers(1)));
+  const stream = streamInFile(
+    path('stream'),
+    layers(1).map((layer) => layer.length),
+  );
+  await writeFile(path('stream'), Buffer.concat(layers(1)));
   const files = await listRootfsFiles(stream, limits, scanTarFile);
   assert.deepEqual(await listRootfsFiles(stream, limits, scanTarFileBlocking), files);
   assert.equal(files.count, source!.files.kinds.filter((kind) => kind === 0).length);

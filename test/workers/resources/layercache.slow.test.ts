@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { PanamaxError } from '../../../lib/errors.ts';
+import type { Digest } from '../../../lib/digest.ts';
+import type { LayerStream } from '../../../lib/image/layerstream.ts';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
 import { REGISTRY_VARIABLES } from '../../../lib/image/registry/settings.ts';
 import { createForest, createMemoryStorage } from '../../../lib/pairing/forest.ts';
@@ -30,29 +32,36 @@ import { atEnd } from '../../support/scope.ts';
 const going = new AbortController().signal;
 
 interface Fixture extends CachedImage {
-  /** How often it was unpacked. */
+  /** Number of layers that it unpacked. */
   readonly unpacked: () => number;
 }
 
-/** An image whose stream is its key, again and again. */
+/** An image with a layer for each letter of its key, each of which is that letter again and again. */
 function image(
   key: string,
-  size: number,
-  before: (signal: AbortSignal) => Promise<void> = () => turn(),
+  size: number | ((letter: string) => number),
+  before: (signal: AbortSignal, letter: string) => Promise<void> = () => turn(),
 ): Fixture {
   let count = 0;
+  const sizeOf = (letter: string) => (typeof size === 'number' ? size : size(letter));
   return {
     key,
-    size,
+    layers: Array.from(key, (letter) => ({ diffID: letter as Digest, size: sizeOf(letter) })),
     unpacked: () => count,
-    async unpack(path, signal) {
-      count++;
-      await before(signal);
-      signal.throwIfAborted();
-      await writeFile(path, key.repeat(size), { flag: 'wx' });
-      return { path, layerSizes: [size] };
+    async unpack(layers, onLayer, signal) {
+      for (const { diffID, path } of layers) {
+        count++;
+        await before(signal, diffID);
+        signal.throwIfAborted();
+        await writeFile(path, diffID.repeat(sizeOf(diffID)), { flag: 'wx' });
+        onLayer(diffID);
+      }
     },
   };
+}
+
+async function readStream({ parts }: LayerStream): Promise<string> {
+  return (await Promise.all(parts.map(({ path }) => readFile(path, 'utf8')))).join('');
 }
 
 async function newCache(t: TestContext, maxSize: number) {
@@ -70,7 +79,7 @@ test('concurrent jobs share an unpacked image', async (t) => {
   const leases = await Promise.all([take([a, b]), take([a, c]), take([a, a]), take([b, a])]);
   assert.deepEqual([a.unpacked(), b.unpacked(), c.unpacked()], [1, 1, 1]);
   assert.deepEqual(
-    await Promise.all(leases.flatMap(({ streams }) => streams.map(({ path }) => readFile(path, 'utf8')))),
+    await Promise.all(leases.flatMap(({ streams }) => streams.map(readStream))),
     ['a', 'b', 'a', 'c', 'a', 'a', 'b', 'a'].map((key) => key.repeat(10)),
   );
   for (const lease of leases) lease[Symbol.dispose]();
@@ -79,6 +88,38 @@ test('concurrent jobs share an unpacked image', async (t) => {
     { ...cache.stats },
     { hits: 6, misses: 3, evictions: 0, bytesRead: 30, bytes: 30, peakBytes: 30 },
   );
+});
+
+test('a layer of several images is unpacked once', async (t) => {
+  const { cache, take } = await newCache(t, 100);
+  const [one, other] = [image('xya', 10), image('xyb', 10)];
+  const [first, second] = await Promise.all([take([one, other]), take([image('bx', 10)])]);
+  assert.deepEqual([one.unpacked(), other.unpacked()], [3, 1]);
+  assert.equal(await readStream(first.streams[1]!), ['x', 'y', 'b'].map((key) => key.repeat(10)).join(''));
+  assert.equal(await readStream(second.streams[0]!), 'b'.repeat(10) + 'x'.repeat(10));
+  assert.equal(cache.stats.bytes, 40);
+});
+
+test('an image that cannot be unpacked fails no other image with its layers', async (t) => {
+  const { cache, take } = await newCache(t, 100);
+  const bad = new PanamaxError('bad-input', 'no tar');
+  for (const broken of ['a', 'x']) {
+    const damaged = image('xa', 10, async (_, letter) => {
+      await turn();
+      if (letter === broken) throw bad;
+    });
+    const sound = image('xb', 10);
+    const [failed, lease] = await Promise.allSettled([take([damaged]), take([sound])]);
+    assert.ok(failed.status === 'rejected' && failed.reason === bad);
+    assert.ok(lease.status === 'fulfilled');
+    assert.equal(await readStream(lease.value.streams[0]!), 'x'.repeat(10) + 'b'.repeat(10));
+    // x stays if it was written before
+    assert.equal(sound.unpacked(), broken === 'a' ? 1 : 2);
+    lease.value[Symbol.dispose]();
+    // evicts all
+    (await take([image('c', 100)]))[Symbol.dispose]();
+  }
+  assert.ok(cache.stats.peakBytes <= 100);
 });
 
 test('evicts the least recently used images, keeps those in use', async (t) => {
@@ -92,7 +133,7 @@ test('evicts the least recently used images, keeps those in use', async (t) => {
   (await take([b]))[Symbol.dispose]();
   assert.deepEqual([cache.stats.evictions, b.unpacked(), a.unpacked()], [2, 2, 1]);
   (await take([a], { ownSize: 10 }))[Symbol.dispose]();
-  assert.equal(await readFile(kept.streams[0]!.path, 'utf8'), 'c'.repeat(10));
+  assert.equal(await readStream(kept.streams[0]!), 'c'.repeat(10));
   assert.equal(c.unpacked(), 1);
   assert.ok((await readdir(directory)).length <= 3);
 });
@@ -194,8 +235,11 @@ test('random jobs stay within the bound and read their own images', async (t) =>
   for (let seed = 1; seed <= 20; seed++) {
     const { cache, take, directory } = await newCache(t, maxSize);
     const random = createRandom(seed);
-    const images = Array.from({ length: 8 }, (_, i) =>
-      image(String.fromCharCode(97 + i), 1 + random.below(25), async (signal) => {
+    const sizes = Array.from({ length: 8 }, () => 1 + random.below(8));
+    const letters = () => Array.from({ length: 1 + random.below(3) }, () => 'abcdefgh'[random.below(8)]!);
+    const sizeOf = (letter: string) => sizes[letter.charCodeAt(0) - 97]!;
+    const images = Array.from({ length: 8 }, () =>
+      image(letters().join(''), sizeOf, async (signal) => {
         for (let turns = random.below(5); turns > 0; turns--) await turn();
         signal.throwIfAborted();
         if (random.below(8) === 0) throw new PanamaxError('io', 'no luck');
@@ -219,8 +263,9 @@ test('random jobs stay within the bound and read their own images', async (t) =>
       if (!held) return;
       for (let turns = random.below(6); turns > 0; turns--) {
         await turn();
-        for (const [i, { path }] of held.streams.entries()) {
-          assert.equal(await readFile(path, 'utf8'), chosen[i]!.key.repeat(chosen[i]!.size));
+        for (const [i, stream] of held.streams.entries()) {
+          const expected = chosen[i]!.layers.map(({ diffID, size }) => diffID.repeat(size));
+          assert.equal(await readStream(stream), expected.join(''));
         }
         assert.ok((await onDisk()) <= maxSize);
       }

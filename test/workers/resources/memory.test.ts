@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DEFAULT_LIMITS } from '../../../lib/limits.ts';
+import { streamInFile } from '../../../lib/image/layerstream.ts';
 import { rootfsThread } from '../../../lib/image/threads.ts';
 import { openDirectoryStore } from '../../../lib/store/objects/directory.ts';
 import { createMemory, deltaMemory, PROCESS_MEMORY } from '../../../workers/resources/memory.ts';
@@ -66,7 +67,7 @@ test('the heap limit holds for a listing that waits for its reads', async (t) =>
   const tar = writeTar(Array.from({ length: 100_000 }, (_, i) => ({ path: `usr/share/${i}` })));
   const path = join(directory, 'layer');
   await writeFile(path, tar);
-  const task = { stream: { path, layerSizes: [tar.length] }, limits: DEFAULT_LIMITS };
+  const task = { stream: streamInFile(path, [tar.length]), limits: DEFAULT_LIMITS };
   await assert.rejects(runThread(rootfsThread, task, signal, 16 * 1024 ** 2), {
     kind: 'limit',
     message: /at most 16 MiB of heap/,

@@ -1,5 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
-import { readUpTo } from '../../../runtime/blocking.ts';
+import { createOpenFiles } from '../../../runtime/space.ts';
 import { layerRanges, type LayerStream } from '../../../image/layerstream.ts';
 import { scanTarFileBlocking } from '../../../image/tar/file.ts';
 import { DEFAULT_LIMITS } from '../../../limits.ts';
@@ -36,35 +35,30 @@ export async function listContents(
   stream: LayerStream,
   isSkipped: (layer: number) => boolean,
 ): Promise<Contents> {
-  const files: StoredFile[] = [];
+  const found: StoredFile[] = [];
   const headers = numbersColumn();
   const times = numbersColumn();
-  const fd = openSync(stream.path, 'r');
+  using files = createOpenFiles();
+  const space = files.space(stream.parts);
   const magic = Buffer.alloc(4);
-  try {
-    for (const [i, range] of layerRanges(stream).entries()) {
-      if (isSkipped(i)) continue;
-      try {
-        for await (const entry of scanTarFileBlocking(range, {
-          limits: DEFAULT_LIMITS,
-          where: stream.path,
-        })) {
-          const { type, bodyOffset: offset, bodySize: size, path, sparse } = entry;
-          headers.push(offset - BLOCK);
-          times.push(entry.mtime);
-          if (type !== 'file' || sparse || size < magic.length) continue;
-          readUpTo(fd, magic, offset);
-          const kind = kindOf(magic);
-          if (kind !== 'other') files.push({ offset, size, path, kind });
-        }
-      } catch (error) {
-        if (!(error instanceof PanamaxError) || !['bad-input', 'limit'].includes(error.kind)) throw error;
+  for (const [i, range] of layerRanges(stream).entries()) {
+    if (isSkipped(i)) continue;
+    try {
+      const scanned = scanTarFileBlocking(range, { limits: DEFAULT_LIMITS, where: range.path });
+      for await (const { type, bodyOffset, bodySize: size, path, sparse, mtime } of scanned) {
+        const offset = bodyOffset + range.shift;
+        headers.push(offset - BLOCK);
+        times.push(mtime);
+        if (type !== 'file' || sparse || size < magic.length) continue;
+        space.read(magic, offset);
+        const kind = kindOf(magic);
+        if (kind !== 'other') found.push({ offset, size, path, kind });
       }
+    } catch (error) {
+      if (!(error instanceof PanamaxError) || !['bad-input', 'limit'].includes(error.kind)) throw error;
     }
-    return { files, headers: headers.finish(), times: times.finish() };
-  } finally {
-    closeSync(fd);
   }
+  return { files: found, headers: headers.finish(), times: times.finish() };
 }
 
 function kindOf(magic: Buffer): FileKind {

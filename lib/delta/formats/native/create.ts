@@ -6,7 +6,7 @@ import { recipeDocument, sourceRecord, type Recipe } from '../../recipe.ts';
 import { decodeNative } from './decode.ts';
 import { encodeNative } from './encode.ts';
 import { planInThread } from './planner.ts';
-import { readNative, sourceSize } from './read.ts';
+import { readNative } from './read.ts';
 
 /** The `panamax` format: each byte of the target is predicted from the source, and only differences are written. */
 
@@ -26,12 +26,12 @@ export async function createNative(task: PatchTask): Promise<void> {
   const patch = encodeNative({
     ...planned,
     recipe: Buffer.from(recipeDocument(recipe)),
-    target: target.stream.path,
+    target: target.stream.parts,
     effort,
     ...abort,
   });
   const stream = decodeNative(writing(path, patch), {
-    source: { path: source.stream.path, size: sourceSize(recipe) },
+    source: source.stream.parts,
     targetSize: streamSize(target.record),
     scratch,
     ...abort,

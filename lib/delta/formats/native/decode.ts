@@ -12,11 +12,11 @@ import { codeSection, SectionModels, sum, type Section } from './section.ts';
 import { decodeSourceMembers, inflateMembers } from './sourcemembers.ts';
 import { createStreamDecoder, MIXED } from './streamcoder.ts';
 import { STREAMS } from './streams.ts';
-import { createOpenFiles, type Space, type SpaceParts } from './space.ts';
+import { createOpenFiles, sizeOfParts, type FileParts, type Space } from '../../../runtime/space.ts';
 
 export interface DecodeOptions {
-  /** Path and size of the source's layer stream. */
-  readonly source: { readonly path: string; readonly size: number };
+  /** The source's layer stream. */
+  readonly source: FileParts;
   /** Bytes of the target's layer stream. */
   readonly targetSize: number;
   /** A directory for the contents of members of the source. */
@@ -46,14 +46,14 @@ export async function* decodeNative(
   const reader = new PatchReader(patch);
   try {
     const header = await readPatchHeader(reader);
-    const members = decodeSourceMembers(header.members, source.size, targetSize);
-    const parts: SpaceParts[number][] = [{ path: source.path, offset: 0, size: source.size }];
+    const members = decodeSourceMembers(header.members, sizeOfParts(source), targetSize);
+    const parts = [...source];
+    using files = createOpenFiles();
     if (members.length > 0) {
       const path = join(scratch, 'inflated');
-      inflateMembers(source.path, members, path);
+      inflateMembers(files.space(source), members, path);
       parts.push({ path, offset: 0, size: sum(members.map(({ size }) => size)) });
     }
-    using files = createOpenFiles();
     // mixed groups depend on those before them
     const building = header.coding === MIXED ? Math.min(1, threads) : threads;
     await using crew = createGroupCrew(parts, building, signal);

@@ -14,13 +14,13 @@ import type { PlannedPatch } from './plan.ts';
 import { storeRecipe } from './recipecoder.ts';
 import type { GroupPlace } from './group.ts';
 import { encodeSourceMembers } from './sourcemembers.ts';
-import type { SpaceParts } from './space.ts';
+import { clippedParts, type FileParts } from '../../../runtime/space.ts';
 
 export interface EncodeOptions extends PlannedPatch {
   /** JSON. */
   readonly recipe: Buffer;
-  /** Path of the target's layer stream. */
-  readonly target: string;
+  /** The target's layer stream. */
+  readonly target: FileParts;
   readonly effort: Effort;
   /** By default as many as pay, at most 3; 0: everything in this thread. */
   readonly threads?: number;
@@ -170,11 +170,10 @@ function freshSize({ size, operations }: Plan): number {
 function workFor({ program, plan, target, coding }: ChosenOptions, batch: PlannedBatch, place: GroupPlace) {
   const start = batch.start + place.start;
   const end = start + place.size;
-  const from = inStream(plan, start);
   return {
     isMixed: coding === MIXED,
     program: clippedParts(program, start, end),
-    stored: [{ path: target, offset: from, size: inStream(plan, end) - from }],
+    stored: clippedParts(target, inStream(plan, start), inStream(plan, end)),
   };
 }
 
@@ -182,16 +181,4 @@ function workFor({ program, plan, target, coding }: ChosenOptions, batch: Planne
 function inStream({ members }: Plan, offset: number): number {
   const before = members.findLast(({ start, size }) => start + size <= offset);
   return before ? offset - before.start - before.size + before.at + before.stored : offset;
-}
-
-function clippedParts(parts: SpaceParts, start: number, end: number): SpaceParts {
-  const clipped: SpaceParts[number][] = [];
-  let at = 0;
-  for (const { path, offset, size } of parts) {
-    const from = Math.max(start, at);
-    const to = Math.min(end, at + size);
-    if (from < to) clipped.push({ path, offset: offset + from - at, size: to - from });
-    at += size;
-  }
-  return clipped;
 }

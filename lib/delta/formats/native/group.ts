@@ -11,7 +11,7 @@ import { BitDecoder, BitEncoder } from './bitcoder.ts';
 import { GroupComparison, MixedSink, type MixedModels } from './mixedsink.ts';
 import type { WrongList } from './plainmixer.ts';
 import { GroupDecoder, GroupEncoder } from './sinks.ts';
-import type { Space } from './space.ts';
+import type { Space } from '../../../runtime/space.ts';
 import { FRESH, MIXTURE, OTHER_BYTES, STREAMS, type StreamParts } from './streams.ts';
 
 /** Operations are predicted in pieces, cut where the offset in the source is a multiple of this. */

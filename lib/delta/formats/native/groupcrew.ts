@@ -10,7 +10,7 @@ import {
 } from './groupjob.ts';
 import { YOUNG_GENERATION } from './memory.ts';
 import type { GroupPlace } from './group.ts';
-import { createOpenFiles, type SpaceParts } from './space.ts';
+import { createOpenFiles, type FileParts } from '../../../runtime/space.ts';
 
 const groupThread = threadEntry<typeof import('./groupthread.ts')>(
   new URL('./groupthread.ts', import.meta.url),
@@ -30,7 +30,7 @@ export interface OpenBatch {
 }
 
 /** @param threads 0 to do everything in this one */
-export function createGroupCrew(source: SpaceParts, threads: number, signal?: AbortSignal): GroupCrew {
+export function createGroupCrew(source: FileParts, threads: number, signal?: AbortSignal): GroupCrew {
   const workers = Array.from({ length: threads }, () => threadWorker(signal));
   if (threads === 0) workers.push(localWorker());
 

@@ -3,7 +3,7 @@ import { PanamaxError } from '../../../errors.ts';
 import type { Batch } from './batch.ts';
 import { free } from './memory.ts';
 import { createWorkspace, GroupWorker, type GroupPlace, type Workspace } from './group.ts';
-import { pagedSpace, type OpenFiles, type Space, type SpaceParts } from './space.ts';
+import { pagedSpace, type OpenFiles, type Space, type FileParts } from '../../../runtime/space.ts';
 import { MixedModels } from './mixedsink.ts';
 import type { StreamParts } from './streams.ts';
 
@@ -13,7 +13,7 @@ export interface GroupJob {
   /** With the first job of a batch in a thread. */
   readonly batch?: Batch;
   /** With the first job of a thread. */
-  readonly source?: SpaceParts;
+  readonly source?: FileParts;
   readonly place: GroupPlace;
   readonly work: EncodeWork | DecodeWork;
 }
@@ -22,9 +22,9 @@ export interface EncodeWork {
   readonly kind: 'encode';
   readonly isMixed: boolean;
   /** Of the group in the target program. */
-  readonly program: SpaceParts;
+  readonly program: FileParts;
   /** Its bytes in the target. */
-  readonly stored: SpaceParts;
+  readonly stored: FileParts;
 }
 
 export interface DecodeWork {

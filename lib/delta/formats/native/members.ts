@@ -5,7 +5,7 @@ import { compressMember, isCodecOf, memberContent, MEMBER_CODECS } from './membe
 import { createMemberTar, type MemberTar } from './membertar.ts';
 import { familyOf, listPacked, type Packed } from './packed.ts';
 import { mostInflated } from './sourcemembers.ts';
-import type { Space } from './space.ts';
+import type { Space } from '../../../runtime/space.ts';
 
 /** A compressed member of a layer stream and its content in a tar. */
 export interface Inflated extends Packed {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Digest } from '../../../digest.ts';
+import { streamInFile } from '../../../image/layerstream.ts';
 import { BLOCK } from './headers.ts';
 import type { StoredSide } from './storedside.ts';
 
@@ -34,7 +35,7 @@ export function createMemberTar(path: string): MemberTarWriter {
       write(Buffer.alloc(2 * BLOCK));
       // a name that no layer has
       const diffID: Digest = `sha256:${createHash('sha256').update(path).digest('hex')}`;
-      return { record: { layers: [{ diffID }] as never }, stream: { path, layerSizes: [at] } };
+      return { record: { layers: [{ diffID }] as never }, stream: streamInFile(path, [at]) };
     },
     close: () => closeSync(fd),
   };

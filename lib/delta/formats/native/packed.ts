@@ -1,7 +1,7 @@
 import { gzipHeaderSize } from '../../../compression/gzip.ts';
 import type { StoredFile } from './contents.ts';
 import { AUX_CACHE, DEFLATE, TRAILER_SIZE } from './member.ts';
-import type { Space } from './space.ts';
+import type { Space } from '../../../runtime/space.ts';
 import { zipMembers } from './zip.ts';
 
 /** Files of a layer stream that are told by their contents, and such members of archives. */

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import type { LayerStream } from '../../../image/layerstream.ts';
 import { alignInThread } from '../../align/align.ts';
 import type { Alignments, Effort } from '../../align/alignment.ts';
 import { AlignmentBuilder, sortAndMerge } from '../../align/alignmentlist.ts';
@@ -17,7 +16,14 @@ import { pruned } from './prune.ts';
 import { realigned } from './realign.ts';
 import { inProgram, movedToProgram, placeMembers, type ProgramMember } from './program.ts';
 import type { SourceMember } from './sourcemembers.ts';
-import { createOpenFiles, pagedSpace, type Space, type SpaceParts } from './space.ts';
+import {
+  clippedParts,
+  createOpenFiles,
+  pagedSpace,
+  type FilePart,
+  type FileParts,
+  type Space,
+} from '../../../runtime/space.ts';
 import type { StoredSide } from './storedside.ts';
 
 export interface PlanOptions {
@@ -31,9 +37,9 @@ export interface PlanOptions {
 export interface PlannedPatch {
   readonly plan: Plan;
   readonly sourceMembers: readonly SourceMember[];
-  readonly source: SpaceParts;
+  readonly source: FileParts;
   /** The target program. */
-  readonly program: SpaceParts;
+  readonly program: FileParts;
 }
 
 /** Finds where each part of a target is predicted from in a source. */
@@ -49,9 +55,9 @@ export async function planPatch(
   const from = await listContents(source.stream, () => false);
   const to = await listContents(target.stream, (layer) => shared.has(target.record.layers[layer]!.diffID));
   using files = createOpenFiles();
-  const sourceParts = [{ path: source.stream.path, offset: 0, size: sizeOf(source.stream) }];
+  const sourceParts = source.stream.parts;
   const sourceSpace = files.space(sourceParts);
-  const targetSpace = files.space([{ path: target.stream.path, offset: 0, size: sizeOf(target.stream) }]);
+  const targetSpace = files.space(target.stream.parts);
 
   // members
   const members = findMembers(
@@ -71,7 +77,7 @@ export async function planPatch(
 
   const sourceWithMembers = [
     ...sourceParts,
-    ...usedMembers.map((member) => contentOf(members.source, member)),
+    ...usedMembers.flatMap((member) => contentOf(members.source, member)),
   ];
   const program = programParts(target, placed, members.target);
 
@@ -84,7 +90,7 @@ export async function planPatch(
   const matched = sortAndMerge(draft);
   freeAlignments(draft);
 
-  const size = inProgram(placed, sizeOf(target.stream));
+  const size = inProgram(placed, targetSpace.size);
   const pairs = pairFiles(from.files, sourceSpace, to.files, targetSpace, matched, placed);
   const tables = new AlignmentBuilder();
   for (const { pair, file } of pairs) {
@@ -125,16 +131,12 @@ function joined(items: Alignments): Alignments {
   return merged;
 }
 
-function sizeOf({ layerSizes }: LayerStream): number {
-  return layerSizes.reduce((sum, size) => sum + size, 0);
-}
-
 function memberOf({ form, at, stored, size, trailer }: Inflated): SourceMember {
   return { form, at, stored: stored - trailer, size };
 }
 
-function contentOf({ stream }: InflatedSide, { start, size }: Inflated): SpaceParts[number] {
-  return { path: stream.path, offset: start, size };
+function contentOf({ stream }: InflatedSide, { start, size }: Inflated): FilePart[] {
+  return clippedParts(stream.parts, start, start + size);
 }
 
 /** The target program as parts of the layer stream and of the contents. */
@@ -142,15 +144,15 @@ function programParts(
   target: StoredSide,
   placed: readonly ProgramMember[],
   inflated: InflatedSide,
-): SpaceParts {
-  const { path } = target.stream;
-  const parts: SpaceParts[number][] = [];
+): FileParts {
+  const stream = target.stream.parts;
+  const parts: FilePart[] = [];
   let at = 0;
   for (const [i, member] of placed.entries()) {
-    parts.push({ path, offset: at, size: member.at - at }, contentOf(inflated, inflated.members[i]!));
+    parts.push(...clippedParts(stream, at, member.at), ...contentOf(inflated, inflated.members[i]!));
     at = member.at + member.stored;
   }
-  return [...parts, { path, offset: at, size: sizeOf(target.stream) - at }];
+  return [...parts, ...clippedParts(stream, at, Infinity)];
 }
 
 /** Pairs executables of the target that are predicted with those of the source that most of them comes from. */

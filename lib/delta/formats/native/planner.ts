@@ -1,4 +1,5 @@
 import { runThread, threadEntry } from '../../../runtime/thread.ts';
+import { sizeOfParts } from '../../../runtime/space.ts';
 import { planPatch, type PlannedPatch, type PlanOptions } from './plan.ts';
 import type { StoredSide } from './storedside.ts';
 
@@ -13,7 +14,7 @@ export async function planInThread(
   target: StoredSide,
   { signal, ...options }: PlanOptions,
 ): Promise<PlannedPatch> {
-  const size = target.stream.layerSizes.reduce((sum, one) => sum + one, 0);
+  const size = sizeOfParts(target.stream.parts);
   if (size < MIN_SHARED) return planPatch(source, target, { ...options, ...(signal && { signal }) });
   return runThread(planThread, { source: side(source), target: side(target), options }, signal);
 }

@@ -2,7 +2,7 @@ import { AlignmentBuilder } from '../../align/alignmentlist.ts';
 import type { Alignments } from '../../align/alignment.ts';
 import type { FilePair } from './batch.ts';
 import { free } from './memory.ts';
-import type { Space } from './space.ts';
+import type { Space } from '../../../runtime/space.ts';
 
 /**
  * Chooses the operations of a patch. The matcher keeps each alignment that may save bytes in some format. Here the cheapest

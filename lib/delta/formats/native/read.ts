@@ -43,7 +43,7 @@ export async function* applyNative(
   arriving: () => AsyncIterable<Uint8Array> = () => createReadStream(path, { highWaterMark: READ_SIZE }),
 ): AsyncGenerator<Uint8Array, void, void> {
   yield* decodeNative(arriving(), {
-    source: { path: source, size: sourceSize(recipe) },
+    source: [{ path: source, offset: 0, size: sourceSize(recipe) }],
     targetSize: streamSize(recipe.target),
     scratch,
     ...(signal && { signal }),
@@ -51,6 +51,6 @@ export async function* applyNative(
 }
 
 /** Of the source's layer stream, in bytes. */
-export function sourceSize({ source }: Recipe): number {
+function sourceSize({ source }: Recipe): number {
   return source.layers.reduce((sum, { size }) => sum + size, 0);
 }

@@ -5,7 +5,7 @@ import type { FilePair } from './batch.ts';
 import { free } from './memory.ts';
 import { readElf, SECTION_RELATIVE, type Elf, type Section } from './elf.ts';
 import { readerOf } from './group.ts';
-import type { Space } from './space.ts';
+import type { Space } from '../../../runtime/space.ts';
 import { stretchesOf } from './stretches.ts';
 
 /**

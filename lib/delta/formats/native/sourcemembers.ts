@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { PanamaxError } from '../../../errors.ts';
-import { readExactly } from '../../../runtime/blocking.ts';
+import type { Space } from '../../../runtime/space.ts';
 import { BitDecoder, BitEncoder, type BitCoder } from './bitcoder.ts';
 import { MAX_MEMBER } from './batch.ts';
 import { AUX_CACHE, memberContent } from './member.ts';
@@ -76,22 +76,20 @@ function code(coder: BitCoder, given?: readonly SourceMember[]): SourceMember[] 
 /**
  * Writes the contents of members to a new file, one behind the other.
  *
- * @param source path of the layer stream
+ * @param source the layer stream
  * @throws PanamaxError `bad-patch` where a member differs from its description
  */
-export function inflateMembers(source: string, members: readonly SourceMember[], path: string): void {
-  const from = openSync(source, 'r');
+export function inflateMembers(source: Space, members: readonly SourceMember[], path: string): void {
   const to = openSync(path, 'wx');
   try {
     for (const { form, at, stored, size } of members) {
       const bytes = Buffer.alloc(stored);
-      readExactly(from, bytes, at);
+      source.read(bytes, at);
       const content = memberContent(form, bytes, size);
       if (content?.length !== size) throw refused('a member that does not inflate', size);
       for (let done = 0; done < size;) done += writeSync(to, content, done);
     }
   } finally {
-    closeSync(from);
     closeSync(to);
   }
 }

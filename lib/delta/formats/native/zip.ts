@@ -1,4 +1,4 @@
-import type { Space } from './space.ts';
+import type { Space } from '../../../runtime/space.ts';
 
 /** Members of zip archives (APPNOTE 6.3.10): .zip, .jar, .war, .whl, .nupkg. Anything unexpected ends the list. */
 

@@ -30,9 +30,10 @@ export async function rebuildOciDelta(
   if (image.configDigest !== delta.source.config) {
     throw wrongSource(delta.source.config, delta.source.config, image.configDigest, reference);
   }
-  const stream = await unpackImage(image, join(scratch, 'source'), limits, signal);
+  const unpacked = join(scratch, 'source');
+  const stream = await unpackImage(image, unpacked, limits, signal);
   const files = await listRootfsFiles(stream, limits);
-  await using source = await openRebuildSource(stream, image.layers, files);
+  await using source = await openRebuildSource(unpacked, stream, image.layers, files);
   const path = join(scratch, 'target');
   const sizes: number[] = [];
   await using file = await open(path, 'wx');

@@ -1,11 +1,12 @@
 import type { LayerStream } from '../../../image/layerstream.ts';
 import type { Digest } from '../../../digest.ts';
-import { open, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeChunks } from '../../../runtime/file.ts';
 import type { Limits } from '../../../limits.ts';
 import type { ImageRecord } from '../../../image/record.ts';
 import type { RootfsFiles } from '../../../image/rootfsfiles.ts';
+import { createOpenFiles } from '../../../runtime/space.ts';
 import { openThread, threadEntry } from '../../../runtime/thread.ts';
 import type { Effort } from '../../align/alignment.ts';
 import { alignInThread } from '../../align/align.ts';
@@ -112,11 +113,10 @@ async function writeTarDiffs(
   newTarDiffs: readonly NewTarDiff[],
 ): Promise<Map<Digest, TarDiff>> {
   if (newTarDiffs.length === 0) return new Map();
-  await using sourceFile = await open(source.stream.path);
-  await using targetFile = await open(target.stream.path);
+  using files = createOpenFiles();
   const plan = {
-    source: await blockingAccess(sourceFile),
-    target: await blockingAccess(targetFile),
+    source: blockingAccess(files.space(source.stream.parts)),
+    target: blockingAccess(files.space(target.stream.parts)),
     sourceFiles: index,
     alignments,
     effort,

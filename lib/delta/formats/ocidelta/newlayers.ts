@@ -28,7 +28,7 @@ export function newLayers(
   const { manifest, manifestDocument, layers } = target.record;
   const descriptors = parseManifest(Buffer.from(manifestDocument), limits, manifest).layers;
   const found: NewLayer[] = [];
-  for (const [index, { start, end }] of layerRanges(target.stream).entries()) {
+  for (const [index, { start, end, shift }] of layerRanges(target.stream).entries()) {
     const { diffID, digest, mediaType } = layers[index]!;
     if (held.has(diffID) || written.has(digest)) continue;
     written.add(digest);
@@ -37,7 +37,7 @@ export function newLayers(
     const whole = isGzip
       ? { size: descriptors[index]!.size, mediaType: `${MEDIA_TYPES.ociLayer}+gzip` }
       : undefined;
-    found.push({ index, diffID, digest, start, end, whole });
+    found.push({ index, diffID, digest, start: start + shift, end: end + shift, whole });
   }
   return found;
 }

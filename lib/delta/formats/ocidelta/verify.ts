@@ -2,7 +2,6 @@ import type { LayerStream } from '../../../image/layerstream.ts';
 import type { Digest } from '../../../digest.ts';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { PanamaxError } from '../../../errors.ts';
 import type { Limits } from '../../../limits.ts';
 import { checkDigest } from '../../../image/write/rebuilt.ts';
@@ -12,6 +11,7 @@ import { decodeTarDiff } from './tardiff/decode.ts';
 import { MAGIC } from './tardiff/format.ts';
 import { openInStream } from './tardiff/sourceaccess.ts';
 import { indexSourceFiles } from './tardiff/sourcefiles.ts';
+import { createOpenFiles } from '../../../runtime/space.ts';
 import { blockingAccess } from '../../randomaccess.ts';
 import { readOciDelta } from './read.ts';
 import { rebuildLayers } from './rebuild.ts';
@@ -45,8 +45,9 @@ export interface TarDiff {
  */
 export async function verifyTarDiffs(task: VerifyTask): Promise<Map<Digest, TarDiff>> {
   const { source, sourceFiles, written, limits } = task;
-  await using file = await open(source.path);
-  const openSource = openInStream(await blockingAccess(file), indexSourceFiles(sourceFiles));
+  using files = createOpenFiles();
+  const access = blockingAccess(files.space(source.parts));
+  const openSource = openInStream(access, indexSourceFiles(sourceFiles));
   const tarDiffs = new Map<Digest, TarDiff>();
   let before = 0;
 
@@ -115,12 +116,16 @@ export async function verifyArtifact(
     for await (const _ of layer.blob());
   }
   const others = { ...delta, layers: delta.layers.filter(({ kind }) => kind !== 'tar-diff') };
-  await using file = await open(source.stream.path);
+  using files = createOpenFiles();
   const layers = source.record.layers.map(({ diffID }, i) => ({
     diffID,
-    size: source.stream.layerSizes[i]!,
+    size: source.stream.parts[i]!.size,
   }));
-  const opened = { stream: await blockingAccess(file), layers, openFile: () => undefined };
+  const opened = {
+    stream: blockingAccess(files.space(source.stream.parts)),
+    layers,
+    openFile: () => undefined,
+  };
   const options = { maxSize: limits.maxImageSize, ...(signal && { signal }) };
   for await (const { tar } of rebuildLayers(others, opened, options)) for await (const _ of tar);
 }

@@ -1,6 +1,6 @@
 import type { PatchTask } from '../../format.ts';
-import { open } from 'node:fs/promises';
 import { writing } from '../../../runtime/file.ts';
+import { createOpenFiles } from '../../../runtime/space.ts';
 import { verifyStream } from '../../../image/write/rebuilt.ts';
 import { streamSize } from '../../../image/record.ts';
 import { alignInThread } from '../../align/align.ts';
@@ -22,20 +22,17 @@ export async function createXdelta(task: PatchTask): Promise<void> {
     source: sourceRecord(source.record),
     target: (await task.record) ?? target.record,
   };
-  await using sourceFile = await open(source.stream.path);
-  await using targetFile = await open(target.stream.path);
+  using files = createOpenFiles();
+  const access = blockingAccess(files.space(source.stream.parts));
   const patch = encodeVcdiff({
-    source: await blockingAccess(sourceFile),
-    target: await blockingAccess(targetFile),
+    source: access,
+    target: blockingAccess(files.space(target.stream.parts)),
     alignments,
     appHeader: Buffer.from(serializeRecipe(recipe)),
     effort,
     ...abort,
   });
   const options = { maxTargetSize: streamSize(target.record), ...abort };
-  await verifyStream(
-    target.record,
-    decodeVcdiff(writing(path, patch), await blockingAccess(sourceFile), options),
-  );
+  await verifyStream(target.record, decodeVcdiff(writing(path, patch), access, options));
   await readXdelta(path);
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { AlignmentBuilder } from '../../../../lib/delta/align/alignmentlist.ts';
 import type { FilePair } from '../../../../lib/delta/formats/native/batch.ts';
 import { pruned } from '../../../../lib/delta/formats/native/prune.ts';
-import type { Space } from '../../../../lib/delta/formats/native/space.ts';
+import type { Space } from '../../../../lib/runtime/space.ts';
 import { createRandom } from '../../../support/random.ts';
 
 type Operation = readonly [target: number, source: number, length: number];

@@ -19,7 +19,7 @@ import {
 import { PanamaxError, type ErrorKind } from '../../../../lib/errors.ts';
 import { DEFAULT_LIMITS as limits } from '../../../../lib/limits.ts';
 import { openImage, type Image } from '../../../../lib/image/open.ts';
-import { unpackImage } from '../../../../lib/image/layerstream.ts';
+import { layerSizes, unpackImage } from '../../../../lib/image/layerstream.ts';
 import { imageRecord } from '../../../../lib/image/record.ts';
 import { listRootfsFiles } from '../../../../lib/image/rootfsfiles.ts';
 import { parseReference } from '../../../../lib/image/oci/reference.ts';
@@ -52,7 +52,7 @@ async function unpack(
   await writeLayout(join(directory, name), layers, { compression });
   const image = await openImage(await parseReference(join(directory, name)), { limits });
   const stream = await unpackImage(image, join(directory, `${name}.stream`), limits);
-  return { image, stream, record: imageRecord(image, stream.layerSizes) };
+  return { image, stream, record: imageRecord(image, layerSizes(stream)) };
 }
 
 async function create(
@@ -87,7 +87,12 @@ async function encode(
 async function rebuild(path: string, source: OnDisk, maxSize = 1e6): Promise<Buffer[]> {
   const delta = await readOciDelta(path, limits);
   const files = await listRootfsFiles(source.stream, limits);
-  await using opened = await openRebuildSource(source.stream, source.record.layers, files);
+  await using opened = await openRebuildSource(
+    source.stream.parts[0]!.path,
+    source.stream,
+    source.record.layers,
+    files,
+  );
   const layers: Buffer[] = [];
   for await (const { tar } of rebuildLayers(delta, opened, { maxSize })) layers.push(await collect(tar));
   return layers;

@@ -1,33 +1,37 @@
 import { closeSync, openSync } from 'node:fs';
-import { readExactly } from '../../../runtime/blocking.ts';
+import { readExactly } from './blocking.ts';
 
 const PAGE_SIZE = 32 * 1024;
 const PAGES = 128;
 
-/** A layer stream with the contents of inflated members behind it. Reads wait. */
+/** Parts of files one behind the other, such as the layers of a stream. Reads block. */
 export interface Space {
   readonly size: number;
-  /** Fills `into` from `position` on. */
+  /** Fills `into` from `position` on. @throws PanamaxError `io` if a file is shorter than its part */
   read(into: Uint8Array, position: number): void;
 }
 
-/** A part of a space. */
+export interface FilePart {
+  readonly path: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export type FileParts = readonly FilePart[];
+
+/** Files by their paths, opened once. */
+export interface OpenFiles extends Disposable {
+  space(parts: FileParts): Space;
+}
+
 interface Part {
   readonly size: number;
   read(into: Uint8Array, position: number): void;
 }
 
-/** Parts of files one behind the other. */
-export type SpaceParts = readonly { readonly path: string; readonly offset: number; readonly size: number }[];
-
-/** Files by their paths, opened once. */
-export interface OpenFiles extends Disposable {
-  space(parts: SpaceParts): Space;
-}
-
 export function createOpenFiles(): OpenFiles {
   const files = new Map<string, number>();
-  const partOf = ({ path, offset, size }: SpaceParts[number]): Part => {
+  const partOf = ({ path, offset, size }: FilePart): Part => {
     if (!files.has(path)) files.set(path, openSync(path, 'r'));
     const fd = files.get(path)!;
     return { size, read: (into, position) => readExactly(fd, into, offset + position) };
@@ -39,6 +43,24 @@ export function createOpenFiles(): OpenFiles {
       files.clear();
     },
   };
+}
+
+/** Of parts in all, in bytes. */
+export function sizeOfParts(parts: FileParts): number {
+  return parts.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** The parts of a range. */
+export function clippedParts(parts: FileParts, start: number, end: number): FilePart[] {
+  const clipped: FilePart[] = [];
+  let at = 0;
+  for (const { path, offset, size } of parts) {
+    const from = Math.max(start, at);
+    const to = Math.min(end, at + size);
+    if (from < to) clipped.push({ path, offset: offset + from - at, size: to - from });
+    at += size;
+  }
+  return clipped;
 }
 
 function joined(parts: readonly Part[]): Space {
