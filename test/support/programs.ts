@@ -4,7 +4,7 @@
  */
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 
 /** For a test's `skip` option: false when all programs are installed, else the reason. */
 export function missing(...programs: string[]): string | false {
@@ -32,7 +32,7 @@ export function unless(capable: boolean, reason: string): string | false {
 export function findProgram(program: string): string | undefined {
   const directories = (process.env['PATH'] ?? '').split(delimiter);
   directories.push(join(process.env['GOPATH'] ?? join(homedir(), 'go'), 'bin'));
-  return directories.map((directory) => join(directory, program)).find(isExecutable);
+  return directories.map((directory) => resolve(directory, program)).find(isExecutable);
 }
 
 function isExecutable(path: string): boolean {
