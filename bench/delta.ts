@@ -13,13 +13,13 @@ import type { Contestant } from './contestant.ts';
 import { DEFAULT_PAIRS, openCorpus, parsePairs } from './corpus.ts';
 import { findProgram } from '../test/support/programs.ts';
 import { createMeasure } from './measure.ts';
-import { EFFORTS, FORMATS, panamax, panamaxTool } from './panamax.ts';
+import { EFFORTS, FORMATS, panamax, panamaxTool, wholeCommand, WHOLE_COMMAND } from './panamax.ts';
 import { PEERS } from './peers.ts';
 import { drawPlot } from './plot.ts';
 import { writeReport } from './report.ts';
 import { thisMachine, type Results } from './results.ts';
 
-const TOOLS = [...PEERS.map(({ tool }) => tool), ...FORMATS.map(panamaxTool)];
+const TOOLS = [...PEERS.map(({ tool }) => tool), ...FORMATS.map(panamaxTool), WHOLE_COMMAND];
 
 const HELP = `Measures panamax and other delta programs on pairs of images.
 
@@ -29,6 +29,7 @@ CORPUS is a directory of OCI layouts, one image each. Tables are printed as Mark
 
   --pairs SOURCE:TARGET,…  names in CORPUS (default: the ten pairs that goals are set for)
   --tools TOOL,…           of ${TOOLS.join(', ')} (default: all that are installed)
+                           ${WHOLE_COMMAND} is the whole command on images; the others run on unpacked layers
   --efforts LEVEL,…        of ${EFFORTS.join(', ')} (default: all)
   --out DIR                directory for delta.json and delta.svg (default: the working directory)
   --scratch DIR            directory for uncompressed layers (default: TMPDIR)
@@ -83,7 +84,11 @@ async function save(results: Results, out: string): Promise<void> {
 
 /** All contestants, in the order of the tables. */
 function contestants(efforts: readonly Effort[]): Contestant[] {
-  return [...PEERS, ...FORMATS.flatMap((format) => efforts.map((effort) => panamax(format, effort)))];
+  return [
+    ...PEERS,
+    ...FORMATS.flatMap((format) => efforts.map((effort) => panamax(format, effort))),
+    ...efforts.map(wholeCommand),
+  ];
 }
 
 function parse(argv: readonly string[]) {

@@ -6,8 +6,12 @@ import type { Contestant } from './contestant.ts';
 import { xdelta3Decode } from './peers.ts';
 import { fileOf } from './unpacked.ts';
 
-const ENCODE = program('encode');
-const APPLY = program('apply');
+const ENCODE = program('bench/encode');
+const APPLY = program('bench/apply');
+const PANAMAX = program('bin/panamax');
+
+/** The tool that is the whole commands `panamax diff` and `panamax apply` on images, as a user waits for them. */
+export const WHOLE_COMMAND = 'panamax-diff';
 
 export const FORMATS: readonly FormatName[] = ['xdelta', 'oci-delta', 'panamax'];
 export const EFFORTS: readonly Effort[] = ['fast', 'default', 'best'];
@@ -38,8 +42,37 @@ export function panamax(format: FormatName, effort: Effort): Contestant {
   };
 }
 
+/** `panamax diff` of two images in the default format, and `panamax apply` of its patch to the source. */
+export function wholeCommand(effort: Effort): Contestant {
+  const panamax = [process.execPath, PANAMAX] as const;
+  return {
+    tool: WHOLE_COMMAND,
+    effort,
+    program: process.execPath,
+    encode: ({ source, target }, patch) => [
+      ...panamax,
+      'diff',
+      `oci:${source.layout}`,
+      `oci:${target.layout}`,
+      '-o',
+      patch,
+      '--effort',
+      effort,
+    ],
+    apply: ({ source }, patch, output) => [
+      ...panamax,
+      'apply',
+      patch,
+      '--source',
+      `oci:${source.layout}`,
+      '-o',
+      `stream:${output}`,
+    ],
+  };
+}
+
 /** The built script if it exists, since stripping types takes memory and time that an installed panamax does not. */
 function program(name: string): string {
-  const built = new URL(`../dist/bench/${name}.js`, import.meta.url);
-  return fileURLToPath(existsSync(built) ? built : new URL(`${name}.ts`, import.meta.url));
+  const built = new URL(`../dist/${name}.js`, import.meta.url);
+  return fileURLToPath(existsSync(built) ? built : new URL(`../${name}.ts`, import.meta.url));
 }

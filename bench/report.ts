@@ -127,10 +127,10 @@ function totalRow(series: Series): string[] {
 
 function goalTable(results: Results): string[][] {
   const rows = judgeGoals(results).map((goal) => {
-    const some = goal.pairs > 0 && goal.pairs < results.pairs.length && goal.unit !== '%';
+    const some = goal.pairs > 0 && goal.pairs < results.pairs.length;
     return [
       goal.what,
-      `at most ${goal.limit}${goal.unit ? ` ${goal.unit}` : ''}`,
+      `at most ${formatCount(goal.limit)}${goal.unit ? ` ${goal.unit}` : ''}`,
       `${formatMeasured(goal)}${some ? ` (${goal.pairs} of ${results.pairs.length} pairs)` : ''}`,
       { true: 'yes', false: 'no', undefined: NONE }[
         String(isReached(goal)) as 'true' | 'false' | 'undefined'
@@ -173,6 +173,7 @@ function formatMemory(points: readonly Point[], pick: (entry: Done) => Usage | u
 function formatMeasured({ measured, unit }: Goal): string {
   if (measured === undefined) return NONE;
   if (unit === 'MiB') return `${Math.ceil(measured)} MiB`;
+  if (unit === 'B') return `${formatCount(measured)} B`;
   return unit === '%' ? `${measured.toFixed(4)} %` : formatRatio(measured);
 }
 
