@@ -38,7 +38,11 @@ export function parseArguments(
   };
   return {
     operands,
-    flag: (name) => values.has(name),
+    flag(name) {
+      const found = values.get(name)?.at(-1) ?? String(values.has(name));
+      if (found === 'true' || found === 'false') return found === 'true';
+      throw new PanamaxError('usage', variableOf(name), { expected: 'true or false', found });
+    },
     text,
     list: (name) => values.get(name) ?? [],
     count,

@@ -10,12 +10,14 @@ import { openMirror, type Mirror } from '../../lib/mirror/mirror.ts';
 import { bringImage, follow } from '../../lib/mirror/follow.ts';
 import { holdState } from '../../lib/mirror/hold.ts';
 import { pagesOf } from '../../lib/mirror/pages.ts';
+import { createPermissions } from '../../lib/mirror/permission.ts';
 import { prefetch } from '../../lib/mirror/prefetch.ts';
 import { keepQuota } from '../../lib/mirror/quota.ts';
-import { seedAll } from '../../lib/mirror/seed.ts';
+import { seed, seedAll } from '../../lib/mirror/seed.ts';
 import { parseWindow } from '../../lib/mirror/window.ts';
+import { statIfThere } from '../../lib/runtime/file.ts';
 import { limitMemory } from '../../lib/runtime/footprint.ts';
-import { readBundledNames } from '../../lib/store/bundle.ts';
+import { isBundle, readBundledNames } from '../../lib/store/bundle.ts';
 import { openStoreReader } from '../../lib/store/objects/open.ts';
 import { isLoopback } from '../../lib/web/host.ts';
 import { serve, servePages } from '../../lib/web/server.ts';
@@ -38,7 +40,7 @@ const MAX_ANSWER_TIME = 8;
 export const mirrorCommand: Command = {
   summary:
     'Serves images of registries to the engines of a site, by patches; to all who reach it, private ones too.',
-  operands: ['[config ENGINE]', '[prefetch NAME...]', '[import BUNDLE]'],
+  operands: ['[config ENGINE]', '[prefetch NAME...]', '[import BUNDLE|IMAGE...]'],
   options: {
     ...MIRROR_OPTIONS,
     ...pick(SITE_OPTIONS, 'verify-key'),
@@ -53,11 +55,15 @@ export const mirrorCommand: Command = {
   },
   async run(args, signal) {
     const [action, ...names] = args.operands;
+    if (args.flag('no-fallback') && action !== 'config') {
+      const expected = 'mirror config ENGINE --no-fallback, or --max-pass SIZE';
+      throw new PanamaxError('usage', '--no-fallback is for config', { expected });
+    }
     if (action === undefined) return serveMirror(args, signal);
     if (action === 'config' && names.length === 1) return printConfig(args, names[0]!);
     if (action === 'prefetch' && names.length > 0) return prefetchAll(args, names, signal);
-    if (action === 'import' && names.length === 1) return importBundle(args, names[0]!, signal);
-    const expected = `config ${ENGINE_NAMES.join('|')}, prefetch NAME..., import BUNDLE, or none`;
+    if (action === 'import' && names.length > 0) return importAll(args, names, signal);
+    const expected = `config ${ENGINE_NAMES.join('|')}, prefetch NAME..., import BUNDLE|IMAGE..., or none`;
     throw new PanamaxError('usage', 'unknown action', { expected, found: args.operands.join(' ') });
   },
 };
@@ -75,6 +81,10 @@ async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> 
   const span = window === undefined ? undefined : parseWindow(window);
   const accounts = args.text('accounts');
   const isKnown = accounts === undefined ? undefined : await readAccounts(accounts);
+  const asksUpstream = args.flag('ask-upstream');
+  if (asksUpstream && isKnown) {
+    throw new PanamaxError('usage', 'passwords of two kinds', { expected: '--accounts or --ask-upstream' });
+  }
   const tls = await readTls(args);
   await using stack = new AsyncDisposableStack();
   const mirror = await openState(
@@ -85,13 +95,14 @@ async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> 
   );
   using _ = keepQuota(mirror.context, (manifest) => mirror.isComing(manifest));
 
+  const permissions = asksUpstream ? createPermissions(mirror.context) : undefined;
   const pages = pagesOf(mirror.context);
   const names = args.list('allow-host');
   for (const { host, port, preset } of listeners) {
-    const endpoint = createEndpoint(mirror, preset);
+    const endpoint = createEndpoint(mirror, preset, permissions);
     const guarded = isKnown ? requireAccount(isKnown, endpoint) : endpoint;
     const listener = stack.use(await serve({ host, port, names, tls }, servePages(pages, guarded)));
-    if (!isLoopback(host) && !isKnown && !tls?.ca) {
+    if (!isLoopback(host) && !isKnown && !permissions && !tls?.ca) {
       log.warn({ host }, 'everybody who reaches this address can pull private images');
     }
     log.info({ host, port: listener.port, upstream: preset.host }, 'listening');
@@ -119,6 +130,7 @@ async function openState(
     ...args.platform,
     quota: sizeOption(args, 'quota'),
     answerTime: answerTime(args),
+    maxPass: sizeOption(args, 'max-pass'),
     link: { rate: sizeOption(args, 'limit-rate'), budget: sizeOption(args, 'budget') },
     limits: args.limits,
     log: createLog(args.text('log-level')!),
@@ -128,19 +140,33 @@ async function openState(
   return mirror;
 }
 
-/** Brings the images of a bundle into the state of a mirror that does not run. */
-async function importBundle(args: Arguments, path: string, signal: AbortSignal): Promise<void> {
+/** Brings the images of bundles, layouts, archives and engines into the state of a mirror that does not run. */
+async function importAll(args: Arguments, places: readonly string[], signal: AbortSignal): Promise<void> {
   limitMemory();
-  const reader = await openStoreReader(path, signal);
-  const names = await readBundledNames(reader);
-  await using stack = new AsyncDisposableStack();
-  const mirror = await openState(args, async () => reader, stack, signal);
   const images: Imported[] = [];
-  for (const name of names) {
-    const { digest, blobs } = await bringImage(mirror, name);
-    images.push(told(args, { name, digest, bytes: blobs.reduce((sum, { size }) => sum + size, 0) }));
+  for (const place of places) {
+    await using stack = new AsyncDisposableStack();
+    if (await isImage(place)) {
+      const mirror = await openState(args, undefined, stack, signal);
+      images.push(told(args, { name: place, ...(await seed(place, mirror.context)) }));
+      continue;
+    }
+    const reader = await openStoreReader(place, signal);
+    const names = await readBundledNames(reader);
+    const mirror = await openState(args, async () => reader, stack, signal);
+    for (const name of names) {
+      const { digest, blobs } = await bringImage(mirror, name);
+      images.push(told(args, { name, digest, bytes: blobs.reduce((sum, { size }) => sum + size, 0) }));
+    }
   }
   if (args.flag('json')) printResult(args, { images }, '');
+}
+
+/** Whether an operand of `import` is an image. Anything else is a bundle, or an error that tells so. */
+async function isImage(place: string): Promise<boolean> {
+  const info = await statIfThere(place);
+  if (info?.isFile()) return !(await isBundle(place));
+  return !info || (await statIfThere(join(place, 'oci-layout'))) !== undefined;
 }
 
 interface Imported {
@@ -170,7 +196,12 @@ function sizeOption(args: Arguments, name: string): number | undefined {
 }
 
 function printConfig(args: Arguments, engine: string): void {
-  const { files, notes } = engineConfig(engine, mirrorUrl(args), upstreamsOf(args));
+  const fallback = !args.flag('no-fallback');
+  const { files, notes } = engineConfig(engine, {
+    mirror: mirrorUrl(args),
+    upstreams: upstreamsOf(args),
+    fallback,
+  });
   for (const note of notes) process.stderr.write(`${note}\n`);
   if (args.flag('json')) return printResult(args, { files, notes }, '');
   const isMarked = files.length > 1;

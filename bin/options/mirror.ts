@@ -57,6 +57,11 @@ export const MIRROR_OPTIONS: Options = {
     env: true,
     help: 'serve only these users, USER:PASSWORD on each line (default: serve everybody who reaches the address)',
   },
+  'ask-upstream': {
+    type: 'boolean',
+    env: true,
+    help: 'serve only clients whose own user and password the registry accepts for the repository',
+  },
   state: {
     type: 'string',
     value: 'DIR',
@@ -88,6 +93,12 @@ export const MIRROR_OPTIONS: Options = {
     env: true,
     help: 'bytes of blobs and patches per month; then only held images are served (default: no limit)',
   },
+  'max-pass': {
+    type: 'string',
+    value: 'SIZE',
+    env: true,
+    help: 'refuse images without a patch of which more bytes would come from the registry (default: no limit)',
+  },
   follow: {
     type: 'string',
     value: 'FILE',
@@ -106,6 +117,7 @@ export const MIRROR_OPTIONS: Options = {
     multiple: true,
     takesOne: true,
     value: 'IMAGE',
+    env: true,
     help: 'an image at the site to start from: a layout, an archive, an image of an engine',
   },
   mirror: {
@@ -113,6 +125,10 @@ export const MIRROR_OPTIONS: Options = {
     value: 'URL',
     help: 'of a running mirror, for config and prefetch',
     default: `http://${DEFAULT_LISTEN}`,
+  },
+  'no-fallback': {
+    type: 'boolean',
+    help: 'config: the engine never asks the registry itself, as far as it can be told so',
   },
 };
 

@@ -3,6 +3,9 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 
+/** For the header WWW-Authenticate. */
+export const CHALLENGE = 'Basic realm="panamax mirror"';
+
 /** Decides whether a request comes from a known user (RFC 7617). */
 export type IsKnown = (request: IncomingMessage) => boolean;
 
@@ -38,7 +41,7 @@ export function requireAccount(isKnown: IsKnown, listener: RequestListener): Req
     };
     response.writeHead(401, {
       'content-type': 'application/json',
-      'www-authenticate': 'Basic realm="panamax mirror"',
+      'www-authenticate': CHALLENGE,
     });
     response.end(request.method === 'HEAD' ? undefined : JSON.stringify(document));
   };

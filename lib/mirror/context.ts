@@ -32,6 +32,8 @@ export interface MirrorOptions {
   /** Most bytes of blobs to hold. */
   readonly quota?: number | undefined;
   readonly link?: LinkOptions | undefined;
+  /** Most bytes of an image, and of a blob, that come from an upstream without a patch. */
+  readonly maxPass?: number | undefined;
   /** Time for an answer of the store or an upstream, in milliseconds. Engines wait at least 30 s for the mirror's. */
   readonly answerTime?: number;
   /** Time without a byte of a patch after which its blobs come from the upstream, in milliseconds. */

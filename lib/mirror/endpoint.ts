@@ -4,7 +4,9 @@ import { provenBlob } from '../compression/recompress.ts';
 import type { Digest } from '../digest.ts';
 import { printable } from '../errors.ts';
 import { listReferrersOf, listTags, type Listing } from './listings.ts';
+import { CHALLENGE } from './access.ts';
 import type { Mirror } from './mirror.ts';
+import { credentialsOf, type Permission, type Permissions } from './permission.ts';
 import { parseRange } from './range.ts';
 import { Refusal, refusalFor } from './refusal.ts';
 import { parseRoute, type Route } from './route.ts';
@@ -23,8 +25,13 @@ const UNKNOWN: Readonly<Record<Route['kind'], string>> = {
  * The pull half of the distribution spec over a mirror.
  *
  * @param preset upstream of requests that name none
+ * @param permissions of clients; undefined if all may pull
  */
-export function createEndpoint(mirror: Mirror, preset: Upstream | undefined): RequestListener {
+export function createEndpoint(
+  mirror: Mirror,
+  preset: Upstream | undefined,
+  permissions?: Permissions,
+): RequestListener {
   const { upstreams, log } = mirror.context;
   return (request, response) => {
     response.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
@@ -37,14 +44,22 @@ export function createEndpoint(mirror: Mirror, preset: Upstream | undefined): Re
       const route = parseRoute(request.url ?? '');
       if (!route) throw new Refusal(404, 'UNSUPPORTED', 'no such address');
       unknown = UNKNOWN[route.kind];
-      if (route.kind === 'base') return sendDocument(request, response, 'application/json', '{}');
+      const { authorization } = request.headers;
+      if (route.kind === 'base') {
+        // clients that see no challenge here send no credentials later
+        if (permissions) credentialsOf(authorization);
+        return sendDocument(request, response, 'application/json', '{}');
+      }
       const place = chooseUpstream(upstreams, preset, route.ns, route.path);
       if (!place) throw new Refusal(404, 'NAME_UNKNOWN', 'not a repository of an upstream of this mirror');
-      await answerRoute(mirror, place, route, request, response);
+      const permission = permissions?.(authorization, place);
+      await permission?.check(pathOf(route));
+      await answerRoute(mirror, place, route, permission, request, response);
     };
     answer().catch((error: unknown) => {
       const refusal = refusalFor(error, unknown);
       const { status, code, message } = refusal;
+      if (status === 401) response.setHeader('www-authenticate', CHALLENGE);
       const facts = { url: printable(request.url ?? ''), status, reason: message };
       if (response.headersSent) {
         // the client sees a transfer that breaks, and asks for the rest
@@ -64,6 +79,7 @@ async function answerRoute(
   mirror: Mirror,
   place: Place,
   route: Exclude<Route, { kind: 'base' }>,
+  permission: Permission | undefined,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -71,6 +87,7 @@ async function answerRoute(
   if (route.kind === 'manifest') {
     const isHead = request.method === 'HEAD';
     const found = await (isHead ? mirror.findManifest(place, route) : mirror.getManifest(place, route));
+    permission?.allow(found);
     nameContent(response, found.digest);
     sendDocument(request, response, found.mediaType, found.bytes);
   } else if (route.kind === 'blob') {
@@ -81,6 +98,13 @@ async function answerRoute(
     const { digest, artifactType } = route;
     sendListing(request, response, await listReferrersOf(place, digest, artifactType, context));
   }
+}
+
+/** What the upstream is asked for, to learn whether a client may have it. */
+function pathOf(route: Exclude<Route, { kind: 'base' }>): string {
+  if (route.kind === 'tags') return 'tags/list?n=1';
+  if (route.kind === 'blob') return `blobs/${route.digest}`;
+  return `manifests/${'tag' in route ? route.tag : route.digest}`;
 }
 
 /** Sends the headers at once, since the size is known; the bytes follow as they arrive. */

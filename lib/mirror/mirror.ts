@@ -94,8 +94,9 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
           `the byte budget of this month is used up; ${host} is not asked`,
         );
       }
-      await bring(place, manifest);
-      return manifest;
+      const way = await bring(place, manifest);
+      if (way.kind !== 'refused') return manifest;
+      throw new Refusal(403, 'DENIED', `whole images over --max-pass are not brought: ${way.detail}`);
     },
 
     async findBlob(place, digest) {
@@ -110,7 +111,7 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
     },
 
     async *readBlob(place, blob, start) {
-      const fetch = (from = 0) => registries.openBlob(place, blob.digest, from);
+      const fetch = (from = 0) => registries.openBlob(place, blob, from);
       let at = start;
       try {
         for await (const piece of cache.read(blob, start, fetch)) {
@@ -129,7 +130,7 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
 }
 
 async function openContext(options: MirrorOptions): Promise<Context> {
-  const { state, limits, log, signal, openStore, answerTime = ANSWER_TIME } = options;
+  const { state, limits, maxPass, log, signal, openStore, answerTime = ANSWER_TIME } = options;
   const totals = createTotals();
   const ask = createPatience(answerTime, signal);
   const cache = await openBlobCache(join(state, 'blobs'), ({ kind, message }) =>
@@ -138,7 +139,7 @@ async function openContext(options: MirrorOptions): Promise<Context> {
   const records = await openRecords(state, cache);
   const onBytes = (count: number) => void (totals.upstreamBytes += count);
   const link = await openLink(state, options.link ?? {});
-  const registries = openRegistries({ limits, signal, ask, link, onBytes });
+  const registries = openRegistries({ limits, maxPass, signal, ask, link, onBytes });
   const onStoreBytes = (count: number) => void (totals.storeBytes += count);
   const { trust, ...rest } = options;
   return {
@@ -167,13 +168,13 @@ function isDiskFailure(error: unknown): boolean {
 
 function report({ repository }: Place, { digest, blobs }: HeldManifest, way: Way, context: Context): void {
   const { totals, log } = context;
-  const label = way.kind === 'pass' ? `pass: ${way.reason}` : way.kind;
+  const label = 'reason' in way ? `${way.kind}: ${way.reason}` : way.kind;
   totals.images.set(label, (totals.images.get(label) ?? 0) + 1);
   const bytes = blobs.reduce((sum, { size }) => sum + size, 0);
   const facts =
     way.kind === 'patch'
       ? { patch: way.size }
-      : way.kind === 'pass'
+      : 'reason' in way
         ? { reason: way.reason, detail: way.detail }
         : {};
   log.info({ name: `${repository}@${digest}`, way: way.kind, bytes, ...facts }, 'image asked for');

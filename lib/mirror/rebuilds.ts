@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os';
-import type { Digest } from '../digest.ts';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { raceAbort } from '../runtime/abort.ts';
 import { createSemaphore } from '../runtime/semaphore.ts';
@@ -45,7 +44,7 @@ export function createRebuilds(context: Context): Rebuilds {
         cache,
         compressors,
         signal: context.signal,
-        openBlob: (blob: Digest, start) => registries.openBlob(place, blob, start),
+        openBlob: (blob, start) => registries.openBlob(place, blob, start),
         onBegin: (omitted) => expectation.drop(omitted),
         onLayer: (bytes) => void (totals.rebuiltBytes += bytes),
       });

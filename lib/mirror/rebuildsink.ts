@@ -18,7 +18,7 @@ export interface RebuildSinkOptions {
   /** Compresses some layers at a time, each in a thread. */
   readonly compressors: SmallestFirst;
   /** Reads a blob of the upstream from an offset. */
-  readonly openBlob: (digest: Digest, start: number) => AsyncIterable<Uint8Array>;
+  readonly openBlob: (blob: Blob, start: number) => AsyncIterable<Uint8Array>;
   /** Called before the first layer, with the layers that cannot be made. */
   readonly onBegin: (omitted: readonly Digest[]) => void;
   /** Called for each layer that was made from the patch, with its size in bytes. */
@@ -45,7 +45,7 @@ export function rebuildSink(options: RebuildSinkOptions): Sink {
           size < WORTH_A_THREAD
             ? recompressed(tar.read(), compression)
             : recompressedInThread(tar.read(), compression, signal);
-        const layer = continued(provenBlob(bytes, blob), (start) => openBlob(blob.digest, start));
+        const layer = continued(provenBlob(bytes, blob), (start) => openBlob(blob, start));
         await cache.write(blob, layer.bytes());
         if (layer.failure) throw layer.failure.error;
         onLayer(blob.size);

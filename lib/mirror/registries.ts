@@ -6,9 +6,10 @@ import { registrySettings } from '../image/registry/settings.ts';
 import type { Limits } from '../limits.ts';
 import { discard, limitConnections } from '../runtime/http/client.ts';
 import { createSemaphore } from '../runtime/semaphore.ts';
+import type { Blob } from './blobcache.ts';
 import type { Link } from './link.ts';
 import type { Ask } from './patience.ts';
-import type { Place } from './upstream.ts';
+import { settingsFor, type Place } from './upstream.ts';
 
 /** Access to the upstreams of a mirror. Answers are awaited for a short time only. */
 export interface Registries {
@@ -18,8 +19,8 @@ export interface Registries {
   getManifest(place: Place, reference: string): Promise<FoundManifest>;
   /** Size of a blob in bytes. @throws PanamaxError `not-found`, `io` */
   blobSize(place: Place, digest: Digest): Promise<number>;
-  /** Reads a blob from an offset, without verification. */
-  openBlob(place: Place, digest: Digest, start?: number): AsyncIterable<Uint8Array>;
+  /** Reads a blob from an offset, without verification. Fails with `limit` for more bytes than may come without a patch. */
+  openBlob(place: Place, blob: Blob, start?: number): AsyncIterable<Uint8Array>;
   /** Runs an action on a repository for at most some seconds. */
   ask<Result>(place: Place, action: (repository: Repository) => Promise<Result>): Promise<Result>;
 }
@@ -31,12 +32,14 @@ const MAX_CONNECTIONS = 8;
 
 export function openRegistries({
   limits,
+  maxPass = Infinity,
   signal,
   ask,
   link,
   onBytes,
 }: {
   readonly limits: Limits;
+  readonly maxPass?: number | undefined;
   readonly signal: AbortSignal;
   readonly ask: Ask;
   readonly link: Link;
@@ -48,12 +51,10 @@ export function openRegistries({
   const transfers = createSemaphore(MAX_BLOBS);
 
   function open({ upstream, path, repository: name }: Place): Repository {
-    const { registry, isInsecure } = upstream;
-    const insecure = isInsecure ? new Set([...settings.insecure, registry]) : settings.insecure;
-    const options = { limits, signal, onBytes, settings: { ...settings, insecure } };
     const known = repositories.get(name);
     if (known) return known;
-    const plain = openRepository({ registry, repository: path }, options);
+    const options = { limits, signal, onBytes, settings: settingsFor(upstream, settings) };
+    const plain = openRepository({ registry: upstream.registry, repository: path }, options);
     const opened: Repository = {
       ...plain,
       openBlob: (digest, start) => link.limit(plain.openBlob(digest, start)),
@@ -84,7 +85,11 @@ export function openRegistries({
         }
       }),
 
-    async *openBlob(place, digest, start) {
+    async *openBlob(place, { digest, size }, start = 0) {
+      if (size - start > maxPass) {
+        const facts = { expected: `at most ${maxPass} bytes`, found: size - start, where: digest };
+        throw new PanamaxError('limit', 'the rest of a blob is over --max-pass', facts);
+      }
       using _ = await transfers.reserve(1, signal);
       yield* open(place).openBlob(digest, start);
     },

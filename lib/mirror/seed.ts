@@ -1,9 +1,16 @@
+import type { Digest } from '../digest.ts';
 import { toPanamaxError } from '../errors.ts';
 import { parseReference } from '../image/oci/reference.ts';
 import { releaseNameOf } from '../image/oci/releasename.ts';
 import { openImage } from '../image/open.ts';
 import { createScratch } from '../runtime/scratch.ts';
 import type { Context } from './context.ts';
+
+export interface Seeded {
+  readonly digest: Digest;
+  /** Of config and layers. */
+  readonly bytes: number;
+}
 
 /**
  * Copies an image into the mirror, so that patches may start from it. It is served to those who ask for its digest; its
@@ -12,7 +19,7 @@ import type { Context } from './context.ts';
  * @param source a layout, an archive, or an engine's image
  * @throws PanamaxError as `openImage`
  */
-export async function seed(source: string, context: Context): Promise<void> {
+export async function seed(source: string, context: Context): Promise<Seeded> {
   const { cache, records, limits, platform, log, signal } = context;
   await using scratch = await createScratch(context.scratch);
   const options = { limits, signal, scratch: scratch.path, ...(platform && { platform }) };
@@ -20,15 +27,16 @@ export async function seed(source: string, context: Context): Promise<void> {
   const { manifest, manifestBytes, manifestDigest, configBytes, configDigest, layers } = image;
   const repository = releaseNameOf(source)?.repository ?? source;
   const found = { mediaType: manifest.mediaType, digest: manifestDigest, bytes: manifestBytes };
-  await records.addManifest(found, repository);
+  const { digest, blobs } = await records.addManifest(found, repository);
   if (!cache.isThere(configDigest)) await cache.put(configDigest, configBytes);
-  let bytes = 0;
+  let copied = 0;
   for (const layer of layers) {
     if (cache.isThere(layer.descriptor.digest)) continue;
     await cache.write(layer.descriptor, layer.blob());
-    bytes += layer.descriptor.size;
+    copied += layer.descriptor.size;
   }
-  log.info({ source, digest: manifestDigest, bytes }, 'source copied');
+  log.info({ source, digest, bytes: copied }, 'source copied');
+  return { digest, bytes: blobs.reduce((sum, { size }) => sum + size, 0) };
 }
 
 /** Copies several images. One that cannot be read is reported and left out. */

@@ -1,5 +1,6 @@
 import { PanamaxError } from '../errors.ts';
 import { parseReleaseName } from '../image/oci/releasename.ts';
+import type { RegistrySettings } from '../image/registry/settings.ts';
 
 /** A registry that a mirror stands for. */
 export interface Upstream {
@@ -18,6 +19,14 @@ export interface Place {
   readonly path: string;
   /** HOST[:PORT]/PATH, as in the names of images. */
   readonly repository: string;
+}
+
+/** Settings with which an upstream is asked. */
+export function settingsFor(
+  { registry, isInsecure }: Upstream,
+  settings: RegistrySettings,
+): RegistrySettings {
+  return isInsecure ? { ...settings, insecure: new Set([...settings.insecure, registry]) } : settings;
 }
 
 /** Parses `HOST[:PORT][=http[s]://HOST[:PORT]]`. @throws PanamaxError `usage` */

@@ -4,6 +4,7 @@ import { choosePatches } from '../site/choice/plan.ts';
 import type { Resident } from '../site/choice/resident.ts';
 import type { Answer, Origin } from '../site/offers/origin.ts';
 import { raceAbort } from '../runtime/abort.ts';
+import type { BlobCache } from './blobcache.ts';
 import type { Context } from './context.ts';
 import { isWhole } from './heldimages.ts';
 import type { HeldManifest } from './records.ts';
@@ -11,11 +12,14 @@ import { originsOf } from './resolve.ts';
 import type { Place } from './upstream.ts';
 
 /** How the blobs of an image come to the mirror. */
-export type Way =
-  | { readonly kind: 'held' }
-  | PatchWay
-  /** Blobs come from the upstream, each when it is asked for. */
-  | { readonly kind: 'pass'; readonly reason: PassReason; readonly detail: string };
+export type Way = { readonly kind: 'held' } | PatchWay | PassWay;
+
+/** Blobs come from the upstream, each when it is asked for, unless they are too large together. */
+export interface PassWay {
+  readonly kind: 'pass' | 'refused';
+  readonly reason: PassReason;
+  readonly detail: string;
+}
 
 export interface PatchWay {
   readonly kind: 'patch';
@@ -38,8 +42,20 @@ export async function chooseWay(
   listResidents: () => Promise<Resident[]>,
   context: Context,
 ): Promise<Way> {
-  const { cache, signal, limits, answerTime } = context;
+  const { cache, maxPass = Infinity } = context;
   if (isWhole(manifest, cache)) return { kind: 'held' };
+  const way = await choosePatchOrPass(place, manifest, listResidents, context);
+  const isTooLarge = way.kind === 'pass' && missingBytes(manifest, cache) > maxPass;
+  return isTooLarge ? { ...way, kind: 'refused' } : way;
+}
+
+async function choosePatchOrPass(
+  place: Place,
+  manifest: HeldManifest,
+  listResidents: () => Promise<Resident[]>,
+  context: Context,
+): Promise<PatchWay | PassWay> {
+  const { signal, limits, answerTime } = context;
   try {
     parseManifest(manifest.bytes, limits, manifest.digest);
   } catch (error) {
@@ -70,20 +86,24 @@ export async function chooseWay(
 /** @returns a message if the origin has no patch that moves less than the blobs that are missing */
 async function choosePatch(
   origin: Origin,
-  { digest, blobs }: HeldManifest,
+  manifest: HeldManifest,
   residents: readonly Resident[],
   { cache, signal }: Context,
 ): Promise<PatchWay | string> {
-  const answer = await origin.ask({ residents, known: digest });
+  const answer = await origin.ask({ residents, known: manifest.digest });
   if (typeof answer === 'string') return answer;
   const { choices, reasons } = await choosePatches(answer, residents, origin.label, signal);
   const [best] = choices;
   if (!best) return reasons.join('; ');
-  const missing = new Map(
-    blobs.filter((blob) => !cache.isThere(blob.digest)).map((blob) => [blob.digest, blob.size]),
-  );
-  const rest = missing.values().reduce((sum, size) => sum + size, 0);
+  const rest = missingBytes(manifest, cache);
   const { size } = best.plan;
   if (size >= rest) return `the patch of ${size} bytes is not smaller than the missing ${rest} bytes`;
   return { kind: 'patch', origin: origin.label, answer, residents, size };
+}
+
+/** Size of the blobs that are not there, each once. */
+function missingBytes({ blobs }: HeldManifest, cache: BlobCache): number {
+  const missing = blobs.filter((blob) => !cache.isThere(blob.digest));
+  const sizes = new Map(missing.map((blob) => [blob.digest, blob.size]));
+  return sizes.values().reduce((sum, size) => sum + size, 0);
 }

@@ -9,6 +9,7 @@ import { objectSchema, parseWith } from '../schema.ts';
 import { sealDocument } from '../sealed.ts';
 import { keys } from './keys.ts';
 import { readName } from './name.ts';
+import { openBundle } from './objects/bundle.ts';
 import type { StoreReader } from './objects/store.ts';
 import { readIndex } from './targetindex.ts';
 
@@ -30,6 +31,11 @@ export async function readBundledNames(reader: StoreReader): Promise<readonly st
   const where = `${reader.where} ${keys.bundle}`;
   if (bytes) return parseWith(listSchema, bytes, where).names;
   throw new PanamaxError('bad-input', 'not a bundle', { expected: 'a file made by panamax bundle', where });
+}
+
+/** Whether a tar is a bundle. @throws PanamaxError `bad-input` for anything but a plain tar */
+export async function isBundle(path: string): Promise<boolean> {
+  return (await (await openBundle(path)).get(keys.bundle)) !== undefined;
 }
 
 /**

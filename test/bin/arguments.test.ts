@@ -105,6 +105,14 @@ describe('environment variables', () => {
     assert.equal(parseArguments([], options, {}).text('store'), 'panamax-store');
   });
 
+  test('turn flags on and off', () => {
+    const { options } = table.get('mirror')!;
+    const isOn = (text: string) =>
+      parseArguments([], options, { PANAMAX_ASK_UPSTREAM: text }).flag('ask-upstream');
+    assert.deepEqual([isOn('true'), isOn('false'), isOn('')], [true, false, false]);
+    assert.throws(() => isOn('yes'), /PANAMAX_ASK_UPSTREAM: expected true or false, found yes/);
+  });
+
   test('satisfy required options', () => {
     assert.equal(messageOf('plan t', { PANAMAX_INVENTORY: 'sites.yaml' }), '');
   });

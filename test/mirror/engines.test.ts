@@ -103,7 +103,7 @@ for (const { engine, programs, judge, start } of CASES) {
       }
       await judge.remove(user, `${name}:2`);
       const pinned = `${name}@${second!.manifestDigest}`;
-      await puller.pull(pinned);
+      await (puller.pullStrictly ?? puller.pull)(pinned);
       assert.equal(await judge.imageID(user, pinned), second!.configDigest);
     });
   });

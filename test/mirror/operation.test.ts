@@ -24,7 +24,7 @@ import { makeCertificate } from '../support/certificate.ts';
 import { temporaryDirectory } from '../support/directory.ts';
 import { digestOf, writeLayout } from '../support/layout.ts';
 import { startMirror } from '../support/mirror.ts';
-import { panamax, panamaxWith } from '../support/panamax.ts';
+import { panamax, panamaxJson, panamaxWith } from '../support/panamax.ts';
 import { missing } from '../support/programs.ts';
 import { startRegistry } from '../support/registry.ts';
 import { writeRelease } from '../support/releases.ts';
@@ -134,6 +134,73 @@ test('a mirror with --client-ca serves clients with a certificate, and nobody el
   }
 });
 
+const noAccounts = missing('docker-registry', 'skopeo', 'htpasswd');
+
+test(
+  'a mirror with --ask-upstream serves users that the registry accepts',
+  { skip: noAccounts },
+  async (t) => {
+    const registry = await startRegistry(t, { user: 'site', password: 'pass:word' });
+    const directory = await temporaryDirectory(t);
+    const path = (name: string) => join(directory, name);
+    const { manifestDigest, layerDigests } = await writeRelease(path('layout'), 1, 1);
+    const owner = ['--dest-creds', 'site:pass:word'];
+    await skopeoPush(`oci:${path('layout')}`, `${registry.host}/team/app:1`, ...owner);
+    const login = { auths: { [registry.host]: { auth: Buffer.from('site:pass:word').toString('base64') } } };
+    await writeFile(path('config.json'), JSON.stringify(login));
+    const upstream = ['--upstream', `registry.example=http://${registry.host}`];
+    const mirror = await startMirror(
+      t,
+      directory,
+      ...upstream,
+      '--ask-upstream',
+      '--authfile',
+      path('config.json'),
+    );
+    const copy = (name: string, ...options: readonly string[]) =>
+      run('skopeo', [
+        '--insecure-policy',
+        'copy',
+        '-q',
+        '--src-tls-verify=false',
+        ...options,
+        `docker://${mirror.host}/${NAME}`,
+        `dir:${path(name)}`,
+      ]);
+    const status = async (rest: string, user?: string) => {
+      const headers =
+        user === undefined ? {} : { authorization: `Basic ${Buffer.from(user).toString('base64')}` };
+      const response = await fetch(`${mirror.url}/v2/${rest}`, { headers });
+      await response.arrayBuffer();
+      return response.status;
+    };
+
+    await copy('known', '--src-creds', 'site:pass:word');
+    assert.equal(await skopeoManifest(`dir:${path('known')}`), manifestDigest);
+    await assert.rejects(copy('wrong', '--src-creds', 'site:word'), /denied|DENIED|unauthorized/i);
+    await assert.rejects(copy('nobody', '--src-no-creds'), /unauthorized|authentication required|denied/i);
+    const blob = `registry.example/team/app/blobs/${layerDigests[0]}`;
+    const held = [
+      `registry.example/team/app/manifests/${manifestDigest}`,
+      blob,
+      'registry.example/team/app/tags/list',
+    ];
+    for (const rest of held) {
+      assert.deepEqual(
+        [await status(rest), await status(rest, ':'), await status(rest, 'site:word')],
+        [401, 401, 403],
+      );
+      assert.equal(await status(rest, 'site:pass:word'), 200);
+    }
+    // a held image is not served under the name of a repository that does not have it
+    assert.equal(await status(blob.replace('app', 'other'), 'site:pass:word'), 404);
+
+    await registry.stop();
+    assert.equal(await status(blob, 'site:pass:word'), 200);
+    assert.equal(await status(blob, 'other:user'), 503);
+  },
+);
+
 test('a month without budget answers 429, and what is held is served', { skip }, async (t) => {
   const registry = await startRegistry(t);
   const directory = await temporaryDirectory(t);
@@ -157,11 +224,21 @@ test('a month without budget answers 429, and what is held is served', { skip },
   await copy(1);
 });
 
-test('an image of --source is served without the upstream, and counted', async (t) => {
+test('images of --source and of import are served without the upstream, and counted', async (t) => {
   const directory = await temporaryDirectory(t);
   const layout = join(directory, 'layout');
   const image = await writeRelease(layout, 1, 1);
-  const options = ['--upstream', 'registry.example=http://127.0.0.1:1', '--source', layout];
+  const imported = join(directory, 'imported');
+  const { manifestDigest } = await writeRelease(imported, 1, 2);
+  await run('tar', ['-cf', `${imported}.tar`, '-C', imported, '.']);
+  const upstream = ['--upstream', 'registry.example=http://127.0.0.1:1'];
+  const args = [`${imported}.tar`, '--state', join(directory, 'mirror'), ...upstream];
+  const { images } = await panamaxJson<{ images: { digest: string }[] }>('mirror', 'import', ...args);
+  assert.deepEqual(
+    images.map(({ digest }) => digest),
+    [manifestDigest],
+  );
+  const options = [...upstream, '--source', layout];
   const mirror = await startMirror(t, directory, ...options);
   const api = `${mirror.url}/v2/registry.example/team/app`;
   assert.equal((await fetch(`${api}/manifests/${image.manifestDigest}`)).status, 200);
@@ -170,7 +247,7 @@ test('an image of --source is served without the upstream, and counted', async (
     assert.equal(digestOf(bytes), digest);
   }
   const metrics = await (await fetch(`${mirror.url}/metrics`)).text();
-  assert.match(metrics, /^panamax_mirror_held_images 1$/m);
+  assert.match(metrics, /^panamax_mirror_held_images 2$/m);
   assert.match(metrics, /^panamax_mirror_images_total\{way="held"\} 1$/m);
   assert.match(metrics, /^panamax_mirror_moved_bytes_total\{origin="upstream"\} 0$/m);
 });
@@ -308,11 +385,23 @@ test('prints the configuration of engines', async () => {
     /# \/etc\/containerd\/certs\.d\/docker\.io\/hosts\.toml\nserver = "https:\/\/registry-1\.docker\.io"/,
   );
   assert.match(stdout, /certs\.d\/r\.example:5000\/hosts\.toml\nserver = "https:\/\/r\.example:5000"/);
-  const others = [parseUpstream('r.example:5000')];
-  const { files, notes } = engineConfig('docker', new URL('http://site:5600'), others);
+  const options = { mirror: new URL('http://site:5600'), upstreams: [parseUpstream('r.example:5000')] };
+  const { files, notes } = engineConfig('docker', { ...options, fallback: true });
   assert.deepEqual(files, []);
   assert.match(notes.join(), /docker pull site:5600\/r\.example_5000\/IMAGE:TAG/);
-  assert.throws(() => engineConfig('rkt', new URL('http://site'), others), /containerd or podman/);
+  assert.throws(() => engineConfig('rkt', { ...options, fallback: true }), /containerd or podman/);
+
+  const strict = (engine: string) =>
+    engineConfig(engine, { ...options, fallback: false }).files.map(({ text }) => text);
+  assert.deepEqual(strict('podman'), strict('crio'));
+  assert.deepEqual(strict('podman'), [
+    '[[registry]]\nprefix = "r.example:5000"\nlocation = "site:5600/r.example_5000"\ninsecure = true',
+  ]);
+  assert.match(
+    strict('containerd').join(),
+    /^server = "http:\/\/site:5600"\n\n\[host\."http:\/\/site:5600"\]/,
+  );
+  assert.equal(strict('k3s')[1], 'disable-default-registry-endpoint: true');
 });
 
 test('an upstream is a host, or a host with the address to ask', () => {

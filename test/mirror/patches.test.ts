@@ -154,9 +154,39 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
     }
   });
 
+  test('refuses what would come whole and is over --max-pass', async () => {
+    await site.mirror.stop();
+    const index = join(site.store, 'index', `${second.replace(':', '-')}.json`);
+    const file = await patchFile();
+    const patch = await readFile(file);
+    const damage = async () => {
+      const bytes = Buffer.from(patch);
+      bytes[bytes.length - 200]! ^= 1;
+      await writeFile(file, bytes);
+      await writeFile(index, (await readFile(index, 'utf8')).replaceAll(digestOf(patch), digestOf(bytes)));
+    };
+    const { layerDigests } = site.images[1]!;
+    const askedLayers = () => upstreamBlobs(site, since).filter((digest) => layerDigests.includes(digest));
+    for (const [harm, failure, logged] of [
+      [damage, /EOF|closed|reset/i, /^patch from/],
+      [() => rm(index), /denied.*--max-pass/i, undefined],
+    ] as const) {
+      await harm();
+      await using served = await serveInProcess({ maxPass: 1000 });
+      await assert.rejects(site.copy(':2'), failure);
+      assert.deepEqual(askedLayers(), []);
+      const [reason] = served.warned.flatMap(({ reasons }) => reasons ?? []);
+      if (logged) assert.match(reason!, logged);
+    }
+    await cp(path('sound-store'), site.store, { recursive: true });
+    await using _served = await serveInProcess({ maxPass: 1000 });
+    assert.equal(await site.copy(':2'), second);
+    assert.deepEqual(askedLayers(), []);
+  });
+
   /** Serves the stopped mirror's state in this process, under its address. */
   async function serveInProcess(options: Partial<MirrorOptions>) {
-    const warned: { reason: string }[] = [];
+    const warned: { reason?: string; reasons?: readonly string[] }[] = [];
     const [host, port] = site.mirror.host.split(':') as [string, string];
     const upstream = parseUpstream(`${NAME.split('/')[0]}=http://${site.front.host}`);
     const stop = new AbortController();
@@ -167,7 +197,7 @@ describe('a mirror with patches', { skip: missing('docker-registry', 'skopeo') }
       scratch: join(state, 'scratch'),
       trust: {},
       limits: DEFAULT_LIMITS,
-      log: { info: () => {}, warn: (fields) => void warned.push(fields as { reason: string }) },
+      log: { info: () => {}, warn: (fields) => void warned.push(fields) },
       signal: stop.signal,
       ...options,
     });

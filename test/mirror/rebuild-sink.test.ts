@@ -61,7 +61,7 @@ test('a layer that fails in the middle goes on from the upstream at that byte', 
     cache,
     compressors: createSmallestFirst(2),
     signal: t.signal,
-    openBlob,
+    openBlob: ({ digest }, start) => openBlob(digest, start),
     onBegin: (omitted) => {
       assert.deepEqual(omitted, [app!.digest]);
       expectation.drop(omitted);
@@ -164,7 +164,7 @@ test('a wrong recipe makes no whole blob, and the next reader gets it from the u
     cache,
     compressors: createSmallestFirst(1),
     signal: t.signal,
-    openBlob,
+    openBlob: ({ digest }, start) => openBlob(digest, start),
     onBegin: () => {},
     onLayer: () => assert.fail('no layer is right'),
   });

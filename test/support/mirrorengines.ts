@@ -23,7 +23,9 @@ export interface Puller {
   readonly user: EngineUser;
   /** The repository, as the engine names it. */
   readonly name: string;
-  pull(name: string): Promise<string>;
+  readonly pull: (name: string) => Promise<string>;
+  /** Pulls with a configuration that does not let the engine ask the registry. Undefined if `pull` has it, or none is. */
+  readonly pullStrictly?: (name: string) => Promise<string>;
 }
 
 /** Says what an engine holds. */
@@ -40,23 +42,30 @@ export const MIRROR_ENGINES: Readonly<Record<string, MirrorEngine>> = {
   podman: {
     transport: 'containers-storage',
     async start(scope, mirrored) {
-      const config = await writeConfig('podman', mirrored);
       const { env } = await makePodman(scope);
-      const command = commandOf('podman', { ...env, CONTAINERS_REGISTRIES_CONF: config });
+      const commandWith = async (fallback: boolean) => {
+        const config = await writeConfig('podman', mirrored, fallback);
+        return commandOf('podman', { ...env, CONTAINERS_REGISTRIES_CONF: config });
+      };
+      const [command, strict] = [await commandWith(true), await commandWith(false)];
       return {
         user: { env, command },
         name: mirrored.repository,
         pull: (name) => command('pull', '-q', name),
+        pullStrictly: (name) => strict('pull', '-q', name),
       };
     },
   },
   containerd: {
     transport: 'containerd',
     async start(scope, mirrored) {
-      const hosts = dirname(dirname(await writeConfig('containerd', mirrored)));
       const user = await startContainerd(scope);
-      const pull = (name: string) => user.command('images', 'pull', '--hosts-dir', hosts, name);
-      return { user, name: mirrored.repository, pull };
+      const pullWith = async (fallback: boolean) => {
+        const hosts = dirname(dirname(await writeConfig('containerd', mirrored, fallback)));
+        return (name: string) => user.command('images', 'pull', '--hosts-dir', hosts, name);
+      };
+      const [pull, pullStrictly] = [await pullWith(true), await pullWith(false)];
+      return { user, name: mirrored.repository, pull, pullStrictly };
     },
   },
   docker: {
@@ -72,10 +81,10 @@ export const MIRROR_ENGINES: Readonly<Record<string, MirrorEngine>> = {
 /** Programs of containerd whose CRI pulls through a mirror. */
 export const CRI_PROGRAMS = ['containerd', 'containerd2'];
 
-/** Starts a containerd and pulls by its CRI. */
+/** Starts a containerd and pulls by its CRI. The newer one is not let to ask the registry. */
 export function criOf(program: string): Start {
   return async (scope, mirrored) => {
-    const hosts = dirname(dirname(await writeConfig('containerd', mirrored)));
+    const hosts = dirname(dirname(await writeConfig('containerd', mirrored, program === 'containerd')));
     const user = await startCri(scope, program, hosts);
     return { user, name: mirrored.repository, pull: (name) => user.command('pull', name) };
   };
@@ -100,10 +109,14 @@ export const CRI_JUDGE: Judge = {
 };
 
 /** @returns the path of the file */
-async function writeConfig(engine: string, { mirror, repository, directory }: Mirrored): Promise<string> {
-  const upstream = parseUpstream(repository.split('/')[0]!);
-  const [file] = engineConfig(engine, new URL(mirror.url), [upstream]).files;
-  const path = join(directory, 'engine', file!.path);
+async function writeConfig(
+  engine: string,
+  { mirror, repository, directory }: Mirrored,
+  fallback: boolean,
+): Promise<string> {
+  const upstreams = [parseUpstream(repository.split('/')[0]!)];
+  const [file] = engineConfig(engine, { mirror: new URL(mirror.url), upstreams, fallback }).files;
+  const path = join(directory, fallback ? 'engine' : 'strict-engine', file!.path);
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, `${file!.text}\n`);
   return path;

@@ -2,7 +2,7 @@ import { PanamaxError } from '../../errors.ts';
 import { asRecord, parseDocument } from '../../json.ts';
 import type { Send } from '../../runtime/http/client.ts';
 import type { Challenge } from './challenge.ts';
-import type { Credentials } from './credentials.ts';
+import type { Credentials } from './settings.ts';
 import { refusalOf } from './error.ts';
 
 const MAX_RESPONSE_SIZE = 256 * 1024;

@@ -4,12 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { PanamaxError } from '../../errors.ts';
-import type { RegistrySettings } from './settings.ts';
-
-export type Credentials =
-  | { readonly kind: 'password'; readonly username: string; readonly password: string }
-  /** A refresh token (OAuth 2). */
-  | { readonly kind: 'token'; readonly token: string };
+import type { Credentials, RegistrySettings } from './settings.ts';
 
 /** Name of docker.io's registry in Docker's files. */
 const DOCKER_HUB = 'https://index.docker.io/v1/';
@@ -17,17 +12,18 @@ const HELPER_NAME = /^[\w.-]+$/;
 const HELPER_TIMEOUT = 60_000;
 
 /**
- * Looks up credentials: in the file of `authFile` alone if there is one, else in Docker's, then in those of podman and
+ * Looks up credentials: the given ones, else in the file of `authFile` alone if there is one, else in Docker's, then in those of podman and
  * skopeo.
  *
  * @param repository the path in the registry, which entries of podman and skopeo may name
  * @throws PanamaxError as `findCredentials`
  */
 export async function lookUpCredentials(
-  { authFile, dockerConfig, containersAuth = [] }: RegistrySettings,
+  { credentials, authFile, dockerConfig, containersAuth = [] }: RegistrySettings,
   registry: string,
   repository: string | undefined,
 ): Promise<Credentials | undefined> {
+  if (credentials) return credentials;
   if (authFile !== undefined) {
     await stat(authFile).catch((error: NodeJS.ErrnoException) => {
       throw new PanamaxError('io', `credentials cannot be read: ${error.code}`, { where: authFile });

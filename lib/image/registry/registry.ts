@@ -55,7 +55,8 @@ export interface RepositoryOptions {
   readonly onBytes?: (count: number) => void;
 }
 
-const ACCEPT = [
+/** For the Accept header. */
+export const MANIFEST_TYPES = [
   MEDIA_TYPES.ociManifest,
   MEDIA_TYPES.ociIndex,
   MEDIA_TYPES.dockerManifest,
@@ -122,7 +123,7 @@ export function openRepository(
     onBytes,
     getManifest: (reference) =>
       named(reference, async () => {
-        const { bytes, headers } = await getDocument(url(`manifests/${reference}`), ACCEPT);
+        const { bytes, headers } = await getDocument(url(`manifests/${reference}`), MANIFEST_TYPES);
         const digest = digestOf(bytes);
         if (reference.includes(':') && reference !== digest) {
           throw new PanamaxError('bad-input', 'digest mismatch', {

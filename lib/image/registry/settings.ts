@@ -4,6 +4,11 @@ import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { toPanamaxError } from '../../errors.ts';
 
+export type Credentials =
+  | { readonly kind: 'password'; readonly username: string; readonly password: string }
+  /** A refresh token (OAuth 2). */
+  | { readonly kind: 'token'; readonly token: string };
+
 /** Settings of the access to registries. */
 export interface RegistrySettings {
   /** HOST[:PORT] of registries that are accessed by plain HTTP. */
@@ -12,6 +17,8 @@ export interface RegistrySettings {
   readonly ca?: readonly string[];
   /** Directory of Docker's config.json, which has credentials. */
   readonly dockerConfig: string;
+  /** In place of those in files. */
+  readonly credentials?: Credentials;
   /** The only file with credentials, if one is named (containers-auth.json(5)). */
   readonly authFile?: string;
   /** Files of podman and skopeo with credentials, read after Docker's. */
