@@ -978,3 +978,225 @@ mod klauspost {
         }
     }
 }
+
+// Blocks of tokens as bits, and Huffman codes like those of Go's compress/flate and klauspost/compress.
+
+mod coding {
+    use super::*;
+
+    const LITERALS: usize = 288;
+    const OFFSETS: usize = 32;
+    const END_OF_BLOCK: usize = 256;
+    const MAX_BITS: usize = 15;
+    const ROW: usize = MAX_BITS + 2;
+    const NEVER: i64 = 0x7fffffff;
+
+    /// Of literals and lengths, then of offsets.
+    static mut FREQUENCIES: [u32; LITERALS + OFFSETS] = [0; LITERALS + OFFSETS];
+    /// Likewise; each has its bits, and its length in bits 16 and above (`lib/compression/bits.ts`).
+    static mut CODES: [u32; LITERALS + OFFSETS] = [0; LITERALS + OFFSETS];
+    /// A token takes at most 48 bits.
+    static mut OUT: [u8; MOST_TOKENS * 6 + MARGIN] = [0; MOST_TOKENS * 6 + MARGIN];
+    /// Bits that do not fill a byte yet, and their number.
+    static mut HELD: [u32; 2] = [0; 2];
+
+    #[no_mangle]
+    pub extern "C" fn frequencies() -> *const u32 {
+        addr_of!(FREQUENCIES) as *const u32
+    }
+
+    #[no_mangle]
+    pub extern "C" fn codes() -> *const u32 {
+        addr_of!(CODES) as *const u32
+    }
+
+    #[no_mangle]
+    pub extern "C" fn out() -> *const u8 {
+        addr_of!(OUT) as *const u8
+    }
+
+    #[no_mangle]
+    pub extern "C" fn held() -> *const u32 {
+        addr_of!(HELD) as *const u32
+    }
+
+    /// Code, number of extra bits and their value of a length - 3 (RFC 1951, section 3.2.5).
+    fn length_code(length: u32) -> (usize, u32, u32) {
+        if length < 8 {
+            return (length as usize, 0, 0);
+        }
+        if length == 255 {
+            return (28, 0, 0);
+        }
+        let extra = 29 - length.leading_zeros();
+        ((4 * (extra + 1) + ((length >> extra) & 3)) as usize, extra, length & ((1 << extra) - 1))
+    }
+
+    /// The same of an offset - 1.
+    fn offset_code(offset: u32) -> (usize, u32, u32) {
+        if offset < 4 {
+            return (offset as usize, 0, 0);
+        }
+        let extra = 30 - offset.leading_zeros();
+        ((2 * (extra + 1) + ((offset >> extra) & 1)) as usize, extra, offset & ((1 << extra) - 1))
+    }
+
+    /// Adds the codes of tokens to `FREQUENCIES`.
+    #[no_mangle]
+    pub unsafe extern "C" fn count_codes(count: i32) {
+        let mut lengths = [0u32; 256];
+        for token in &TOKENS[..count as usize] {
+            if *token < MATCH {
+                FREQUENCIES[*token as usize & 255] += 1;
+                continue;
+            }
+            lengths[(*token >> 22) as usize & 255] += 1;
+            FREQUENCIES[LITERALS + (offset_code(*token as u32 & 0x3fffff).0 & 31)] += 1;
+        }
+        for (length, count) in lengths.iter().enumerate() {
+            FREQUENCIES[END_OF_BLOCK + 1 + length_code(length as u32).0] += count;
+        }
+    }
+
+    /// Writes tokens in `CODES` to `OUT`, behind the bits of `HELD`. Returns the number of whole bytes.
+    #[no_mangle]
+    pub unsafe extern "C" fn pack(count: i32) -> i32 {
+        // by length - 3: bits, and their number in bits 24 and above
+        let mut lengths = [0u32; 256];
+        for (length, packed) in lengths.iter_mut().enumerate() {
+            let (code, extra, value) = length_code(length as u32);
+            let code = CODES[END_OF_BLOCK + 1 + code];
+            let size = code >> 16;
+            *packed = (code & 0xffff) | (value << size) | ((size + extra) << 24);
+        }
+        let mut bits = HELD[0] as u64;
+        let mut size = HELD[1];
+        let start = addr_of_mut!(OUT) as *mut u8;
+        let mut at = start;
+        for token in &TOKENS[..count as usize] {
+            let token = *token;
+            if token < MATCH {
+                let code = CODES[token as usize & 255];
+                bits |= ((code & 0xffff) as u64) << size;
+                size += code >> 16;
+            } else {
+                let length = lengths[(token >> 22) as usize & 255];
+                bits |= ((length & 0xffffff) as u64) << size;
+                size += length >> 24;
+                let (code, extra, value) = offset_code(token as u32 & 0x3fffff);
+                let code = CODES[LITERALS + (code & 31)];
+                let offset = (code & 0xffff) | (value << (code >> 16));
+                bits |= (offset as u64) << size;
+                size += (code >> 16) + extra;
+            }
+            (at as *mut u64).write_unaligned(bits);
+            at = at.add((size >> 3) as usize);
+            bits >>= size & !7;
+            size &= 7;
+        }
+        HELD = [bits as u32, size];
+        at.offset_from(start) as i32
+    }
+
+    static mut SORTED: [u32; LITERALS] = [0; LITERALS];
+
+    /// Fills the codes from `first` on: an optimal length-limited code by the boundary package-merge of Katajainen,
+    /// Moffat and Turpin. Symbols of lower frequency get longer codes; among equals, those of lower value.
+    #[no_mangle]
+    pub unsafe extern "C" fn generate_codes(first: i32, count: i32, max_bits: i32) {
+        let mut n = 0;
+        for symbol in 0..count as usize {
+            CODES[first as usize + symbol] = 0;
+            let frequency = FREQUENCIES[first as usize + symbol];
+            if frequency > 0 {
+                SORTED[n] = (frequency << 9) | symbol as u32;
+                n += 1;
+            }
+        }
+        let sorted = &mut SORTED[..n];
+        if n <= 2 {
+            for (i, item) in sorted.iter().enumerate() {
+                CODES[first as usize + (*item & 511) as usize] = (1 << 16) | i as u32;
+            }
+            return;
+        }
+        sorted.sort_unstable();
+        let mut counts = [0usize; MAX_BITS + 1];
+        count_bits(sorted, max_bits as usize, &mut counts);
+        let mut code = 0u32;
+        let mut end = n;
+        for (length, size) in counts.iter().enumerate().skip(1) {
+            code <<= 1;
+            let group = &mut sorted[end - size..end];
+            for item in group.iter_mut() {
+                *item &= 511;
+            }
+            group.sort_unstable();
+            for symbol in group.iter() {
+                let reversed = code.reverse_bits() >> (32 - length);
+                CODES[first as usize + *symbol as usize] = reversed | ((length as u32) << 16);
+                code += 1;
+            }
+            end -= size;
+        }
+    }
+
+    /// The number of codes of each length.
+    unsafe fn count_bits(sorted: &[u32], limit: usize, counts: &mut [usize; MAX_BITS + 1]) {
+        let n = sorted.len();
+        let frequency = |i: usize| if i < n { (sorted[i] >> 9) as i64 } else { NEVER };
+        let max_bits = limit.min(n - 1);
+        let mut last_frequency = [frequency(1); ROW];
+        let mut next_leaf = [frequency(2); ROW];
+        let mut next_pair = [frequency(0) + frequency(1); ROW];
+        let mut needed = [0i32; ROW];
+        // leaves[level][j]: number of leaves left of the ancestor at level j of the rightmost node at `level`
+        let mut leaves = [[0usize; ROW]; ROW];
+        for level in 1..=max_bits {
+            leaves[level][level] = 2;
+        }
+        next_pair[1] = NEVER;
+        needed[max_bits] = 2 * n as i32 - 4;
+        let mut level = max_bits;
+        loop {
+            if next_pair[level] == NEVER && next_leaf[level] == NEVER {
+                // without leaves and pairs this level is complete
+                needed[level] = 0;
+                next_pair[level + 1] = NEVER;
+                level += 1;
+                continue;
+            }
+            let previous = last_frequency[level];
+            if next_leaf[level] < next_pair[level] {
+                let taken = leaves[level][level] + 1;
+                last_frequency[level] = next_leaf[level];
+                leaves[level][level] = taken;
+                next_leaf[level] = frequency(taken);
+            } else {
+                last_frequency[level] = next_pair[level];
+                for j in 0..level {
+                    leaves[level][j] = leaves[level - 1][j];
+                }
+                needed[level - 1] = 2;
+            }
+            needed[level] -= 1;
+            if needed[level] == 0 {
+                if level == max_bits {
+                    break;
+                }
+                next_pair[level + 1] = previous + last_frequency[level];
+                level += 1;
+            } else {
+                while needed[level - 1] > 0 {
+                    level -= 1;
+                }
+            }
+        }
+        for (length, count) in counts.iter_mut().enumerate().skip(1) {
+            if length <= max_bits {
+                let level = max_bits + 1 - length;
+                *count = leaves[max_bits][level] - leaves[max_bits][level - 1];
+            }
+        }
+    }
+}

@@ -1,14 +1,4 @@
-import {
-  LENGTH_BASE,
-  LENGTH_CODE,
-  LENGTH_EXTRA,
-  MATCH,
-  OFFSET_BASE,
-  OFFSET_EXTRA,
-  OFFSET_MASK,
-  offsetCode,
-  tokenLength,
-} from './symbols.ts';
+import { packTokens } from './tokencoder.ts';
 
 /** A Huffman code: its reversed bits, and its length in bits 16 and above; 0 for a symbol without a code. */
 export type Code = number;
@@ -33,8 +23,6 @@ export interface BitWriter {
 }
 
 const START_SIZE = 256 * 1024;
-/** In bytes: a token takes at most 15 + 5 + 15 + 13 bits. */
-const TOKEN_SIZE = 8;
 
 export function createBitWriter(): BitWriter {
   let out = new Uint8Array(START_SIZE);
@@ -70,14 +58,19 @@ export function createBitWriter(): BitWriter {
     count = 0;
   }
 
+  function append(input: Uint8Array): void {
+    reserve(input.length);
+    out.set(input, size);
+    size += input.length;
+  }
+
   function bytes(input: Uint8Array): void {
-    reserve(input.length + 2);
+    reserve(2);
     for (; count > 0; count -= 8) {
       out[size++] = held;
       held >>>= 8;
     }
-    out.set(input, size);
-    size += input.length;
+    append(input);
   }
 
   return {
@@ -94,67 +87,10 @@ export function createBitWriter(): BitWriter {
       bytes(input);
     },
     tokens(tokens, tokenCount, literals, offsets) {
-      reserve(tokenCount * TOKEN_SIZE);
-      const target = out;
-      let at = size;
-      let value = held;
-      let length = count;
-      for (let i = 0; i < tokenCount; i++) {
-        const token = tokens[i]!;
-        if (token < MATCH) {
-          const code = literals[token]!;
-          value |= (code & 0xffff) << length;
-          length += code >>> 16;
-          if (length >= 16) {
-            target[at++] = value;
-            target[at++] = value >>> 8;
-            value >>>= 16;
-            length -= 16;
-          }
-          continue;
-        }
-        const matchLength = tokenLength(token);
-        const lengthCode = LENGTH_CODE[matchLength]!;
-        let code = literals[257 + lengthCode]!;
-        value |= (code & 0xffff) << length;
-        length += code >>> 16;
-        if (length >= 16) {
-          target[at++] = value;
-          target[at++] = value >>> 8;
-          value >>>= 16;
-          length -= 16;
-        }
-        const offset = token & OFFSET_MASK;
-        const offsetSymbol = offsetCode(offset);
-        value |= (matchLength - LENGTH_BASE[lengthCode]!) << length;
-        length += LENGTH_EXTRA[lengthCode]!;
-        if (length >= 16) {
-          target[at++] = value;
-          target[at++] = value >>> 8;
-          value >>>= 16;
-          length -= 16;
-        }
-        code = offsets[offsetSymbol]!;
-        value |= (code & 0xffff) << length;
-        length += code >>> 16;
-        if (length >= 16) {
-          target[at++] = value;
-          target[at++] = value >>> 8;
-          value >>>= 16;
-          length -= 16;
-        }
-        value |= (offset - OFFSET_BASE[offsetSymbol]!) << length;
-        length += OFFSET_EXTRA[offsetSymbol]!;
-        if (length >= 16) {
-          target[at++] = value;
-          target[at++] = value >>> 8;
-          value >>>= 16;
-          length -= 16;
-        }
-      }
-      size = at;
-      held = value;
-      count = length;
+      const bits = { bits: held, count };
+      packTokens(tokens, tokenCount, literals, offsets, bits, append);
+      held = bits.bits;
+      count = bits.count;
     },
     take() {
       const taken = out.slice(0, size);

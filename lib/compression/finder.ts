@@ -55,16 +55,21 @@ interface FinderFunctions {
   readonly klauspost_run: (size: number) => number;
 }
 
-const MOST_TOKENS = 65536;
+export const MOST_TOKENS = 65536;
 
 let compiled: WebAssembly.Module | undefined;
 
-/** @returns a finder with memory of its own, for one encoder */
-export function createFinder(): Finder {
+/** An instance of wasm/deflate.rs, and its memory. */
+export function instantiate(): Pick<WebAssembly.Instance, 'exports'> & { readonly buffer: ArrayBuffer } {
   compiled ??= new WebAssembly.Module(Buffer.from(CODE, 'base64'));
   const { exports } = new WebAssembly.Instance(compiled);
+  return { exports, buffer: (exports['memory'] as WebAssembly.Memory).buffer };
+}
+
+/** @returns a finder with memory of its own, for one encoder */
+export function createFinder(): Finder {
+  const { exports, buffer } = instantiate();
   const functions = exports as unknown as FinderFunctions;
-  const { buffer } = exports['memory'] as WebAssembly.Memory;
   const memory = new Uint8Array(buffer);
   const tokens = new Int32Array(buffer, functions.tokens(), MOST_TOKENS);
   const block = new Int32Array(buffer, functions.block(), 3);

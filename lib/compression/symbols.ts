@@ -130,26 +130,6 @@ function offsetCodes(): Uint8Array {
   return Uint8Array.from({ length: 512 }, (_, i) => (i < 256 ? all[i]! : all[(i - 256) << 7]!));
 }
 
-/** Counts the codes of literals, lengths and offsets. */
-export function countCodes(
-  tokens: Int32Array,
-  count: number,
-  literals: Int32Array,
-  offsets: Int32Array,
-): void {
-  literals.fill(0);
-  offsets.fill(0);
-  for (let i = 0; i < count; i++) {
-    const token = tokens[i]!;
-    if (token < MATCH) {
-      literals[token]!++;
-      continue;
-    }
-    literals[257 + LENGTH_CODE[tokenLength(token)]!]!++;
-    offsets[offsetCode(token & OFFSET_MASK)]!++;
-  }
-}
-
 /** The number of extra bits, which are not part of codes. */
 export function extraBits(literals: Int32Array, offsets: Int32Array): number {
   let total = 0;

@@ -1,5 +1,5 @@
+import { countCodes } from '../tokencoder.ts';
 import {
-  countCodes,
   END_OF_BLOCK,
   LITERAL_COUNT,
   OFFSET_COUNT,

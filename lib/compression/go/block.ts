@@ -1,7 +1,8 @@
+import { countCodes, generateCodes } from '../tokencoder.ts';
 import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from '../bits.ts';
-import { countCodes, extraBits, END_OF_BLOCK, LITERAL_COUNT, MAX_STORED, OFFSET_COUNT } from '../symbols.ts';
+import { extraBits, END_OF_BLOCK, LITERAL_COUNT, MAX_STORED, OFFSET_COUNT } from '../symbols.ts';
 import { createDynamicHeader } from './header.ts';
-import { bitLength, generateCodes } from './huffman.ts';
+import { bitLength } from './bitlength.ts';
 
 /** Writes blocks of tokens like Go's compress/flate (huffman_bit_writer.go). `input` is the text of the tokens. */
 export interface GoBlockWriter {

@@ -1,6 +1,7 @@
+import { generateCodes } from '../tokencoder.ts';
 import type { BitWriter } from '../bits.ts';
 import { RUN_COUNT, RUN_EXTRA_BITS, RUN_ORDER } from '../symbols.ts';
-import { bitLength, generateCodes } from './huffman.ts';
+import { bitLength } from './bitlength.ts';
 
 /** The header of a dynamic block (RFC 1951, section 3.2.7), with the run lengths that Go's encoders choose. */
 export interface DynamicHeader {

@@ -1,6 +1,6 @@
+import { countCodes, generateCodes } from '../tokencoder.ts';
 import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from '../bits.ts';
 import {
-  countCodes,
   extraBits,
   END_OF_BLOCK,
   LENGTH_EXTRA,
@@ -9,7 +9,7 @@ import {
   OFFSET_EXTRA,
 } from '../symbols.ts';
 import { createDynamicHeader } from './header.ts';
-import { bitLength, generateCodes } from './huffman.ts';
+import { bitLength } from './bitlength.ts';
 
 /**
  * Writes blocks like klauspost/compress (flate/huffman_bit_writer.go): a block may reuse the codes of the last one,

@@ -1,6 +1,6 @@
+import { countCodes } from '../tokencoder.ts';
 import { FIXED_LITERALS, FIXED_OFFSETS, type BitWriter } from '../bits.ts';
 import {
-  countCodes,
   END_OF_BLOCK,
   LENGTH_EXTRA,
   LITERAL_COUNT,
