@@ -8,6 +8,7 @@ import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { parse, parseAllDocuments } from 'yaml';
 import { checkArguments, parseArguments } from '../../bin/arguments.ts';
+import { variableOf } from '../../bin/command.ts';
 import { COMMANDS } from '../../bin/commands.ts';
 import { parseSize } from '../../bin/format.ts';
 import { connectProducer } from '../../lib/queue/connection.ts';
@@ -49,11 +50,13 @@ interface Resource {
   };
 }
 
-function renderingOf(name: string): Resource[] {
-  return parseAllDocuments(read(`deploy/helm/rendered/${name}.yaml`))
+function resourcesOf(path: string): Resource[] {
+  return parseAllDocuments(read(path))
     .map((document) => document.toJS() as Resource | null)
     .filter((resource) => resource !== null);
 }
+
+const renderingOf = (name: string) => resourcesOf(`deploy/helm/rendered/${name}.yaml`);
 
 const RENDERINGS = ['full', 'external'] as const;
 const podsOf = (resources: readonly Resource[]) =>
@@ -133,6 +136,19 @@ describe('the chart', () => {
     await queues.close();
     connection.redis.disconnect();
   });
+});
+
+test('the manifests of the mirror name options and variables that exist', async () => {
+  const { options } = await COMMANDS['mirror']!();
+  const known = Object.keys(options).filter((name) => options[name]!.env);
+  for (const name of ['site', 'nodes']) {
+    const resources = resourcesOf(`deploy/mirror/${name}.yaml`);
+    const { containers } = resources.at(-1)!.spec.template.spec;
+    await parseLine(containers[0].args!);
+    const variables = containers[0].env!.map((variable) => variable.name);
+    for (const variable of variables.filter((text) => text.startsWith('PANAMAX_')))
+      assert.ok(known.map(variableOf).includes(variable), variable);
+  }
 });
 
 test('systemd takes the unit of the mirror', { skip: missing('systemd-analyze') }, async () => {
