@@ -57,7 +57,7 @@ export const TRUST_OPTIONS: Options = {
     env: true,
     help: 'accept only names that were signed for the store of this name',
   },
-  'require-expiry': { type: 'boolean', help: 'accept only names that expire' },
+  'require-expiry': { type: 'boolean', env: true, help: 'accept only names that expire' },
 };
 
 /** Options of the commands that rebuild images at sites. */
