@@ -48,7 +48,6 @@ async function startProgram(scope: Scope, command: string, hosts?: string): Prom
       const config = join(directory, 'config.toml');
       const lines = [
         // containerd 2 reads this version, too
-        // containerd 2 reads this version, too
         'version = 2',
         `root = ${JSON.stringify(join(directory, 'root'))}`,
         `state = ${JSON.stringify(join(directory, 'state'))}`,
