@@ -10,7 +10,7 @@ import { openMirror, type Mirror } from '../../lib/mirror/mirror.ts';
 import { bringImage, follow } from '../../lib/mirror/follow.ts';
 import { holdState } from '../../lib/mirror/hold.ts';
 import { pagesOf } from '../../lib/mirror/pages.ts';
-import { createPermissions } from '../../lib/mirror/permission.ts';
+import { createPermissionCheck } from '../../lib/mirror/permission.ts';
 import { prefetch } from '../../lib/mirror/prefetch.ts';
 import { keepQuota } from '../../lib/mirror/quota.ts';
 import { seed, seedAll } from '../../lib/mirror/seed.ts';
@@ -95,14 +95,14 @@ async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> 
   );
   using _ = keepQuota(mirror.context, (manifest) => mirror.isComing(manifest));
 
-  const permissions = asksUpstream ? createPermissions(mirror.context) : undefined;
+  const checkPermission = asksUpstream ? createPermissionCheck(mirror.context) : undefined;
   const pages = pagesOf(mirror.context);
   const names = args.list('allow-host');
   for (const { host, port, preset } of listeners) {
-    const endpoint = createEndpoint(mirror, preset, permissions);
+    const endpoint = createEndpoint(mirror, preset, checkPermission);
     const guarded = isKnown ? requireAccount(isKnown, endpoint) : endpoint;
     const listener = stack.use(await serve({ host, port, names, tls }, servePages(pages, guarded)));
-    if (!isLoopback(host) && !isKnown && !permissions && !tls?.ca) {
+    if (!isLoopback(host) && !isKnown && !checkPermission && !tls?.ca) {
       log.warn({ host }, 'everybody who reaches this address can pull private images');
     }
     log.info({ host, port: listener.port, upstream: preset.host }, 'listening');

@@ -6,7 +6,7 @@ import { printable } from '../errors.ts';
 import { listReferrersOf, listTags, type Listing } from './listings.ts';
 import { CHALLENGE } from './access.ts';
 import type { Mirror } from './mirror.ts';
-import { credentialsOf, type Permission, type Permissions } from './permission.ts';
+import { credentialsOf, type CheckPermission } from './permission.ts';
 import { parseRange } from './range.ts';
 import { Refusal, refusalFor } from './refusal.ts';
 import { parseRoute, type Route } from './route.ts';
@@ -25,12 +25,12 @@ const UNKNOWN: Readonly<Record<Route['kind'], string>> = {
  * The pull half of the distribution spec over a mirror.
  *
  * @param preset upstream of requests that name none
- * @param permissions of clients; undefined if all may pull
+ * @param checkPermission of clients; undefined if all may pull
  */
 export function createEndpoint(
   mirror: Mirror,
   preset: Upstream | undefined,
-  permissions?: Permissions,
+  checkPermission?: CheckPermission,
 ): RequestListener {
   const { upstreams, log } = mirror.context;
   return (request, response) => {
@@ -47,14 +47,13 @@ export function createEndpoint(
       const { authorization } = request.headers;
       if (route.kind === 'base') {
         // clients that see no challenge here send no credentials later
-        if (permissions) credentialsOf(authorization);
+        if (checkPermission) credentialsOf(authorization);
         return sendDocument(request, response, 'application/json', '{}');
       }
       const place = chooseUpstream(upstreams, preset, route.ns, route.path);
       if (!place) throw new Refusal(404, 'NAME_UNKNOWN', 'not a repository of an upstream of this mirror');
-      const permission = permissions?.(authorization, place);
-      await permission?.check(pathOf(route));
-      await answerRoute(mirror, place, route, permission, request, response);
+      await checkPermission?.(authorization, place, pathOf(route));
+      await answerRoute(mirror, place, route, request, response);
     };
     answer().catch((error: unknown) => {
       const refusal = refusalFor(error, unknown);
@@ -79,7 +78,6 @@ async function answerRoute(
   mirror: Mirror,
   place: Place,
   route: Exclude<Route, { kind: 'base' }>,
-  permission: Permission | undefined,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -87,7 +85,6 @@ async function answerRoute(
   if (route.kind === 'manifest') {
     const isHead = request.method === 'HEAD';
     const found = await (isHead ? mirror.findManifest(place, route) : mirror.getManifest(place, route));
-    permission?.allow(found);
     nameContent(response, found.digest);
     sendDocument(request, response, found.mediaType, found.bytes);
   } else if (route.kind === 'blob') {

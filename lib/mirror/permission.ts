@@ -3,25 +3,25 @@ import { MANIFEST_TYPES, openRepository, type Repository } from '../image/regist
 import { registrySettings, type Credentials } from '../image/registry/settings.ts';
 import { discard } from '../runtime/http/client.ts';
 import type { Context } from './context.ts';
-import type { HeldManifest } from './records.ts';
 import { Refusal, refusalFor } from './refusal.ts';
 import { settingsFor, type Place } from './upstream.ts';
 
-/** The right of a client to pull from a repository, as the upstream tells. */
-export interface Permission {
-  /**
-   * Asks the upstream with the client's credentials.
-   *
-   * @param path below the repository, such as `manifests/TAG`
-   * @throws PanamaxError of the upstream's refusal; `io` if the upstream is away and has not allowed this before
-   */
-  check(path: string): Promise<void>;
-  /** Allows the blobs and the children of a manifest that the client may pull. */
-  allow(manifest: HeldManifest): void;
-}
+/**
+ * Asks an upstream, with the credentials that a client has sent, whether it shows something. A manifest does not vouch for
+ * the blobs that it names: registries accept foreign layers that they do not have.
+ *
+ * @param path below the repository, such as `manifests/TAG`
+ * @throws Refusal as `credentialsOf`; PanamaxError of the upstream's refusal; `io` if the upstream is away and has not
+ *   shown this to the client before
+ */
+export type CheckPermission = (
+  authorization: string | undefined,
+  place: Place,
+  path: string,
+) => Promise<void>;
 
-/** @throws Refusal as `credentialsOf` */
-export type Permissions = (authorization: string | undefined, place: Place) => Permission;
+/** Checks the paths of one client in one repository. */
+type Check = (path: string) => Promise<void>;
 
 /** Time in which the upstream is not asked again, in milliseconds. Tokens of registries mostly last as long. */
 const VALID = 5 * 60_000;
@@ -31,49 +31,38 @@ const MAX_CLIENTS = 1000;
 const MAX_PATHS = 10_000;
 
 /** Permissions are kept in memory, so that clients pull held images while the upstream is away. */
-export function createPermissions(context: Context): Permissions {
-  const known = new Map<string, Permission>();
-  return (authorization, place) => {
+export function createPermissionCheck(context: Context): CheckPermission {
+  const known = new Map<string, Check>();
+  return async (authorization, place, path) => {
     const credentials = credentialsOf(authorization);
     const user = createHash('sha256').update(JSON.stringify(credentials)).digest('hex');
     const key = `${user} ${place.repository}`;
-    const permission = known.get(key) ?? createPermission(place, credentials, context);
+    const check = known.get(key) ?? createCheck(place, credentials, context);
     known.delete(key);
-    remember(known, key, permission, MAX_CLIENTS);
-    return permission;
+    remember(known, key, check, MAX_CLIENTS);
+    return check(path);
   };
 }
 
-function createPermission(
-  place: Place,
-  credentials: Credentials,
-  { limits, signal, ask }: Context,
-): Permission {
+function createCheck(place: Place, credentials: Credentials, { limits, signal, ask }: Context): Check {
   const settings = { ...settingsFor(place.upstream, registrySettings(process.env)), credentials };
   const name = { registry: place.upstream.registry, repository: place.path };
   const repository = openRepository(name, { limits, signal, settings });
   /** Until when each path is allowed without asking, in milliseconds since 1970. */
   const allowed = new Map<string, number>();
-  const allow = (path: string) => remember(allowed, path, Date.now() + VALID, MAX_PATHS);
 
-  return {
-    async check(path) {
-      if ((allowed.get(path) ?? 0) > Date.now()) return;
-      try {
-        await ask(place.upstream.host, () => askFor(repository, path));
-      } catch (error) {
-        signal.throwIfAborted();
-        const isAway = refusalFor(error, '').status >= 429;
-        if (isAway && allowed.has(path)) return;
-        if (!isAway) allowed.delete(path);
-        throw error;
-      }
-      allow(path);
-    },
-    allow({ digest, blobs, children }) {
-      for (const one of [digest, ...children]) allow(`manifests/${one}`);
-      for (const blob of blobs) allow(`blobs/${blob.digest}`);
-    },
+  return async (path) => {
+    if ((allowed.get(path) ?? 0) > Date.now()) return;
+    try {
+      await ask(place.upstream.host, () => askFor(repository, path));
+    } catch (error) {
+      signal.throwIfAborted();
+      const isAway = refusalFor(error, '').status >= 429;
+      if (isAway && allowed.has(path)) return;
+      if (!isAway) allowed.delete(path);
+      throw error;
+    }
+    remember(allowed, path, Date.now() + VALID, MAX_PATHS);
   };
 }
 
