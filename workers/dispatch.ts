@@ -8,6 +8,7 @@ import type { RunRequest } from '../lib/run/request.ts';
 import type { Stage, Status } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
 import { logWith, type Log, type RunExclusive, type StageContext } from './context.ts';
+import { createAffinity } from './affinity.ts';
 import { coordinate } from './coordinator.ts';
 import type { ItemJob, StageHandlers, StageJob } from './flow.ts';
 import { runItem } from './item.ts';
@@ -66,6 +67,8 @@ const isPermanent = ({ kind, facts }: PanamaxError) => PERMANENT.has(kind) || fa
 export function stageDispatcher(stage: Stage, dispatcher: Dispatcher): JobHandler {
   const { context, queues, handlers, onAttempt } = dispatcher;
   const request = createRequestCache(context.store);
+  const affinity =
+    stage === 'delta' ? createAffinity(queues, dispatcher.leases, dispatcher.leaseRenewal) : undefined;
   async function isInPlan(job: StageJob[Stage]): Promise<boolean> {
     const found = await request(job.run).catch((error: unknown) => {
       if (error instanceof PanamaxError && error.kind === 'not-found') return undefined;
@@ -82,6 +85,8 @@ export function stageDispatcher(stage: Stage, dispatcher: Dispatcher): JobHandle
     }
     const { run, item } = job;
     const log = logWith(context.log, { run, stage, job: item });
+    using claim = await affinity?.claim(item, attempt);
+    if (affinity && !claim) return { kind: 'giveBack' };
     const planned = await isInPlan(job).catch(toPanamaxError);
     if (planned === false) return refused(job, log);
     const result = await runItem(stage, job as never, contextOf(dispatcher, attempt, log), {

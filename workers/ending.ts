@@ -46,10 +46,14 @@ export function createJobLimit(most: number): JobLimit {
     limited: (handler) => async (job) => {
       if (taken === most) return { kind: 'retryLater', delay: HANDED_BACK };
       taken++;
+      let isGivenBack = false;
       try {
-        return await handler(job);
+        const result = await handler(job);
+        isGivenBack = result.kind === 'giveBack';
+        return result;
       } finally {
-        if (++ended === most) resolve();
+        if (isGivenBack) taken--;
+        else if (++ended === most) resolve();
       }
     },
     reached: promise,

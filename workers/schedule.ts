@@ -1,5 +1,5 @@
 import { jobId, RUN_QUEUE } from '../lib/queue/names.ts';
-import type { Queues } from '../lib/queue/queues.ts';
+import type { Band, Queues } from '../lib/queue/queues.ts';
 import { EXIT_CODES, type ErrorKind } from '../lib/errors.ts';
 import { findOutcome, putOutcome } from '../lib/run/outcome.ts';
 import type { Failed } from '../lib/run/report.ts';
@@ -82,7 +82,7 @@ export async function addJobs(
     jobs.map((job) => ({
       id: idOf(job),
       data: job,
-      priority: first + (stage === 'delta' ? sourceOrder(job) : 0),
+      priority: stage === 'delta' ? numberOfPair(job.item, first) : first,
     })),
   );
 }
@@ -90,13 +90,20 @@ export async function addJobs(
 /** Numbers of the queue for each priority of runs. BullMQ takes 21 bits. */
 const BAND = 2 ** 19;
 
+/** The band of a job's number. */
+export function bandOf(priority: number): Band {
+  const first = 1 + BAND * Math.floor((priority - 1) / BAND);
+  return { first, end: first + BAND };
+}
+
 /**
- * Order of a delta job within its band, derived from its source: pairs of one source run close together, so that a
- * worker finds it unpacked. It is the same in all runs, and evenly distributed, so that no run waits for all of another.
+ * The number of a pair, derived from its source: pairs of one source run close together, so that a worker finds it
+ * unpacked. The order is the same in all runs, and evenly distributed, so that no run waits for all of another. The first
+ * number of the band is left for pairs that a worker asks for (affinity.ts).
  */
-function sourceOrder({ item }: ItemJob): number {
+export function numberOfPair(item: string, first: number): number {
   // the first 19 bits of the item
-  return Number.parseInt(item.slice(0, 5), 16) >>> 1;
+  return first + Math.max(1, Number.parseInt(item.slice(0, 5), 16) >>> 1);
 }
 
 /** Queues a coordinator for a run. A second coordinator waits for the first, then finds the run over. */

@@ -5,6 +5,8 @@ export interface Leases {
   /** False if another owner has the lease. Re-taking an own lease renews it. */
   take(name: string, owner: string): Promise<boolean>;
   release(name: string, owner: string): Promise<void>;
+  /** The owners of leases, in the order of `names`; undefined for those that nobody has. */
+  owners(names: readonly string[]): Promise<(string | undefined)[]>;
 }
 
 const EXTEND = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('pexpire', KEYS[1], ARGV[2]) end return 0`;
@@ -25,6 +27,14 @@ export function openLeases({ redis, where, prefix }: Connection, duration: numbe
     async release(name, owner) {
       // an error is ignored: the lease ends by itself
       await redis.eval(RELEASE, 1, key(name), owner).catch(() => {});
+    },
+    async owners(names) {
+      if (names.length === 0) return [];
+      try {
+        return (await redis.mget(names.map(key))).map((owner) => owner ?? undefined);
+      } catch (error) {
+        throw redisError(error, where);
+      }
     },
   };
 }

@@ -1,4 +1,4 @@
-import { Queue } from 'bullmq';
+import { Queue, type Job } from 'bullmq';
 import { RUN_QUEUE, QUEUES, type QueueName } from './names.ts';
 import { redisError, type Connection } from './connection.ts';
 import { tracedOptions } from './tracing.ts';
@@ -23,6 +23,15 @@ export interface QueueCounts {
   readonly failed: number;
 }
 
+/** Numbers of a priority of runs in the queue: from `first` to before `end`. */
+export interface Band {
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Factor of a job's priority in its score in BullMQ's sorted set. */
+const PRIORITY_SCORE = 2 ** 32;
+
 /** The queues, as producers and coordinators use them. Every method throws PanamaxError `io`. */
 export interface Queues {
   /** Adds jobs. IDs that exist are ignored. */
@@ -32,6 +41,10 @@ export interface Queues {
   /** Reason of a job that failed for good. */
   failureOf(queue: QueueName, id: string): Promise<string | undefined>;
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
+  /** IDs of jobs of a band that wait, the first ones. */
+  waiting(queue: QueueName, band: Band, most: number): Promise<string[]>;
+  /** Moves a job that waits. */
+  changePriority(queue: QueueName, id: string, priority: number): Promise<void>;
   counts(): Promise<Record<QueueName, QueueCounts>>;
   /** Number of workers that are connected to each queue, as far as the server tells. */
   workers(): Promise<Record<QueueName, number>>;
@@ -121,6 +134,22 @@ export function openQueues(
         for (let at = 0; at < ids.length; at += CHUNK) {
           await Promise.all(ids.slice(at, at + CHUNK).map((id) => queues[name].remove(id)));
         }
+      }),
+    waiting: (name, { first, end }, most) =>
+      inRedis(() =>
+        redis.zrangebyscore(
+          queues[name].toKey('prioritized'),
+          first * PRIORITY_SCORE,
+          `(${end * PRIORITY_SCORE}`,
+          'LIMIT',
+          0,
+          most,
+        ),
+      ),
+    changePriority: (name, id, priority) =>
+      inRedis(async () => {
+        const job = (await queues[name].getJob(id)) as Job | undefined;
+        await job?.changePriority({ priority });
       }),
     counts: () =>
       inRedis(async () => {

@@ -9,6 +9,8 @@ export type JobResult =
   | { readonly kind: 'done' }
   /** The job cannot run now; this does not count as an attempt. `delay` is in milliseconds. */
   | { readonly kind: 'retryLater'; readonly delay: number }
+  /** The job goes back to its place in the queue; this does not count as an attempt. */
+  | { readonly kind: 'giveBack' }
   /** Retried with backoff, unless this was the last attempt or the failure is final. */
   | { readonly kind: 'failed'; readonly message: string; readonly final: boolean };
 
@@ -18,6 +20,10 @@ export interface JobAttempt {
   /** From 1. */
   readonly attempt: number;
   readonly isLast: boolean;
+  /** Its number in the queue. */
+  readonly priority: number;
+  /** Number of times that a worker has taken the job, this time included. */
+  readonly starts: number;
   /** Aborted when another worker has taken the job, or when it must be handed back at once. */
   readonly signal: AbortSignal;
 }
@@ -80,10 +86,22 @@ export function startQueueWorker(
     const signal = AbortSignal.any([lost, hurry.signal]);
     const number = job.attemptsMade + 1;
     const isLast = number >= (job.opts.attempts ?? 1);
-    const result = await handler({ id: job.id!, data: job.data, attempt: number, isLast, signal });
+    const { priority, attemptsStarted: starts } = job;
+    const taken = {
+      id: job.id!,
+      data: job.data as unknown,
+      attempt: number,
+      isLast,
+      priority,
+      starts,
+      signal,
+    };
+    const result = await handler(taken);
     switch (result.kind) {
       case 'done':
         return undefined;
+      case 'giveBack':
+        return handBack(job, token);
       case 'retryLater':
         if (hurry.signal.aborted) return handBack(job, token);
         await job.moveToDelayed(Date.now() + result.delay, token);

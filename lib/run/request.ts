@@ -140,6 +140,11 @@ export const items = {
     hexOf(source).slice(0, SOURCE_DIGITS) + itemId(target, source).slice(SOURCE_DIGITS),
 };
 
+/** The digits of a pair's item that tell its source. */
+export function sourceOf(pair: string): string {
+  return pair.slice(0, SOURCE_DIGITS);
+}
+
 /** The documents of a request: a head that holds all of a small one, and pages that it goes on in. */
 export function splitRequest({ platform, targets, residents, ...request }: RunRequest): {
   readonly head: object;

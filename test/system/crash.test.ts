@@ -386,7 +386,15 @@ describe('a job', { skip }, () => {
     }));
     const twice = async (stage: Stage, jobs: readonly ItemJob[]) => {
       for (const data of jobs) {
-        const attempt = { id: data.item, data, attempt: 1, isLast: false, signal: AbortSignal.any([]) };
+        const attempt = {
+          id: data.item,
+          data,
+          attempt: 1,
+          isLast: false,
+          priority: 1,
+          starts: 1,
+          signal: AbortSignal.any([]),
+        };
         const results = await Promise.all(
           dispatchers.map((dispatcher) => stageDispatcher(stage, dispatcher)(attempt)),
         );

@@ -122,7 +122,7 @@ async function makePairs(t: TestContext) {
     return stageDispatcher(
       'delta',
       dispatcher,
-    )({ id: job.item, data: job, attempt: 1, isLast: true, signal });
+    )({ id: job.item, data: job, attempt: 1, isLast: true, priority: 1, starts: 1, signal });
   };
   const what = `compressions.${target.manifest}`;
   const known = async () =>
