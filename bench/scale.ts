@@ -22,6 +22,7 @@ import { createLayerCache } from '../workers/resources/layercache.ts';
 import { createMemory } from '../workers/resources/memory.ts';
 import { MOST_COMPARED, pairingStage } from '../workers/pairing/stage.ts';
 import { runCommand } from './command.ts';
+import { measureBackfills } from './backfills.ts';
 import { measureQueue } from './queued.ts';
 import type { ManyImages } from './manyimages.ts';
 import { makeStore, type SeedImage } from './madestore.ts';
@@ -37,8 +38,10 @@ Usage: npm run bench:scale -- CORPUS [options]
   --images N      images of a run that is planned and reported (default: 1000000, which takes eight minutes of processor time)
   --only-images   only measures that run, and needs no corpus
   --only-queue    only measures the queue, and needs no corpus
+  --backfill N    images of a backfill, embedded and on a queue (default: 20)
+  --only-backfill only measures that backfill
 
-All times are of the processor, and of all threads.
+All times are of the processor, and of all threads, but for those of one and two workers.
 `;
 
 /** Measured at the last commit with signatures in JSON, over the 15 images of the development corpus. */
@@ -62,6 +65,8 @@ async function main(argv: readonly string[]): Promise<void> {
       images: { type: 'string', default: '1000000' },
       'only-images': { type: 'boolean', default: false },
       'only-queue': { type: 'boolean', default: false },
+      backfill: { type: 'string', default: '20' },
+      'only-backfill': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -72,12 +77,14 @@ async function main(argv: readonly string[]): Promise<void> {
   const images = Number(values.images);
   if (values['only-images']) return measureManyImages(images);
   if (values['only-queue']) return printQueue();
-  if (corpus === undefined || ![targets, images, ...sizes].every(Number.isSafeInteger))
+  const backfilled = Number(values.backfill);
+  if (corpus === undefined || ![targets, images, backfilled, ...sizes].every(Number.isSafeInteger))
     throw new PanamaxError('usage', 'no corpus, or not a number', { expected: HELP });
   const layouts = (await readdir(corpus, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
     .map(({ name }) => join(corpus, name));
 
+  if (values['only-backfill']) return printBackfills(layouts, backfilled);
   const signed = await sign(layouts);
   const pair = await measurePairs(signed.seeds);
   const before =
@@ -107,6 +114,7 @@ async function main(argv: readonly string[]): Promise<void> {
   for (const size of sizes) await measureStore(signed.seeds, size, targets);
   await measureManyImages(images);
   await printQueue();
+  await printBackfills(layouts, backfilled);
 }
 
 /** Figures of the queue with stages that do nothing, and a real Redis. */
@@ -122,6 +130,27 @@ async function printQueue(): Promise<void> {
     `| pairs of a bulk run before an urgent pair, in the median | ${urgent} |`,
     `| the same without \`--priority high\` | ${normal} |`,
   );
+}
+
+/** Figures of real backfills: the queue's own processor time, and what a second worker saves. */
+async function printBackfills(layouts: readonly string[], count: number): Promise<void> {
+  const { images, embedded, queued } = await measureBackfills(layouts, count, [1, 2]);
+  print(
+    '',
+    `A backfill of ${images} images (\`xdelta\`, effort \`fast\`), one job at a time in each process:`,
+    '',
+    '| | processor time | over embedded | wall time | memory of a process |',
+    '| --- | ---: | ---: | ---: | ---: |',
+  );
+  for (const [name, usage] of [['embedded', embedded] as const, ...queued]) {
+    const { cpuSeconds, wallSeconds, peakMemory } = usage;
+    const title = typeof name === 'string' ? name : `queue, ${name === 1 ? 'one worker' : `${name} workers`}`;
+    const share = (cpuSeconds / embedded.cpuSeconds).toFixed(2);
+    const megabytes = (peakMemory / 1e6).toFixed(0);
+    print(
+      `| ${title} | ${cpuSeconds.toFixed(0)} s | ${share} | ${wallSeconds.toFixed(0)} s | ${megabytes} MB |`,
+    );
+  }
 }
 
 /** Bound on the heap of that process in MiB: without it Node collects garbage late, and the peak says little. */
