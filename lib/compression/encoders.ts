@@ -104,16 +104,24 @@ export function isEncoderName(name: string): name is EncoderName {
   return Object.hasOwn(ENCODERS, name);
 }
 
-/** The recipes to try on a layer, in this order. */
-export function candidates(
-  format: Encoder['format'],
-): { encoder: EncoderName; level: number; blockSize?: number }[] {
+/** A recipe without the header. */
+export interface EncoderChoice {
+  readonly encoder: EncoderName;
+  readonly level: number;
+  readonly blockSize?: number;
+}
+
+/** The choices to try on a layer, in this order. @param likely the first one, if it has the format */
+export function candidates(format: Encoder['format'], likely?: EncoderChoice): EncoderChoice[] {
   const known = Object.entries(ENCODERS as Record<string, Encoder>);
-  return known.flatMap(([name, { format: its, levels, blockSizes }]) => {
+  const all = known.flatMap(([name, { format: its, levels, blockSizes }]) => {
     if (its !== format) return [];
     const encoder = name as EncoderName;
-    return levels.flatMap((level) =>
+    return levels.flatMap((level): EncoderChoice[] =>
       blockSizes ? blockSizes.map((blockSize) => ({ encoder, level, blockSize })) : [{ encoder, level }],
     );
   });
+  const isLikely = ({ encoder, level, blockSize }: EncoderChoice) =>
+    encoder === likely?.encoder && level === likely.level && blockSize === likely.blockSize;
+  return [...all.filter(isLikely), ...all.filter((choice) => !isLikely(choice))];
 }

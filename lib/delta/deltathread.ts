@@ -63,16 +63,15 @@ async function openPair(task: DeltaTask, onStep: (step: string) => void): Promis
       files: Promise.resolve(undefined),
     };
   }
-  const { unpackPair, checkRootfs, completedTarget } = await opening();
+  const { unpackPair, checkRootfs, withFoundCompressions } = await opening();
   onStep(`read ${from.reference}`);
   const sourceImage = await read(from);
   onStep(`read ${to.reference}`);
   const targetImage = await read(to);
   const [source, target] = await unpackPair(sourceImage, targetImage, scratch, limits);
-  return {
-    source,
-    target,
-    record: completedTarget(targetImage, target, limits),
-    files: checkRootfs(sourceImage, source.stream, limits),
-  };
+  const found = withFoundCompressions(targetImage, target, sourceImage);
+  // one after the other, in one thread
+  const files = checkRootfs(sourceImage, source.stream, limits);
+  const checked = files.then(() => checkRootfs(targetImage, target.stream, limits));
+  return { source, target, record: Promise.all([found, checked]).then(([record]) => record), files };
 }

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { UnpackedImage } from './format.ts';
 import type { DeltaSide } from './task.ts';
 import type { Limits } from '../limits.ts';
@@ -19,16 +18,15 @@ export async function readImage(side: DeltaSide, limits: Limits, scratch: string
   return openImage(await parseReference(side.reference), { ...side, limits, scratch });
 }
 
-/** Unpacks both images of a pair at once. @param scratch a directory for the layer streams */
+/** Unpacks both images of a pair at once. @param directory for the layers */
 export async function unpackPair(
   source: Image,
   target: Image,
-  scratch: string,
+  directory: string,
   limits: Limits,
 ): Promise<[UnpackedImage, UnpackedImage]> {
-  const paths = [join(scratch, 'source'), join(scratch, 'target')] as const;
-  const [from, to] = await unpackImages([source, target], paths, limits);
-  return [await unpacked(source, from), await unpacked(target, to)];
+  const [from, to] = await unpackImages([source, target], directory, limits);
+  return [await unpacked(source, from!), await unpacked(target, to!)];
 }
 
 async function unpacked(image: Image, stream: LayerStream): Promise<UnpackedImage> {
@@ -50,15 +48,16 @@ export function checkRootfs(
   return runThread(rootfsThread, { stream, limits, name: reference });
 }
 
-/** Checks an unpacked target, and finds how its layers were compressed. @returns its record with the compressions */
-export async function completedTarget(
+/**
+ * Finds how the layers of an unpacked target were compressed: those of the source by their beginning.
+ *
+ * @returns the target's record with the compressions
+ */
+export async function withFoundCompressions(
   image: Image,
   { record, stream }: UnpackedImage,
-  limits: Limits,
+  source: Pick<Image, 'layers'>,
 ): Promise<ImageRecord> {
-  const [compressions] = await Promise.all([
-    findCompressions(image.layers, stream),
-    checkRootfs(image, stream, limits),
-  ]);
-  return withCompressions(record, compressions);
+  const sampled = new Set(source.layers.map(({ descriptor }) => descriptor.digest));
+  return withCompressions(record, await findCompressions(image.layers, stream, { sampled }));
 }

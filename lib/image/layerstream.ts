@@ -1,9 +1,10 @@
 import { createReadStream } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Digest } from '../digest.ts';
 import type { Limits } from '../limits.ts';
-import { writeAll } from '../runtime/file.ts';
-import { sizeOfParts, type FilePart, type FileParts } from '../runtime/space.ts';
+import { writeAll, writing } from '../runtime/file.ts';
+import type { FilePart, FileParts } from '../runtime/space.ts';
 import { tooLarge } from './expansion.ts';
 import type { Image, Layer } from './open.ts';
 import type { TarRange } from './tar/file.ts';
@@ -69,62 +70,74 @@ export async function unpackImage(
   return streamInFile(path, spool.layerSizes);
 }
 
+/** A layer to unpack, and the images that have it, once for each time. */
+interface UnpackJob {
+  readonly layer: Layer;
+  readonly owners: Image[];
+  readonly path: string;
+}
+
+/** Layers that are unpacked at the same time. */
+const CONCURRENCY = 3;
+
 /**
- * Writes the layer streams of two images to new files, both at once. Layers of the second that are layers of the first
- * are parts of its file.
+ * Writes the layers of several images to new files, some at the same time. A layer that several images have is written
+ * once. The caller removes the files, also after an error.
  *
  * @throws PanamaxError as `unpackImage` does
  */
 export async function unpackImages(
-  [first, second]: readonly [Image, Image],
-  [path, secondPath]: readonly [string, string],
+  images: readonly Image[],
+  directory: string,
   limits: Limits,
-): Promise<[LayerStream, LayerStream]> {
-  const unpacked = new Map<Digest, PromiseWithResolvers<FilePart>>();
-  const wanted = new Set(second.layers.map(({ descriptor }) => descriptor.digest));
-  for (const { descriptor } of first.layers) {
-    if (!wanted.has(descriptor.digest)) continue;
-    const part = Promise.withResolvers<FilePart>();
-    // awaited later, if at all
-    part.promise.catch(() => undefined);
-    unpacked.set(descriptor.digest, part);
-  }
-
-  async function unpackFirst(): Promise<LayerStream> {
-    try {
-      await using spool = await openSpool(first, path, limits);
-      for (const layer of first.layers) {
-        for await (const _ of spool.add(layer));
-        const { parts } = streamInFile(path, spool.layerSizes);
-        unpacked.get(layer.descriptor.digest)?.resolve(parts.at(-1)!);
-      }
-      return streamInFile(path, spool.layerSizes);
-    } catch (error) {
-      for (const { reject } of unpacked.values()) reject(error);
-      throw error;
+): Promise<LayerStream[]> {
+  const jobs = new Map<string, UnpackJob>();
+  for (const image of images) {
+    for (const layer of image.layers) {
+      const key = keyOf(layer);
+      if (!jobs.has(key))
+        jobs.set(key, { layer, owners: [], path: join(directory, `unpacked-${jobs.size}`) });
+      jobs.get(key)!.owners.push(image);
     }
   }
-
-  async function unpackSecond(): Promise<LayerStream> {
-    await using spool = await openSpool(second, secondPath, limits);
-    const parts: FilePart[] = [];
-    for (const layer of second.layers) {
-      const shared = unpacked.get(layer.descriptor.digest);
-      if (shared) parts.push(await shared.promise);
-      else {
-        for await (const _ of spool.add(layer));
-        parts.push(streamInFile(secondPath, spool.layerSizes).parts.at(-1)!);
+  const totals = new Map(images.map((image) => [image, 0]));
+  async function unpack({ layer, owners, path }: UnpackJob): Promise<FilePart> {
+    const room = limits.maxImageSize - Math.max(...owners.map((owner) => totals.get(owner)!));
+    let size = 0;
+    for await (const { length } of writing(path, layer.tar(room))) {
+      size += length;
+      for (const owner of owners) {
+        const total = totals.get(owner)! + length;
+        totals.set(owner, total);
+        if (total > limits.maxImageSize) throw tooLarge(limits.maxImageSize, owner.reference);
       }
-      if (sizeOfParts(parts) > limits.maxImageSize) throw tooLarge(limits.maxImageSize, second.reference);
     }
-    return { parts };
+    return { path, offset: 0, size };
   }
+  const parts = new Map<string, FilePart>();
+  const failures = new Map<string, unknown>();
+  const queue = [...jobs]
+    .toSorted(([, one], [, other]) => other.layer.descriptor.size - one.layer.descriptor.size)
+    .values();
+  const work = async () => {
+    for (const [key, job] of queue) {
+      if (failures.size > 0) return;
+      try {
+        parts.set(key, await unpack(job));
+      } catch (error) {
+        failures.set(key, error);
+      }
+    }
+  };
+  // all end before an error is thrown, because the caller removes the files
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
+  for (const key of jobs.keys()) if (failures.has(key)) throw failures.get(key);
+  return images.map(({ layers }) => ({ parts: layers.map((layer) => parts.get(keyOf(layer))!) }));
+}
 
-  // both end before an error is thrown, because the caller removes the files
-  const [one, other] = await Promise.allSettled([unpackFirst(), unpackSecond()]);
-  if (one.status === 'rejected') throw one.reason;
-  if (other.status === 'rejected') throw other.reason;
-  return [one.value, other.value];
+/** The blob, and what it claims to hold. */
+function keyOf({ descriptor, diffID }: Layer): string {
+  return `${descriptor.digest} ${diffID}`;
 }
 
 /** One image's layer stream on disk: its uncompressed layer tars, one behind the other, bottom first. */

@@ -6,10 +6,9 @@ import {
   nearestSearch,
   type CorrectedRecipe,
 } from '../../compression/corrected/corrected.ts';
-import { candidates } from '../../compression/encoders.ts';
+import { candidates, type EncoderChoice } from '../../compression/encoders.ts';
 import { headerSize, type Compression, type EncoderRecipe } from '../../compression/recipe.ts';
 import { recompressed } from '../../compression/recompress.ts';
-import { recompressedInThread } from '../../compression/threadcompressor.ts';
 import {
   LIBZSTD_SAMPLE,
   libzstdBeginning,
@@ -24,11 +23,11 @@ import type { Layer } from '../open.ts';
 
 /** Bytes of a layer's tar that are compressed to compare encoders. */
 const SAMPLE_SIZE = 1024 ** 2;
+/** The same of a layer of which a sample is enough. */
+const LARGE_SAMPLE_SIZE = 4 * 1024 ** 2;
 /** Bytes of the compressed layer to compare with; more than a compressed sample can have. */
 const HEAD_SIZE = 4 * 1024 ** 2;
 const STEP = 64 * 1024;
-/** Smaller blobs are not worth a thread, in bytes. */
-const MIN_SHARED = 1024 ** 2;
 /** Attempts to compress a whole layer. */
 const MAX_ATTEMPTS = 4;
 
@@ -44,6 +43,13 @@ export async function readHead(layer: Pick<Layer, 'blob'>): Promise<Uint8Array> 
   return firstBytes(layer.blob(), HEAD_SIZE);
 }
 
+export interface SearchOptions {
+  /** What is tried first: an image's layers are mostly made by one encoder. */
+  readonly likely?: EncoderChoice;
+  /** Whether the beginning of a large layer suffices: it is not compressed as a whole. */
+  readonly isSampled?: boolean;
+}
+
 /**
  * Finds the recipe that compressed a layer. Each known encoder compresses a sample; those whose output matches the
  * blob's first bytes compress the whole layer, until one's output has the layer's digest.
@@ -52,39 +58,66 @@ export async function readHead(layer: Pick<Layer, 'blob'>): Promise<Uint8Array> 
  * @returns undefined if no known encoder makes this layer
  */
 export async function findCompression(
-  { descriptor, diffID, head }: CompressedLayer,
+  layer: CompressedLayer,
   tar: () => AsyncIterable<Uint8Array>,
+  { likely, isSampled = false }: SearchOptions = {},
 ): Promise<Compression | undefined> {
+  const { descriptor, diffID, head } = layer;
   // the same bytes are the same blob, of any media type
   if (descriptor.digest === diffID) return { encoder: 'none' };
-  const format = compressionOf(head);
-  if (format !== 'gzip' && format !== 'zstd') return undefined;
-  const size = headerSize(head, format);
-  if (size === undefined) return undefined;
-  const header = Buffer.from(head.subarray(0, size)).toString('base64');
-  const sample = await firstBytes(tar(), SAMPLE_SIZE + 1);
-  const isWhole = sample.length <= SAMPLE_SIZE;
+  const size = isSampled ? LARGE_SAMPLE_SIZE : SAMPLE_SIZE;
+  const sample = await firstBytes(tar(), size + 1);
+  const isWhole = sample.length <= size;
   let attempts = 0;
-  for (const recipe of recipesWith(header, format, sample.length)) {
+  for (const recipe of recipesFor(layer, sample.length, likely)) {
     if (isWhole) {
       if (await makesWhole(recipe, inSteps(sample), head, descriptor)) return recipe;
       continue;
     }
     if (!makesBeginning(recipe, sample, head)) continue;
+    // of libzstd's output only the first blocks are compared
+    if (isSampled && recipe.encoder !== 'libzstd') return recipe;
     if (await makesWhole(recipe, tar(), head, descriptor)) return recipe;
     if (++attempts === MAX_ATTEMPTS) return undefined;
   }
   return undefined;
 }
 
-/** @param size lower bound of the tar's size, in bytes */
-function recipesWith(
-  header: string,
-  format: 'gzip' | 'zstd',
+/** The first encoder that makes the beginning of a layer. */
+export async function likelyEncoder(
+  layer: CompressedLayer,
+  tar: () => AsyncIterable<Uint8Array>,
+): Promise<EncoderChoice | undefined> {
+  if (layer.descriptor.digest === layer.diffID) return undefined;
+  const sample = await firstBytes(tar(), SAMPLE_SIZE);
+  for (const recipe of recipesFor(layer, sample.length)) {
+    if (recipe.encoder === 'libzstd') return undefined;
+    if (!makesBeginning(recipe, sample, layer.head)) continue;
+    const { header: _, ...choice } = recipe;
+    return choice;
+  }
+  return undefined;
+}
+
+/**
+ * The recipes to try.
+ *
+ * @param size lower bound of the tar's size, in bytes
+ */
+function recipesFor(
+  { head }: CompressedLayer,
   size: number,
+  likely?: EncoderChoice,
 ): (EncoderRecipe | LibzstdRecipe)[] {
-  const isForeign = format === 'zstd' && !isKlauspostHeader(Buffer.from(header, 'base64'), size);
-  const recipes = isForeign ? [] : candidates(format).map((candidate) => ({ ...candidate, header }));
+  const format = compressionOf(head);
+  if (format !== 'gzip' && format !== 'zstd') return [];
+  const end = headerSize(head, format);
+  if (end === undefined) return [];
+  const bytes = head.subarray(0, end);
+  const header = Buffer.from(bytes).toString('base64');
+  const isForeign = format === 'zstd' && !isKlauspostHeader(bytes, size);
+  const choices = isForeign ? [] : candidates(format, likely);
+  const recipes = choices.map((choice) => ({ ...choice, header }));
   return format === 'zstd' ? [...recipes, ...libzstdRecipes(header, size)] : recipes;
 }
 
@@ -134,7 +167,7 @@ function makesBeginning(
   return true;
 }
 
-/** Whether a recipe makes a blob from its tar; large ones in a thread. @param head the blob's first bytes, to fail early; may be empty */
+/** Whether a recipe makes a blob from its tar. @param head the blob's first bytes, to fail early; may be empty */
 export async function makesWhole(
   recipe: EncoderRecipe | LibzstdRecipe | CorrectedRecipe,
   tar: AsyncIterable<Uint8Array>,
@@ -143,8 +176,7 @@ export async function makesWhole(
 ): Promise<boolean> {
   const hash = createHash('sha256');
   let done = 0;
-  const pieces = size < MIN_SHARED ? recompressed(tar, recipe) : recompressedInThread(tar, recipe);
-  for await (const made of pieces) {
+  for await (const made of recompressed(tar, recipe)) {
     if (!isPart(head, done, made)) return false;
     done += made.length;
     if (done > size) return false;

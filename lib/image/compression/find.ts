@@ -2,49 +2,88 @@ import { correctionSize, MOST_CORRECTED } from '../../compression/corrected/corr
 import type { Compression } from '../../compression/recipe.ts';
 import type { Digest } from '../../digest.ts';
 import type { FilePart } from '../../runtime/space.ts';
+import { runThread, threadEntry } from '../../runtime/thread.ts';
 import { readPart, type LayerStream } from '../layerstream.ts';
 import type { StoredLayer } from '../stored.ts';
-import { findCompression, findCorrection, isCorrectable, readHead } from './detect.ts';
+import {
+  findCorrection,
+  isCorrectable,
+  likelyEncoder,
+  readHead,
+  type CompressedLayer,
+  type SearchOptions,
+} from './detect.ts';
 import type { KnownCompressions } from './known.ts';
+import { searchLayer } from './searchlayer.ts';
 
-/** Layers whose recipe is searched at the same time, the largest first; each is compressed in a thread. */
+const layerThread = threadEntry<typeof import('./layerthread.ts')>(
+  new URL('./layerthread.ts', import.meta.url),
+);
+
+/** Layers whose recipe is searched at the same time, the largest first. */
 const CONCURRENCY = 2;
+/** Smaller blobs are not worth a thread, in bytes. */
+const MIN_SHARED = 1024 ** 2;
+
+export interface FindOptions {
+  /** Results of earlier searches. */
+  readonly known?: KnownCompressions;
+  /** Digests of layers of which a sample is compressed instead of all. */
+  readonly sampled?: ReadonlySet<Digest>;
+}
+
+/** A layer to examine, and its tar. */
+interface Search {
+  readonly layer: StoredLayer;
+  readonly tar: FilePart;
+}
 
 /**
  * Finds the recipe that compressed each layer of an image; undefined for layers that cannot be made again. Takes
- * several times as long as reading the image, so it runs in a thread.
- *
- * @param known results of earlier searches
+ * longer than reading the image, so it runs in threads. The result does not depend on their number.
  */
 export async function findCompressions(
   layers: readonly StoredLayer[],
   { parts }: LayerStream,
-  known: KnownCompressions = new Map(),
+  { known = new Map(), sampled = new Set() }: FindOptions = {},
 ): Promise<(Compression | undefined)[]> {
   const found = new Map<Digest, Compression | null>(known);
-  const searches = new Map<Digest, { readonly layer: StoredLayer; readonly part: FilePart }>();
+  const searches = new Map<Digest, Search>();
   for (const [i, layer] of layers.entries()) {
     const { digest } = layer.descriptor;
-    if (!found.has(digest)) searches.set(digest, { layer, part: parts[i]! });
+    if (!found.has(digest)) searches.set(digest, { layer, tar: parts[i]! });
   }
-  const queue = [...searches].toSorted(([, one], [, other]) => other.part.size - one.part.size).values();
+  const sorted = [...searches].toSorted(([, one], [, other]) => other.tar.size - one.tar.size);
+  const likely = sorted[0] && (await likelyOf(sorted[0][1]));
+  const queue = sorted.values();
   const work = async () => {
-    for (const [digest, { layer, part }] of queue) found.set(digest, (await findOne(layer, part)) ?? null);
+    for (const [digest, search] of queue) {
+      const options = { ...(likely && { likely }), isSampled: sampled.has(digest) };
+      found.set(digest, (await findOne(search, options)) ?? null);
+    }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, work));
   return limitCorrections(layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined));
 }
 
-async function findOne(
-  { blob, descriptor, diffID }: StoredLayer,
-  part: FilePart,
-): Promise<Compression | undefined> {
-  const tar = () => readPart(part);
-  const isPlain = descriptor.digest === diffID;
-  const head = isPlain ? Buffer.of() : await readHead({ blob });
-  const layer = { descriptor, diffID, head };
-  const found = await findCompression(layer, tar);
-  return found || !isCorrectable(layer) ? found : findCorrection(layer, blob, tar);
+async function likelyOf({ layer, tar }: Search): Promise<SearchOptions['likely']> {
+  return likelyEncoder(await compressed(layer), () => readPart(tar));
+}
+
+async function findOne({ layer, tar }: Search, options: SearchOptions): Promise<Compression | undefined> {
+  const task = { layer: await compressed(layer), tar, options };
+  const isSmall = layer.descriptor.size < MIN_SHARED;
+  const found = isSmall ? await searchLayer(task) : await runThread(layerThread, task);
+  if (found || !isCorrectable(task.layer)) return found;
+  return findCorrection(
+    task.layer,
+    () => layer.blob(),
+    () => readPart(tar),
+  );
+}
+
+async function compressed({ blob, descriptor, diffID }: StoredLayer): Promise<CompressedLayer> {
+  return { descriptor, diffID, head: descriptor.digest === diffID ? Buffer.of() : await readHead({ blob }) };
 }
 
 /** Drops all corrections of an image if they are too large together. */
