@@ -96,7 +96,10 @@ export async function openMirror(options: MirrorOptions): Promise<Mirror> {
       }
       const way = await bring(place, manifest);
       if (way.kind !== 'refused') return manifest;
-      throw new Refusal(403, 'DENIED', `whole images over --max-pass are not brought: ${way.detail}`);
+      // the store or the registry may answer the next time
+      const isPassing = way.reason === 'late' || way.reason === 'failed';
+      const [status, code] = isPassing ? ([503, 'UNAVAILABLE'] as const) : ([403, 'DENIED'] as const);
+      throw new Refusal(status, code, `whole images over --max-pass are not brought: ${way.detail}`);
     },
 
     async findBlob(place, digest) {
