@@ -16,7 +16,6 @@ import { isTagged, MAX_ENTRIES, offsetOf, SEED, seedHash, SeedTables, type SeedI
 const MARGIN = 8;
 /** A run of this many equal bytes at the current distance ends the search for a better place. */
 const RUN = 16;
-const MAX_SKIP = 8;
 /** Entries of a slot that are examined. */
 const MAX_IN_SLOT = 64;
 /** Equal bytes that pay for an alignment at another distance than the one before. */
@@ -28,12 +27,16 @@ interface Settings {
   readonly maxChain: number;
   /** Entries of an index at most: 4 bytes each, and 4 bytes for each slot. */
   readonly maxEntries: number;
+  /** How far apart seeds are at most that are looked up where nothing is found. */
+  readonly maxSkip: number;
+  /** The skip grows by one for each 2 ** skipBits bytes without a find. */
+  readonly skipBits: number;
 }
 
 const SETTINGS: Readonly<Record<Effort, Settings>> = {
-  fast: { maxChain: 4, maxEntries: 2 ** 21 },
-  default: { maxChain: 4, maxEntries: 2 ** 22 },
-  best: { maxChain: 64, maxEntries: MAX_ENTRIES },
+  fast: { maxChain: 4, maxEntries: 2 ** 21, maxSkip: 16, skipBits: 6 },
+  default: { maxChain: 4, maxEntries: 2 ** 22, maxSkip: 8, skipBits: 7 },
+  best: { maxChain: 64, maxEntries: MAX_ENTRIES, maxSkip: 8, skipBits: 7 },
 };
 
 /** Memory that successive pairs of buffers share. */
@@ -58,12 +61,12 @@ export function alignBuffers(
   effort: Effort = 'default',
   { tables, builders } = createWorkspace(new SeedTables(source.length)),
 ): AlignmentBuilder {
-  const { maxChain, maxEntries } = SETTINGS[effort];
+  const settings = SETTINGS[effort];
   const sides = sidesOf(source, target);
   let step = 1;
-  while (source.length / step > maxEntries) step *= 2;
+  while (source.length / step > settings.maxEntries) step *= 2;
   const [one, other] = builders;
-  scan(sides, tables.index(sides.sourceView, step), maxChain, one);
+  scan(sides, tables.index(sides.sourceView, step), settings, one);
   pruned(sides, one, other);
   return rephased(sides, other, one);
 }
@@ -83,7 +86,12 @@ function pruned({ sourceView, targetView }: Sides, items: AlignmentBuilder, kept
   }
 }
 
-function scan(sides: Sides, index: SeedIndex, maxChain: number, out: AlignmentBuilder): void {
+function scan(
+  sides: Sides,
+  index: SeedIndex,
+  { maxChain, maxSkip, skipBits }: Settings,
+  out: AlignmentBuilder,
+): void {
   const { source, target, sourceView, targetView } = sides;
   const { step, shift, starts, entries, filterShift, filter } = index;
   out.clear();
@@ -130,7 +138,7 @@ function scan(sides: Sides, index: SeedIndex, maxChain: number, out: AlignmentBu
     }
     if (found < 0) {
       // the search gets sparser the longer nothing is found
-      t += stride + Math.min(MAX_SKIP, (t - anchor) >> 7);
+      t += stride + Math.min(maxSkip, (t - anchor) >> skipBits);
       continue;
     }
     if (anchor === 0) {
