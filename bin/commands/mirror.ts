@@ -104,6 +104,8 @@ async function serveMirror(args: Arguments, signal: AbortSignal): Promise<void> 
     const listener = stack.use(await serve({ host, port, names, tls }, servePages(pages, guarded)));
     if (!isLoopback(host) && !isKnown && !checkPermission && !tls?.ca) {
       log.warn({ host }, 'everybody who reaches this address can pull private images');
+    } else if (!isLoopback(host) && !tls) {
+      log.warn({ host }, 'passwords cross the network in the clear: --tls-cert encrypts them');
     }
     log.info({ host, port: listener.port, upstream: preset.host }, 'listening');
   }
