@@ -52,8 +52,7 @@ export const FLOW: StageHandlers = {
   },
 
   async pairing({ run, item, target, scope, together }, request, context) {
-    const images = await imagesOfScope(request, scope, context.store);
-    const referenceOf = new Map(images.map(({ manifest, reference }) => [manifest, reference]));
+    const { images, referenceOf } = await imagesOfScope(request, scope, context.store);
     const sources = [...referenceOf.keys()];
     const rank = () =>
       pairingStage({ target: target.manifest, sources, ...(together && { combineSources: true }) }, context);

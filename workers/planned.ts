@@ -1,12 +1,11 @@
 import { PanamaxError } from '../lib/errors.ts';
-import { scopeOf } from '../lib/pairing/ranking.ts';
 import { readOutcomes } from '../lib/run/outcome.ts';
 import { loadPair } from '../lib/run/record.ts';
 import { imagesOf, items, type RunRequest } from '../lib/run/request.ts';
 import type { NamedImage } from '../lib/run/schemas.ts';
 import type { Stage } from '../lib/run/stage.ts';
 import type { Store } from '../lib/store/objects/store.ts';
-import { imagesOfScope } from './scopes.ts';
+import { imagesOfScope, type ImageSet } from './scopes.ts';
 import type { DeltaJob, PairingJob, SignatureJob, StageJob } from './jobs.ts';
 
 /**
@@ -46,12 +45,8 @@ const CHECKS: Checks = {
     store: Store,
   ): Promise<boolean> {
     if (item !== items.pairing(target.manifest, scope)) return false;
-    const members = await imagesOfScope(request, scope, store);
-    const isNamed = scopeOf(
-      members.map(({ manifest }) => manifest),
-      together,
-    );
-    return isNamed === scope && (await isTarget(target, members, request, store));
+    const set = await imagesOfScope(request, scope, store);
+    return set.nameOf(together) === scope && (await isTarget(target, set, request, store));
   },
 
   async delta({ run, ranking, item }: DeltaJob, request: RunRequest, store: Store): Promise<boolean> {
@@ -61,15 +56,15 @@ const CHECKS: Checks = {
   },
 };
 
-/** Whether a target of the run was read under this reference and has this digest. @param members of the set of sources */
+/** Whether a target of the run was read under this reference and has this digest. @param set of sources */
 async function isTarget(
   { reference, manifest }: NamedImage,
-  members: readonly NamedImage[],
+  { referenceOf }: ImageSet,
   request: RunRequest,
   store: Store,
 ): Promise<boolean> {
   if (!referencesOf(request).targets.has(reference)) return false;
-  if (members.some((member) => member.reference === reference && member.manifest === manifest)) return true;
+  if (referenceOf.get(manifest) === reference) return true;
   const item = items.signature(reference, request.platform);
   for (const status of ['done', 'skipped'] as const) {
     const read = await readOutcomes(store, request.id, 'signature', new Map([[item, status]]));

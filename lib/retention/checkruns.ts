@@ -1,6 +1,6 @@
 import { PanamaxError } from '../errors.ts';
 import { asRecord, parseDocument } from '../json.ts';
-import { parseScope } from '../run/record.ts';
+import { checkScope } from '../run/record.ts';
 import { parseOutcome } from '../run/outcome.ts';
 import { reportPartSchema, summarySchema } from '../run/report.ts';
 import { parseRequest, parseRequestPage } from '../run/request.ts';
@@ -20,7 +20,7 @@ export function checkRunDocument(key: string, bytes: Uint8Array, where: string):
   else if (name === 'report.json') checkId(id!, parseWith(summarySchema, bytes, where).id, where);
   else if (first === 'run') parseRequestPage(bytes, where);
   else if (first === 'report') parseWith(reportPartSchema, bytes, where);
-  else if (first === 'scopes') parseScope(bytes, where);
+  else if (first === 'scopes') checkScope(bytes, where);
   else if (first === 'outcomes' && isStage(second)) parseOutcome(second, bytes, where);
   else asRecord(parseDocument(bytes, where), where);
 }

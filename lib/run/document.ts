@@ -14,6 +14,7 @@ export const inRun = {
   report: 'report.json',
   part: (number: number) => `report/${String(number).padStart(6, '0')}.json`,
   scope: (scope: string) => `scopes/${scope}.json`,
+  scopePage: (scope: string, number: number) => `scopes/${scope}/${String(number).padStart(6, '0')}.json`,
   outcomes: (stage: Stage) => `outcomes/${stage}/`,
   outcome: (stage: Stage, item: string, status: Status) => `outcomes/${stage}/${item}.${status}.json`,
 };

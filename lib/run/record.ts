@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { PanamaxError } from '../errors.ts';
-import { objectSchema, parseWith } from '../schema.ts';
+import { objectSchema, parseWith, sizeSchema } from '../schema.ts';
 import { keys } from '../store/keys.ts';
 import type { Store } from '../store/objects/store.ts';
 import { getDocument, inRun, putDocument } from './document.ts';
@@ -74,28 +74,50 @@ export async function loadRequest(store: Store, id: string): Promise<RunRequest>
   throw new PanamaxError('not-found', 'no such run', { found: id, where: store.where });
 }
 
-const scopeSchema = objectSchema({ images: v.array(namedImageSchema) });
+/** Images in one document of a set. */
+const SCOPE_PAGE = 50_000;
 
-/** Writes the images of a set that pairings name. */
+const scopeSchema = objectSchema({
+  images: v.array(namedImageSchema),
+  /** Number of pages that `images` goes on in. */
+  pages: v.exactOptional(sizeSchema),
+});
+
+/** Writes the images of a set that pairings name: the pages of a large one before the document that names them. */
 export async function putScope(
   store: Store,
   run: string,
   scope: string,
   images: readonly NamedImage[],
 ): Promise<void> {
-  await putDocument(store, run, inRun.scope(scope), { images });
+  const pages = images.length > SCOPE_PAGE ? Math.ceil(images.length / SCOPE_PAGE) : 0;
+  for (let number = 0; number < pages; number++) {
+    const page = images.slice(number * SCOPE_PAGE, (number + 1) * SCOPE_PAGE);
+    await putDocument(store, run, inRun.scopePage(scope, number), { images: page });
+  }
+  await putDocument(store, run, inRun.scope(scope), pages > 0 ? { images: [], pages } : { images });
 }
 
-/** @throws PanamaxError `bad-input` */
-export function parseScope(bytes: Uint8Array, where: string): readonly NamedImage[] {
-  return parseWith(scopeSchema, bytes, where).images;
+/** Checks a document of a set. @throws PanamaxError `bad-input` */
+export function checkScope(bytes: Uint8Array, where: string): void {
+  parseWith(scopeSchema, bytes, where);
 }
 
 /** The images of a set. @throws PanamaxError `not-found`, `bad-input` */
 export async function loadScope(store: Store, run: string, scope: string): Promise<readonly NamedImage[]> {
   const document = await getDocument(store, run, inRun.scope(scope), scopeSchema);
-  if (document) return document.images;
-  throw new PanamaxError('not-found', 'no such set of sources', { found: scope, where: store.where });
+  if (!document)
+    throw new PanamaxError('not-found', 'no such set of sources', { found: scope, where: store.where });
+  const { images: first, pages = 0 } = document;
+  const images = [...first];
+  for (let number = 0; number < pages; number++) {
+    const name = inRun.scopePage(scope, number);
+    const page = await getDocument(store, run, name, scopeSchema);
+    const where = `${store.where} ${keys.run(run, name)}`;
+    if (!page) throw new PanamaxError('bad-input', 'a page of the set is missing', { where });
+    for (const image of page.images) images.push(image);
+  }
+  return images;
 }
 
 /** Rankings whose outcomes a process keeps: those of jobs under way, which are asked for more than once. */

@@ -8,7 +8,8 @@ import { test, type TestContext } from 'node:test';
 import { makeCandidate } from '../support/candidate.ts';
 import { putOutcome } from '../../lib/run/outcome.ts';
 import { items, type RunRequest } from '../../lib/run/request.ts';
-import { findRequest, loadScope, putRequest } from '../../lib/run/record.ts';
+import { checkRunDocument } from '../../lib/retention/checkruns.ts';
+import { findRequest, loadScope, putRequest, putScope } from '../../lib/run/record.ts';
 import { countStatuses, sumBytes, type ReportPart, type RunReport } from '../../lib/run/report.ts';
 import { findRunState, keepAlive, listRuns, putHeartbeat } from '../../lib/run/runs.ts';
 import { createTimeLeft } from '../../lib/run/timeleft.ts';
@@ -141,6 +142,20 @@ test('a large report is written and read in parts', async (t) => {
   assert.deepEqual(status.stages.delta, { total: count, done: count - 1, skipped: 0, failed: 1 });
   assert.equal(read.filter((key) => key.includes('/report/')).length, 2);
   assert.deepEqual(listed, []);
+});
+
+test('a large set is stored in pages, which are checked', async (t) => {
+  const { store } = await newStore(t);
+  const images = Array.from({ length: 100_001 }, (_, i) => ({ manifest: digest('one'), reference: `${i}` }));
+  await putScope(store, 'run', 'large', images);
+  const { store: counting, read } = counted(store);
+  assert.deepEqual(await loadScope(counting, 'run', 'large'), images);
+  assert.equal(read.length, 4);
+  const page = 'runs/run/scopes/large/000001.json';
+  for (const key of ['runs/run/scopes/large.json', page]) checkRunDocument(key, (await store.get(key))!, key);
+  await store.remove(page);
+  await assert.rejects(loadScope(store, 'run', 'large'), { kind: 'bad-input', message: /000001/ });
+  assert.ok((await store.stat('runs/run/scopes/large.json'))!.size < 200);
 });
 
 test('rankings wait only for the images of their own set', async (t) => {

@@ -12,7 +12,7 @@ export function idleStages(top: number): StageHandlers {
       return { status: 'done', outcome: { reference, manifest: digestOf(reference), size: 1 } };
     },
     async pairing({ run, item, target, scope }, request, { store }) {
-      const images = await imagesOfScope(request, scope, store);
+      const { images } = await imagesOfScope(request, scope, store);
       const sources = images.filter(({ manifest }) => manifest !== target.manifest).slice(0, top);
       const pairs = sources.map((source) => ({
         sources: [source],
