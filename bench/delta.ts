@@ -87,7 +87,7 @@ function contestants(efforts: readonly Effort[]): Contestant[] {
   return [
     ...PEERS,
     ...FORMATS.flatMap((format) => efforts.map((effort) => panamax(format, effort))),
-    ...efforts.map(wholeCommand),
+    wholeCommand,
   ];
 }
 

@@ -42,34 +42,30 @@ export function panamax(format: FormatName, effort: Effort): Contestant {
   };
 }
 
-/** `panamax diff` of two images in the default format, and `panamax apply` of its patch to the source. */
-export function wholeCommand(effort: Effort): Contestant {
-  const panamax = [process.execPath, PANAMAX] as const;
-  return {
-    tool: WHOLE_COMMAND,
-    effort,
-    program: process.execPath,
-    encode: ({ source, target }, patch) => [
-      ...panamax,
-      'diff',
-      `oci:${source.layout}`,
-      `oci:${target.layout}`,
-      '-o',
-      patch,
-      '--effort',
-      effort,
-    ],
-    apply: ({ source }, patch, output) => [
-      ...panamax,
-      'apply',
-      patch,
-      '--source',
-      `oci:${source.layout}`,
-      '-o',
-      `stream:${output}`,
-    ],
-  };
-}
+const COMMAND = [process.execPath, PANAMAX] as const;
+
+/** `panamax diff` of two images by default, and `panamax apply` of its patch to the source. */
+export const wholeCommand: Contestant = {
+  tool: WHOLE_COMMAND,
+  program: process.execPath,
+  encode: ({ source, target }, patch) => [
+    ...COMMAND,
+    'diff',
+    `oci:${source.layout}`,
+    `oci:${target.layout}`,
+    '-o',
+    patch,
+  ],
+  apply: ({ source }, patch, output) => [
+    ...COMMAND,
+    'apply',
+    patch,
+    '--source',
+    `oci:${source.layout}`,
+    '-o',
+    `stream:${output}`,
+  ],
+};
 
 /** The built script if it exists, since stripping types takes memory and time that an installed panamax does not. */
 function program(name: string): string {

@@ -1,183 +1,176 @@
-import { formatSize } from '../bin/format.ts';
 import type { Effort } from '../lib/delta/align/alignment.ts';
+import type { Usage } from './measure.ts';
 import { BASELINE } from './peers.ts';
 import {
   allSeries,
-  contenderName,
-  findDone,
-  pairName,
+  geometricMean,
   sizeRatio,
-  type Contender,
-  type PairResult,
+  totalRatio,
+  type Done,
+  type Point,
   type Results,
+  type Series,
 } from './results.ts';
 
 const WIDTH = 1160;
-const LEFT = 220;
-const RIGHT = 220;
-const TOP = 124;
-const ROW = 50;
-const BOTTOM = 34;
-const LEGEND_WIDTH = 188;
-const LEGEND_HEIGHT = 27;
+const HEIGHT = 560;
+const TOP = 90;
+const BOTTOM = 60;
+const LEFT = 64;
+const GAP = 60;
+const RIGHT = 24;
+const PANEL = (WIDTH - LEFT - GAP - RIGHT) / 2;
 
 /** Colours of Okabe and Ito, which colour-blind readers can distinguish. */
-const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8a6d3b'];
+const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8a6d3b', '#222222'];
 const INK = '#222222';
 const GREY = '#767676';
 const FAINT = '#e2e2e2';
 
-interface Style {
-  readonly name: string;
-  readonly colour: string;
-  /** Marks of panamax are in the upper half of a row, those of its peers in the lower half. */
-  readonly panamax: boolean;
-  readonly shape: Shape;
+/** A contestant in a panel. Both figures are relative to the baseline. */
+interface Mark {
+  readonly tool: string;
+  readonly effort: Effort | undefined;
+  /** Wall time over all of its pairs. */
+  readonly time: number;
+  /** Geometric mean of its sizes. */
+  readonly size: number;
+  readonly pairs: number;
 }
 
-/** Paths around the origin, 12 units across. */
-const OUTLINES = {
-  circle: 'M-6 0a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z',
-  square: 'M-5 -5h10v10h-10z',
-  triangle: 'M-6 -5h12l-6 11z',
-  diamond: 'M0 -7l7 7l-7 7l-7 -7z',
-};
+interface Panel {
+  readonly left: number;
+  readonly title: string;
+  readonly pick: (entry: Done) => Usage | undefined;
+}
 
-type Shape = keyof typeof OUTLINES;
+const PANELS: readonly Panel[] = [
+  { left: LEFT, title: 'wall time to encode', pick: ({ encode }) => encode },
+  { left: LEFT + PANEL + GAP, title: 'wall time to apply', pick: ({ apply }) => apply },
+];
 
-const EFFORT_SHAPES: Readonly<Record<Effort, Shape>> = {
-  fast: 'triangle',
-  default: 'circle',
-  best: 'diamond',
-};
-
-/** An SVG document of patch sizes relative to the baseline, with a row per pair and a mark per contestant. */
+/** An SVG document of sizes against the times to encode and to apply. The levels of a tool are joined by a line. */
 export function drawPlot(results: Results): string {
-  const series = allSeries(results, BASELINE).filter(
-    ({ tool, points }) => tool !== BASELINE && points.length > 0,
+  const series = allSeries(results, BASELINE);
+  const tools = [...new Set(series.map(({ tool }) => tool))];
+  const marks = PANELS.map(({ pick }) => series.flatMap((one) => markOf(one, pick)));
+  const sizes = createScale(
+    marks.flat().map(({ size }) => size),
+    HEIGHT - BOTTOM,
+    TOP,
   );
-  const styles = stylesOf(series);
-  const ratios = series.flatMap(({ points }) => points.map(sizeRatio));
-  const axis = logAxis(Math.min(0.5, ...ratios), Math.max(2, ...ratios));
-  const bottom = TOP + ROW * results.pairs.length;
-  const height = bottom + BOTTOM;
-
-  const marks = series.flatMap(({ points }, i) =>
-    points.map((point) => {
-      const { panamax } = styles[i]!;
-      const y = rowAt(results.pairs.indexOf(point.pair)) + (panamax ? -ROW / 6 : ROW / 6);
-      const title = `${styles[i]!.name}: ${formatSize(point.entry.bytes)}, ${sizeRatio(point).toFixed(3)}`;
-      return mark(styles[i]!, axis.at(sizeRatio(point)), y, title);
-    }),
-  );
-  const frame = `viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"`;
   const font = `font-family="system-ui, 'DejaVu Sans', sans-serif" font-size="13" fill="${INK}"`;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" ${frame} ${font}>`,
-    `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
-    label(16, 30, 'Patch size as a multiple of xdelta3 -9 -S lzma', 'font-size="18" font-weight="600"'),
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" ${font}>`,
+    `<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>`,
+    label(16, 30, 'Patches against xdelta3 -9 -S lzma', 'font-size="18" font-weight="600"'),
     label(
       16,
-      50,
-      'One row for each pair of images. Logarithmic; smaller patches are further left.',
+      52,
+      `Size (geometric mean) over time (sum) of ${results.pairs.length} pairs, both as multiples of the baseline, logarithmic. Smaller and faster is down and left.`,
       `fill="${GREY}"`,
     ),
-    ...legend(styles),
-    ...results.pairs.flatMap(row),
-    ...axis.ticks.flatMap((ratio) => tick(ratio, axis.at(ratio), bottom)),
-    ...marks,
+    ...PANELS.flatMap((panel, i) => drawPanel(panel, marks[i]!, sizes, tools)),
     '</svg>\n',
   ].join('\n');
 }
 
-/** A colour per tool, the strongest for panamax, and a shape per effort. */
-function stylesOf(contenders: readonly Contender[]): Style[] {
-  const panamax = contenders.filter(({ effort }) => effort !== undefined);
-  const tools = [...new Set([...panamax, ...contenders].map(({ tool }) => tool))];
-  return contenders.map((contender) => {
-    const { tool, effort } = contender;
-    return {
-      name: contenderName(contender),
-      colour: COLOURS[tools.indexOf(tool) % COLOURS.length]!,
-      panamax: effort !== undefined,
-      shape: effort === undefined ? 'square' : EFFORT_SHAPES[effort],
-    };
-  });
+function markOf({ tool, effort, points }: Series, pick: Panel['pick']): Mark[] {
+  const measured = points.filter(
+    ({ entry, baseline }) => isMeasured(pick(entry)) && isMeasured(pick(baseline)),
+  );
+  if (measured.length === 0) return [];
+  const time = totalRatio(measured, (entry) => pick(entry)!.wallSeconds);
+  return [{ tool, effort, time, size: meanSize(measured), pairs: measured.length }];
 }
 
-interface Axis {
+function isMeasured(usage: Usage | undefined): boolean {
+  return usage !== undefined && usage.wallSeconds > 0;
+}
+
+function meanSize(points: readonly Point[]): number {
+  return geometricMean(points.map(sizeRatio));
+}
+
+function drawPanel(
+  { left, title }: Panel,
+  marks: readonly Mark[],
+  sizes: Scale,
+  tools: readonly string[],
+): string[] {
+  const right = left + PANEL;
+  const bottom = HEIGHT - BOTTOM;
+  const times = createScale(
+    marks.map(({ time }) => time),
+    left,
+    right,
+  );
+  const place = ({ time, size }: Mark) => `${times.at(time).toFixed(1)},${sizes.at(size).toFixed(1)}`;
+  return [
+    ...sizes.ticks.flatMap((tick) => {
+      const y = sizes.at(tick);
+      return [
+        gridLine(left, y, right, y, tick),
+        label(left - 8, y + 4, `${tick}`, `text-anchor="end" fill="${GREY}"`),
+      ];
+    }),
+    ...times.ticks.flatMap((tick) => {
+      const x = times.at(tick);
+      return [
+        gridLine(x, TOP, x, bottom, tick),
+        label(x, bottom + 18, `${tick}`, `text-anchor="middle" fill="${GREY}"`),
+      ];
+    }),
+    label((left + right) / 2, bottom + 42, title, 'text-anchor="middle"'),
+    ...tools.flatMap((tool, i) => {
+      const colour = COLOURS[i % COLOURS.length]!;
+      const levels = marks.filter((mark) => mark.tool === tool);
+      if (levels.length === 0) return [];
+      const path = `<polyline points="${levels.map(place).join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`;
+      const name = levels[0]!;
+      return [
+        path,
+        ...levels.map((mark) => circle(mark, times.at(mark.time), sizes.at(mark.size), colour)),
+        label(times.at(name.time) + 9, sizes.at(name.size) - 7, tool, `fill="${colour}" font-weight="600"`),
+      ];
+    }),
+  ];
+}
+
+function circle({ tool, effort, size, time, pairs }: Mark, x: number, y: number, colour: string): string {
+  const title = `${tool}${effort ? ` ${effort}` : ''}: size ${size.toFixed(3)}, time ${time.toFixed(3)}, ${pairs} pairs`;
+  return `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="5" fill="${colour}"><title>${escaped(title)}</title></circle>`;
+}
+
+interface Scale {
   readonly ticks: readonly number[];
   at(ratio: number): number;
 }
 
-/** A scale from the tick below the smallest value to the tick above the largest. */
-function logAxis(least: number, largest: number): Axis {
+/** A logarithmic scale that has 0.5 to 1 and all values between its first and its last tick. */
+function createScale(values: readonly number[], from: number, to: number): Scale {
+  const [least, largest] = [Math.min(0.5, ...values), Math.max(1, ...values)];
   const ticks: number[] = [];
   for (let decade = Math.floor(Math.log10(least)); decade <= Math.ceil(Math.log10(largest)); decade++) {
     ticks.push(...[1, 2, 5].map((digit) => Number(`${digit}e${decade}`)));
   }
-  const first = ticks.findLastIndex((tick) => tick <= least);
-  const last = ticks.findIndex((tick) => tick >= largest);
+  const first = ticks.findLastIndex((tick) => tick < least);
+  const last = ticks.findIndex((tick) => tick > largest);
   const [low, high] = [Math.log(ticks[first]!), Math.log(ticks[last]!)];
-  const width = WIDTH - LEFT - RIGHT;
   return {
     ticks: ticks.slice(first, last + 1),
-    at: (ratio) => LEFT + (width * (Math.log(ratio) - low)) / (high - low),
+    at: (ratio) => from + ((to - from) * (Math.log(ratio) - low)) / (high - low),
   };
 }
 
-function tick(ratio: number, x: number, bottom: number): string[] {
-  const [colour, width] = ratio === 1 ? [INK, 1.5] : [FAINT, 1];
-  return [
-    `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${TOP}" y2="${bottom}" stroke="${colour}" stroke-width="${width}"/>`,
-    label(x, bottom + 20, `${ratio}`, `text-anchor="middle" fill="${ratio === 1 ? INK : GREY}"`),
+/** A line of the grid. The one of the baseline stands out. */
+function gridLine(x1: number, y1: number, x2: number, y2: number, tick: number): string {
+  const colour = tick === 1 ? GREY : FAINT;
+  const [from, to] = [
+    `x1="${x1.toFixed(1)}" y1="${y1.toFixed(1)}"`,
+    `x2="${x2.toFixed(1)}" y2="${y2.toFixed(1)}"`,
   ];
-}
-
-function rowAt(index: number): number {
-  return TOP + ROW * (index + 0.5);
-}
-
-/** Labels of a row: the pair, the sizes of pulls, and the size of the baseline. */
-function row(pair: PairResult, index: number): string[] {
-  const y = rowAt(index);
-  const baseline = findDone(pair, BASELINE);
-  const shade =
-    index % 2 === 0
-      ? [`<rect x="8" y="${y - ROW / 2}" width="${WIDTH - 16}" height="${ROW}" fill="#f6f7f9"/>`]
-      : [];
-  const right = WIDTH - RIGHT + 18;
-  return [
-    ...shade,
-    label(LEFT - 18, y + 4.5, pairName(pair), 'text-anchor="end"'),
-    label(right, y - 3, `xdelta3 ${baseline ? formatSize(baseline.bytes) : 'failed'}`, ''),
-    label(
-      right,
-      y + 14,
-      `pull ${formatSize(pair.dedupedPullSize)}, whole ${formatSize(pair.pullSize)}`,
-      `fill="${GREY}" font-size="12"`,
-    ),
-  ];
-}
-
-/** The legend: panamax in one line, its peers in the next. */
-function legend(styles: readonly Style[]): string[] {
-  const lines = [styles.filter(({ panamax }) => panamax), styles.filter(({ panamax }) => !panamax)];
-  return lines.flatMap((line, i) => {
-    const y = TOP - 52 + i * LEGEND_HEIGHT;
-    return line.flatMap((style, j) => {
-      const x = 24 + j * LEGEND_WIDTH;
-      return [mark(style, x, y, style.name), label(x + 13, y + 4.5, style.name, '')];
-    });
-  });
-}
-
-function mark({ colour, shape, panamax }: Style, x: number, y: number, title: string): string {
-  const paint = panamax
-    ? `fill="${colour}" fill-opacity="0.85"`
-    : `fill="#ffffff" fill-opacity="0.6" stroke="${colour}" stroke-width="2.2"`;
-  const place = `transform="translate(${x.toFixed(1)} ${y.toFixed(1)})"`;
-  return `<path d="${OUTLINES[shape]}" ${place} ${paint}><title>${escaped(title)}</title></path>`;
+  return `<line ${from} ${to} stroke="${colour}"/>`;
 }
 
 function label(x: number, y: number, content: string, attributes: string): string {
