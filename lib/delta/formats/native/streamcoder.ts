@@ -30,7 +30,7 @@ const ZSTD_LEVEL = 10;
 type Settings = Pick<EncoderSettings, 'rowCountBits' | 'depth' | 'niceLength' | 'optimal'>;
 const LAZY: Settings = { rowCountBits: 17, depth: 8, niceLength: 128, optimal: false };
 const OPTIMAL: Settings = { rowCountBits: 17, depth: 8, niceLength: 64, optimal: true };
-const BEST: Settings = { rowCountBits: 20, depth: 16, niceLength: 273, optimal: true };
+const BEST: Settings = { rowCountBits: 18, depth: 16, niceLength: 273, optimal: true };
 const SMALL: Settings = { rowCountBits: 14, depth: 8, niceLength: 64, optimal: true };
 
 export interface StreamSettings {
