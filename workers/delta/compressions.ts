@@ -99,8 +99,7 @@ export async function findRecord(
     digests.every((digest) => known.has(digest)) && unprovenOf(known).size === 0;
 
   /** Stored compressions without those that are wrong. */
-  const loadRight = async (): Promise<KnownCompressions> => {
-    const stored = await loadCompressions(store, digests);
+  const rightOf = async (stored: KnownCompressions): Promise<KnownCompressions> => {
     const unproven = unprovenOf(stored);
     if (unproven.size === 0) return stored;
     const wrong = await runThread(proveThread, { ...unpacked, known: unproven }, signal, memory);
@@ -121,12 +120,12 @@ export async function findRecord(
     return found;
   };
   /** Undefined while another process finds them. */
-  const loadOrFind = async (): Promise<KnownCompressions | undefined> => {
-    let known = await loadRight();
+  const loadOrFind = async (stored: KnownCompressions): Promise<KnownCompressions | undefined> => {
+    let known = await rightOf(stored);
     if (isUsable(known)) return known;
     const isDone = await runExclusive(`compressions.${manifest}`, async () => {
       // another process may have stored them meanwhile
-      known = await loadRight();
+      known = await rightOf(await loadCompressions(store, digests));
       if (!isUsable(known)) known = await find(known);
     });
     return isDone ? known : undefined;
@@ -141,7 +140,7 @@ export async function findRecord(
       await raceAbort(Promise.allSettled([other]), signal);
       continue;
     }
-    const mine = loadOrFind();
+    const mine = loadOrFind(known);
     finding.set(manifest, mine);
     const found = await mine.finally(() => finding.delete(manifest));
     if (found) return withKnown(record, found);

@@ -40,7 +40,7 @@ import { writeChunks } from '../../lib/runtime/file.ts';
 import { unpackThread } from '../../lib/image/threads.ts';
 import { runThread } from '../../lib/runtime/thread.ts';
 import { areRecorded, completed, findRecord } from './compressions.ts';
-import { loadImage } from '../signature/load.ts';
+import { withRecords } from './records.ts';
 
 export interface DeltaInput {
   /** One image, or several as one source. */
@@ -66,9 +66,18 @@ export interface DeltaOutput {
  * Makes the patches of a pair, applies them, and publishes patch, descriptor and index in this order, so that every
  * object that is named exists. If a pull moves no more than a patch, the descriptor records that instead.
  */
-export async function deltaStage(input: DeltaInput, context: StageContext): Promise<Outcome<DeltaOutput>> {
+export function deltaStage(input: DeltaInput, context: StageContext): Promise<Outcome<DeltaOutput>> {
+  return withRecords(context.store, [input.target.manifest], ([target]) =>
+    publishMissing(input, target!, context),
+  );
+}
+
+async function publishMissing(
+  input: DeltaInput,
+  target: ImageRecord,
+  context: StageContext,
+): Promise<Outcome<DeltaOutput>> {
   const { store } = context;
-  const target = await loadImage(store, input.target.manifest);
   const known: PatchOutcome[] = [];
   const missing: FormatName[] = [];
   const formats = input.formats.filter(
@@ -83,7 +92,10 @@ export async function deltaStage(input: DeltaInput, context: StageContext): Prom
     await writeIndex(store, indexHead(await completed(store, target)));
     return { status: 'skipped', patches: known };
   }
-  const { record, outcomes } = await makePatches(input, target, missing, context);
+  const sources = input.sources.map(({ manifest }) => manifest);
+  const { record, outcomes } = await withRecords(store, sources, (records) =>
+    makePatches(input, records, target, missing, context),
+  );
   await writeIndex(store, indexHead(record));
   return { status: 'done', patches: [...known, ...outcomes] };
 }
@@ -96,14 +108,13 @@ interface Made {
 
 async function makePatches(
   input: DeltaInput,
+  records: readonly ImageRecord[],
   target: ImageRecord,
   formats: readonly FormatName[],
   context: StageContext,
 ): Promise<Made> {
   const { store, limits, signal, log, layers } = context;
   const { blobs } = layers;
-  const records: ImageRecord[] = [];
-  for (const { manifest } of input.sources) records.push(await loadImage(store, manifest));
   const source = combineRecords(records);
   for (const image of [source, target]) {
     if (streamSize(image) > limits.maxImageSize) throw tooLarge(limits.maxImageSize, image.manifest);
