@@ -37,7 +37,7 @@ Starts a separate redis-server. Figures are printed as Markdown.
 `;
 
 const log = { info() {}, warn() {} };
-/** Unpacked images that a worker caches, for the count of unpackings. */
+/** Sources that a worker keeps, for the count of unpackings. */
 const CACHED = 4;
 const TARGETS_PER_SOURCE = 8;
 const SCOPE = 'b'.repeat(16);
