@@ -104,10 +104,12 @@ mod go {
     const MAX_HASH_OFFSET: i32 = 1 << 24;
     /// Farther matches of four bytes cost more than literals.
     const MAX_SHORT_OFFSET: i32 = 4096;
+    /// Leads out of the window from everywhere.
+    const FAR: u16 = u16::MAX;
 
     /// The last position of each hash, plus `hash_offset`.
     static mut HEAD: [i32; HASH_SIZE] = [0; HASH_SIZE];
-    /// By position: the distance to the one before in its chain; 0 if that has left the window.
+    /// By position: the distance to the one before in its chain; FAR if that has left the window.
     static mut DISTANCE: [u16; WINDOW_SIZE as usize] = [0; WINDOW_SIZE as usize];
 
     #[derive(Clone, Copy)]
@@ -193,7 +195,7 @@ mod go {
         *place = position;
         let distance = position - head;
         *(addr_of_mut!(DISTANCE) as *mut u16).add((at & WINDOW_MASK) as usize) =
-            if distance < WINDOW_SIZE { distance as u16 } else { 0 };
+            if distance < WINDOW_SIZE { distance as u16 } else { FAR };
         head
     }
 
@@ -224,14 +226,8 @@ mod go {
                     wanted = load32(here.offset((best - 3) as isize));
                 }
             }
-            if candidate == at - WINDOW_SIZE {
-                return;
-            }
-            let distance = *distances.add((candidate & WINDOW_MASK) as usize) as i32;
-            if distance == 0 {
-                return;
-            }
-            candidate -= distance;
+            // the oldest position of the window shares its place with `at`: any distance leads out of the window
+            candidate -= *distances.add((candidate & WINDOW_MASK) as usize) as i32;
             tries -= 1;
             if candidate < min_index || tries == 0 {
                 return;
