@@ -15,6 +15,7 @@ const SOURCES = join(ROOT, 'wasm');
 /** Modules by their source. */
 export const MODULES: Readonly<Record<string, string>> = {
   'deflate.rs': 'lib/compression/deflatecode.ts',
+  'zstd.rs': 'lib/compression/zstd/matchcode.ts',
 };
 
 const CODE_OPTIONS = [

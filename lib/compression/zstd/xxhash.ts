@@ -119,7 +119,7 @@ function halves(word: bigint): [high: number, low: number] {
 }
 
 /** The upper 32 bits of the product of two words. */
-export function highProduct(a: number, b: number): number {
+function highProduct(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;
