@@ -15,6 +15,7 @@ const SOURCES = join(ROOT, 'wasm');
 /** Modules by their source. */
 export const MODULES: Readonly<Record<string, string>> = {
   'deflate.rs': 'lib/compression/deflatecode.ts',
+  'lzma.rs': 'lib/compression/lzma/lzmacode.ts',
   'zstd.rs': 'lib/compression/zstd/matchcode.ts',
 };
 

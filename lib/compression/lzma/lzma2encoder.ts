@@ -1,17 +1,5 @@
-import { TEXT_MARGIN } from '../words.ts';
-import { SymbolCoder } from './coder.ts';
-import { LazyParser } from './lazyparser.ts';
-import { MatchFinder, MIN_HASHED } from './matchfinder.ts';
-import { encodeProperties, type Properties } from './model.ts';
-import { OptimalParser } from './optimalparser.ts';
-import { RangeEncoder } from './rangeencoder.ts';
-import { FIRST_MATCH_STEP, LITERAL_STEP, type Parser } from './symbols.ts';
-
-const MAX_CHUNK_OUTPUT = 2 ** 16;
-const MAX_CHUNK_INPUT = 2 ** 21;
-/** Upper bounds of the input and output of one parse, in bytes. */
-const PARSED_INPUT = 2 ** 11;
-const PARSED_OUTPUT = 2 ** 14;
+import { encodeProperties, type Properties } from './properties.ts';
+import { instantiate } from './module.ts';
 
 /** Control bytes of LZMA2. */
 const LZMA = 0x80;
@@ -19,6 +7,9 @@ const RESET_STATE = 0x40;
 const RESET_ALL = 0x60;
 const STORED = 2;
 const STORED_WITH_RESET = 1;
+
+/** More than any stream has. */
+const UNKNOWN = 2 ** 32 - 1;
 
 export interface EncoderSettings {
   readonly properties: Properties;
@@ -34,7 +25,7 @@ export interface EncoderSettings {
   readonly depth: number;
   /** A match of this length is taken at once. */
   readonly niceLength: number;
-  /** Whether symbols are chosen by price, which takes three times as long as lazy matching. */
+  /** Whether symbols are chosen by price, which takes about four times as long as lazy matching, for fewer bytes. */
   readonly optimal: boolean;
 }
 
@@ -44,13 +35,12 @@ export interface EncoderSettings {
  * only on the stream. Packages with liblzma need native builds, and cannot cut a stream so.
  */
 export class Lzma2Encoder {
+  readonly #functions = instantiate();
+  readonly #memory: Uint8Array;
   // a window and two pieces, so that contents move with every other piece at most
   readonly #buffer: Uint8Array;
   readonly #window: number;
-  readonly #finder: MatchFinder;
-  readonly #range = new RangeEncoder(MAX_CHUNK_OUTPUT);
-  readonly #coder: SymbolCoder;
-  readonly #parser: Parser;
+  readonly #properties: Properties;
   // offset of the next piece in the buffer
   #end = 0;
   #dictionaryReset = false;
@@ -58,22 +48,32 @@ export class Lzma2Encoder {
   #stateReset = false;
 
   constructor(settings: EncoderSettings) {
-    const size = Math.min(settings.window + 2 * settings.maxPiece, settings.streamSize ?? Infinity);
-    const view = new DataView(new ArrayBuffer(size + TEXT_MARGIN));
-    this.#buffer = new Uint8Array(view.buffer, 0, size);
-    this.#window = settings.window;
-    const { window, rowCountBits, depth, streamSize } = settings;
-    this.#finder = new MatchFinder(view, window, rowCountBits, depth, streamSize);
-    this.#coder = new SymbolCoder(this.#range, settings.properties);
-    const ParserOfChoice = settings.optimal ? OptimalParser : LazyParser;
-    this.#parser = new ParserOfChoice(view, this.#finder, this.#coder, settings.niceLength);
+    const { properties, window, maxPiece, streamSize, rowCountBits, depth, niceLength, optimal } = settings;
+    const size = Math.min(window + 2 * maxPiece, streamSize ?? Infinity);
+    const start = this.#functions.encoder_start(
+      size,
+      window,
+      rowCountBits,
+      depth,
+      streamSize ?? UNKNOWN,
+      properties.lc,
+      properties.lp,
+      properties.pb,
+      niceLength,
+      optimal ? 1 : 0,
+    );
+    // all memory is taken at the start
+    this.#memory = new Uint8Array(this.#functions.memory.buffer);
+    this.#buffer = this.#memory.subarray(start, start + size);
+    this.#window = window;
+    this.#properties = properties;
   }
 
   /** Adds a piece that another encoder compresses, to copy from. */
   skip(piece: Uint8Array): void {
     this.#append(piece);
     this.#dictionaryReset = true;
-    this.#finder.enterUntil(this.#end - MIN_HASHED + 1);
+    this.#functions.encoder_enter(this.#end);
   }
 
   /**
@@ -84,11 +84,10 @@ export class Lzma2Encoder {
    */
   encode(piece: Uint8Array, cuts: readonly number[]): Uint8Array[] {
     const start = this.#append(piece);
-    this.#coder.reset();
-    this.#parser.reset();
+    this.#functions.encoder_reset();
     this.#stateReset = false;
     const parts = cuts.map((cut, i) => this.#part(start + (cuts[i - 1] ?? 0), start + cut));
-    this.#finder.enterUntil(this.#end - MIN_HASHED + 1);
+    this.#functions.encoder_enter(this.#end);
     return parts;
   }
 
@@ -97,7 +96,7 @@ export class Lzma2Encoder {
       const moved = this.#end - this.#window;
       this.#buffer.copyWithin(0, moved, this.#end);
       this.#end -= moved;
-      this.#finder.move(moved);
+      this.#functions.encoder_move(moved);
     }
     const start = this.#end;
     this.#buffer.set(piece, start);
@@ -106,14 +105,16 @@ export class Lzma2Encoder {
   }
 
   #part(start: number, end: number): Uint8Array {
+    const functions = this.#functions;
     const chunks: Uint8Array[] = [];
     for (let at = start; at < end;) {
-      const saved = this.#coder.save();
-      const chunkEnd = this.#compress(at, end);
-      if (this.#range.size < chunkEnd - at) {
-        chunks.push(this.#lzmaHeader(chunkEnd - at), this.#range.output.slice(0, this.#range.size));
+      const chunkEnd = functions.encoder_chunk(at, end);
+      const size = functions.encoder_output_size();
+      if (size < chunkEnd - at) {
+        const output = functions.encoder_output();
+        chunks.push(this.#lzmaHeader(chunkEnd - at, size), this.#memory.slice(output, output + size));
       } else {
-        this.#coder.restore(saved);
+        functions.encoder_restore();
         chunks.push(this.#storedHeader(chunkEnd - at), this.#buffer.slice(at, chunkEnd));
       }
       at = chunkEnd;
@@ -121,41 +122,14 @@ export class Lzma2Encoder {
     return Buffer.concat(chunks);
   }
 
-  /** Fills the range coder's output. @returns the end of the compressed input in the buffer */
-  #compress(start: number, end: number): number {
-    const range = this.#range;
-    range.start();
-    let at = start;
-    while (
-      at < end &&
-      at - start < MAX_CHUNK_INPUT - PARSED_INPUT &&
-      range.size < MAX_CHUNK_OUTPUT - PARSED_OUTPUT
-    ) {
-      const symbols = this.#parser.parse(at, end);
-      for (let i = 0; i < symbols; i++)
-        at = this.#symbol(at, this.#parser.lengths[i]!, this.#parser.steps[i]!);
-    }
-    range.finish();
-    return at;
-  }
-
-  #symbol(at: number, length: number, step: number): number {
-    const buffer = this.#buffer;
-    const coder = this.#coder;
-    if (step >= FIRST_MATCH_STEP) coder.match(at, step - FIRST_MATCH_STEP, length);
-    else if (step !== LITERAL_STEP) coder.rep(at, step, length);
-    else coder.literal(at, buffer[at - 1] ?? 0, buffer[at]!, buffer[at - coder.reps[0]! - 1] ?? 0);
-    return at + length;
-  }
-
-  #lzmaHeader(size: number): Uint8Array {
+  #lzmaHeader(size: number, compressedSize: number): Uint8Array {
     const reset = this.#stateReset ? 0 : this.#dictionaryReset ? RESET_STATE : RESET_ALL;
     this.#stateReset = true;
     this.#dictionaryReset = true;
     const last = size - 1;
-    const output = this.#range.size - 1;
+    const output = compressedSize - 1;
     const header = [LZMA | reset | (last >>> 16), (last >>> 8) & 255, last & 255, output >>> 8, output & 255];
-    return Uint8Array.from(reset === 0 ? header : [...header, encodeProperties(this.#coder.properties)]);
+    return Uint8Array.from(reset === 0 ? header : [...header, encodeProperties(this.#properties)]);
   }
 
   #storedHeader(size: number): Uint8Array {

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { PanamaxError } from '../../errors.ts';
 import { LzmaDecoder } from './decoder.ts';
-import { decodeProperties } from './model.ts';
+import { decodeProperties } from './properties.ts';
 import { BLOCK_HEADER_SIZE, dictionarySize, LZMA2_FILTER, STREAM_HEADER_SIZE, STREAM_MAGIC } from './xz.ts';
 
 /** The next expected part outside of chunks. */
@@ -40,14 +40,17 @@ export class XzDecoder {
     while (at < end) {
       while (this.#chunkLeft === 0) this.#next();
       const decoder = this.#decoder!;
-      const from = decoder.position;
-      const size = Math.min(end - at, this.#chunkLeft, decoder.dictionary.length - from);
-      if (this.#chunkCompressed) decoder.decode(from + size);
-      else decoder.store(this.#take(size));
-      target.set(decoder.dictionary.subarray(from, from + size), at);
+      const part = target.subarray(at, at + Math.min(end - at, this.#chunkLeft, decoder.room));
+      const size = part.length;
+      if (this.#chunkCompressed) {
+        decoder.decode(part);
+      } else {
+        part.set(this.#take(size));
+        decoder.store(part);
+      }
       at += size;
       this.#chunkLeft -= size;
-      if (this.#chunkLeft === 0 && this.#chunkCompressed && !decoder.sound) throw damaged('an LZMA chunk');
+      if (this.#chunkLeft === 0 && this.#chunkCompressed && !decoder.isSound) throw damaged('an LZMA chunk');
     }
   }
 
@@ -121,7 +124,8 @@ export class XzDecoder {
     if (control >= 0xc0) {
       const properties = decodeProperties(this.#take(1)[0]!);
       if (properties === undefined) throw damaged('the LZMA properties');
-      decoder.resetState(properties);
+      decoder.setProperties(properties);
+      decoder.resetState();
       this.#needsProperties = false;
     } else if (this.#needsProperties) {
       throw damaged('a chunk that lacks properties');
