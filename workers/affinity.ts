@@ -2,18 +2,18 @@ import { randomUUID } from 'node:crypto';
 import type { Leases } from '../lib/queue/lease.ts';
 import type { Queues } from '../lib/queue/queues.ts';
 import type { JobAttempt } from '../lib/queue/worker.ts';
-import { sourceOf } from '../lib/run/request.ts';
+import { imagesOfPair } from '../lib/run/request.ts';
 import { bandOf, numberOfPair } from './schedule.ts';
 
 /**
- * Brings pairs to the worker that has unpacked their source. A worker claims the source of each pair that it makes. It
- * gives a pair back whose source another worker claims, if there is a choice: a pair of the same priority whose source
- * it has itself or nobody claims. It moves that one to the front of the queue. Claims are leases: they end a while after
- * the last pair. They save work; correctness does not rest on them.
+ * Brings pairs to the worker that has unpacked their images. A worker claims both images of each pair that it makes. It
+ * gives a pair back of which another worker claims an image, if there is a choice: a pair of the same priority that suits
+ * it better. It moves that one to the front of the queue. Claims are leases: they end a while after the last pair. They
+ * save work; correctness does not rest on them.
  */
 export interface Affinity {
   /**
-   * Claims the source of a pair, until the result is disposed of and a while longer.
+   * Claims the images of a pair, until the result is disposed of and a while longer.
    *
    * @returns undefined if the pair is to be given back: another one is first in the queue now
    */
@@ -22,52 +22,71 @@ export interface Affinity {
 
 type Attempt = Pick<JobAttempt, 'id' | 'priority' | 'starts'>;
 
-/** Jobs that are looked at for a better one. */
+/** Jobs that are looked at for a better one, and those of them that are tried. */
 const LOOKED_AT = 200;
-/** Sources that are likely to be on scratch still. */
-const MOST_KEPT = 8;
+const TRIED = 4;
+/** Images that are likely to be on scratch still. */
+const MOST_KEPT = 16;
 /** A job that has been given back so often is made by any worker. */
 const MOST_STARTS = 20;
+/** What an image adds to the suitability of a pair: this worker has used it, or nobody claims it. */
+const HELD = 2;
+const FREE = 1;
 
-const nameOf = (source: string) => `source.${source}`;
+const nameOf = (image: string) => `image.${image}`;
 
 /** @param renewal interval at which a claim is renewed, in milliseconds */
 export function createAffinity(queues: Queues, leases: Leases, renewal: number): Affinity {
   const owner = randomUUID();
-  /** Sources of the last pairs of this worker. */
-  const made = new Set<string>();
-  const take = (source: string) => leases.take(nameOf(source), owner);
+  /** Images of the last pairs of this worker, least recently used first. */
+  const held = new Set<string>();
+  const take = (image: string) => leases.take(nameOf(image), owner);
 
-  /** A job of the same band whose source this worker has made a pair of before, or else nobody claims. */
-  async function findOther(priority: number): Promise<string | undefined> {
-    const bySource = new Map<string, string>();
-    for (const id of await queues.waiting('delta', bandOf(priority), LOOKED_AT)) {
-      const source = sourceOf(id.slice(id.lastIndexOf('.') + 1));
-      if (!bySource.has(source)) bySource.set(source, id);
-    }
-    const sources = [...bySource.keys()];
-    const own = sources.find((source) => made.has(source));
-    if (own !== undefined) return bySource.get(own);
-    const owners = await leases.owners(sources.map(nameOf));
-    const isFree = (_: string, i: number) => owners[i] === undefined || owners[i] === owner;
-    for (const source of sources.filter(isFree)) {
-      // another worker may have been faster
-      if (await take(source)) return bySource.get(source);
+  /** Claims the images of a pair. @returns those that no other worker claims */
+  async function takeAll(images: readonly string[]): Promise<ReadonlySet<string>> {
+    const taken = await Promise.all(images.map(take));
+    return new Set(images.filter((_, i) => taken[i]));
+  }
+
+  async function leave(images: Iterable<string>): Promise<void> {
+    for (const image of images) if (!held.has(image)) await leases.release(nameOf(image), owner);
+  }
+
+  const suitability = (images: readonly string[], isFree: (image: string) => boolean) =>
+    images.reduce((sum, image) => sum + (held.has(image) ? HELD : isFree(image) ? FREE : 0), 0);
+
+  /** A job of the same band that suits this worker better, and whose images it has claimed. */
+  async function findBetter(priority: number, least: number): Promise<string | undefined> {
+    const jobs = (await queues.waiting('delta', bandOf(priority), LOOKED_AT)).map((id) => ({
+      id,
+      images: imagesOfPair(id.slice(id.lastIndexOf('.') + 1)),
+    }));
+    const images = [...new Set(jobs.flatMap((job) => job.images))];
+    const owners = await leases.owners(images.map(nameOf));
+    const free = new Set(images.filter((_, i) => owners[i] === undefined || owners[i] === owner));
+    const better = jobs
+      .map((job) => ({ ...job, suits: suitability(job.images, (image) => free.has(image)) }))
+      .filter(({ suits }) => suits > least)
+      .toSorted((a, b) => b.suits - a.suits);
+    for (const { id, images, suits } of better.slice(0, TRIED)) {
+      const taken = await takeAll(images);
+      if (suitability(images, (image) => taken.has(image)) === suits) return id;
+      // another worker was faster
+      await leave(taken);
     }
     return undefined;
   }
 
-  function noteMade(source: string): void {
-    made.delete(source);
-    made.add(source);
-    if (made.size > MOST_KEPT) made.delete(made.values().next().value!);
-  }
-
   async function isToGiveBack(item: string, { id, priority, starts }: Attempt): Promise<boolean> {
-    const source = sourceOf(item);
-    if ((await take(source)) || made.has(source) || starts > MOST_STARTS) return false;
-    const other = await findOther(priority);
+    const images = imagesOfPair(item);
+    const taken = await takeAll(images);
+    if (images.every((image) => taken.has(image) || held.has(image)) || starts > MOST_STARTS) return false;
+    const other = await findBetter(
+      priority,
+      suitability(images, (image) => taken.has(image)),
+    );
     if (other === undefined) return false;
+    await leave(taken);
     const { first } = bandOf(priority);
     // it may have been asked for by another worker
     if (priority === first) await queues.changePriority('delta', id, numberOfPair(item, first));
@@ -75,13 +94,21 @@ export function createAffinity(queues: Queues, leases: Leases, renewal: number):
     return true;
   }
 
+  function noteHeld(images: readonly string[]): void {
+    for (const image of images) {
+      held.delete(image);
+      held.add(image);
+      if (held.size > MOST_KEPT) held.delete(held.values().next().value!);
+    }
+  }
+
   return {
     async claim(item, attempt) {
       // without Redis the pair is made where it is
       if (await isToGiveBack(item, attempt).catch(() => false)) return undefined;
-      const source = sourceOf(item);
-      noteMade(source);
-      const timer = setInterval(() => void take(source).catch(() => {}), renewal);
+      const images = imagesOfPair(item);
+      noteHeld(images);
+      const timer = setInterval(() => void takeAll(images).catch(() => {}), renewal);
       return { [Symbol.dispose]: () => clearInterval(timer) };
     },
   };

@@ -124,7 +124,8 @@ export function earlierRun(id: string): PanamaxError {
   });
 }
 
-const SOURCE_DIGITS = 8;
+/** Digits of each image in the item of a pair. */
+const IMAGE_DIGITS = 8;
 
 /** Names an item within a run: 128 bits of a digest of its parts. */
 export function itemId(...parts: readonly string[]): string {
@@ -135,14 +136,15 @@ export const items = {
   signature: (reference: string, platform?: Platform) =>
     itemId(reference, platform ? formatPlatform(platform) : ''),
   pairing: (target: Digest, scope: string) => itemId(target, scope),
-  /** Begins with digits of the source, so that pairs of one source are recognized and listed side by side. */
+  /** Begins with digits of the source, then of the target: pairs of one source are listed side by side. */
   delta: (target: Digest, source: Digest) =>
-    hexOf(source).slice(0, SOURCE_DIGITS) + itemId(target, source).slice(SOURCE_DIGITS),
+    [source, target].map((image) => hexOf(image).slice(0, IMAGE_DIGITS)).join('') +
+    itemId(target, source).slice(2 * IMAGE_DIGITS),
 };
 
-/** The digits of a pair's item that tell its source. */
-export function sourceOf(pair: string): string {
-  return pair.slice(0, SOURCE_DIGITS);
+/** The digits of a pair's item that tell its source, and those of its target. */
+export function imagesOfPair(item: string): [source: string, target: string] {
+  return [item.slice(0, IMAGE_DIGITS), item.slice(IMAGE_DIGITS, 2 * IMAGE_DIGITS)];
 }
 
 /** The documents of a request: a head that holds all of a small one, and pages that it goes on in. */
