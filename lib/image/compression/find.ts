@@ -22,7 +22,7 @@ const layerThread = threadEntry<typeof import('./layerthread.ts')>(
 
 /** Layers whose recipe is searched at the same time, the largest first. */
 const CONCURRENCY = 2;
-/** Smaller blobs are not worth a thread, in bytes. */
+/** Neither samples nor smaller blobs are worth a thread, in bytes. */
 const MIN_SHARED = 1024 ** 2;
 
 export interface FindOptions {
@@ -72,8 +72,8 @@ async function likelyOf({ layer, tar }: Search): Promise<SearchOptions['likely']
 
 async function findOne({ layer, tar }: Search, options: SearchOptions): Promise<Compression | undefined> {
   const task = { layer: await compressed(layer), tar, options };
-  const isSmall = layer.descriptor.size < MIN_SHARED;
-  const found = isSmall ? await searchLayer(task) : await runThread(layerThread, task);
+  const isShort = options.isSampled || layer.descriptor.size < MIN_SHARED;
+  const found = isShort ? await searchLayer(task) : await runThread(layerThread, task);
   if (found || !isCorrectable(task.layer)) return found;
   return findCorrection(
     task.layer,
