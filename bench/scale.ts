@@ -132,7 +132,7 @@ async function printQueue(): Promise<void> {
   );
 }
 
-/** Figures of real backfills: the queue's own processor time, and what a second worker saves. */
+/** Prints figures of real backfills: the queue's own processor time, and the time that a second worker saves. */
 async function printBackfills(layouts: readonly string[], count: number): Promise<void> {
   const { images, embedded, queued } = await measureBackfills(layouts, count, [1, 2]);
   print(

@@ -1,4 +1,4 @@
-/** What panamax uses of WebAssembly: TypeScript has these types only for browsers. */
+/** Types of WebAssembly. TypeScript has them only for browsers. */
 declare namespace WebAssembly {
   type Module = object;
   const Module: new (bytes: Uint8Array) => Module;

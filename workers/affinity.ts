@@ -29,7 +29,7 @@ const TRIED = 4;
 const MOST_KEPT = 16;
 /** A job that has been given back so often is made by any worker. */
 const MOST_STARTS = 20;
-/** What an image adds to the suitability of a pair: this worker has used it, or nobody claims it. */
+/** Points of a pair for an image that this worker has used, and for one that no worker claims. */
 const HELD = 2;
 const FREE = 1;
 

@@ -1,7 +1,8 @@
 import { CODE } from './deflatecode.ts';
+import { embeddedModule } from './embedded.ts';
 import { WINDOW_SIZE } from './symbols.ts';
 
-/** The match finders of wasm/deflate.rs, which has the meaning of each function. */
+/** The functions of wasm/deflate.rs, which has the meaning of each, and its match finders. */
 
 /** Tokens, and their text if it is still in memory. Both are valid until the finder goes on. */
 export interface TokenBlock {
@@ -11,7 +12,7 @@ export interface TokenBlock {
 }
 
 export interface Finder {
-  readonly functions: FinderFunctions;
+  readonly functions: DeflateFunctions;
   /** Text from an offset of the finder's text on. */
   textAt(offset: number): Uint8Array;
   bytesAt(address: number): Uint8Array;
@@ -27,7 +28,14 @@ export interface Finder {
   fill(room: number, piece: Uint8Array): number;
 }
 
-interface FinderFunctions {
+interface DeflateFunctions {
+  readonly frequencies: () => number;
+  readonly codes: () => number;
+  readonly held: () => number;
+  readonly out: () => number;
+  readonly count_codes: (count: number) => void;
+  readonly generate_codes: (first: number, count: number, maxBits: number) => void;
+  readonly pack: (count: number) => number;
   readonly block: () => number;
   readonly tokens: () => number;
   readonly text_at: (at: number) => number;
@@ -57,19 +65,13 @@ interface FinderFunctions {
 
 export const MOST_TOKENS = 65536;
 
-let compiled: WebAssembly.Module | undefined;
-
-/** An instance of wasm/deflate.rs, and its memory. */
-export function instantiate(): Pick<WebAssembly.Instance, 'exports'> & { readonly buffer: ArrayBuffer } {
-  compiled ??= new WebAssembly.Module(Buffer.from(CODE, 'base64'));
-  const { exports } = new WebAssembly.Instance(compiled);
-  return { exports, buffer: (exports['memory'] as WebAssembly.Memory).buffer };
-}
+/** Makes an instance of wasm/deflate.rs. */
+export const instantiate = embeddedModule<DeflateFunctions>(CODE);
 
 /** @returns a finder with memory of its own, for one encoder */
 export function createFinder(): Finder {
-  const { exports, buffer } = instantiate();
-  const functions = exports as unknown as FinderFunctions;
+  const functions = instantiate();
+  const { buffer } = functions.memory;
   const memory = new Uint8Array(buffer);
   const tokens = new Int32Array(buffer, functions.tokens(), MOST_TOKENS);
   const block = new Int32Array(buffer, functions.block(), 3);

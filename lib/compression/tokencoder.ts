@@ -11,11 +11,7 @@ interface TokenCoder {
   /** Bits that do not fill a byte, and their number. */
   readonly held: Int32Array;
   readonly out: Uint8Array;
-  readonly functions: {
-    readonly count_codes: (count: number) => void;
-    readonly generate_codes: (first: number, count: number, maxBits: number) => void;
-    readonly pack: (count: number) => number;
-  };
+  readonly functions: ReturnType<typeof instantiate>;
 }
 
 /** Where offsets begin. */
@@ -26,15 +22,15 @@ let shared: TokenCoder | undefined;
 
 function coder(): TokenCoder {
   if (shared) return shared;
-  const { buffer, exports } = instantiate();
-  const at = (name: string) => (exports[name] as () => number)();
+  const functions = instantiate();
+  const { buffer } = functions.memory;
   shared = {
-    tokens: new Int32Array(buffer, at('tokens'), MOST_TOKENS),
-    frequencies: new Int32Array(buffer, at('frequencies'), SYMBOLS),
-    codes: new Int32Array(buffer, at('codes'), SYMBOLS),
-    held: new Int32Array(buffer, at('held'), 2),
-    out: new Uint8Array(buffer, at('out')),
-    functions: exports as unknown as TokenCoder['functions'],
+    tokens: new Int32Array(buffer, functions.tokens(), MOST_TOKENS),
+    frequencies: new Int32Array(buffer, functions.frequencies(), SYMBOLS),
+    codes: new Int32Array(buffer, functions.codes(), SYMBOLS),
+    held: new Int32Array(buffer, functions.held(), 2),
+    out: new Uint8Array(buffer, functions.out()),
+    functions,
   };
   return shared;
 }

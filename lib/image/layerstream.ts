@@ -135,7 +135,7 @@ export async function unpackImages(
   return images.map(({ layers }) => ({ parts: layers.map((layer) => parts.get(keyOf(layer))!) }));
 }
 
-/** The blob, and what it claims to hold. */
+/** The digests of the blob and of the tar that the image claims it to hold. */
 function keyOf({ descriptor, diffID }: Layer): string {
   return `${descriptor.digest} ${diffID}`;
 }

@@ -97,7 +97,7 @@ async function answerRoute(
   }
 }
 
-/** What the upstream is asked for, to learn whether a client may have it. */
+/** The path of the upstream that a client must be able to read. */
 function pathOf(route: Exclude<Route, { kind: 'base' }>): string {
   if (route.kind === 'tags') return 'tags/list?n=1';
   if (route.kind === 'blob') return `blobs/${route.digest}`;

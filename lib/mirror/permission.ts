@@ -78,7 +78,7 @@ async function askFor(repository: Repository, path: string): Promise<void> {
 }
 
 /**
- * Parses basic credentials (RFC 7617). An empty user is what some clients send without credentials.
+ * Parses basic credentials (RFC 7617). Some clients send an empty user if they have no credentials.
  *
  * @throws Refusal 401 without a user and a password
  */

@@ -1,8 +1,8 @@
+import { embeddedModule } from '../embedded.ts';
 import { CODE } from './lzmacode.ts';
 
 /** Functions of wasm/lzma.rs, which has the meaning of each. */
-export interface LzmaFunctions {
-  readonly memory: WebAssembly.Memory;
+interface LzmaFunctions {
   readonly encoder_start: (
     size: number,
     window: number,
@@ -35,10 +35,5 @@ export interface LzmaFunctions {
   readonly decoder_run: (count: number) => void;
 }
 
-let compiled: WebAssembly.Module | undefined;
-
-/** @returns an instance with memory of its own, for one encoder or decoder */
-export function instantiate(): LzmaFunctions {
-  compiled ??= new WebAssembly.Module(Buffer.from(CODE, 'base64'));
-  return new WebAssembly.Instance(compiled).exports as unknown as LzmaFunctions;
-}
+/** Makes an instance for one encoder or decoder. */
+export const instantiate = embeddedModule<LzmaFunctions>(CODE);

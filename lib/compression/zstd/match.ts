@@ -1,3 +1,4 @@
+import { embeddedModule } from '../embedded.ts';
 import { CODE } from './matchcode.ts';
 import { MAX_SEQUENCES, type BlockContent } from './sequences.ts';
 
@@ -22,13 +23,11 @@ interface MatcherFunctions {
   readonly search: (size: number, isAlone: number) => void;
 }
 
-let compiled: WebAssembly.Module | undefined;
+const instantiate = embeddedModule<MatcherFunctions>(CODE);
 
 export function createZstdMatcher(): ZstdMatcher {
-  compiled ??= new WebAssembly.Module(Buffer.from(CODE, 'base64'));
-  const { exports } = new WebAssembly.Instance(compiled);
-  const { buffer } = exports['memory'] as WebAssembly.Memory;
-  const functions = exports as unknown as MatcherFunctions;
+  const functions = instantiate();
+  const { buffer } = functions.memory;
   const memory = new Uint8Array(buffer);
   const literals = memory.subarray(functions.literals());
   const litLengths = new Int32Array(buffer, functions.lit_lengths(), MAX_SEQUENCES);

@@ -44,7 +44,7 @@ export async function readHead(layer: Pick<Layer, 'blob'>): Promise<Uint8Array> 
 }
 
 export interface SearchOptions {
-  /** What is tried first: an image's layers are mostly made by one encoder. */
+  /** Is tried first, since one encoder mostly makes all layers of an image. */
   readonly likely?: EncoderChoice;
   /** Whether the beginning of a large layer suffices: it is not compressed as a whole. */
   readonly isSampled?: boolean;
