@@ -5,18 +5,13 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
-import { hexOf, type Digest } from '../lib/digest.ts';
 import { PanamaxError } from '../lib/errors.ts';
 import { openImage, type Image } from '../lib/image/open.ts';
 import { DEFAULT_LIMITS as limits } from '../lib/limits.ts';
 import { compareImages } from '../lib/pairing/ranking.ts';
 import { createForest, createMemoryStorage } from '../lib/pairing/forest.ts';
-import { computeSignature } from '../lib/pairing/signature/compute.ts';
-import { imageSketchOf } from '../lib/pairing/signature/imagesketch.ts';
-import type { LayerSummary } from '../lib/pairing/signature/layercolumns.ts';
 import type { Profile } from '../lib/pairing/signature/profile.ts';
-import { parseProfile, serializeSignature, viewProfile } from '../lib/pairing/signature/stored.ts';
-import { parseLayer, serializeLayer } from '../lib/pairing/signature/storedlayer.ts';
+import { parseProfile, viewProfile } from '../lib/pairing/signature/stored.ts';
 import { asTarget } from '../lib/pairing/target.ts';
 import { createLayerCache } from '../workers/resources/layercache.ts';
 import { createMemory } from '../workers/resources/memory.ts';
@@ -26,6 +21,7 @@ import { measureBackfills } from './backfills.ts';
 import { measureQueue } from './queued.ts';
 import type { ManyImages } from './manyimages.ts';
 import { makeStore, type SeedImage } from './madestore.ts';
+import { measureSigning, processorSeconds, type Signing } from './signing.ts';
 
 const HELP = `Measures signatures and rankings of a directory of OCI layouts, one image each.
 
@@ -38,21 +34,18 @@ Usage: npm run bench:scale -- CORPUS [options]
   --images N      images of a run that is planned and reported (default: 1000000, which takes eight minutes of processor time)
   --only-images   only measures that run, and needs no corpus
   --only-queue    only measures the queue, and needs no corpus
+  --only-signing only measures signatures
   --backfill N    images of a backfill, embedded and on a queue (default: 20)
   --only-backfill only measures that backfill
 
-All times are of the processor, and of all threads, but for those of one and two workers.
+Times are of the processor, and of all threads, where no other is said.
 `;
 
-/** Measured at the last commit with signatures in JSON, over the 15 images of the development corpus. */
+/**
+ * Milliseconds to read a source's signature and to compare, and processor time of signing over that of `gzip -dc LAYERS | sha256sum`:
+ * measured at the last commit with signatures in JSON, over the 15 images of the development corpus.
+ */
 const RECORDED = { pair: 299.5, signing: 2.27 };
-
-interface Measured {
-  /** Processor time of reading a source's signature and comparing, in milliseconds. */
-  readonly pair: number;
-  /** Processor time of signing over that of `gzip -dc LAYERS | sha256sum`. */
-  readonly signing: number;
-}
 
 async function main(argv: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -65,6 +58,7 @@ async function main(argv: readonly string[]): Promise<void> {
       images: { type: 'string', default: '1000000' },
       'only-images': { type: 'boolean', default: false },
       'only-queue': { type: 'boolean', default: false },
+      'only-signing': { type: 'boolean', default: false },
       backfill: { type: 'string', default: '20' },
       'only-backfill': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h' },
@@ -85,25 +79,20 @@ async function main(argv: readonly string[]): Promise<void> {
     .map(({ name }) => join(corpus, name));
 
   if (values['only-backfill']) return printBackfills(layouts, backfilled);
-  const signed = await sign(layouts);
-  const pair = await measurePairs(signed.seeds);
+  if (values['only-signing']) return printSigning(await measureSigning(layouts), RECORDED.signing);
+  const signing = await measureSigning(layouts);
+  const pair = await measurePairs(signing.seeds);
   const before =
-    values.before === undefined ? RECORDED : await measureBefore(values.before, layouts, signed.least);
-  const after: Measured = { pair: pair.reading + pair.comparing, signing: signed.seconds / signed.least };
+    values.before === undefined
+      ? RECORDED
+      : await measureBefore(values.before, layouts, signing.gunzipSeconds);
   print('| | before | after |', '| --- | ---: | ---: |');
-  const row = (name: string, value: (one: Measured) => string) =>
-    print(`| ${name} | ${value(before)} | ${value(after)} |`);
-  row('ranking, per pair, source not in memory', (one) => `${one.pair.toFixed(1)} ms`);
-  print(
-    `| ranking, per pair, source in memory | ${before.pair.toFixed(1)} ms | ${pair.comparing.toFixed(1)} ms |`,
-  );
-  const perGB = (factor: number) => `${((factor * signed.least) / (signed.size / 1e9)).toFixed(1)} s`;
-  row('signature, per GB of compressed layers', ({ signing }) => perGB(signing));
-  row('signature over `gzip -dc LAYERS \\| sha256sum`', ({ signing }) => signing.toFixed(2));
-  const { all, read } = signed.layers;
-  const once = `signature over the same, each layer read once (${read} of ${all})`;
-  print(`| ${once} | ${before.signing.toFixed(2)} | ${(signed.onceSeconds / signed.least).toFixed(2)} |`);
-  print(`| \`gzip -dc LAYERS \\| sha256sum\`, per GB | ${perGB(1)} | ${perGB(1)} |`, '');
+  const row = (name: string, after: number) =>
+    print(`| ranking, per pair, ${name} | ${before.pair.toFixed(1)} ms | ${after.toFixed(1)} ms |`);
+  row('source not in memory', pair.reading + pair.comparing);
+  row('source in memory', pair.comparing);
+  print('');
+  printSigning(signing, before.signing);
 
   print(
     `Stores of made-up images. Each target is compared with its ${MOST_COMPARED} nearest images.`,
@@ -111,10 +100,26 @@ async function main(argv: readonly string[]): Promise<void> {
     '| images | pairs | per pair | requests per pair | 1,000 targets × 64 sources |',
     '| ---: | ---: | ---: | ---: | ---: |',
   );
-  for (const size of sizes) await measureStore(signed.seeds, size, targets);
+  for (const size of sizes) await measureStore(signing.seeds, size, targets);
   await measureManyImages(images);
   await printQueue();
   await printBackfills(layouts, backfilled);
+}
+
+/** @param before processor time of signing over that of `gzip -dc LAYERS | sha256sum` */
+function printSigning(signing: Signing, before: number): void {
+  const { layers, gunzipSeconds, processorSeconds: processor, wallSeconds, onceSeconds, size } = signing;
+  const each = `each layer read once (${layers.read} of ${layers.all})`;
+  const row = (name: string, seconds: number) => {
+    const perGB = (seconds / (size / 1e9)).toFixed(1);
+    print(`| ${name} | ${perGB} s | ${(seconds / gunzipSeconds).toFixed(2)} |`);
+  };
+  print('| signatures | per GB of compressed layers | over `gzip` |', '| --- | ---: | ---: |');
+  row('`gzip -dc LAYERS \\| sha256sum` on one core', gunzipSeconds);
+  row('before, processor time', before * gunzipSeconds);
+  row('after, processor time', processor);
+  row('after, wall time', wallSeconds);
+  row(`after, processor time, ${each}`, onceSeconds);
 }
 
 /** Figures of the queue with stages that do nothing, and a real Redis. */
@@ -175,59 +180,6 @@ async function measureManyImages(count: number): Promise<void> {
   );
 }
 
-async function sign(layouts: readonly string[]) {
-  const seeds: SeedImage[] = [];
-  let [seconds, onceSeconds, least, size] = [0, 0, 0, 0];
-  const summaries = new Map<Digest, Buffer>();
-  let all = 0;
-  for (const layout of layouts) {
-    const image = await openImage({ transport: 'oci', path: layout }, { limits });
-    // a first run reads the blobs into the page cache
-    await gunzipSeconds(image, layout);
-    least += await gunzipSeconds(image, layout);
-    size += image.layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-    seconds += await processorSeconds(async () => {
-      const signature = await computeSignature(image, limits);
-      seeds.push({ bytes: await serializeSignature(signature), sketch: imageSketchOf(signature) });
-    });
-    all += image.layers.length;
-    onceSeconds += await processorSeconds(() => signOnce(image, summaries));
-  }
-  return { seeds, seconds, onceSeconds, least, size, layers: { all, read: summaries.size } };
-}
-
-/** Signs an image from the stored summaries of its layers, and adds those that are missing. */
-async function signOnce(image: Image, stored: Map<Digest, Buffer>): Promise<void> {
-  const known: (LayerSummary | undefined)[] = [];
-  for (const { diffID } of image.layers) {
-    const bytes = stored.get(diffID);
-    known.push(bytes && (await parseLayer(bytes, 'bench')));
-  }
-  const read: LayerSummary[] = [];
-  const signature = await computeSignature(image, limits, known, (one) => void read.push(one));
-  await serializeSignature(signature);
-  for (const summary of read) stored.set(summary.diffID, await serializeLayer(summary));
-}
-
-/** Processor time of `gzip -dc LAYERS | sha256sum`. */
-async function gunzipSeconds({ layers }: Image, layout: string): Promise<number> {
-  const blobs = layers.map(({ descriptor }) => join(layout, 'blobs', 'sha256', hexOf(descriptor.digest)));
-  const script = 'TIMEFORMAT="%U %S"; time (gzip -dc "$@" | sha256sum > /dev/null)';
-  const { stderr } = await promisify(execFile)('bash', ['-c', script, 'bash', ...blobs]);
-  return stderr
-    .trim()
-    .split(' ')
-    .map(Number)
-    .reduce((sum, one) => sum + one, 0);
-}
-
-async function processorSeconds(action: () => Promise<unknown>): Promise<number> {
-  const before = process.cpuUsage();
-  await action();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1e6;
-}
-
 /** Every ordered pair, in one thread: the second of two rounds counts, when the code has been compiled. */
 async function measurePairs(seeds: readonly SeedImage[]) {
   let [reading, comparing] = [0, 0];
@@ -258,7 +210,7 @@ async function measureBefore(
   directory: string,
   layouts: readonly string[],
   least: number,
-): Promise<Measured> {
+): Promise<typeof RECORDED> {
   const load = async (path: string) =>
     (await import(pathToFileURL(resolve(directory, 'lib/pairing', path)).href)) as Partial<Before>;
   const parts = await Promise.all(['signature/compute.ts', 'signature/signature.ts', 'ranking.ts'].map(load));

@@ -14,26 +14,30 @@ const MIDDLE = 16 * 1024;
 /** The middle of each sampled content, by the content's key (`digestKey`). */
 export type ByteSample = ReadonlyMap<number, Uint8Array>;
 
-/** Keeps the middle of one content. */
+/** Collects the middle of one content after the other. */
 export interface MiddleBytes {
+  /** @param size of the next content, in bytes */
+  begin(size: number): void;
   push(bytes: Uint8Array): void;
   /** Passes over a hole. */
   skip(size: number): void;
-  /** The bytes that were pushed of the middle. */
+  /** The bytes that were pushed of the middle; valid until the next content begins. */
   finish(): Uint8Array;
 }
 
-/** @param size of the content, in bytes */
-export function createMiddle(size: number): MiddleBytes {
-  const start = Math.max(0, Math.floor((size - MIDDLE) / 2));
-  const end = start + MIDDLE;
-  const middle = new Uint8Array(Math.min(size, MIDDLE));
+export function createMiddle(): MiddleBytes {
+  const middle = new Uint8Array(MIDDLE);
+  let start = 0;
   let at = 0;
   let filled = 0;
   return {
+    begin(size) {
+      start = Math.max(0, Math.floor((size - MIDDLE) / 2));
+      at = filled = 0;
+    },
     push(bytes) {
-      if (at < end && at + bytes.length > start) {
-        const part = bytes.subarray(Math.max(0, start - at), end - at);
+      if (at < start + MIDDLE && at + bytes.length > start) {
+        const part = bytes.subarray(Math.max(0, start - at), start + MIDDLE - at);
         middle.set(part, filled);
         filled += part.length;
       }
@@ -45,6 +49,7 @@ export function createMiddle(size: number): MiddleBytes {
 }
 
 export interface ByteSampler {
+  /** @param middle is copied if it is kept */
   add(key: number, middle: Uint8Array): void;
   finish(): ByteSample;
 }
@@ -56,7 +61,7 @@ export function createByteSampler(): ByteSampler {
   return {
     add(key, middle) {
       if (key > most || sample.has(key)) return;
-      sample.set(key, middle);
+      sample.set(key, middle.slice());
       size += middle.length;
       if (size < 2 * MOST_BYTES) return;
       sample = smallest(sample);

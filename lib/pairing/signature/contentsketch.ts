@@ -1,3 +1,6 @@
+import { embeddedModule } from '../../compression/embedded.ts';
+import { CODE } from './sketchcode.ts';
+
 /**
  * A small record of a file's content. It tells how much of the content another file has, and how well it compresses.
  *
@@ -9,6 +12,8 @@
  *
  * **Density** estimates compressed size over size. It looks at one block of 4 KiB in each 32 KiB. Literals cost their
  * entropy of order 0, and repeats of four bytes and more within the block cost a fixed number of bits.
+ *
+ * The loops over bytes are in wasm/sketch.rs.
  */
 export interface ContentSketch {
   /** Estimated compressed bytes per byte, 0 to 1. */
@@ -28,7 +33,6 @@ export interface ContentSketcher {
 
 /** Bytes of a sampled window. A 32-bit gear hash depends on the last 32 bytes. */
 export const SAMPLE_WINDOW = 32;
-const SAMPLED_BITS = 10;
 export const MAX_SAMPLES = 1024;
 /** A sample has 32 bits. */
 export const MAX_LEVEL = 31;
@@ -36,45 +40,24 @@ export const MAX_LEVEL = 31;
 const BLOCK = 64 * 1024;
 const DENSITY_BLOCK = 4096;
 const DENSITY_STRIDE = 32 * 1024;
-/** Bits of a repeat: distance and length as deflate writes them. */
-const REPEAT_BITS = 19;
 
-/** A random word per byte value (splitmix32). */
-const GEAR = Int32Array.from({ length: 256 }, (_, byte) => mixed(Math.imul(byte + 1, 0x9e3779b9)));
-
-const places = new Int32Array(BLOCK);
-
-/**
- * Writes the end positions of sampled windows into `places`. The first window of the block only primes the hash.
- *
- * @returns the number of positions
- */
-function findSamples(block: Uint8Array, end: number): number {
-  let hash = 0;
-  let count = 0;
-  for (let i = 0; i < SAMPLE_WINDOW; i++) hash = ((hash << 1) + GEAR[block[i]!]!) | 0;
-  for (let i = SAMPLE_WINDOW; i < end; i++) {
-    hash = ((hash << 1) + GEAR[block[i]!]!) | 0;
-    if (hash >>> (32 - SAMPLED_BITS) === 0) places[count++] = i;
-  }
-  return count;
+interface SketchFunctions {
+  readonly bytes: () => number;
+  readonly samples: () => number;
+  readonly counts: () => number;
+  readonly sample: (from: number, end: number) => number;
+  readonly repeats: (start: number, end: number) => number;
 }
 
-function hashWindow(block: Uint8Array, end: number): number {
-  let hash = 0x811c9dc5;
-  for (let i = end - SAMPLE_WINDOW; i < end; i++) hash = Math.imul(hash ^ block[i]!, 0x01000193);
-  return mixed(hash) >>> 0;
-}
-
-function mixed(word: number): number {
-  let x = Math.imul(word ^ (word >>> 16), 0x21f0aaad);
-  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
-  return x ^ (x >>> 15);
-}
+const instantiate = embeddedModule<SketchFunctions>(CODE);
 
 export function createContentSketcher(): ContentSketcher {
+  const functions = instantiate();
+  const { buffer } = functions.memory;
   // starts with the last window of the previous block, for samples that begin in it
-  const block = new Uint8Array(SAMPLE_WINDOW + BLOCK);
+  const block = new Uint8Array(buffer, functions.bytes(), SAMPLE_WINDOW + BLOCK);
+  const found = new Uint32Array(buffer, functions.samples(), BLOCK);
+  const counts = new Uint32Array(buffer, functions.counts(), 256);
   const samples = new Set<number>();
   let filled = SAMPLE_WINDOW;
   let length = 0;
@@ -83,21 +66,32 @@ export function createContentSketcher(): ContentSketcher {
   let compressed = 0;
 
   function flush(): void {
-    const found = findSamples(block, filled);
-    for (let k = 0; k < found; k++) {
-      const end = places[k]! + 1;
-      if (length - filled + end < SAMPLE_WINDOW) continue;
-      const hash = hashWindow(block, end);
+    const isFirst = length === filled - SAMPLE_WINDOW;
+    const count = functions.sample(isFirst ? SAMPLE_WINDOW : 1, filled);
+    for (let i = 0; i < count; i++) {
+      const hash = found[i]!;
       if (hash % 2 ** level === 0) samples.add(hash);
       if (samples.size > 2 * MAX_SAMPLES) coarsen();
     }
     for (let at = SAMPLE_WINDOW; at < filled; at += DENSITY_STRIDE) {
       const end = Math.min(at + DENSITY_BLOCK, filled);
-      compressed += compressedSize(block, at, end);
+      compressed += compressedSize(at, end);
       seen += end - at;
     }
     block.copyWithin(0, filled - SAMPLE_WINDOW, filled);
     filled = SAMPLE_WINDOW;
+  }
+
+  /** Estimated size of block[start, end) under deflate, in bytes. */
+  function compressedSize(start: number, end: number): number {
+    let bits = functions.repeats(start, end);
+    let literals = 0;
+    for (let byte = 0; byte < 256; byte++) literals += counts[byte]!;
+    for (let byte = 0; byte < 256; byte++) {
+      const count = counts[byte]!;
+      if (count > 0) bits += count * Math.log2(literals / count);
+    }
+    return Math.min(bits / 8, end - start);
   }
 
   function coarsen(): void {
@@ -129,46 +123,4 @@ export function createContentSketcher(): ContentSketcher {
       return sketch;
     },
   };
-}
-
-const counts = new Uint32Array(256);
-/** Position of the latest occurrence of four bytes, plus `epoch`. Positions below `epoch` belong to earlier blocks. */
-const positions = new Int32Array(4096);
-let epoch = 0;
-
-/** Estimated size of block[start, end) under deflate, in bytes. */
-function compressedSize(block: Uint8Array, start: number, end: number): number {
-  epoch += DENSITY_BLOCK;
-  if (epoch > 2 ** 30) {
-    positions.fill(0);
-    epoch = DENSITY_BLOCK;
-  }
-  counts.fill(0);
-  let literals = 0;
-  let bits = 0;
-  for (let i = start; i < end;) {
-    if (i + 4 <= end) {
-      const word = block[i]! | (block[i + 1]! << 8) | (block[i + 2]! << 16) | (block[i + 3]! << 24);
-      const slot = Math.imul(word, 0x9e3779b1) >>> 20;
-      const at = positions[slot]! - epoch + start;
-      positions[slot] = epoch + i - start;
-      if (at >= start && at < i) {
-        let run = 0;
-        while (i + run < end && block[at + run] === block[i + run]) run++;
-        if (run >= 4) {
-          bits += REPEAT_BITS;
-          i += run;
-          continue;
-        }
-      }
-    }
-    counts[block[i]!]!++;
-    literals++;
-    i++;
-  }
-  for (let byte = 0; byte < 256; byte++) {
-    const count = counts[byte]!;
-    if (count > 0) bits += count * Math.log2(literals / count);
-  }
-  return Math.min(bits / 8, end - start);
 }

@@ -7,7 +7,7 @@ import type { TarEntry } from '../../image/tar/entry.ts';
 import { createExpander, zerosOf } from '../../image/tar/expand.ts';
 import { scanTar } from '../../image/tar/scan.ts';
 import { bytesColumn, numbersColumn, textColumn, wordsColumn } from '../../runtime/column.ts';
-import { createByteSampler, createMiddle, tlshOf, type ByteSample } from './bytesample.ts';
+import { createByteSampler, createMiddle, tlshOf, type ByteSample, type MiddleBytes } from './bytesample.ts';
 import { createContents } from './contents.ts';
 import { createContentSketcher, type ContentSketch, type ContentSketcher } from './contentsketch.ts';
 import { digestKey } from './digestset.ts';
@@ -147,6 +147,7 @@ interface ReadFile {
   /** SHA-256 of the content; holes of sparse files count as zeros, large ones by their size (docs/formats.md). */
   readonly digest: Uint8Array;
   readonly sketch: ContentSketch;
+  /** Valid until the next file is read. */
   readonly middle: Uint8Array;
 }
 
@@ -166,7 +167,7 @@ async function* readEntries(
   options: { limits: Limits; where: string },
   check: (entry: TarEntry) => void,
 ): AsyncGenerator<ReadEntry, void, void> {
-  const sketcher = createContentSketcher();
+  const tools = { sketcher: createContentSketcher(), middle: createMiddle() };
   let current: FileReader | undefined;
   for await (const event of scanTar(tar, options)) {
     if (event.kind === 'data') {
@@ -175,7 +176,7 @@ async function* readEntries(
     }
     if (current) yield { entry: current.entry, file: current.finish() };
     check(event.entry);
-    current = event.entry.type === 'file' ? readFile(event.entry, sketcher) : undefined;
+    current = event.entry.type === 'file' ? readFile(event.entry, tools) : undefined;
     if (!current) yield { entry: event.entry };
   }
   if (current) yield { entry: current.entry, file: current.finish() };
@@ -187,9 +188,12 @@ interface FileReader {
   finish(): ReadFile;
 }
 
-function readFile(entry: TarEntry, sketcher: ContentSketcher): FileReader {
+function readFile(
+  entry: TarEntry,
+  { sketcher, middle }: { sketcher: ContentSketcher; middle: MiddleBytes },
+): FileReader {
   const hash = createHash('sha256');
-  const middle = createMiddle(entry.size);
+  middle.begin(entry.size);
   const expander = createExpander(
     entry,
     (bytes) => {
