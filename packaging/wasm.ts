@@ -14,6 +14,7 @@ const SOURCES = join(ROOT, 'wasm');
 
 /** Modules by their source. */
 export const MODULES: Readonly<Record<string, string>> = {
+  'align.rs': 'lib/delta/align/aligncode.ts',
   'deflate.rs': 'lib/compression/deflatecode.ts',
   'lzma.rs': 'lib/compression/lzma/lzmacode.ts',
   'sketch.rs': 'lib/pairing/signature/sketchcode.ts',

@@ -10,7 +10,7 @@ mod encoder;
 mod finder;
 #[path = "lzma/lazy.rs"]
 mod lazy;
-#[path = "lzma/memory.rs"]
+#[path = "memory.rs"]
 mod memory;
 #[path = "lzma/model.rs"]
 mod model;

@@ -1,7 +1,7 @@
-import { LITTLE_ENDIAN } from '../../compression/words.ts';
 import { createOpenFiles, type FileParts, type Space } from '../../runtime/space.ts';
 import { isUsable } from './counterpart.ts';
 import { pieceAt, type Listing } from './listing.ts';
+import { alignModule } from './module.ts';
 
 /**
  * Samples of content: where four bytes have a certain hash, about every 512 bytes, the twelve bytes there represent
@@ -93,25 +93,23 @@ export function placeOf({ places, values }: Samples, sample: number): number {
   return values[slot] === sample ? (places[slot]! - 1) * UNIT : -1;
 }
 
-const chunk = new Uint8Array(CHUNK);
-const view = new DataView(chunk.buffer);
-const words = new Int32Array(chunk.buffer);
-/** Offsets of samples in the current chunk. */
-const places = new Uint32Array(CHUNK);
-
 /** Calls back with the samples of a range in order; samples of repetitive content are left out. */
 export function forEachSample(
   space: Space,
   [start, end]: Range,
   visit: (sample: number, offset: number) => void,
 ): void {
+  const { memory, text, places: placesAt, find_places: findPlaces } = alignModule();
+  const chunk = new Uint8Array(memory.buffer, text(), CHUNK);
+  const view = new DataView(memory.buffer, text(), CHUNK);
+  const places = new Uint32Array(memory.buffer, placesAt(), CHUNK);
   let before = 0;
   for (let at = start; at < end;) {
     const size = Math.min(CHUNK, end - at);
     space.read(chunk.subarray(0, size), at);
     const count = findPlaces(size);
     for (let i = 0; i < count; i++) {
-      const sample = sampleAt(places[i]!);
+      const sample = sampleAt(view, places[i]!);
       if (sample === before) continue;
       before = sample;
       visit(sample, at + places[i]!);
@@ -121,30 +119,7 @@ export function forEachSample(
   }
 }
 
-/** @returns the number of places found */
-function findPlaces(size: number): number {
-  let count = 0;
-  let i = 0;
-  // word by word: a third of the time of a byte loop
-  const whole = LITTLE_ENDIAN ? size - SAMPLED - 3 : 0;
-  for (let word = words[0]!; i < whole; i += 4) {
-    const next = words[(i >> 2) + 1]!;
-    if (isSample(word)) places[count++] = i;
-    if (isSample((word >>> 8) | (next << 24))) places[count++] = i + 1;
-    if (isSample((word >>> 16) | (next << 16))) places[count++] = i + 2;
-    if (isSample((word >>> 24) | (next << 8))) places[count++] = i + 3;
-    word = next;
-  }
-  for (; i + SAMPLED <= size; i++) if (isSample(view.getInt32(i, true))) places[count++] = i;
-  return count;
-}
-
-/** Zero bytes are no sample. */
-function isSample(four: number): boolean {
-  return Math.imul(four, MULTIPLIER) >>> SHIFT === 0 && four !== 0;
-}
-
-function sampleAt(i: number): number {
+function sampleAt(view: DataView, i: number): number {
   const first = Math.imul(view.getInt32(i, true), MULTIPLIER);
   const sample = Math.imul(view.getInt32(i + 4, true) ^ (first << 9), 0x85ebca6b);
   return Math.imul(sample ^ (sample >>> 15) ^ view.getInt32(i + 8, true), 0x2c1b3c6d);

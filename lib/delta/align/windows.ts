@@ -1,8 +1,7 @@
-import { createOpenFiles, type FileParts, type Space } from '../../runtime/space.ts';
+import { createOpenFiles, type FileParts } from '../../runtime/space.ts';
 import type { Alignments, Effort } from './alignment.ts';
-import { alignBuffers, createWorkspace } from './alignbuffers.ts';
+import { createAligner } from './aligner.ts';
 import { AlignmentBuilder } from './alignmentlist.ts';
-import { SeedTables, tablesSize } from './seedindex.ts';
 
 /** Part of a layer stream, in bytes. */
 export interface Stretch {
@@ -114,42 +113,22 @@ export function alignPairs({ source, target, pairs, next, effort }: AlignTask): 
   using files = createOpenFiles();
   const sourceSpace = files.space(source);
   const targetSpace = files.space(target);
-  const largest = largestStretch(pairs);
-  // one allocation, which can be freed as a whole; small images need little
-  const memory = new ArrayBuffer(2 * largest + tablesSize(largest));
-  const from = new Uint8Array(memory, 0, largest);
-  const to = new Uint8Array(memory, largest, largest);
-  const workspace = createWorkspace(new SeedTables(largest, memory, 2 * largest));
-  try {
-    for (let i = Atomics.add(next, 0, 1); i < pairs.count; i = Atomics.add(next, 0, 1)) {
-      const pair = pairAt(pairs, i);
-      const found = alignBuffers(
-        readStretch(sourceSpace, pair.source, from),
-        readStretch(targetSpace, pair.target, to),
-        pair.effort ?? effort,
-        workspace,
-      );
-      builder.append(found, pair.target.start, pair.source.start);
-    }
-    return builder.items();
-  } finally {
-    // frees the memory without waiting for the garbage collector
-    memory.transfer(0);
+  const aligner = createAligner(largestStretch(pairs));
+  for (let i = Atomics.add(next, 0, 1); i < pairs.count; i = Atomics.add(next, 0, 1)) {
+    const { source: from, target: to, effort: own = effort } = pairAt(pairs, i);
+    sourceSpace.read(aligner.source(from.end - from.start), from.start);
+    targetSpace.read(aligner.target(to.end - to.start), to.start);
+    aligner.align(own, builder, from.start, to.start);
   }
+  return builder.items();
 }
 
-/** Size of the largest stretch of either side in bytes, rounded up to a multiple of 4. */
+/** Size of the largest stretch of either side in bytes. */
 function largestStretch(pairs: StretchTable): number {
   let largest = 0;
   for (let i = 0; i < pairs.count; i++) {
     const { source, target } = pairAt(pairs, i);
     largest = Math.max(largest, source.end - source.start, target.end - target.start);
   }
-  return 4 * Math.ceil(largest / 4);
-}
-
-function readStretch(space: Space, { start, end }: Stretch, into: Uint8Array): Uint8Array {
-  const bytes = into.subarray(0, end - start);
-  space.read(bytes, start);
-  return bytes;
+  return largest;
 }

@@ -1,4 +1,4 @@
-//! Memory behind the static data. It is never given back: an instance serves one encoder or decoder.
+//! Memory behind the static data. It is never given back.
 use core::arch::wasm32::{memory_grow, memory_size, unreachable};
 use core::ptr::addr_of;
 
@@ -24,7 +24,13 @@ pub unsafe fn allocate(size: usize) -> *mut u8 {
 /// Adds `size` bytes to the last allocation.
 pub unsafe fn extend(size: usize) {
     USED += size;
-    let missing = USED.saturating_sub(memory_size(0) * PAGE);
+    ensure(USED);
+}
+
+/// Makes memory reach to `end`.
+#[inline(always)]
+pub unsafe fn ensure(end: usize) {
+    let missing = end.saturating_sub(memory_size(0) * PAGE);
     if missing > 0 && memory_grow(0, missing.div_ceil(PAGE)) == usize::MAX {
         unreachable();
     }
