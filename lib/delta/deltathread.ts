@@ -70,8 +70,13 @@ async function openPair(task: DeltaTask, onStep: (step: string) => void): Promis
   const targetImage = await read(to);
   const [source, target] = await unpackPair(sourceImage, targetImage, scratch, limits);
   const found = withFoundCompressions(targetImage, target, sourceImage);
-  // one after the other, in one thread
-  const files = checkRootfs(sourceImage, source.stream, limits);
-  const checked = files.then(() => checkRootfs(targetImage, target.stream, limits));
-  return { source, target, record: Promise.all([found, checked]).then(([record]) => record), files };
+  const { reference } = sourceImage;
+  const [files, checked] = checkRootfs(
+    [
+      { reference, stream: source.stream },
+      { reference: targetImage.reference, stream: target.stream },
+    ],
+    limits,
+  );
+  return { source, target, record: Promise.all([found, checked]).then(([record]) => record), files: files! };
 }

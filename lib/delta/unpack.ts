@@ -5,7 +5,7 @@ import { openImage, type Image } from '../image/open.ts';
 import { layerSizes, unpackImages, type LayerStream } from '../image/layerstream.ts';
 import type { RootfsFiles } from '../image/rootfsfiles.ts';
 import { rootfsThread } from '../image/threads.ts';
-import { runThread } from '../runtime/thread.ts';
+import { openThread } from '../runtime/thread.ts';
 import { measurePullSizes } from '../image/pullsize.ts';
 import { imageRecord, withCompressions, type ImageRecord } from '../image/record.ts';
 import { parseReference } from '../image/oci/reference.ts';
@@ -34,18 +34,23 @@ async function unpacked(image: Image, stream: LayerStream): Promise<UnpackedImag
   return { stream, record, layers: image.layers };
 }
 
+/** A name for errors, and the layers. */
+export interface NamedStream extends Pick<Image, 'reference'> {
+  readonly stream: LayerStream;
+}
+
 /**
- * Flattens an unpacked image, as a signature does. The byte formats need no tar, and would take a layer that is damaged.
+ * Flattens unpacked images one after the other, as a signature does. The byte formats need no tar, and would take a layer
+ * that is damaged.
  *
- * @returns its files
+ * @returns the files of each
  * @throws PanamaxError `bad-input`, `limit`
  */
-export function checkRootfs(
-  { reference }: Pick<Image, 'reference'>,
-  stream: LayerStream,
-  limits: Limits,
-): Promise<RootfsFiles> {
-  return runThread(rootfsThread, { stream, limits, name: reference });
+export function checkRootfs(images: readonly NamedStream[], limits: Limits): Promise<RootfsFiles>[] {
+  const thread = openThread(rootfsThread);
+  const files = images.map(({ reference: name, stream }) => thread.call({ stream, limits, name }));
+  void Promise.allSettled(files).then(() => thread[Symbol.asyncDispose]());
+  return files;
 }
 
 /**

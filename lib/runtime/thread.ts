@@ -127,6 +127,16 @@ export async function runThread<Input, Result>(
   }
 }
 
+/** Like `runThread` for large jobs: the thread ends with its result, and its memory is free. */
+export async function runThreadOnce<Input, Result>(
+  entry: ThreadEntry<Input, Result>,
+  input: Input,
+  signal?: AbortSignal,
+): Promise<Result> {
+  await using thread = openThread(entry, signal);
+  return await thread.call(input);
+}
+
 function takeIdle<Input, Result>(key: string): KeptThread<Input, Result> | undefined {
   const at = idle.findLastIndex((one) => one.key === key && one.thread.isRunning());
   if (at < 0) return undefined;

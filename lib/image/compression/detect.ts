@@ -17,6 +17,7 @@ import {
 } from '../../compression/zstd/libzstd.ts';
 import { isKlauspostHeader } from '../../compression/zstd/klauspost.ts';
 import type { Digest } from '../../digest.ts';
+import { free } from '../../runtime/memory.ts';
 import { compressionOf } from '../magic.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Layer } from '../open.ts';
@@ -163,6 +164,7 @@ function makesBeginning(
     const made = compressor.next(sample.subarray(at, at + STEP));
     if (!isPart(head, done, made)) return false;
     done += made.length;
+    free(made);
   }
   return true;
 }
@@ -181,6 +183,7 @@ export async function makesWhole(
     done += made.length;
     if (done > size) return false;
     hash.update(made);
+    free(made);
   }
   return done === size && `sha256:${hash.digest('hex')}` === digest;
 }

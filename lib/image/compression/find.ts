@@ -2,7 +2,7 @@ import { correctionSize, MOST_CORRECTED } from '../../compression/corrected/corr
 import type { Compression } from '../../compression/recipe.ts';
 import type { Digest } from '../../digest.ts';
 import type { FilePart } from '../../runtime/space.ts';
-import { runThread, threadEntry } from '../../runtime/thread.ts';
+import { runThreadOnce, threadEntry } from '../../runtime/thread.ts';
 import { readPart, type LayerStream } from '../layerstream.ts';
 import type { StoredLayer } from '../stored.ts';
 import {
@@ -73,7 +73,7 @@ async function likelyOf({ layer, tar }: Search): Promise<SearchOptions['likely']
 async function findOne({ layer, tar }: Search, options: SearchOptions): Promise<Compression | undefined> {
   const task = { layer: await compressed(layer), tar, options };
   const isShort = options.isSampled || layer.descriptor.size < MIN_SHARED;
-  const found = isShort ? await searchLayer(task) : await runThread(layerThread, task);
+  const found = isShort ? await searchLayer(task) : await runThreadOnce(layerThread, task);
   if (found || !isCorrectable(task.layer)) return found;
   return findCorrection(
     task.layer,

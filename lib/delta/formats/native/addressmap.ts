@@ -1,6 +1,6 @@
 import { AlignmentBuilder } from '../../align/alignmentlist.ts';
 import type { Elf, Segment } from './elf.ts';
-import { free } from './memory.ts';
+import { free } from '../../../runtime/memory.ts';
 
 /** Stretches of an executable's file that its source file has, too: offsets in both files and a length. */
 export interface FileStretch {

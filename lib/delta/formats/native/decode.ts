@@ -7,7 +7,7 @@ import { readDescription, readHead, readPatchHeader } from './container.ts';
 import { readSegments } from './elf.ts';
 import { readerOf } from './group.ts';
 import { createGroupCrew, type GroupCrew } from './groupcrew.ts';
-import { free } from './memory.ts';
+import { free } from '../../../runtime/memory.ts';
 import { codeSection, SectionModels, sum, type Section } from './section.ts';
 import { decodeSourceMembers, inflateMembers } from './sourcemembers.ts';
 import { createStreamDecoder, MIXED } from './streamcoder.ts';

@@ -1,5 +1,5 @@
 import { functionRecords } from './ehframe.ts';
-import { free } from './memory.ts';
+import { free } from '../../../runtime/memory.ts';
 
 /** The parts that address mapping needs of a 64-bit little-endian ELF executable for x86-64 or arm64 (System V ABI, gABI chapter 4). */
 

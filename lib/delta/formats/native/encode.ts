@@ -4,10 +4,10 @@ import { BatchModels, codeBatch } from './batch.ts';
 import { writeDescription, writeHead, writePatchHeader } from './container.ts';
 import { cutBatches, type Plan, type PlannedBatch } from './cut.ts';
 import { codeSection, ENOUGH_IN_SECTION, SectionModels, sum, type GroupHeader } from './section.ts';
-import { codingFor, MIXED } from './streamcoder.ts';
+import { codingFor, MIXED, ZSTD } from './streamcoder.ts';
 import { createStreamCrew, type StreamCrew } from './streamcrew.ts';
-import { STREAMS } from './streams.ts';
-import { free } from './memory.ts';
+import { STREAMS, type StreamParts } from './streams.ts';
+import { free } from '../../../runtime/memory.ts';
 import { createGroupCrew, type GroupCrew } from './groupcrew.ts';
 import type { EncodedGroup } from './groupjob.ts';
 import type { PlannedPatch } from './plan.ts';
@@ -47,7 +47,7 @@ interface EncodedSection {
   readonly first: number;
   readonly groups: readonly GroupHeader[];
   readonly operands: readonly Uint8Array[];
-  readonly streams: Promise<readonly Uint8Array[]>;
+  readonly streams: Promise<StreamParts>;
 }
 
 /** Yields a patch of the format `panamax`. */
@@ -62,7 +62,7 @@ export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint
     members: encodeSourceMembers(sourceMembers),
   });
   const much = fresh > MUCH;
-  const compressing = threads === 0 ? 0 : much ? 2 : 1;
+  const compressing = threads === 0 ? 0 : much && coding !== ZSTD ? 2 : 1;
   // mixed groups depend on those before them
   const building = much || coding === MIXED ? Math.min(1, threads) : threads;
   await using crew = createGroupCrew(source, building, signal);
@@ -102,14 +102,14 @@ async function* encodeSections(
       operands: groups.map(({ operands }) => operands),
       streams: compressed,
     };
-    for (const part of joined) free(part);
     groups = [];
     size = 0;
   }
 }
 
 function headerOf({ parts, operands, checksum }: EncodedGroup): GroupHeader {
-  return { parts: parts.map(({ length }) => length), operands: operands.length, checksum };
+  const sizes = { parts: parts.map(({ length }) => length), operands: operands.length };
+  return checksum === undefined ? sizes : { ...sizes, checksum };
 }
 
 interface GroupOfBatch {
@@ -157,10 +157,18 @@ function createWriter(sourceSize: number): (section: EncodedSection) => AsyncGen
   };
 }
 
-function joinedParts(encoded: readonly EncodedGroup[]): Uint8Array[] {
-  return Array.from({ length: STREAMS }, (_, stream) =>
-    Buffer.concat(encoded.map(({ parts }) => parts[stream]!)),
-  );
+/** Of each stream, in memory of its own. */
+function joinedParts(encoded: readonly EncodedGroup[]): Uint8Array<ArrayBuffer>[] {
+  return Array.from({ length: STREAMS }, (_, stream) => {
+    const parts = encoded.map(({ parts }) => parts[stream]!);
+    const joined = new Uint8Array(sum(parts.map(({ length }) => length)));
+    let end = 0;
+    for (const part of parts) {
+      joined.set(part, end);
+      end += part.length;
+    }
+    return joined;
+  });
 }
 
 function freshSize({ size, operations }: Plan): number {

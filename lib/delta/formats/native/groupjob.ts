@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { PanamaxError } from '../../../errors.ts';
 import type { Batch } from './batch.ts';
-import { free } from './memory.ts';
+import { free } from '../../../runtime/memory.ts';
 import { createWorkspace, GroupWorker, type GroupPlace, type Workspace } from './group.ts';
 import { pagedSpace, type OpenFiles, type Space, type FileParts } from '../../../runtime/space.ts';
 import { MixedModels } from './mixedsink.ts';
@@ -40,7 +40,8 @@ export interface EncodedGroup {
   /** By the numbers of streams. */
   readonly parts: StreamParts;
   readonly operands: Uint8Array;
-  readonly checksum: number;
+  /** CRC-32 of its bytes in the target, unless it has neither parts nor operands. */
+  readonly checksum?: number;
 }
 
 export interface DecodedGroup {
@@ -62,6 +63,8 @@ export function createGroupHandler(files: OpenFiles): (job: GroupJob) => Encoded
     if (work.kind === 'encode') {
       const target = readAll(files.space(work.program), workspace);
       const encoded = worker!.encode(place, target, models);
+      // a group without parts has no checksum (section.ts)
+      if (isEmpty(encoded)) return encoded;
       return { ...encoded, checksum: crc32(readAll(files.space(work.stored), workspace)) };
     }
     const bytes = worker!.decode(place, work.parts, work.operands, models);
@@ -79,6 +82,10 @@ export function createGroupHandler(files: OpenFiles): (job: GroupJob) => Encoded
     }
     return { bytes };
   };
+}
+
+function isEmpty({ parts, operands }: EncodedGroup): boolean {
+  return operands.length === 0 && parts.every(({ length }) => length === 0);
 }
 
 function readAll(space: Space, workspace: Workspace): Uint8Array {

@@ -1,4 +1,4 @@
-import { runThread, threadEntry } from '../../../runtime/thread.ts';
+import { runThreadOnce, threadEntry } from '../../../runtime/thread.ts';
 import { sizeOfParts } from '../../../runtime/space.ts';
 import { planPatch, type PlannedPatch, type PlanOptions } from './plan.ts';
 import type { StoredSide } from './storedside.ts';
@@ -16,7 +16,7 @@ export async function planInThread(
 ): Promise<PlannedPatch> {
   const size = sizeOfParts(target.stream.parts);
   if (size < MIN_SHARED) return planPatch(source, target, { ...options, ...(signal && { signal }) });
-  return runThread(planThread, { source: side(source), target: side(target), options }, signal);
+  return runThreadOnce(planThread, { source: side(source), target: side(target), options }, signal);
 }
 
 /** The fields that a message can hold. */

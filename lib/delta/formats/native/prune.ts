@@ -1,7 +1,7 @@
 import { AlignmentBuilder } from '../../align/alignmentlist.ts';
 import type { Alignments } from '../../align/alignment.ts';
 import type { FilePair } from './batch.ts';
-import { free } from './memory.ts';
+import { free } from '../../../runtime/memory.ts';
 import type { Space } from '../../../runtime/space.ts';
 
 /**

@@ -2,7 +2,7 @@ import type { Alignments } from '../../align/alignment.ts';
 import { AlignmentBuilder } from '../../align/alignmentlist.ts';
 import { AddressMap, addressTable } from './addressmap.ts';
 import type { FilePair } from './batch.ts';
-import { free } from './memory.ts';
+import { free } from '../../../runtime/memory.ts';
 import { readElf, SECTION_RELATIVE, type Elf, type Section } from './elf.ts';
 import { readerOf } from './group.ts';
 import type { Space } from '../../../runtime/space.ts';

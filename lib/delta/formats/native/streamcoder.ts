@@ -4,7 +4,7 @@ import { Lzma2Encoder, type EncoderSettings } from '../../../compression/lzma/lz
 import { xzPrologue } from '../../../compression/lzma/xz.ts';
 import { XzDecoder } from '../../../compression/lzma/xzdecoder.ts';
 import type { Effort } from '../../align/alignment.ts';
-import { free } from './memory.ts';
+import { free } from '../../../runtime/memory.ts';
 import { FRESH, STREAM_FORMS, type StreamForm } from './streams.ts';
 
 /** Compresses one stream of a patch: by LZMA2 over all of the patch, or by zstd batch by batch. */

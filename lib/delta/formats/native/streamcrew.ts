@@ -2,7 +2,7 @@ import { openThread, threadEntry } from '../../../runtime/thread.ts';
 import { YOUNG_GENERATION } from './memory.ts';
 import type { StreamSettings } from './streamcoder.ts';
 import { createStreamHandler } from './streamjob.ts';
-import { FRESH, STREAMS, type StreamParts } from './streams.ts';
+import { FRESH, type StreamParts } from './streams.ts';
 
 const streamThread = threadEntry<typeof import('./streamthread.ts')>(
   new URL('./streamthread.ts', import.meta.url),
@@ -12,8 +12,11 @@ const EMPTY: Uint8Array = new Uint8Array();
 
 /** Compresses the streams of one batch after the other, in threads or in this one. */
 export interface StreamCrew extends AsyncDisposable {
-  /** @param streams of the next batch; @returns each compressed */
-  compress(streams: StreamParts): Promise<Uint8Array<ArrayBuffer>[]>;
+  /**
+   * @param streams of the next batch, each in memory of its own, which the crew takes over
+   * @returns each compressed
+   */
+  compress(streams: readonly Uint8Array<ArrayBuffer>[]): Promise<StreamParts>;
 }
 
 /** @param count of threads: 0 for none, else they take turns at new bytes, and the last has the other streams */
@@ -29,14 +32,16 @@ export function createStreamCrew(settings: StreamSettings, count: number, signal
       const mine = turn++ % count;
       const results = await Promise.all(
         threads.map((thread, i) => {
-          const isRest = i === count - 1;
-          const used = streams.map((bytes, stream) => (stream === FRESH || isRest ? bytes : EMPTY));
-          return thread.call({ settings, streams: used, isFresh: i === mine, isRest });
+          const isFresh = i === mine;
+          if (i === count - 1) {
+            const moved = streams.map(({ buffer }) => buffer);
+            return thread.call({ settings, streams, isFresh, isRest: true }, moved);
+          }
+          const used = streams.map((bytes, stream) => (stream === FRESH ? bytes : EMPTY));
+          return thread.call({ settings, streams: used, isFresh, isRest: false });
         }),
       );
-      return Array.from({ length: STREAMS }, (_, stream) =>
-        Uint8Array.from(results[stream === FRESH ? mine : count - 1]!.streams[stream]!),
-      );
+      return streams.map((_, stream) => results[stream === FRESH ? mine : count - 1]!.streams[stream]!);
     },
     async [Symbol.asyncDispose]() {
       for (const thread of threads) await thread[Symbol.asyncDispose]();

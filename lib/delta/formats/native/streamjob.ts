@@ -1,5 +1,5 @@
 import { createStreamEncoder, type StreamEncoder, type StreamSettings } from './streamcoder.ts';
-import { free } from './memory.ts';
+import { free } from '../../../runtime/memory.ts';
 import { FRESH, type StreamParts } from './streams.ts';
 
 /** The compression of one batch, in a thread or without one. */
