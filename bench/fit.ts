@@ -85,9 +85,10 @@ function loss(ratio: number): number {
   return Math.sqrt(1 + (Math.log(ratio) / LINEAR_FROM) ** 2) - 1;
 }
 
-/** Initial costs that do not depend on the corpus: round numbers, the same for both formats. */
+/** Initial costs that do not depend on the corpus: round numbers, the same for all formats. */
 const GUESS: Costs = {
   patch: 1000,
+  recipe: 1,
   header: 5,
   file: 100,
   small: 0.02,

@@ -9,6 +9,8 @@
 export interface Costs {
   /** Per patch, without the recipe. */
   readonly patch: number;
+  /** Per byte of the recipe as `serializeRecipe` writes it. */
+  readonly recipe: number;
   /** Per tar header. */
   readonly header: number;
   /** Per changed or new file. */

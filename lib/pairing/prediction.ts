@@ -40,7 +40,7 @@ const MIB = 1024 ** 2;
 
 /** In bytes. */
 export interface PatchSizes {
-  /** Size of the recipe. */
+  /** Size of the recipe as `serializeRecipe` writes it. */
   readonly recipeSize: number;
   /** Of the target's layer stream. */
   readonly targetSize: number;
@@ -64,7 +64,7 @@ export function predict(
   }
   changed *= calibration.changed;
   fresh *= calibration.new;
-  const fixed = costs.patch + recipeSize + costs.header * comparison.entries;
+  const fixed = costs.patch + costs.recipe * recipeSize + costs.header * comparison.entries;
   const { secondsPerMiB } = costs;
   const seconds =
     (targetSize * secondsPerMiB.target +

@@ -57,7 +57,7 @@ export interface Ranking {
 }
 
 /** Goes up with each change of document or formula; rankings of other versions are made again. */
-export const RANKING_VERSION = 10;
+export const RANKING_VERSION = 11;
 
 /** A patch is worth making up to this share of a pull. */
 const WORTH = 0.95;

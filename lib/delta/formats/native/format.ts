@@ -22,6 +22,7 @@ export const native: PatchFormat = {
   // fitted to the nearest 45 pairs of the development corpus (docs/pairing.md)
   costs: {
     patch: 77.7,
+    recipe: 0.25,
     header: 0.0336,
     file: 231,
     small: 0.00848,
