@@ -38,7 +38,7 @@ export async function signImage(layout: string, scratch: string): Promise<Signed
     signature = await computeSignature(image, DEFAULT_LIMITS);
   });
   const stream = await unpackImage(image, path, DEFAULT_LIMITS);
-  const findingSeconds = await timed(() => findCompressions(image.layers, stream));
+  const findingSeconds = await timed(() => findCompressions(image.layers, stream.parts));
   await rm(path);
   const { length: storedSize } = await serializeSignature(signature!);
   return { signature: signature!, storedSize, seconds, findingSeconds, gunzipSeconds };

@@ -63,13 +63,13 @@ async function openPair(task: DeltaTask, onStep: (step: string) => void): Promis
       files: Promise.resolve(undefined),
     };
   }
-  const { unpackPair, checkRootfs, withFoundCompressions } = await opening();
+  const { unpackPair, checkRootfs } = await opening();
   onStep(`read ${from.reference}`);
   const sourceImage = await read(from);
   onStep(`read ${to.reference}`);
   const targetImage = await read(to);
-  const [source, target] = await unpackPair(sourceImage, targetImage, scratch, limits);
-  const found = withFoundCompressions(targetImage, target, sourceImage);
+  const { images, record: found } = unpackPair(sourceImage, targetImage, scratch, limits);
+  const [source, target] = await images;
   const { reference } = sourceImage;
   const [files, checked] = checkRootfs(
     [

@@ -18,15 +18,33 @@ export async function readImage(side: DeltaSide, limits: Limits, scratch: string
   return openImage(await parseReference(side.reference), { ...side, limits, scratch });
 }
 
-/** Unpacks both images of a pair at once. @param directory for the layers */
-export async function unpackPair(
-  source: Image,
-  target: Image,
-  directory: string,
-  limits: Limits,
-): Promise<[UnpackedImage, UnpackedImage]> {
-  const [from, to] = await unpackImages([source, target], directory, limits);
-  return [await unpacked(source, from!), await unpacked(target, to!)];
+export interface UnpackingPair {
+  /** The source and the target. */
+  readonly images: Promise<[UnpackedImage, UnpackedImage]>;
+  /** The target's, with the compressions of its layers. */
+  readonly record: Promise<ImageRecord>;
+}
+
+/**
+ * Unpacks both images of a pair at once, and finds how the layers of the target were compressed: those of the source by
+ * their beginning.
+ *
+ * @param directory for the layers
+ */
+export function unpackPair(source: Image, target: Image, directory: string, limits: Limits): UnpackingPair {
+  const { tars, streams } = unpackImages([source, target], directory, limits);
+  const sampled = new Set(source.layers.map(({ descriptor }) => descriptor.digest));
+  const compressions = findCompressions(target.layers, tars[1]!, { sampled });
+  const images = streams.then(async ([from, to]): Promise<[UnpackedImage, UnpackedImage]> => [
+    await unpacked(source, from!),
+    await unpacked(target, to!),
+  ]);
+  const record = Promise.all([images, compressions]).then(([[, to], found]) =>
+    withCompressions(to.record, found),
+  );
+  // awaited while patches are made
+  record.catch(() => undefined);
+  return { images, record };
 }
 
 async function unpacked(image: Image, stream: LayerStream): Promise<UnpackedImage> {
@@ -51,18 +69,4 @@ export function checkRootfs(images: readonly NamedStream[], limits: Limits): Pro
   const files = images.map(({ reference: name, stream }) => thread.call({ stream, limits, name }));
   void Promise.allSettled(files).then(() => thread[Symbol.asyncDispose]());
   return files;
-}
-
-/**
- * Finds how the layers of an unpacked target were compressed: those of the source by their beginning.
- *
- * @returns the target's record with the compressions
- */
-export async function withFoundCompressions(
-  image: Image,
-  { record, stream }: UnpackedImage,
-  source: Pick<Image, 'layers'>,
-): Promise<ImageRecord> {
-  const sampled = new Set(source.layers.map(({ descriptor }) => descriptor.digest));
-  return withCompressions(record, await findCompressions(image.layers, stream, { sampled }));
 }

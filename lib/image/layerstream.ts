@@ -75,6 +75,15 @@ interface UnpackJob {
   readonly layer: Layer;
   readonly owners: Image[];
   readonly path: string;
+  readonly written: PromiseWithResolvers<FilePart>;
+}
+
+/** Images while their layers are written to files. */
+export interface Unpacking {
+  /** The tars of each image's layers, each as soon as it is there. */
+  readonly tars: readonly (readonly Promise<FilePart>[])[];
+  /** The layer streams. Settles once no file is written any more. @throws PanamaxError as `unpackImage` does */
+  readonly streams: Promise<LayerStream[]>;
 }
 
 /** Layers that are unpacked at the same time. */
@@ -83,20 +92,18 @@ const CONCURRENCY = 3;
 /**
  * Writes the layers of several images to new files, some at the same time. A layer that several images have is written
  * once. The caller removes the files, also after an error.
- *
- * @throws PanamaxError as `unpackImage` does
  */
-export async function unpackImages(
-  images: readonly Image[],
-  directory: string,
-  limits: Limits,
-): Promise<LayerStream[]> {
+export function unpackImages(images: readonly Image[], directory: string, limits: Limits): Unpacking {
   const jobs = new Map<string, UnpackJob>();
   for (const image of images) {
     for (const layer of image.layers) {
       const key = keyOf(layer);
-      if (!jobs.has(key))
-        jobs.set(key, { layer, owners: [], path: join(directory, `unpacked-${jobs.size}`) });
+      if (!jobs.has(key)) {
+        const written = Promise.withResolvers<FilePart>();
+        // an error is that of the streams
+        written.promise.catch(() => undefined);
+        jobs.set(key, { layer, owners: [], path: join(directory, `unpacked-${jobs.size}`), written });
+      }
       jobs.get(key)!.owners.push(image);
     }
   }
@@ -114,25 +121,34 @@ export async function unpackImages(
     }
     return { path, offset: 0, size };
   }
-  const parts = new Map<string, FilePart>();
-  const failures = new Map<string, unknown>();
-  const queue = [...jobs]
-    .toSorted(([, one], [, other]) => other.layer.descriptor.size - one.layer.descriptor.size)
+  const failures = new Map<UnpackJob, unknown>();
+  // layers that a later image adds come first, since more is to be done with them
+  const rank = ({ owners: [first] }: UnpackJob) => images.indexOf(first!);
+  const queue = [...jobs.values()]
+    .toSorted((a, b) => rank(b) - rank(a) || b.layer.descriptor.size - a.layer.descriptor.size)
     .values();
   const work = async () => {
-    for (const [key, job] of queue) {
+    for (const job of queue) {
       if (failures.size > 0) return;
       try {
-        parts.set(key, await unpack(job));
+        job.written.resolve(await unpack(job));
       } catch (error) {
-        failures.set(key, error);
+        failures.set(job, error);
       }
     }
   };
-  // all end before an error is thrown, because the caller removes the files
-  await Promise.all(Array.from({ length: CONCURRENCY }, work));
-  for (const key of jobs.keys()) if (failures.has(key)) throw failures.get(key);
-  return images.map(({ layers }) => ({ parts: layers.map((layer) => parts.get(keyOf(layer))!) }));
+  const tars = images.map(({ layers }) => layers.map((layer) => jobs.get(keyOf(layer))!.written.promise));
+  async function streams(): Promise<LayerStream[]> {
+    // all end before an error is thrown, because the caller removes the files
+    await Promise.all(Array.from({ length: CONCURRENCY }, work));
+    const failed = [...jobs.values()].find((job) => failures.has(job));
+    if (failed) {
+      for (const { written } of jobs.values()) written.reject(failures.get(failed));
+      throw failures.get(failed);
+    }
+    return Promise.all(tars.map(async (parts) => ({ parts: await Promise.all(parts) })));
+  }
+  return { tars, streams: streams() };
 }
 
 /** The digests of the blob and of the tar that the image claims it to hold. */

@@ -54,9 +54,9 @@ test('a layer of the source is taken for what its beginning shows, any other is 
     [tar, blob],
     [tar, damaged],
   ]);
-  assert.deepEqual(await findCompressions(layers, stream), [ZSTD, undefined]);
+  assert.deepEqual(await findCompressions(layers, stream.parts), [ZSTD, undefined]);
   const sampled = new Set(layers.map(({ descriptor }) => descriptor.digest));
-  assert.deepEqual(await findCompressions(layers, stream, { sampled }), [ZSTD, ZSTD]);
+  assert.deepEqual(await findCompressions(layers, stream.parts, { sampled }), [ZSTD, ZSTD]);
 });
 
 test('the encoder of the largest layer is taken for others that several encoders make', async (t) => {
@@ -64,8 +64,8 @@ test('the encoder of the largest layer is taken for others that several encoders
   const [small, large] = [Buffer.from(random.text(100_000)), Buffer.from(random.text(600_000))];
   const blobs = [small, large].map((tar) => [tar, recompress(BLOCKS, tar)] as const);
   const { layers, stream } = await layersOf(t, blobs);
-  assert.deepEqual(await findCompressions(layers, stream), [BLOCKS, BLOCKS]);
+  assert.deepEqual(await findCompressions(layers, stream.parts), [BLOCKS, BLOCKS]);
   // alone it is as likely made in larger blocks
-  const alone = await findCompressions(layers.slice(0, 1), { parts: stream.parts.slice(0, 1) });
+  const alone = await findCompressions(layers.slice(0, 1), stream.parts.slice(0, 1));
   assert.deepEqual(alone, [{ ...BLOCKS, blockSize: 1024 ** 2 }]);
 });

@@ -94,7 +94,7 @@ test('layers are made several at a time, the small ones first, and each once', a
   await writeLayout(layout, layers);
   const image = await openImage({ transport: 'oci', path: layout }, { limits: DEFAULT_LIMITS });
   const stream = await unpackImage(image, join(directory, 'stream'), DEFAULT_LIMITS);
-  const compressions = await findCompressions(image.layers, stream);
+  const compressions = await findCompressions(image.layers, stream.parts);
   const record = withCompressions(imageRecord(image, layerSizes(stream)), compressions);
   const sizes = image.layers.map(({ descriptor }) => descriptor.size);
 

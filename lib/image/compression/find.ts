@@ -2,8 +2,8 @@ import { correctionSize, MOST_CORRECTED } from '../../compression/corrected/corr
 import type { Compression } from '../../compression/recipe.ts';
 import type { Digest } from '../../digest.ts';
 import type { FilePart } from '../../runtime/space.ts';
-import { runThreadOnce, threadEntry } from '../../runtime/thread.ts';
-import { readPart, type LayerStream } from '../layerstream.ts';
+import { openThread, threadEntry, type Thread } from '../../runtime/thread.ts';
+import { readPart } from '../layerstream.ts';
 import type { StoredLayer } from '../stored.ts';
 import {
   findCorrection,
@@ -14,7 +14,7 @@ import {
   type SearchOptions,
 } from './detect.ts';
 import type { KnownCompressions } from './known.ts';
-import { searchLayer } from './searchlayer.ts';
+import { searchLayer, type LayerTask } from './searchlayer.ts';
 
 const layerThread = threadEntry<typeof import('./layerthread.ts')>(
   new URL('./layerthread.ts', import.meta.url),
@@ -22,7 +22,7 @@ const layerThread = threadEntry<typeof import('./layerthread.ts')>(
 
 /** Layers whose recipe is searched at the same time, the largest first. */
 const CONCURRENCY = 2;
-/** Neither samples nor smaller blobs are worth a thread, in bytes. */
+/** Smaller blobs are not worth a thread, in bytes. */
 const MIN_SHARED = 1024 ** 2;
 
 export interface FindOptions {
@@ -32,48 +32,77 @@ export interface FindOptions {
   readonly sampled?: ReadonlySet<Digest>;
 }
 
+type Tar = FilePart | Promise<FilePart>;
+
 /** A layer to examine, and its tar. */
 interface Search {
   readonly layer: StoredLayer;
-  readonly tar: FilePart;
+  readonly tar: Tar;
 }
 
 /**
  * Finds the recipe that compressed each layer of an image; undefined for layers that cannot be made again. Takes
  * longer than reading the image, so it runs in threads. The result does not depend on their number.
+ *
+ * @param tars of the layers; some may be written yet
  */
 export async function findCompressions(
   layers: readonly StoredLayer[],
-  { parts }: LayerStream,
+  tars: readonly Tar[],
   { known = new Map(), sampled = new Set() }: FindOptions = {},
 ): Promise<(Compression | undefined)[]> {
   const found = new Map<Digest, Compression | null>(known);
   const searches = new Map<Digest, Search>();
   for (const [i, layer] of layers.entries()) {
     const { digest } = layer.descriptor;
-    if (!found.has(digest)) searches.set(digest, { layer, tar: parts[i]! });
+    if (!found.has(digest)) searches.set(digest, { layer, tar: tars[i]! });
   }
-  const sorted = [...searches].toSorted(([, one], [, other]) => other.tar.size - one.tar.size);
+  const sorted = [...searches].toSorted(
+    ([, one], [, other]) => other.layer.descriptor.size - one.layer.descriptor.size,
+  );
   const likely = sorted[0] && (await likelyOf(sorted[0][1]));
   const queue = sorted.values();
   const work = async () => {
+    await using searcher = lazySearcher();
     for (const [digest, search] of queue) {
       const options = { ...(likely && { likely }), isSampled: sampled.has(digest) };
-      found.set(digest, (await findOne(search, options)) ?? null);
+      found.set(digest, (await findOne(search, options, searcher)) ?? null);
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, work));
   return limitCorrections(layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined));
 }
 
-async function likelyOf({ layer, tar }: Search): Promise<SearchOptions['likely']> {
-  return likelyEncoder(await compressed(layer), () => readPart(tar));
+/** A thread that starts with its first layer. */
+interface Searcher extends AsyncDisposable {
+  search(task: LayerTask): Promise<Compression | undefined>;
 }
 
-async function findOne({ layer, tar }: Search, options: SearchOptions): Promise<Compression | undefined> {
+function lazySearcher(): Searcher {
+  let thread: Thread<LayerTask, Compression | undefined> | undefined;
+  return {
+    search: (task) => (thread ??= openThread(layerThread)).call(task),
+    async [Symbol.asyncDispose]() {
+      await thread?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function likelyOf({ layer, tar }: Search): Promise<SearchOptions['likely']> {
+  const part = await tar;
+  return likelyEncoder(await compressed(layer), () => readPart(part));
+}
+
+async function findOne(
+  search: Search,
+  options: SearchOptions,
+  searcher: Searcher,
+): Promise<Compression | undefined> {
+  const { layer } = search;
+  const tar = await search.tar;
   const task = { layer: await compressed(layer), tar, options };
-  const isShort = options.isSampled || layer.descriptor.size < MIN_SHARED;
-  const found = isShort ? await searchLayer(task) : await runThreadOnce(layerThread, task);
+  const isShort = layer.descriptor.size < MIN_SHARED;
+  const found = isShort ? await searchLayer(task) : await searcher.search(task);
   if (found || !isCorrectable(task.layer)) return found;
   return findCorrection(
     task.layer,

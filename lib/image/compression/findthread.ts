@@ -29,6 +29,6 @@ export interface FinderTask {
 export const handler = serveThread(async (task: FinderTask): Promise<KnownCompressions> => {
   const { reference, record, stream, known } = task;
   const layers = storedLayers(record, async () => openImage(await parseReference(reference), task));
-  const found = await findCompressions(layers, stream, { known });
+  const found = await findCompressions(layers, stream.parts, { known });
   return new Map(record.layers.map(({ digest }, i) => [digest, found[i] ?? null]));
 });

@@ -19,13 +19,12 @@ export async function createNative(task: PatchTask): Promise<void> {
   const { source, target, path, scratch, effort, signal } = task;
   const abort = signal && { signal };
   const planned = await planInThread(source, target, { scratch, effort, ...abort });
-  const recipe: Recipe = {
-    source: sourceRecord(source.record),
-    target: (await task.record) ?? target.record,
-  };
+  const recipe = recipeOf(task);
+  // awaited by the encoder
+  recipe.catch(() => undefined);
   const patch = encodeNative({
     ...planned,
-    recipe: Buffer.from(recipeDocument(recipe)),
+    recipe,
     target: target.stream.parts,
     effort,
     ...abort,
@@ -38,4 +37,10 @@ export async function createNative(task: PatchTask): Promise<void> {
   });
   await verifyStream(target.record, stream);
   await readNative(path);
+}
+
+/** JSON. */
+async function recipeOf({ source, target, record }: PatchTask): Promise<Buffer> {
+  const recipe: Recipe = { source: sourceRecord(source.record), target: (await record) ?? target.record };
+  return Buffer.from(recipeDocument(recipe));
 }

@@ -17,8 +17,8 @@ import { encodeSourceMembers } from './sourcemembers.ts';
 import { clippedParts, type FileParts } from '../../../runtime/space.ts';
 
 export interface EncodeOptions extends PlannedPatch {
-  /** JSON. */
-  readonly recipe: Buffer;
+  /** JSON. The first section is made before it is awaited. */
+  readonly recipe: Buffer | Promise<Buffer>;
   /** The target's layer stream. */
   readonly target: FileParts;
   readonly effort: Effort;
@@ -56,11 +56,6 @@ export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint
   const { threads = plan.size < MIN_SHARED ? 0 : THREADS } = options;
   const fresh = freshSize(plan);
   const coding = codingFor(effort, fresh);
-  yield writePatchHeader({
-    coding,
-    recipe: storeRecipe(recipe),
-    members: encodeSourceMembers(sourceMembers),
-  });
   const much = fresh > MUCH;
   const compressing = threads === 0 ? 0 : much && coding !== ZSTD ? 2 : 1;
   // mixed groups depend on those before them
@@ -69,8 +64,17 @@ export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint
   await using streams = createStreamCrew({ effort, coding, much }, compressing, signal);
   const write = createWriter(sum(source.map(({ size }) => size)));
   const waiting: EncodedSection[] = [];
-  for await (const section of encodeSections({ ...options, coding }, crew, streams)) {
-    waiting.push(section);
+  const sections = encodeSections({ ...options, coding }, crew, streams);
+  const first = sections.next();
+  // awaited below
+  first.catch(() => undefined);
+  yield writePatchHeader({
+    coding,
+    recipe: storeRecipe(await recipe),
+    members: encodeSourceMembers(sourceMembers),
+  });
+  for (let next = await first; !next.done; next = await sections.next()) {
+    waiting.push(next.value);
     if (waiting.length > SECTIONS_AHEAD) yield* write(waiting.shift()!);
   }
   for (const section of waiting) yield* write(section);
