@@ -7,7 +7,8 @@ use super::symbols::*;
 
 /// Positions that are optimized together.
 const SPAN: usize = 1024;
-pub const NODES: usize = SPAN + MAX_MATCH as usize + 1;
+/// Two matches and a literal between them may start at the last of them.
+pub const NODES: usize = SPAN + 2 * MAX_MATCH as usize + 2;
 const INFINITE: u32 = 1 << 30;
 /// Symbols between updates of the prices.
 const UPDATE_INTERVAL: i32 = 256;
@@ -17,10 +18,25 @@ pub struct Node {
     /// The last four distances at the node.
     pub reps: [u32; 4],
     pub cost: u32,
-    /// The symbol that arrives.
+    /// Bytes since the node before.
     pub length: u32,
+    /// The symbol that arrives.
     pub step: i32,
     pub state: u32,
+    /// How many of the bytes other symbols have: a literal, or a match and a literal. Then the last one is a repeated match.
+    pub led: u32,
+    /// Of that match.
+    pub led_step: i32,
+}
+
+/// Where symbols are tried.
+#[derive(Clone, Copy)]
+struct Place {
+    node: usize,
+    at: u32,
+    /// Bytes up to the end.
+    left: u32,
+    position_state: u32,
 }
 
 pub struct OptimalParser {
@@ -69,12 +85,13 @@ impl OptimalParser {
                 let reached = self.node(node);
                 reached.length = taken.length;
                 reached.step = taken.step;
+                reached.led = 0;
                 break;
             }
-            let position_state = coder.properties.position_state(at);
-            self.literal_step(node, coder, finder.text, at, position_state);
-            let longest = self.rep_steps(node, coder, position_state, &rep_lengths);
-            self.match_steps(node, coder, position_state, finder, matches, longest);
+            let place = Place { node, at, left: end - at, position_state: coder.properties.position_state(at) };
+            self.literal_step(place, coder, finder.text);
+            let longest = self.rep_steps(place, coder, finder.text, &rep_lengths);
+            self.match_steps(place, coder, finder, matches, longest);
             node += 1;
         }
         let count = self.path(node, symbols);
@@ -97,18 +114,16 @@ impl OptimalParser {
     /// Computes state and distances of a node from its best arrival.
     #[inline(always)]
     unsafe fn arrive(&mut self, node: usize) {
-        let Node { length, step, .. } = *self.node(node);
-        let Node { state, mut reps, .. } = *self.node(node - length as usize);
-        let reached = self.node(node);
-        if step == LITERAL_STEP {
-            reached.state = after_literal(state);
-        } else if step < FIRST_MATCH_STEP {
-            reached.state = if length == 1 { after_short_rep(state) } else { after_rep(state) };
-            to_front(&mut reps, step as usize);
-        } else {
-            reached.state = after_match(state);
-            reps = [(step - FIRST_MATCH_STEP) as u32, reps[0], reps[1], reps[2]];
+        let Node { length, step, led, led_step, .. } = *self.node(node);
+        let Node { mut state, mut reps, .. } = *self.node(node - length as usize);
+        if led > 0 {
+            if led > 1 {
+                state = follow(state, &mut reps, led_step, led - 1);
+            }
+            state = after_literal(state);
         }
+        let reached = self.node(node);
+        reached.state = follow(state, &mut reps, step, length - led);
         reached.reps = reps;
     }
 
@@ -119,6 +134,7 @@ impl OptimalParser {
             reached.cost = cost;
             reached.length = length;
             reached.step = step;
+            reached.led = 0;
         }
     }
 
@@ -133,41 +149,74 @@ impl OptimalParser {
     }
 
     #[inline(always)]
-    unsafe fn literal_step(
-        &mut self,
-        node: usize,
-        coder: &SymbolCoder,
-        text: *const u8,
-        at: u32,
-        position_state: u32,
-    ) {
+    unsafe fn literal_step(&mut self, place: Place, coder: &SymbolCoder, text: *const u8) {
+        let Place { node, at, position_state, .. } = place;
         let Node { state, cost, reps, .. } = *self.node(node);
-        let (previous, expected) = neighbours(text, at, reps[0]);
-        let byte = *text.add(at as usize);
+        let (_, expected) = neighbours(text, at, reps[0]);
         let p = |index: usize| *coder.probabilities.get_unchecked(index);
-        let matched = p(is_match(state, position_state));
-        let base = coder.properties.literal_base(at, previous);
-        let mut literal = cost + price0(matched);
-        let mut offset = if state < LITERAL_STATES { 0 } else { 0x100 };
-        let mut expected_bits = expected as u32;
-        let mut symbol = 1;
-        for i in (0..8).rev() {
-            expected_bits <<= 1;
-            let bit = (byte as u32 >> i) & 1;
-            let predicted = offset & expected_bits;
-            literal += price(p(base + (offset + predicted + symbol) as usize), bit);
-            offset &= !(predicted ^ (bit << 8));
-            symbol = (symbol << 1) | bit;
-        }
+        let literal = cost + literal_price(coder, text, at, state, reps[0]);
         self.extend(node + 1);
         self.reach(node + 1, literal, 1, LITERAL_STEP);
-        if byte == expected && reps[0] < at {
+        if reps[0] >= at {
+            return;
+        }
+        if *text.add(at as usize) == expected {
             let short = cost
-                + price1(matched)
+                + price1(p(is_match(state, position_state)))
                 + price1(p(IS_REP + state as usize))
                 + price0(p(IS_REP0 + state as usize))
                 + price0(p(is_rep0_long(state, position_state)));
             self.reach(node + 1, short, 1, 0);
+        } else {
+            self.resume(place, coder, text, Symbol { length: 0, step: LITERAL_STEP }, state, cost, reps[0]);
+        }
+    }
+
+    /// Tries a literal behind a match, or behind none, and the match's distance again.
+    ///
+    /// `state` and `cost` are those behind the match.
+    #[inline(always)]
+    unsafe fn resume(
+        &mut self,
+        place: Place,
+        coder: &SymbolCoder,
+        text: *const u8,
+        first: Symbol,
+        state: u32,
+        cost: u32,
+        distance: u32,
+    ) {
+        let led = first.length + 1;
+        if place.left < led + MIN_MATCH {
+            return;
+        }
+        let literal = place.at + first.length;
+        let here = text.add(literal as usize + 1);
+        let max = MAX_MATCH.min(place.left - led);
+        let length = common_length(here.sub(distance as usize + 1), here, max);
+        if length < MIN_MATCH {
+            return;
+        }
+        let p = |index: usize| *coder.probabilities.get_unchecked(index);
+        let cost = cost + literal_price(coder, text, literal, state, distance);
+        let state = after_literal(state);
+        let position_state = coder.properties.position_state(literal + 1);
+        let repeated = *self.prices.repeated.get_unchecked(position_state as usize).get_unchecked(length as usize);
+        let cost = cost
+            + price1(p(is_match(state, position_state)))
+            + price1(p(IS_REP + state as usize))
+            + price0(p(IS_REP0 + state as usize))
+            + price1(p(is_rep0_long(state, position_state)))
+            + repeated as u32;
+        let node = place.node + (led + length) as usize;
+        self.extend(node);
+        let reached = self.node(node);
+        if cost < reached.cost {
+            reached.cost = cost;
+            reached.length = led + length;
+            reached.step = 0;
+            reached.led = led;
+            reached.led_step = first.step;
         }
     }
 
@@ -175,12 +224,13 @@ impl OptimalParser {
     #[inline(always)]
     unsafe fn rep_steps(
         &mut self,
-        node: usize,
+        place: Place,
         coder: &SymbolCoder,
-        position_state: u32,
+        text: *const u8,
         rep_lengths: &[u32; 4],
     ) -> u32 {
-        let Node { state, cost, .. } = *self.node(node);
+        let Place { node, position_state, .. } = place;
+        let Node { state, cost, reps, .. } = *self.node(node);
         let p = |index: usize| *coder.probabilities.get_unchecked(index);
         let rep0 = p(IS_REP0 + state as usize);
         let base = cost + price1(p(is_match(state, position_state))) + price1(p(IS_REP + state as usize));
@@ -198,10 +248,13 @@ impl OptimalParser {
                     price1(rep0) + if rep == 1 { price0(p1) } else { price1(p1) + price(p2, rep as u32 - 2) }
                 };
             self.extend(node + length as usize);
+            let prices = self.prices.repeated.get_unchecked(position_state as usize).as_ptr();
+            let price = |l: u32| *prices.add(l as usize) as u32;
             for l in MIN_MATCH..=length {
-                let price = *self.prices.repeated.get_unchecked(position_state as usize).get_unchecked(l as usize);
-                self.reach(node + l as usize, cost + price as u32, l, rep as i32);
+                self.reach(node + l as usize, cost + price(l), l, rep as i32);
             }
+            let symbol = Symbol { length, step: rep as i32 };
+            self.resume(place, coder, text, symbol, after_rep(state), cost + price(length), reps[rep]);
             longest = longest.max(length);
         }
         longest
@@ -211,9 +264,8 @@ impl OptimalParser {
     #[inline(always)]
     unsafe fn match_steps(
         &mut self,
-        node: usize,
+        place: Place,
         coder: &SymbolCoder,
-        position_state: u32,
         finder: &Finder,
         matches: usize,
         longest: u32,
@@ -221,6 +273,7 @@ impl OptimalParser {
         if matches == 0 || finder.matches.get_unchecked(matches - 1).length <= longest {
             return;
         }
+        let Place { node, position_state, .. } = place;
         let Node { state, cost, .. } = *self.node(node);
         let p = |index: usize| *coder.probabilities.get_unchecked(index);
         let base = cost + price1(p(is_match(state, position_state))) + price0(p(IS_REP + state as usize));
@@ -240,12 +293,12 @@ impl OptimalParser {
                         + *prices.align.get_unchecked(distance & 15) as u32
                 };
                 let near = *prices.matched.get_unchecked(position_state as usize).get_unchecked(length as usize);
-                self.reach(
-                    node + length as usize,
-                    base + near as u32 + far,
-                    length,
-                    FIRST_MATCH_STEP + found.distance as i32,
-                );
+                let cost = base + near as u32 + far;
+                let symbol = Symbol { length, step: FIRST_MATCH_STEP + found.distance as i32 };
+                self.reach(node + length as usize, cost, length, symbol.step);
+                if length == found.length {
+                    self.resume(place, coder, finder.text, symbol, after_match(state), cost, found.distance);
+                }
                 length += 1;
             }
         }
@@ -256,19 +309,64 @@ impl OptimalParser {
         let mut count = 0;
         let mut node = end;
         while node > 0 {
-            count += 1;
-            node -= self.node(node).length as usize;
+            let Node { length, led, .. } = *self.node(node);
+            count += 1 + led.min(2) as usize;
+            node -= length as usize;
         }
         let mut i = count;
         node = end;
         while node > 0 {
+            let Node { length, step, led, led_step, .. } = *self.node(node);
             i -= 1;
-            let Node { length, step, .. } = *self.node(node);
-            *symbols.add(i) = Symbol { length, step };
+            *symbols.add(i) = Symbol { length: length - led, step };
+            if led > 0 {
+                i -= 1;
+                *symbols.add(i) = Symbol { length: 1, step: LITERAL_STEP };
+            }
+            if led > 1 {
+                i -= 1;
+                *symbols.add(i) = Symbol { length: led - 1, step: led_step };
+            }
             node -= length as usize;
         }
         count
     }
+}
+
+/// Moves the distances past a symbol. Returns the state behind it.
+#[inline(always)]
+fn follow(state: u32, reps: &mut [u32; 4], step: i32, length: u32) -> u32 {
+    if step == LITERAL_STEP {
+        return after_literal(state);
+    }
+    if step < FIRST_MATCH_STEP {
+        to_front(reps, step as usize);
+        return if length == 1 { after_short_rep(state) } else { after_rep(state) };
+    }
+    *reps = [(step - FIRST_MATCH_STEP) as u32, reps[0], reps[1], reps[2]];
+    after_match(state)
+}
+
+/// Of the literal at `at`, with the bit that says that no match is there.
+#[inline(always)]
+unsafe fn literal_price(coder: &SymbolCoder, text: *const u8, at: u32, state: u32, distance: u32) -> u32 {
+    let (previous, expected) = neighbours(text, at, distance);
+    let byte = *text.add(at as usize);
+    let p = |index: usize| *coder.probabilities.get_unchecked(index);
+    let base = coder.properties.literal_base(at, previous);
+    let mut sum = price0(p(is_match(state, coder.properties.position_state(at))));
+    let mut offset = if state < LITERAL_STATES { 0 } else { 0x100 };
+    let mut expected_bits = expected as u32;
+    let mut symbol = 1;
+    for i in (0..8).rev() {
+        expected_bits <<= 1;
+        let bit = (byte as u32 >> i) & 1;
+        let predicted = offset & expected_bits;
+        sum += price(p(base + (offset + predicted + symbol) as usize), bit);
+        offset &= !(predicted ^ (bit << 8));
+        symbol = (symbol << 1) | bit;
+    }
+    sum
 }
 
 #[inline(always)]
