@@ -70,7 +70,7 @@ unsafe fn sides(source_size: i32, target_size: i32) -> Sides {
 pub unsafe extern "C" fn align(
     source_size: i32,
     target_size: i32,
-    max_chain: i32,
+    max_places: usize,
     max_entries: i32,
     max_skip: i32,
     skip_bits: i32,
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn align(
     let sides = sides(source_size, target_size);
     let index = SeedIndex::build(&sides, max_entries, tables());
     let mut items = Items::at(index.end());
-    scan::scan(&sides, &index, scan::Settings { max_chain, max_skip, skip_bits }, &mut items);
+    scan::scan(&sides, &index, scan::Settings { max_places, max_skip, skip_bits }, &mut items);
     scan::prune(&sides, &mut items);
     FOUND = Items::at(items.end());
     records::rephase(&sides, &items, &mut FOUND);

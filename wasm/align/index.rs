@@ -1,6 +1,7 @@
 //! An index of the seeds of a buffer.
 use super::compare::Sides;
 use super::memory::{ensure, load32};
+use core::slice::from_raw_parts;
 
 /// Bytes of a seed. A place is found if this many bytes are equal.
 pub const SEED: i32 = 8;
@@ -15,6 +16,8 @@ const TAG_BITS: u32 = 32 - OFFSET_BITS;
 const FILTERED: u32 = 5;
 const FILTER_BITS: u32 = 24;
 
+/// Entries of a slot that are searched one by one.
+const FEW: usize = 16;
 /// Seeds that are entered by one call of a function: V8 replaces code by optimized code between two calls, not within one.
 const PART: i32 = 1 << 15;
 
@@ -32,15 +35,11 @@ pub struct SeedIndex {
     end: *mut u8,
 }
 
+/// The hash of the seed at `at`.
 #[inline(always)]
-pub fn seed_hash(low: u32, high: u32) -> u32 {
-    let mixed = low.wrapping_mul(0x9e3779b1) ^ high.wrapping_mul(0x85ebca6b);
+pub unsafe fn hash_at(at: *const u8) -> u32 {
+    let mixed = load32(at).wrapping_mul(0x9e3779b1) ^ load32(at.add(4)).wrapping_mul(0x85ebca6b);
     (mixed ^ (mixed >> 15)).wrapping_mul(0x2c1b3c6d)
-}
-
-#[inline(always)]
-unsafe fn hash_at(at: *const u8) -> u32 {
-    seed_hash(load32(at), load32(at.add(4)))
 }
 
 impl SeedIndex {
@@ -113,8 +112,9 @@ impl SeedIndex {
             // only the first of a run of equal seeds is entered
             if slot != before {
                 let next = self.starts.add(slot as usize + 1);
-                *self.entries.add(*next as usize) = at as u32 | (tag_of(hash, self.shift) << OFFSET_BITS);
-                *next += 1;
+                let place = *next;
+                *next = place + 1;
+                *self.entries.add(place as usize) = at as u32 | (tag_of(hash, self.shift) << OFFSET_BITS);
             }
             *self.filter.add((hash >> (self.filter_shift + 5)) as usize) |= 1 << ((hash >> self.filter_shift) & 31);
             before = slot;
@@ -128,31 +128,38 @@ impl SeedIndex {
         self.end
     }
 
-    /// False if no seed has this hash.
+    /// The entries of a hash's slot, ascending; none if the filter says that no seed has this hash.
     #[inline(always)]
-    pub unsafe fn may_have(&self, hash: u32) -> bool {
+    pub unsafe fn entries(&self, hash: u32) -> &[u32] {
         let word = *self.filter.add((hash >> (self.filter_shift + 5)) as usize);
-        (word >> ((hash >> self.filter_shift) & 31)) & 1 != 0
-    }
-
-    /// The entries of a hash's slot, at most `most`.
-    #[inline(always)]
-    pub unsafe fn slot(&self, hash: u32, most: usize) -> &[u32] {
-        let slot = self.starts.add((hash >> self.shift) as usize);
-        let first = *slot as usize;
-        let count = *slot.add(1) as usize - first;
-        core::slice::from_raw_parts(self.entries.add(first), count.min(most))
-    }
-
-    /// The offset of an entry if it can be of a seed with this hash, else -1.
-    #[inline(always)]
-    pub fn offset_of(&self, entry: u32, hash: u32) -> i32 {
-        if entry >> OFFSET_BITS == tag_of(hash, self.shift) {
-            (entry & ((1 << OFFSET_BITS) - 1)) as i32
-        } else {
-            -1
+        if (word >> ((hash >> self.filter_shift) & 31)) & 1 == 0 {
+            return &[];
         }
+        let slot = self.starts.add((hash >> self.shift) as usize);
+        from_raw_parts(self.entries.add(*slot as usize), (*slot.add(1) - *slot) as usize)
     }
+
+    /// The number of entries of lower offsets.
+    #[inline(always)]
+    pub fn count_below(&self, entries: &[u32], offset: i32) -> usize {
+        let is_below = |entry: &u32| offset_of(*entry) < offset;
+        if entries.len() > FEW {
+            return entries.partition_point(is_below);
+        }
+        // without branches: most slots have few entries
+        entries.iter().fold(0, |count, entry| count + is_below(entry) as usize)
+    }
+
+    /// Whether an entry can be of a seed with this hash.
+    #[inline(always)]
+    pub fn may_be(&self, entry: u32, hash: u32) -> bool {
+        entry >> OFFSET_BITS == tag_of(hash, self.shift)
+    }
+}
+
+#[inline(always)]
+pub fn offset_of(entry: u32) -> i32 {
+    (entry & ((1 << OFFSET_BITS) - 1)) as i32
 }
 
 #[inline(always)]

@@ -1,15 +1,15 @@
 //! The scan of the target for seeds of the source.
 use super::compare::Sides;
-use super::index::{seed_hash, SeedIndex, SEED};
+use super::index::{hash_at, offset_of, SeedIndex, SEED};
 use super::items::Items;
-use super::memory::{load32, load64};
+use super::memory::load64;
 
 /// Equal bytes that another place has to gain over the current distance (as in bsdiff).
 const MARGIN: i32 = 8;
 /// A run of this many equal bytes at the current distance ends the search for a better place.
 const RUN: i32 = 16;
-/// Entries of a slot that are examined.
-const MAX_IN_SLOT: usize = 64;
+/// Entries of a slot that are examined to either side of the current distance.
+const MAX_IN_SLOT: usize = 32;
 /// Equal bytes that pay for an alignment at another distance than the one before.
 const MIN_EQUAL: i32 = 20;
 const LONG: i32 = 64;
@@ -18,8 +18,8 @@ const NONE: i32 = i32::MIN;
 
 #[derive(Clone, Copy)]
 pub struct Settings {
-    /// Places compared for one seed.
-    pub max_chain: i32,
+    /// Places compared for one seed to either side of the current distance.
+    pub max_places: usize,
     /// How far apart seeds are at most that are looked up where nothing is found.
     pub max_skip: i32,
     /// The skip grows by one for each 2 ** skip_bits bytes without a find.
@@ -78,7 +78,7 @@ impl Scan<'_> {
                     continue;
                 }
             }
-            let (found, length) = longest(sides, index, t, self.distance, settings.max_chain);
+            let (found, length) = longest(sides, index, t, self.distance, settings.max_places);
             if found < 0 {
                 // the search gets sparser the longer nothing is found
                 t += stride + settings.max_skip.min((t - self.anchor) >> settings.skip_bits);
@@ -116,23 +116,18 @@ impl Scan<'_> {
 }
 
 /// The place of the source that equals the target longest from `t` on, and the length; -1 if there is none but the one at the
-/// current distance.
+/// current distance. Places nearest to it are examined, because content that moves mostly stays in order.
 #[inline(always)]
-unsafe fn longest(sides: &Sides, index: &SeedIndex, t: i32, distance: i32, max_chain: i32) -> (i32, i32) {
+unsafe fn longest(sides: &Sides, index: &SeedIndex, t: i32, distance: i32, max_places: usize) -> (i32, i32) {
     let mut found = -1;
     let mut best = SEED - 1;
-    let hash = seed_hash(load32(sides.to(t)), load32(sides.to(t + 4)));
-    if !index.may_have(hash) {
+    let hash = hash_at(sides.to(t));
+    let entries = index.entries(hash);
+    if entries.is_empty() {
         return (found, best);
     }
     let seed = load64(sides.to(t));
-    let mut left = max_chain;
-    for entry in index.slot(hash, MAX_IN_SLOT) {
-        let s = index.offset_of(*entry, hash);
-        if s < 0 {
-            continue;
-        }
-        left -= 1;
+    let mut examine = |s: i32| {
         // a match that is no longer than the best one differs there
         if s - t != distance && load64(sides.from(s)) == seed && *sides.from(s + best) == *sides.to(t + best) {
             let length = SEED + sides.common_length(s + SEED, t + SEED);
@@ -141,9 +136,15 @@ unsafe fn longest(sides: &Sides, index: &SeedIndex, t: i32, distance: i32, max_c
                 found = s;
             }
         }
-        if left <= 0 {
-            break;
-        }
+    };
+    let here = if distance == NONE { t } else { t + distance };
+    let (below, above) = entries.split_at(index.count_below(entries, here));
+    let may_be = |entry: &&u32| index.may_be(**entry, hash);
+    for entry in below.iter().rev().take(MAX_IN_SLOT).filter(may_be).take(max_places) {
+        examine(offset_of(*entry));
+    }
+    for entry in above.iter().take(MAX_IN_SLOT).filter(may_be).take(max_places) {
+        examine(offset_of(*entry));
     }
     (found, best)
 }

@@ -3,8 +3,8 @@ import type { AlignmentBuilder } from './alignmentlist.ts';
 import { alignModule } from './module.ts';
 
 interface Settings {
-  /** Places compared for one seed. */
-  readonly maxChain: number;
+  /** Places compared for one seed to either side of the current distance. */
+  readonly maxPlaces: number;
   /** Entries of an index at most: 4 bytes each, and 4 bytes for each slot. */
   readonly maxEntries: number;
   /** How far apart seeds are at most that are looked up where nothing is found. */
@@ -14,9 +14,9 @@ interface Settings {
 }
 
 const SETTINGS: Readonly<Record<Effort, Settings>> = {
-  fast: { maxChain: 4, maxEntries: 2 ** 21, maxSkip: 16, skipBits: 6 },
-  default: { maxChain: 4, maxEntries: 2 ** 22, maxSkip: 8, skipBits: 7 },
-  best: { maxChain: 64, maxEntries: 2 ** 23, maxSkip: 8, skipBits: 7 },
+  fast: { maxPlaces: 2, maxEntries: 2 ** 21, maxSkip: 16, skipBits: 6 },
+  default: { maxPlaces: 2, maxEntries: 2 ** 22, maxSkip: 8, skipBits: 7 },
+  best: { maxPlaces: 32, maxEntries: 2 ** 23, maxSkip: 8, skipBits: 7 },
 };
 
 /** Words of an alignment in the module's memory. */
@@ -53,8 +53,8 @@ export function createAligner(largest: number): Aligner {
       return new Uint8Array(functions.memory.buffer, functions.target(), size);
     },
     align(effort, out, sourceStart = 0, targetStart = 0) {
-      const { maxChain, maxEntries, maxSkip, skipBits } = SETTINGS[effort];
-      const count = functions.align(sourceSize, targetSize, maxChain, maxEntries, maxSkip, skipBits);
+      const { maxPlaces, maxEntries, maxSkip, skipBits } = SETTINGS[effort];
+      const count = functions.align(sourceSize, targetSize, maxPlaces, maxEntries, maxSkip, skipBits);
       const found = new Int32Array(functions.memory.buffer, functions.found(), FIELDS * count);
       for (let i = 0; i < found.length; i += FIELDS)
         out.push(found[i]! + targetStart, found[i + 1]! + sourceStart, found[i + 2]!, 0);

@@ -9,7 +9,7 @@ interface AlignFunctions {
   readonly align: (
     sourceSize: number,
     targetSize: number,
-    maxChain: number,
+    maxPlaces: number,
     maxEntries: number,
     maxSkip: number,
     skipBits: number,
