@@ -50,7 +50,9 @@ export async function planPatch(
 ): Promise<PlannedPatch> {
   // the finest index finds alignments that cost more than they save
   const options: PlanOptions = { ...rest, effort: effort === 'best' ? 'default' : effort };
-  const alignments = await alignInThread(source, target, options);
+  const aligning = alignInThread(source, target, options);
+  // awaited behind the members
+  aligning.catch(() => undefined);
   const shared = new Set(source.record.layers.map(({ diffID }) => diffID));
   const from = await listContents(source.stream, () => false);
   const to = await listContents(target.stream, (layer) => shared.has(target.record.layers[layer]!.diffID));
@@ -64,6 +66,7 @@ export async function planPatch(
     { space: sourceSpace, files: from.files, tar: join(options.scratch, 'source-members') },
     { space: targetSpace, files: to.files, tar: join(options.scratch, 'target-members') },
   );
+  const alignments = await aligning;
   const found = [...(await matchMembers(members.source, members.target, options))];
   const used = [...new Set(found.map(({ sourceMember }) => sourceMember))].toSorted((a, b) => a - b);
   const usedMembers = used.map((i) => members.source.members[i]!);
