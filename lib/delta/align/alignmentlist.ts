@@ -6,13 +6,17 @@ const ROOM = 256;
 /** A growing list of alignments in columns; see `Alignments` for their meaning. */
 export class AlignmentBuilder {
   count = 0;
-  target = new Float64Array(ROOM);
-  source = new Float64Array(ROOM);
-  length = new Float64Array(ROOM);
-  exact = new Uint8Array(ROOM);
+  target: Float64Array<ArrayBuffer>;
+  source: Float64Array<ArrayBuffer>;
+  length: Float64Array<ArrayBuffer>;
+  exact: Uint8Array<ArrayBuffer>;
 
-  clear(): void {
-    this.count = 0;
+  /** @param room for so many items at first */
+  constructor(room = ROOM) {
+    this.target = new Float64Array(room);
+    this.source = new Float64Array(room);
+    this.length = new Float64Array(room);
+    this.exact = new Uint8Array(room);
   }
 
   push(target: number, source: number, length: number, exact: number): void {
@@ -25,11 +29,12 @@ export class AlignmentBuilder {
     this.exact[i] = exact;
   }
 
-  /** @param target added to the other's target offsets, as `source` to its source offsets */
-  append(other: Alignments, target = 0, source = 0): void {
-    for (let i = 0; i < other.count; i++) {
-      this.push(other.target[i]! + target, other.source[i]! + source, other.length[i]!, other.exact[i]!);
-    }
+  append(other: Alignments): void {
+    const { count } = this;
+    this.count += other.count;
+    if (this.count > this.exact.length) this.#resize(Math.max(this.count, 2 * count));
+    for (const column of ['target', 'source', 'length', 'exact'] as const)
+      this[column].set(other[column].subarray(0, other.count), count);
   }
 
   /** Moves the items out, in memory of exactly their size. */
@@ -59,17 +64,9 @@ export class AlignmentBuilder {
  * and exactness. The result does not depend on the order of the items.
  */
 export function sortAndMerge(items: Alignments): Alignments {
-  const order = new Uint32Array(items.count);
-  for (let i = 0; i < order.length; i++) order[i] = i;
-  order.sort(
-    (a, b) =>
-      items.target[a]! - items.target[b]! ||
-      items.source[a]! - items.source[b]! ||
-      items.length[a]! - items.length[b]!,
-  );
-  const out = new AlignmentBuilder();
+  const out = new AlignmentBuilder(Math.max(ROOM, items.count));
   let end = 0;
-  for (const i of order) {
+  for (const i of ascending(items)) {
     const cut = Math.max(0, end - items.target[i]!);
     const target = items.target[i]! + cut;
     const source = items.source[i]! + cut;
@@ -86,6 +83,32 @@ export function sortAndMerge(items: Alignments): Alignments {
     end = target + length;
   }
   return out.items();
+}
+
+/** The indexes of items by target, then source and length. Merges the runs that ascend, of which most lists have few. */
+function ascending({ count, target, source, length }: Alignments): Uint32Array {
+  const isBehind = (a: number, b: number) =>
+    (target[a]! - target[b]! || source[a]! - source[b]! || length[a]! - length[b]!) > 0;
+  let order = new Uint32Array(count).map((_, i) => i);
+  /** Where each run starts, and the end of the last one. */
+  let bounds = [0];
+  for (let i = 1; i < count; i++) if (isBehind(i - 1, i)) bounds.push(i);
+  bounds.push(count);
+  let merged = new Uint32Array(bounds.length > 2 ? count : 0);
+  while (bounds.length > 2) {
+    for (let run = 0; run + 1 < bounds.length; run += 2) {
+      const [start, middle, end] = [bounds[run]!, bounds[run + 1]!, bounds[run + 2] ?? count];
+      let left = start;
+      let right = middle;
+      for (let to = start; to < end; to++) {
+        const isRight = left === middle || (right < end && isBehind(order[left]!, order[right]!));
+        merged[to] = order[isRight ? right++ : left++]!;
+      }
+    }
+    [order, merged] = [merged, order];
+    bounds = [...bounds.filter((_, i) => i % 2 === 0 && i < bounds.length - 1), count];
+  }
+  return order;
 }
 
 /** The parts of alignments within the allowed source ranges [start, end, start, end, …], ascending. */

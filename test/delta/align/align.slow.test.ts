@@ -8,7 +8,7 @@ import { describe, test } from 'node:test';
 import { createAligner } from '../../../lib/delta/align/aligner.ts';
 import { EFFORTS, type Alignments, type Effort } from '../../../lib/delta/align/alignment.ts';
 import { alignStreams } from '../../../lib/delta/align/alignstreams.ts';
-import { AlignmentBuilder } from '../../../lib/delta/align/alignmentlist.ts';
+import { AlignmentBuilder, sortAndMerge } from '../../../lib/delta/align/alignmentlist.ts';
 import { alignModule } from '../../../lib/delta/align/module.ts';
 import { withMoved } from '../../../lib/delta/align/moved.ts';
 import { streamInFile } from '../../../lib/image/layerstream.ts';
@@ -246,6 +246,32 @@ function randomAlignments(count: number): Alignments {
     draft.push(random.below(40) * 50, random.below(40) * 50, 1 + random.below(600), 0);
   return draft.items();
 }
+
+test('merged alignments ascend in the target and cover the same bytes', () => {
+  for (const runs of [1, 2, 3, 7, 100]) {
+    const draft = new AlignmentBuilder();
+    for (let run = 0; run < runs; run++) {
+      let target = random.below(1000);
+      for (let i = 0; i < 50; i++) {
+        draft.push(target, random.below(10 ** 6), 1 + random.below(30), 1);
+        target += 1 + random.below(30);
+      }
+    }
+    const covered = new Set<number>();
+    for (let i = 0; i < draft.count; i++) {
+      for (let k = 0; k < draft.length[i]!; k++) covered.add(draft.target[i]! + k);
+    }
+    const merged = sortAndMerge(draft);
+    let end = 0;
+    let size = 0;
+    for (let i = 0; i < merged.count; i++) {
+      assert.ok(merged.target[i]! >= end);
+      end = merged.target[i]! + merged.length[i]!;
+      size += merged.length[i]!;
+    }
+    assert.equal(size, covered.size);
+  }
+});
 
 test('merged alignments do not depend on the thread that found them', () => {
   const first = new AlignmentBuilder();
