@@ -23,8 +23,8 @@ export type ThreadMessage<Result> =
 /** tsc rewrites the extensions of imports, but not those of URLs. */
 const IS_BUILT = import.meta.url.endsWith('.js');
 
-/** In MiB. By default a thread collects garbage only after about a hundred MiB. */
-const MAX_YOUNG_GENERATION = 24;
+/** In MiB. By default a thread collects garbage only after about a hundred MiB, buffers beside the heap included. */
+const MAX_YOUNG_GENERATION = 12;
 
 /**
  * In MiB: V8's heap limit for a thread exceeds the limit of this module by so much. At V8's limit most threads end

@@ -1,6 +1,6 @@
 import { layerRanges, type LayerStream } from '../../image/layerstream.ts';
 import type { AlignOptions } from './task.ts';
-import { createOpenFiles, type FileParts, type Space } from '../../runtime/space.ts';
+import { createOpenFiles, type Space } from '../../runtime/space.ts';
 import type { TarRange } from '../../image/tar/file.ts';
 import { type Alignments } from './alignment.ts';
 import { findCounterparts, type Counterparts } from './counterpart.ts';
@@ -8,7 +8,7 @@ import { createWorkerThreads, sharesFor, type WorkerThreads } from './workerthre
 import { clip, AlignmentBuilder, sortAndMerge } from './alignmentlist.ts';
 import { joined, type DigestedListing, type Listing, type ListTask } from './listing.ts';
 import { withMoved, findMoved, openRanges } from './moved.ts';
-import { addSamples, freeSamples, type Samples } from './samples.ts';
+import { freeSamples, sampleStream, type Samples } from './samples.ts';
 import { findSimilar, unmatchedPieces } from './similar.ts';
 import { tableOf, type AlignTask, type StretchPair, type StretchTable } from './windows.ts';
 
@@ -25,56 +25,34 @@ export async function alignStreams(
     const task: AlignTask = { source: source.parts, target: target.parts, pairs, next: newTicket(), effort };
     return threads.run('align', shares(task, pairs.size));
   };
-  let sampled: Promise<Samples> | undefined;
-  const samples = () => (sampled ??= sampleSource(source.parts, from, threads, usable));
+  let sampled: Samples | undefined;
+  // in this thread alone: the tables of another one would take as much memory as they save time
+  const samples = () => (sampled ??= sampleStream(source.parts, from, usable));
   using files = createOpenFiles();
   const space = files.space(target.parts);
+  let items: Alignments;
+  let moved: StretchPair[] | undefined;
   try {
     const builder = new AlignmentBuilder();
     const unmatched = unmatchedPieces(to, counterparts.piece);
-    const sampledFirst = unmatched.length > 0 ? await samples() : undefined;
+    const sampledFirst = unmatched.length > 0 ? samples() : undefined;
     function* stretches(): Generator<StretchPair, void> {
       yield* pairPieces(from, to, counterparts, builder);
       if (sampledFirst) yield* pairUnmatched(from, { ...to, space }, unmatched, sampledFirst);
     }
     for (const found of await align(tableOf(stretches()))) builder.append(found);
-    let items = sortAndMerge(builder);
+    items = sortAndMerge(builder);
     const open = openRanges(items, sizeOf(to), sizeOf(from));
-    if (open.length > 0) {
-      const moved = findMoved(space, open, await samples(), sizeOf(from));
-      items = withMoved(items, await align(tableOf(moved)));
-    }
-    return usable ? clip(items, usable) : items;
+    if (open.length > 0) moved = findMoved(space, open, samples(), sizeOf(from));
   } finally {
-    if (sampled) freeSamples(await sampled);
+    if (sampled) freeSamples(sampled);
   }
+  if (moved) items = withMoved(items, await align(tableOf(moved)));
+  return usable ? clip(items, usable) : items;
 }
 
 function sizeOf({ start, count }: Listing): number {
   return start[count]!;
-}
-
-/** Samples the parts of the source that may be copied from. */
-async function sampleSource(
-  stream: FileParts,
-  listing: Listing,
-  threads: WorkerThreads,
-  usable: Float64Array | undefined,
-): Promise<Samples> {
-  const size = sizeOf(listing);
-  const count = sharesFor(size);
-  const tasks = Array.from({ length: count }, (_, i) => ({
-    stream,
-    listing,
-    part: [Math.floor((size * i) / count), Math.floor((size * (i + 1)) / count)] as const,
-    usable,
-  }));
-  const [first, ...others] = await threads.run('sample', tasks);
-  for (const later of others) {
-    addSamples(first!, later);
-    freeSamples(later);
-  }
-  return first!;
 }
 
 interface PairedStreams {

@@ -1,10 +1,9 @@
 import { listLayers } from './listing.ts';
-import { samplePart } from './samples.ts';
 import { alignPairs } from './windows.ts';
 
 /** Parts of an alignment that can run in other threads. */
 
-const WORK = { list: listLayers, sample: samplePart, align: alignPairs };
+const WORK = { list: listLayers, align: alignPairs };
 
 export type Kind = keyof typeof WORK;
 export type Task<K extends Kind> = Parameters<(typeof WORK)[K]>[0];

@@ -1,6 +1,6 @@
 import { createOpenFiles, type FileParts, type Space } from '../../runtime/space.ts';
 import { isUsable } from './counterpart.ts';
-import { pieceAt, type Listing } from './listing.ts';
+import type { Listing } from './listing.ts';
 import { alignModule } from './module.ts';
 
 /**
@@ -29,27 +29,24 @@ export interface Samples {
 /** Part of a file, in bytes. */
 export type Range = readonly [start: number, end: number];
 
-export interface SampleTask {
-  /** A layer stream; `listing` has its pieces. */
-  readonly stream: FileParts;
-  readonly listing: Pick<Listing, 'count' | 'start' | 'body'>;
-  /** The part to sample, as offsets. */
-  readonly part: Range;
-  /** As in `AlignOptions`. */
-  readonly usable: Float64Array | undefined;
-}
-
 /** Shorter bodies have hardly any sample. */
 const MIN_SAMPLED = 2 * SPACING;
 
-/** Samples the bodies in a part of a stream. Takes 32 MiB for any size: a slot keeps its first sample. */
-export function samplePart({ stream, listing, part, usable }: SampleTask): Samples {
+/**
+ * Samples the bodies of a layer stream. Takes 32 MiB for any size: a slot keeps its first sample.
+ *
+ * @param listing of the stream's pieces
+ * @param usable as in `AlignOptions`
+ */
+export function sampleStream(stream: FileParts, listing: Listing, usable: Float64Array | undefined): Samples {
   const places = new Uint32Array(1 << SLOT_BITS);
   const values = new Int32Array(1 << SLOT_BITS);
   using files = createOpenFiles();
   const space = files.space(stream);
-  for (const range of bodiesOf(listing, part, usable)) {
-    forEachSample(space, range, (sample, offset) => {
+  const { start, body, count } = listing;
+  for (let i = 0; i < count; i++) {
+    if (start[i + 1]! - body[i]! < MIN_SAMPLED || !isUsable(usable, body[i]!)) continue;
+    forEachSample(space, [body[i]!, start[i + 1]!], (sample, offset) => {
       const slot = sample >>> (32 - SLOT_BITS);
       if (places[slot] !== 0) return;
       places[slot] = 1 + Math.floor(offset / UNIT);
@@ -57,28 +54,6 @@ export function samplePart({ stream, listing, part, usable }: SampleTask): Sampl
     });
   }
   return { places, values };
-}
-
-/** The bodies that may be copied from, cut to a part of the stream. */
-function* bodiesOf(
-  listing: SampleTask['listing'],
-  [first, last]: Range,
-  usable: Float64Array | undefined,
-): Generator<Range, void> {
-  const { start, body, count } = listing;
-  for (let i = pieceAt(listing, first); i < count && start[i]! < last; i++) {
-    if (start[i + 1]! - body[i]! >= MIN_SAMPLED && isUsable(usable, body[i]!))
-      yield [Math.max(first, body[i]!), Math.min(last, start[i + 1]!)];
-  }
-}
-
-/** Adds to the samples of a part those of one that follows it. */
-export function addSamples({ places, values }: Samples, later: Samples): void {
-  for (let slot = 0; slot < places.length; slot++) {
-    if (places[slot] !== 0) continue;
-    places[slot] = later.places[slot]!;
-    values[slot] = later.values[slot]!;
-  }
 }
 
 /** Frees the memory without waiting for the garbage collector. */
