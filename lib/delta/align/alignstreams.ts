@@ -43,7 +43,10 @@ export async function alignStreams(
     for (const found of await align(tableOf(stretches()))) builder.append(found);
     items = sortAndMerge(builder);
     const open = openRanges(items, sizeOf(to), sizeOf(from));
-    if (open.length > 0) moved = findMoved(space, open, samples(), sizeOf(from));
+    if (open.length > 0) {
+      await threads.rest();
+      moved = findMoved(space, open, samples(), sizeOf(from));
+    }
   } finally {
     if (sampled) freeSamples(sampled);
   }

@@ -24,11 +24,16 @@ export interface WorkerThreads extends AsyncDisposable {
    * @returns the results in the order of the tasks
    */
   run<K extends Kind>(kind: K, tasks: readonly Task<K>[]): Promise<Result<K>[]>;
+  /** Ends further threads, and so frees their memory, until there is work for them again. */
+  rest(): Promise<void>;
 }
 
-/** Further threads start with their first task and stay until the result is disposed. */
+/** Further threads start with their first task, and stay until they are to rest or the result is disposed. */
 export function createWorkerThreads(signal?: AbortSignal): WorkerThreads {
   const others: Thread<Assignment, unknown>[] = [];
+  async function rest(): Promise<void> {
+    await Promise.all(others.splice(0).map((thread) => thread[Symbol.asyncDispose]()));
+  }
   return {
     async run<K extends Kind>(kind: K, [mine, ...rest]: readonly Task<K>[]) {
       const elsewhere = Promise.all(
@@ -42,8 +47,7 @@ export function createWorkerThreads(signal?: AbortSignal): WorkerThreads {
       const here = await runAssignment({ kind, task: mine! });
       return [here, ...(await elsewhere)];
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(others.map((thread) => thread[Symbol.asyncDispose]()));
-    },
+    rest,
+    [Symbol.asyncDispose]: rest,
   };
 }
