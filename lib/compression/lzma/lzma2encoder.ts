@@ -37,7 +37,7 @@ export interface EncoderSettings {
 export class Lzma2Encoder {
   readonly #functions = instantiate();
   readonly #memory: Uint8Array;
-  // a window and two pieces, so that contents move with every other piece at most
+  // a window and a piece: contents move with each piece, which takes far less time than its compression
   readonly #buffer: Uint8Array;
   readonly #window: number;
   readonly #properties: Properties;
@@ -49,7 +49,7 @@ export class Lzma2Encoder {
 
   constructor(settings: EncoderSettings) {
     const { properties, window, maxPiece, streamSize, rowCountBits, depth, niceLength, optimal } = settings;
-    const size = Math.min(window + 2 * maxPiece, streamSize ?? Infinity);
+    const size = Math.min(window + maxPiece, streamSize ?? Infinity);
     const start = this.#functions.encoder_start(
       size,
       window,
