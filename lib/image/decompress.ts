@@ -1,4 +1,4 @@
-import { pipeline, Readable } from 'node:stream';
+import { PassThrough, pipeline, Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { PanamaxError, toPanamaxError } from '../errors.ts';
 import { checkExpansion, type ExpansionBounds } from './expansion.ts';
@@ -6,6 +6,8 @@ import { compressionOf, HEAD_SIZE } from './magic.ts';
 import { splitFrames } from './zstdframes.ts';
 
 const CHUNK_SIZE = 131072;
+/** Chunks that are read and decompressed ahead of the caller, which would wait for each otherwise. */
+const AHEAD = 4;
 
 /**
  * Decompresses a layer: plain tar, gzip (RFC 1952) or zstd (RFC 8878) with any number of members or frames. Detects the
@@ -52,7 +54,8 @@ export async function* decompressed(
       ? [whole, createGunzip({ chunkSize: CHUNK_SIZE })]
       : [splitFrames(whole, where, check), createZstdDecompress({ chunkSize: CHUNK_SIZE })];
   let failure: unknown;
-  const output = pipeline(Readable.from(input), codec, (error) => {
+  const ahead = new PassThrough({ highWaterMark: AHEAD * CHUNK_SIZE });
+  const output = pipeline(Readable.from(input, { highWaterMark: AHEAD }), codec, ahead, (error) => {
     failure = error;
   });
   let expanded = 0;
