@@ -125,8 +125,10 @@ test('a mirror with --client-ca serves clients with a certificate, and nobody el
   const known = await certificates('known', own);
   await copyWith(known);
   assert.equal(await skopeoManifest(`dir:${known}.image`), manifestDigest);
-  await assert.rejects(copyWith(await certificates('nobody')), /certificate required|tls:|EOF|reset by peer/);
-  await assert.rejects(copyWith(await certificates('other', other)), /EOF|tls:|certificate|reset by peer/);
+  // a client that still writes when it is refused sees the closed connection only
+  const refused = /certificate|tls:|EOF|reset by peer|broken pipe/;
+  await assert.rejects(copyWith(await certificates('nobody')), refused);
+  await assert.rejects(copyWith(await certificates('other', other)), refused);
 
   async function copyWith(path: string): Promise<void> {
     const options = ['--insecure-policy', 'copy', '-q', '--src-cert-dir', path];
