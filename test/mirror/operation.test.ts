@@ -125,8 +125,8 @@ test('a mirror with --client-ca serves clients with a certificate, and nobody el
   const known = await certificates('known', own);
   await copyWith(known);
   assert.equal(await skopeoManifest(`dir:${known}.image`), manifestDigest);
-  // a client that still writes when it is refused sees the closed connection only
-  const refused = /certificate|tls:|EOF|reset by peer|broken pipe/;
+  // a client may see that the connection is closed before it sees why
+  const refused = /tls:|EOF|reset by peer|server closed idle connection/;
   await assert.rejects(copyWith(await certificates('nobody')), refused);
   await assert.rejects(copyWith(await certificates('other', other)), refused);
 
