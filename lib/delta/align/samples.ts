@@ -1,3 +1,4 @@
+import { free } from '../../runtime/memory.ts';
 import { createOpenFiles, type FileParts, type Space } from '../../runtime/space.ts';
 import { isUsable } from './counterpart.ts';
 import type { Listing } from './listing.ts';
@@ -58,8 +59,8 @@ export function sampleStream(stream: FileParts, listing: Listing, usable: Float6
 
 /** Frees the memory without waiting for the garbage collector. */
 export function freeSamples({ places, values }: Samples): void {
-  places.buffer.transfer(0);
-  values.buffer.transfer(0);
+  free(places);
+  free(values);
 }
 
 /** The approximate place of a sample in the source, always within its piece; -1 for an unknown sample. */
