@@ -160,11 +160,11 @@ describe('web server as a store', () => {
 
   test('does not take a reader that pauses longer than the idle time-out for a stalled server', async (t) => {
     const { bytes, web } = await serve(t);
-    const store = openHttpStore(`${web.url}/team`, { ...QUICK, idle: 100 });
+    const store = openHttpStore(`${web.url}/team`, { ...QUICK, idle: 400 });
     const pieces: Uint8Array[] = [];
     for await (const piece of await store.open('a/b')) {
       pieces.push(piece);
-      if (pieces.length < 3) await delay(350);
+      if (pieces.length < 3) await delay(900);
     }
     assert.ok(Buffer.concat(pieces).equals(bytes));
     assert.equal(web.requests.length, 1, 'one request is enough');
