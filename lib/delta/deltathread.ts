@@ -5,6 +5,8 @@ import type { DeltaTask, DeltaResult, DeltaSide, CreatedPatch } from './task.ts'
 import { join } from 'node:path';
 import type { ImageRecord } from '../image/record.ts';
 import { storedLayers } from '../image/stored.ts';
+import { checkThread } from '../image/threads.ts';
+import { runThreadOnce } from '../runtime/thread.ts';
 import { serveThread } from '../runtime/threadmain.ts';
 import { createPatch } from './create.ts';
 
@@ -44,7 +46,7 @@ interface Pair {
   readonly target: UnpackedImage;
   /** The target's, with the compressions of its layers. */
   readonly record: Promise<ImageRecord>;
-  /** Of the source, if it was flattened to check it. */
+  /** Of the source, if a format wants them and it was flattened to check it. */
   readonly files: Promise<RootfsFiles | undefined>;
 }
 
@@ -63,20 +65,21 @@ async function openPair(task: DeltaTask, onStep: (step: string) => void): Promis
       files: Promise.resolve(undefined),
     };
   }
-  const { unpackPair, checkRootfs } = await opening();
+  const { unpackPair } = await opening();
   onStep(`read ${from.reference}`);
   const sourceImage = await read(from);
   onStep(`read ${to.reference}`);
   const targetImage = await read(to);
   const { images, record: found } = unpackPair(sourceImage, targetImage, scratch, limits);
   const [source, target] = await images;
-  const { reference } = sourceImage;
-  const [files, checked] = checkRootfs(
-    [
-      { reference, stream: source.stream },
-      { reference: targetImage.reference, stream: target.stream },
+  // the byte formats need no tar, and would take a layer that is damaged
+  const files = runThreadOnce(checkThread, {
+    images: [
+      { name: sourceImage.reference, stream: source.stream },
+      { name: targetImage.reference, stream: target.stream },
     ],
     limits,
-  );
-  return { source, target, record: Promise.all([found, checked]).then(([record]) => record), files: files! };
+    isListed: task.formats.some((format) => formatNamed(format).traits.listsSource),
+  });
+  return { source, target, record: Promise.all([found, files]).then(([record]) => record), files };
 }

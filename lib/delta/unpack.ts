@@ -3,9 +3,6 @@ import type { DeltaSide } from './task.ts';
 import type { Limits } from '../limits.ts';
 import { openImage, type Image } from '../image/open.ts';
 import { layerSizes, unpackImages, type LayerStream } from '../image/layerstream.ts';
-import type { RootfsFiles } from '../image/rootfsfiles.ts';
-import { rootfsThread } from '../image/threads.ts';
-import { openThread } from '../runtime/thread.ts';
 import { measurePullSizes } from '../image/pullsize.ts';
 import { imageRecord, withCompressions, type ImageRecord } from '../image/record.ts';
 import { parseReference } from '../image/oci/reference.ts';
@@ -50,23 +47,4 @@ export function unpackPair(source: Image, target: Image, directory: string, limi
 async function unpacked(image: Image, stream: LayerStream): Promise<UnpackedImage> {
   const record = imageRecord(image, layerSizes(stream), await measurePullSizes(image));
   return { stream, record, layers: image.layers };
-}
-
-/** A name for errors, and the layers. */
-export interface NamedStream extends Pick<Image, 'reference'> {
-  readonly stream: LayerStream;
-}
-
-/**
- * Flattens unpacked images one after the other, as a signature does. The byte formats need no tar, and would take a layer
- * that is damaged.
- *
- * @returns the files of each
- * @throws PanamaxError `bad-input`, `limit`
- */
-export function checkRootfs(images: readonly NamedStream[], limits: Limits): Promise<RootfsFiles>[] {
-  const thread = openThread(rootfsThread);
-  const files = images.map(({ reference: name, stream }) => thread.call({ stream, limits, name }));
-  void Promise.allSettled(files).then(() => thread[Symbol.asyncDispose]());
-  return files;
 }

@@ -13,6 +13,8 @@ export interface Link<Node> {
   opaqueLayer?: number;
 }
 
+export type Directory<Node> = Link<Node> & Required<Pick<Link<Node>, 'children'>>;
+
 /** The components of a path with symlinks resolved, and their links; undefined for those that do not exist. */
 export interface Route<Node> {
   readonly names: readonly ByteString[];
@@ -98,4 +100,27 @@ export function createResolver<Node extends { readonly linkPath: ByteString }>(
     }
     return { names, links };
   };
+}
+
+/** A copy of a tree; nodes are shared, since they never change. */
+export function copyTree<Node>(root: Directory<Node>): Directory<Node> {
+  const copyOf = (directory: Directory<Node>) => ({ ...directory, children: new Map(directory.children) });
+  const top = copyOf(root);
+  const directories = [top];
+  for (const { children } of directories) {
+    for (const [name, link] of children) {
+      if (!isDirectory(link)) {
+        children.set(name, { ...link });
+        continue;
+      }
+      const copy = copyOf(link);
+      children.set(name, copy);
+      directories.push(copy);
+    }
+  }
+  return top;
+}
+
+function isDirectory<Node>(link: Link<Node>): link is Directory<Node> {
+  return link.children !== undefined;
 }

@@ -1,6 +1,6 @@
 import { PanamaxError, type ErrorFacts } from '../errors.ts';
 import type { Limits } from '../limits.ts';
-import { cleanPath, createResolver, type Link, type Route } from './path.ts';
+import { cleanPath, copyTree, createResolver, type Directory, type Link, type Route } from './path.ts';
 import type { ByteString, EntryType, TarEntry } from './tar/entry.ts';
 import { metadataBudget, metadataSize } from './tar/reader.ts';
 
@@ -32,6 +32,8 @@ export interface Rootfs<Content> {
   nodes(): RootfsItem<Content>[];
   /** The regular files among them, in the same order. */
   files(): Iterable<RootfsItem<Content>>;
+  /** Another one with the layers so far, to which other layers are added. */
+  copy(): Rootfs<Content>;
 }
 
 type Children<Node> = Map<ByteString, Link<Node>>;
@@ -53,17 +55,36 @@ const AUFS_LINKS = '.wh..wh.plnk';
  *   or directories, loops of symlinks, whiteouts of '.' and '..', a root that is not a directory; `limit`
  */
 export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
+  return rootfsOf(limits, {
+    root: { node: impliedDirectory(), children: new Map(), layer: 0 },
+    layer: 0,
+    layerName: '',
+    names: 0,
+    expanded: 0,
+    metadata: 0,
+  });
+}
+
+/** A tree and the counts that are limited. */
+interface RootfsState<Node> {
+  readonly root: Directory<Node>;
+  readonly layer: number;
+  readonly layerName: string;
+  readonly names: number;
+  readonly expanded: number;
+  readonly metadata: number;
+}
+
+function rootfsOf<Content>(
+  limits: Limits,
+  { root, ...counts }: RootfsState<RootfsNode<Content>>,
+): Rootfs<Content> {
   type Node = RootfsNode<Content>;
 
-  const rootChildren: Children<Node> = new Map();
-  const root: Link<Node> = { node: impliedDirectory(), children: rootChildren, layer: 0 };
+  const rootChildren = root.children;
   const resolve = createResolver(root, limits);
-  let layer = 0;
-  let layerName = '';
+  let { layer, layerName, names, expanded, metadata } = counts;
   const budget = metadataBudget(limits);
-  let names = 0;
-  let expanded = 0;
-  let metadata = 0;
 
   function add(entry: RootfsEntry, content?: Content): void {
     const where = `${layerName} at offset ${entry.offset}, entry ${entry.path}`;
@@ -206,6 +227,7 @@ export function createRootfs<Content>(limits: Limits): Rootfs<Content> {
       layerName = where;
     },
     add,
+    copy: () => rootfsOf(limits, { root: copyTree(root), layer, layerName, names, expanded, metadata }),
     nodes() {
       rootChildren.delete(AUFS_LINKS);
       const items: RootfsItem<Content>[] = [{ path: '', node: root.node }];

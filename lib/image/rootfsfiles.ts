@@ -1,8 +1,9 @@
 import type { Limits } from '../limits.ts';
 import { createSharedColumn, growSharedColumn, type SharedColumn } from '../runtime/column.ts';
 import { layerRanges, type LayerStream } from './layerstream.ts';
-import { createRootfs } from './rootfs.ts';
-import { scanTarFile } from './tar/file.ts';
+import type { FilePart } from '../runtime/space.ts';
+import { createRootfs, type Rootfs } from './rootfs.ts';
+import { scanTarFile, scanTarFileBlocking } from './tar/file.ts';
 import { metadataBudget } from './tar/reader.ts';
 
 /**
@@ -32,15 +33,83 @@ export interface RootfsFiles {
 export async function listRootfsFiles(
   stream: LayerStream,
   limits: Limits,
-  scan = scanTarFile,
+  scan: Scan = scanTarFile,
   name = stream.parts[0]?.path ?? 'no layers',
 ): Promise<RootfsFiles> {
-  // of all files in all layers; nodes hold an index into these
-  const sizes: number[] = [];
-  const offsets: number[] = [];
-  const sparse = new Set<number>();
   const rootfs = createRootfs<number>(limits);
-  for (const [i, range] of layerRanges(stream).entries()) {
+  const found = noFiles();
+  await addLayers(rootfs, { stream, name }, [0, stream.parts.length], limits, scan, found);
+  return tableOf(rootfs, found, limits);
+}
+
+/** An image's layer stream, and its name in errors. */
+export interface NamedStream {
+  readonly name: string;
+  readonly stream: LayerStream;
+}
+
+/**
+ * Flattens two images, the layers that both begin with once.
+ *
+ * @param isListed whether the files of the first are wanted
+ * @throws PanamaxError `bad-input`, `limit`
+ */
+export async function checkRootfs(
+  [first, second]: readonly [NamedStream, NamedStream],
+  limits: Limits,
+  isListed: boolean,
+): Promise<RootfsFiles | undefined> {
+  const scan = scanTarFileBlocking;
+  const found = noFiles();
+  const rootfs = createRootfs<number>(limits);
+  const common = commonLayers(first.stream, second.stream);
+  await addLayers(rootfs, first, [0, common], limits, scan, found);
+  const other = rootfs.copy();
+  await addLayers(rootfs, first, [common, first.stream.parts.length], limits, scan, found);
+  const files = isListed ? tableOf(rootfs, found, limits) : checkPaths(rootfs);
+  await addLayers(other, second, [common, second.stream.parts.length], limits, scan, noFiles());
+  checkPaths(other);
+  return files;
+}
+
+type Scan = typeof scanTarFile | typeof scanTarFileBlocking;
+
+/** Number of layers that both streams begin with: those of one file. */
+function commonLayers({ parts }: LayerStream, other: LayerStream): number {
+  const isCommon = ({ path, offset }: FilePart, i: number) =>
+    other.parts[i]?.path === path && other.parts[i].offset === offset;
+  const first = parts.findIndex((part, i) => !isCommon(part, i));
+  return first < 0 ? parts.length : first;
+}
+
+/** Walks all paths, whose lengths are limited together. */
+function checkPaths(rootfs: Rootfs<unknown>): undefined {
+  for (const _ of rootfs.files());
+}
+
+/** The files of all layers; nodes hold an index into these. */
+interface FoundFiles {
+  readonly sizes: number[];
+  readonly offsets: number[];
+  readonly sparse: Set<number>;
+}
+
+function noFiles(): FoundFiles {
+  return { sizes: [], offsets: [], sparse: new Set() };
+}
+
+/** @param range the first layer to add, and the one behind the last */
+async function addLayers(
+  rootfs: Rootfs<number>,
+  { stream, name }: NamedStream,
+  [start, end]: readonly [number, number],
+  limits: Limits,
+  scan: Scan,
+  { sizes, offsets, sparse }: FoundFiles,
+): Promise<void> {
+  const ranges = layerRanges(stream);
+  for (let i = start; i < end; i++) {
+    const range = ranges[i]!;
     const where = `layer ${i} of ${name}`;
     rootfs.beginLayer(where);
     for await (const entry of scan(range, { limits, where })) {
@@ -51,6 +120,10 @@ export async function listRootfsFiles(
       offsets.push(entry.bodyOffset + range.shift);
     }
   }
+}
+
+function tableOf(rootfs: Rootfs<number>, found: FoundFiles, limits: Limits): RootfsFiles {
+  const { sizes, offsets, sparse } = found;
   const table = createTable(limits);
   let count = 0;
   let end = 0;

@@ -9,3 +9,7 @@ export const rootfsThread = threadEntry<typeof import('./rootfsthread.ts')>(
 export const unpackThread = threadEntry<typeof import('./unpackthread.ts')>(
   new URL('./unpackthread.ts', import.meta.url),
 );
+
+export const checkThread = threadEntry<typeof import('./checkthread.ts')>(
+  new URL('./checkthread.ts', import.meta.url),
+);

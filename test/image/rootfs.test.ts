@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createRootfs, type RootfsItem } from '../../lib/image/rootfs.ts';
+import { createRootfs, type Rootfs, type RootfsItem } from '../../lib/image/rootfs.ts';
 import { DEFAULT_LIMITS, type Limits } from '../../lib/limits.ts';
 import { missing, notRoot } from '../support/programs.ts';
 import { refusal, scan } from '../support/scan.ts';
@@ -198,17 +198,47 @@ test('sorts files by full path, where a directory ends in a slash', async () => 
   );
 });
 
+test('adds layers to a copy that the original does not have, and the other way round', async () => {
+  const [below, one, other] = [
+    [dir('d/'), file('d/old', 'old'), hardlink('d/same', 'd/old'), dir('d/e/'), file('d/e/f', 'f')],
+    [file('d/.wh.old'), file('d/e/new', 'new'), file('d/e/f', 'changed')],
+    [dir('d/'), file('d/.wh..wh..opq'), file('d/other', 'other')],
+  ] as [TarFixture[], TarFixture[], TarFixture[]];
+  const first = createRootfs<string>(DEFAULT_LIMITS);
+  await addLayers(first, [below]);
+  const second = first.copy();
+  await addLayers(first, [one]);
+  await addLayers(second, [other]);
+  assert.deepEqual(listed(first.nodes()), await listing([below, one]));
+  assert.deepEqual(listed(second.nodes()), await listing([below, other]));
+});
+
+test('counts the layers below a copy', async () => {
+  const rootfs = createRootfs<string>({ ...DEFAULT_LIMITS, maxEntries: 3 });
+  await addLayers(rootfs, [[file('a'), file('b')]]);
+  const copy = rootfs.copy();
+  await addLayers(copy, [[file('c')]]);
+  await assert.rejects(addLayers(copy, [[file('d')]]), /maxEntries/);
+});
+
 async function apply(layers: TarFixture[][], limits: Partial<Limits> = {}): Promise<RootfsItem<string>[]> {
   const rootfs = createRootfs<string>({ ...DEFAULT_LIMITS, ...limits });
+  await addLayers(rootfs, layers);
+  return rootfs.nodes();
+}
+
+async function addLayers(rootfs: Rootfs<string>, layers: TarFixture[][]): Promise<void> {
   for (const [i, layer] of layers.entries()) {
     rootfs.beginLayer(`layer ${i}`);
     for (const { entry, content } of await scan([writeTar(layer)])) rootfs.add(entry, content.toString());
   }
-  return rootfs.nodes();
 }
 
 async function listing(layers: TarFixture[][]): Promise<string[]> {
-  const [root, ...items] = await apply(layers);
+  return listed(await apply(layers));
+}
+
+function listed([root, ...items]: RootfsItem<string>[]): string[] {
   assert.equal(root!.path, '');
   const seen = new Map<unknown, string>();
   return items.map(({ path, node }) => {
