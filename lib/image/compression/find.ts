@@ -20,7 +20,7 @@ const layerThread = threadEntry<typeof import('./layerthread.ts')>(
   new URL('./layerthread.ts', import.meta.url),
 );
 
-/** Layers whose recipe is searched at the same time, the largest first. */
+/** Layers whose recipe is searched at the same time, the largest first: one where at most one takes long. */
 const CONCURRENCY = 2;
 /** Smaller blobs are not worth a thread, in bytes. */
 const MIN_SHARED = 1024 ** 2;
@@ -69,7 +69,10 @@ export async function findCompressions(
       found.set(digest, (await findOne(search, options, searcher)) ?? null);
     }
   };
-  await Promise.all(Array.from({ length: CONCURRENCY }, work));
+  const long = sorted.filter(
+    ([digest, { layer }]) => !sampled.has(digest) && layer.descriptor.size >= MIN_SHARED,
+  );
+  await Promise.all(Array.from({ length: long.length > 1 ? CONCURRENCY : 1 }, work));
   return limitCorrections(layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined));
 }
 
