@@ -16,6 +16,7 @@ const SOURCES = join(ROOT, 'wasm');
 export const MODULES: Readonly<Record<string, string>> = {
   'align.rs': 'lib/delta/align/aligncode.ts',
   'deflate.rs': 'lib/compression/deflatecode.ts',
+  'fresh.rs': 'lib/delta/formats/native/freshcode.ts',
   'lzma.rs': 'lib/compression/lzma/lzmacode.ts',
   'sketch.rs': 'lib/pairing/signature/sketchcode.ts',
   'zstd.rs': 'lib/compression/zstd/matchcode.ts',

@@ -7,7 +7,7 @@ import { CODINGS } from './streamcoder.ts';
 /** The frame of a patch: a header, then batches, each with its sections (docs/formats.md). */
 
 export const MAGIC = Buffer.from('\x89PMX', 'latin1');
-export const VERSION = 4;
+export const VERSION = 5;
 
 /** Bits of the coding of streams, below that of the recipe. */
 const CODING_BITS = 2;

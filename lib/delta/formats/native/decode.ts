@@ -10,7 +10,7 @@ import { createGroupCrew, type GroupCrew } from './groupcrew.ts';
 import { free } from '../../../runtime/memory.ts';
 import { codeSection, SectionModels, sum, type Section } from './section.ts';
 import { decodeSourceMembers, inflateMembers } from './sourcemembers.ts';
-import { createStreamDecoder, MIXED } from './streamcoder.ts';
+import { createStreamDecoder, isMixed } from './streamcoder.ts';
 import { STREAMS } from './streams.ts';
 import { createOpenFiles, sizeOfParts, type FileParts, type Space } from '../../../runtime/space.ts';
 
@@ -55,7 +55,7 @@ export async function* decodeNative(
       parts.push({ path, offset: 0, size: sum(members.map(({ size }) => size)) });
     }
     // mixed groups depend on those before them
-    const building = header.coding === MIXED ? Math.min(1, threads) : threads;
+    const building = isMixed(header.coding) ? Math.min(1, threads) : threads;
     await using crew = createGroupCrew(parts, building, signal);
     const waiting: Promise<Uint8Array>[] = [];
     let built = 0;
@@ -108,7 +108,7 @@ async function* readGroups(
         if (isLast) throw new PanamaxError('bad-patch', 'a group too small', { expected: MIN_GROUP });
         isLast = size < MIN_GROUP;
         const work = {
-          isMixed: coding === MIXED,
+          isMixed: isMixed(coding),
           parts: streams.map((stream, i) => stream.take(parts[i]!)),
           operands: await reader.take(operands),
           checksum,

@@ -4,7 +4,7 @@ import { BatchModels, codeBatch } from './batch.ts';
 import { writeDescription, writeHead, writePatchHeader } from './container.ts';
 import { cutBatches, type Plan, type PlannedBatch } from './cut.ts';
 import { codeSection, ENOUGH_IN_SECTION, SectionModels, sum, type GroupHeader } from './section.ts';
-import { codingFor, MIXED, ZSTD } from './streamcoder.ts';
+import { codingFor, isMixed, LZMA, MIXED } from './streamcoder.ts';
 import { createStreamCrew, type StreamCrew } from './streamcrew.ts';
 import { STREAMS, type StreamParts } from './streams.ts';
 import { free } from '../../../runtime/memory.ts';
@@ -57,9 +57,9 @@ export async function* encodeNative(options: EncodeOptions): AsyncGenerator<Uint
   const fresh = freshSize(plan);
   const coding = codingFor(effort, fresh);
   const much = fresh > MUCH;
-  const compressing = threads === 0 ? 0 : much && coding !== ZSTD ? 2 : 1;
+  const compressing = threads === 0 ? 0 : much && (coding === LZMA || coding === MIXED) ? 2 : 1;
   // mixed groups depend on those before them
-  const building = much || coding === MIXED ? Math.min(1, threads) : threads;
+  const building = much || isMixed(coding) ? Math.min(1, threads) : threads;
   await using crew = createGroupCrew(source, building, signal);
   await using streams = createStreamCrew({ effort, coding, much }, compressing, signal);
   const write = createWriter(sum(source.map(({ size }) => size)));
@@ -183,7 +183,7 @@ function workFor({ program, plan, target, coding }: ChosenOptions, batch: Planne
   const start = batch.start + place.start;
   const end = start + place.size;
   return {
-    isMixed: coding === MIXED,
+    isMixed: isMixed(coding),
     program: clippedParts(program, start, end),
     stored: clippedParts(target, inStream(plan, start), inStream(plan, end)),
   };

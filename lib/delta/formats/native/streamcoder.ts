@@ -5,23 +5,31 @@ import { xzPrologue } from '../../../compression/lzma/xz.ts';
 import { XzDecoder } from '../../../compression/lzma/xzdecoder.ts';
 import type { Effort } from '../../align/alignment.ts';
 import { free } from '../../../runtime/memory.ts';
+import { FreshDecoder, FreshEncoder } from './freshcoder.ts';
 import { FRESH, STREAM_FORMS, type StreamForm } from './streams.ts';
 
-/** Compresses one stream of a patch: by LZMA2 over all of the patch, or by zstd batch by batch. */
+/** Compresses one stream of a patch: by LZMA2 or a mixer over all of the patch, or by zstd batch by batch. */
 
 export const ZSTD = 0;
 export const LZMA = 1;
 /** LZMA for new bytes; all else is one stream that a mixer coded, which stays as it is. */
 export const MIXED = 2;
-export const CODINGS = 3;
+/** Likewise, with new bytes by a mixer of their own. */
+export const ALL_MIXED = 3;
+export const CODINGS = 4;
+
+export const isMixed = (coding: number): boolean => coding >= MIXED;
 
 /** More new bytes fill the window of LZMA: a reader has no memory left for the tables of a mixer. */
 const MAX_MIXED_FRESH = STREAM_FORMS[FRESH]!.window;
+/** The mixer of new bytes takes some 2 s per MiB, here and at the site. */
+const MAX_ALL_MIXED_FRESH = 4 * 1024 ** 2;
 
 /** @param fresh new bytes of the patch */
 export function codingFor(effort: Effort, fresh: number): number {
   if (effort === 'fast') return ZSTD;
-  return effort === 'best' && fresh <= MAX_MIXED_FRESH ? MIXED : LZMA;
+  if (effort !== 'best' || fresh > MAX_MIXED_FRESH) return LZMA;
+  return fresh > MAX_ALL_MIXED_FRESH ? MIXED : ALL_MIXED;
 }
 
 /** Level 15 takes five times as long for one percent fewer bytes. */
@@ -53,7 +61,11 @@ export function createStreamEncoder(stream: number, settings: StreamSettings): S
     const params = { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL, [constants.ZSTD_c_contentSizeFlag]: 0 };
     return { compress: (bytes) => zstdCompressSync(bytes, { params }), skip: () => undefined };
   }
-  if (coding === MIXED && stream !== FRESH) return { compress: (bytes) => bytes, skip: () => undefined };
+  if (isMixed(coding) && stream !== FRESH) return { compress: (bytes) => bytes, skip: () => undefined };
+  if (coding === ALL_MIXED) {
+    const encoder = new FreshEncoder();
+    return { compress: (bytes) => encoder.encode(bytes), skip: (bytes) => void encoder.encode(bytes) };
+  }
   const { window, maxPiece, lc } = STREAM_FORMS[stream]!;
   const ofFresh = effort === 'best' ? BEST : much ? LAZY : OPTIMAL;
   const encoder = new Lzma2Encoder({
@@ -89,7 +101,8 @@ export interface StreamDecoder {
 
 export function createStreamDecoder(stream: number, coding: number): StreamDecoder {
   if (coding === ZSTD) return wholeDecoder(decompressed);
-  if (coding === MIXED && stream !== FRESH) return wholeDecoder(asStored);
+  if (isMixed(coding) && stream !== FRESH) return wholeDecoder(asStored);
+  if (coding === ALL_MIXED) return freshDecoder();
   return lzmaDecoder(STREAM_FORMS[stream]!);
 }
 
@@ -117,6 +130,22 @@ function lzmaDecoder({ window }: StreamForm): StreamDecoder {
     close() {
       decoder?.finish();
       free(input);
+    },
+  };
+}
+
+/** Its models are made for the first new bytes: many patches have none. */
+function freshDecoder(): StreamDecoder {
+  let decoder: FreshDecoder | undefined;
+  let isOpen = false;
+  return {
+    open(compressed, size) {
+      isOpen = size > 0 || compressed.length > 0;
+      if (isOpen) (decoder ??= new FreshDecoder()).open(compressed);
+    },
+    take: (size) => (size === 0 ? new Uint8Array() : decoder!.take(size)),
+    close() {
+      if (isOpen) decoder!.close();
     },
   };
 }
