@@ -133,7 +133,7 @@ test('pull succeeds after its process group was killed at random moments', { ski
   const random = createRandom(12);
   // the length of a pull, at first longer than any; a pull that ends before its moment shortens it
   let whole = 60_000;
-  for (let kills = 0; kills < 2 * ROUNDS; ) {
+  for (let kills = 0; kills < 2 * ROUNDS;) {
     const started = performance.now();
     const child = startPanamax(args, site.user.env);
     child.stdout.resume();
