@@ -137,16 +137,13 @@ function lzmaDecoder({ window }: StreamForm): StreamDecoder {
 /** Its models are made for the first new bytes: many patches have none. */
 function freshDecoder(): StreamDecoder {
   let decoder: FreshDecoder | undefined;
-  let isOpen = false;
   return {
     open(compressed, size) {
-      isOpen = size > 0 || compressed.length > 0;
-      if (isOpen) (decoder ??= new FreshDecoder()).open(compressed);
+      if (size > 0 || compressed.length > 0) (decoder ??= new FreshDecoder()).open(compressed);
     },
     take: (size) => (size === 0 ? new Uint8Array() : decoder!.take(size)),
-    close() {
-      if (isOpen) decoder!.close();
-    },
+    // a section without new bytes leaves the run before as it ended
+    close: () => decoder?.close(),
   };
 }
 
