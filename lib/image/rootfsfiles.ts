@@ -27,15 +27,14 @@ export interface RootfsFiles {
  * are listed under each of their paths.
  *
  * @param scan `scanTarFileBlocking` in threads without other work, where it takes half the time
- * @param name of the image in errors
  * @throws PanamaxError `bad-input`, `limit`
  */
 export async function listRootfsFiles(
   stream: LayerStream,
   limits: Limits,
   scan: Scan = scanTarFile,
-  name = stream.parts[0]?.path ?? 'no layers',
 ): Promise<RootfsFiles> {
+  const name = stream.parts[0]?.path ?? 'no layers';
   const rootfs = createRootfs<number>(limits);
   const found = noFiles();
   await addLayers(rootfs, { stream, name }, [0, stream.parts.length], limits, scan, found);

@@ -9,10 +9,8 @@ import { scanTarFileBlocking } from './tar/file.ts';
 export interface RootfsTask {
   readonly stream: LayerStream;
   readonly limits: Limits;
-  /** The image's name in errors; the path of its stream by default. */
-  readonly name?: string;
 }
 
-export const handler = serveThread(({ stream, limits, name }: RootfsTask) =>
-  listRootfsFiles(stream, limits, scanTarFileBlocking, name),
+export const handler = serveThread(({ stream, limits }: RootfsTask) =>
+  listRootfsFiles(stream, limits, scanTarFileBlocking),
 );
