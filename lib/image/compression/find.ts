@@ -34,6 +34,10 @@ export interface FindOptions {
 
 type Tar = FilePart | Promise<FilePart>;
 
+function isShort({ descriptor }: StoredLayer): boolean {
+  return descriptor.size < MIN_SHARED;
+}
+
 /** A layer to examine, and its tar. */
 interface Search {
   readonly layer: StoredLayer;
@@ -69,9 +73,7 @@ export async function findCompressions(
       found.set(digest, (await findOne(search, options, searcher)) ?? null);
     }
   };
-  const long = sorted.filter(
-    ([digest, { layer }]) => !sampled.has(digest) && layer.descriptor.size >= MIN_SHARED,
-  );
+  const long = sorted.filter(([digest, { layer }]) => !sampled.has(digest) && !isShort(layer));
   await Promise.all(Array.from({ length: long.length > 1 ? CONCURRENCY : 1 }, work));
   return limitCorrections(layers.map(({ descriptor }) => found.get(descriptor.digest) ?? undefined));
 }
@@ -104,8 +106,7 @@ async function findOne(
   const { layer } = search;
   const tar = await search.tar;
   const task = { layer: await compressed(layer), tar, options };
-  const isShort = layer.descriptor.size < MIN_SHARED;
-  const found = isShort ? await searchLayer(task) : await searcher.search(task);
+  const found = isShort(layer) ? await searchLayer(task) : await searcher.search(task);
   if (found || !isCorrectable(task.layer)) return found;
   return findCorrection(
     task.layer,
